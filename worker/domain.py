@@ -1,0 +1,221 @@
+"""The nouns of a job: frozen values without I/O, shared by the listener, the pipeline and the adapters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal, Self
+from uuid import UUID
+
+import numpy as np
+import numpy.typing as npt
+
+Samples = npt.NDArray[np.float32]
+"""Audio: (channels, samples), float32, full scale is 1.0."""
+
+PROTOCOLS = "file"
+"""libav's protocol_whitelist for every open: a playlist cannot make the decoder reach anything else."""
+VIDEO_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,flv,ogg"
+"""libav's format_whitelist for videos: no playlist format is in it (names are matched one by one)."""
+AUDIO_FORMATS = VIDEO_FORMATS + ",flac,wav,mp3,aac"
+"""libav's format_whitelist for the music of a merge."""
+
+Conditioning = Literal["full", "text+clip", "text"]
+AudioFormat = Literal["flac", "wav", "mp3", "m4a"]
+
+
+class Kind(StrEnum):
+    """What a job asks for."""
+
+    GENERATE = "generate"
+    MERGE = "merge"
+
+
+class Stage(StrEnum):
+    """Where a running job stands, as users see it."""
+
+    FETCHING = "fetching"
+    DESCRIBING = "describing"
+    COMPOSING = "composing"
+    MERGING = "merging"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The right to write for a job: every write carries it and is refused when it no longer holds."""
+
+    job_id: UUID
+    attempt: int
+    worker_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the user asked for beyond the video and the wish; unset fields take the engine's defaults."""
+
+    seed: int | None = None
+    duration_s: float | None = None
+    negative_prompt: str | None = None
+    conditioning: Conditioning = "full"
+    format: AudioFormat = "flac"
+    steps: int | None = None
+    guidance: float | None = None
+    audio_url: str | None = None
+    mode: Literal["replace", "mix"] = "replace"
+    music_gain_db: float = 0.0
+    duck: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Direction:
+    """One musical direction: the five things a composer would be told, a title, and the generator's caption.
+
+    Raises nothing; `prompts.caption` keeps `prompt` inside the 77 tokens of MMAudio's text encoder.
+    """
+
+    title: str
+    prompt: str
+    description: str
+    genre: str
+    instruments: tuple[str, ...]
+    tempo_bpm: float
+    key: str
+    """A tonic and a mode, e.g. "D minor" or "F# major"."""
+    mood: str
+
+    @classmethod
+    def from_json(cls, raw: dict[str, Any]) -> Self:
+        return cls(**{**raw, "instruments": tuple(raw["instruments"])})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """One track to make: its place among the results, its seed (0..2^32-1) and its direction."""
+
+    index: int
+    seed: int
+    direction: Direction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All variants of a job and who wrote them; saved once, so that a retry makes the same music."""
+
+    variants: tuple[Variant, ...]
+    describer: str
+    """For example "openai:ernie-4.5-vl-28b-a3b", "local" or "user"."""
+
+    @classmethod
+    def from_json(cls, raw: dict[str, Any]) -> Self:
+        variants = tuple(
+            Variant(index=v["index"], seed=v["seed"], direction=Direction.from_json(v["direction"]))
+            for v in raw["variants"]
+        )
+        return cls(variants=variants, describer=raw["describer"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A claimed job, as the worker sees it."""
+
+    lease: Lease
+    kind: Kind
+    video_url: str
+    user_request: str = ""
+    options: Options = field(default_factory=Options)
+    total_count: int = 3
+    lane: Literal["interactive", "batch"] = "interactive"
+    plan: Plan | None = None
+    asked_plan: tuple[Direction, ...] = ()
+    """Hand-written directions of the request; they replace the describer's."""
+    done: frozenset[int] = frozenset()
+    """Indices that have a result already: a retry makes only the others."""
+    trace_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """A stretch of video between two cuts and how it looks; levels are 0..1."""
+
+    start_s: float
+    end_s: float
+    brightness: float
+    saturation: float
+    warmth: float
+    """0 is cold (blue), 1 is warm (red and yellow)."""
+    motion: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Still:
+    """A sampled frame: JPEG bytes, longest side at most 512 pixels."""
+
+    time_s: float
+    jpeg: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clip:
+    """A video file that was probed and looked at: what describers and engines work from."""
+
+    path: Path
+    digest: str
+    """sha256 of the file, hex."""
+    duration_s: float
+    """How much of the video is to be set to music: its length, or the `duration` asked for when shorter."""
+    width: int
+    height: int
+    fps: float
+    has_audio: bool
+    scenes: tuple[Scene, ...]
+    stills: tuple[Still, ...]
+
+    @property
+    def cuts_s(self) -> tuple[float, ...]:
+        """The times at which the picture changes, without 0 and the end."""
+        return tuple(scene.start_s for scene in self.scenes[1:])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Track:
+    """Raw music of one variant as an engine hands it over; mastering gives it its exact length and loudness."""
+
+    index: int
+    samples: Samples  # (channels, samples)
+    sample_rate: int
+    bpm: float | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """A mastered track in a file format, ready for upload."""
+
+    data: bytes
+    content_type: str
+    suffix: str
+    duration_s: float
+    peaks: tuple[float, ...]
+    """At most 800 points, each the absolute peak 0..1 of its stretch."""
+    loudness_lufs: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """One row of `results`."""
+
+    index: int
+    prompt: str = ""
+    title: str = ""
+    description: str = ""
+    audio_url: str | None = None
+    video_url: str | None = None
+    seed: int | None = None
+    duration_s: float | None = None
+    engine: str = ""
+    model: str = ""
+    describer: str = ""
+    bpm: float | None = None
+    key: str | None = None
+    peaks: tuple[float, ...] = ()

@@ -1,0 +1,66 @@
+"""Errors, sorted by remedy.
+
+WorkerError
+ ├── Rejected          never again: the job cannot work (bad URL, not a video, too long, forbidden address)
+ ├── Unavailable       again, later: something outside was away (5xx, timeout, out of memory)
+ ├── Cancelled         the user took the job back: stop and settle it as cancelled
+ ├── LeaseLost         the job belongs to somebody else now: write nothing more
+ ├── QueueUnavailable  the database is away: keep the models loaded, back off, go on
+ ├── DeviceLost        the GPU is gone: hand back, exit non-zero, let the supervisor restart the box
+ └── Misconfigured     the worker cannot start as it is set up: one line, exit code 2
+"""
+
+from __future__ import annotations
+
+
+class WorkerError(Exception):
+    """Base of all errors this package raises on purpose; `str()` is a sentence for the person who can act."""
+
+    code = "internal"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        if code is not None:
+            self.code = code
+
+
+class Rejected(WorkerError):
+    """The job can never work; the message tells the user why and what to send instead."""
+
+    code = "rejected"
+
+
+class Unavailable(WorkerError):
+    """The job may work later."""
+
+    code = "unavailable"
+
+
+class Cancelled(WorkerError):
+    """The user cancelled the job while it ran."""
+
+    code = "cancelled"
+
+
+class LeaseLost(WorkerError):
+    """A fenced write was refused: another attempt owns the job, or it is over."""
+
+    code = "lease_lost"
+
+
+class QueueUnavailable(WorkerError):
+    """The database cannot be reached."""
+
+    code = "queue_unavailable"
+
+
+class DeviceLost(WorkerError):
+    """The accelerator stopped working; only a new process can bring it back."""
+
+    code = "device_lost"
+
+
+class Misconfigured(WorkerError):
+    """The environment does not describe a worker that can start."""
+
+    code = "misconfigured"

@@ -1,0 +1,113 @@
+"""The seams of a worker: what the listener and the pipeline ask of the world. Adapters implement them, nobody subclasses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Protocol
+
+from worker.domain import Clip, Direction, Job, Lease, Options, Plan, Recording, Result, Stage, Track, Variant
+
+
+class Queue(Protocol):
+    """The jobs table, through its SQL functions. Every write raises LeaseLost or Cancelled when refused, QueueUnavailable when away."""
+
+    async def claim(self) -> Job | None:
+        """Take the next job, or None. Requeues the jobs of dead workers first."""
+
+    async def next_due(self) -> timedelta | None:
+        """How long until a backed-off job becomes ready; None when none waits."""
+
+    async def set_stage(self, lease: Lease, stage: Stage) -> None: ...
+
+    async def save_plan(self, lease: Lease, plan: Plan) -> Plan:
+        """Save the plan unless one is there; return the one that holds."""
+
+    async def put_result(self, lease: Lease, result: Result) -> None: ...
+
+    async def finish(self, lease: Lease) -> None:
+        """End the job: completed when at least one result is there, else failed."""
+
+    async def fail(self, lease: Lease, *, code: str, message: str, again: bool) -> None:
+        """Report an error: with `again` the job is retried with backoff while attempts are left."""
+
+    async def release(self, lease: Lease) -> None:
+        """Hand the job back as if it had not been claimed (drain, yield)."""
+
+    async def interactive_waiting(self) -> bool:
+        """Whether interactive work of our kinds waits: a batch job then yields between variants."""
+
+
+class WakeUps(Protocol):
+    """Something that may shorten a sleep. Hints only: the truth is the claim."""
+
+    async def run(self, wake: Callable[[], None]) -> None:
+        """Call `wake()` whenever work may have come, also after every (re)connect; reconnects for ever, until cancelled."""
+
+
+class Fetcher(Protocol):
+    """Brings a URL of a stranger to disk."""
+
+    async def fetch(self, url: str, into: Path) -> Path:
+        """Stream the URL to a new file in the folder `into`.
+
+        Raises Rejected (forbidden address, too large, 4xx) or Unavailable (unreachable, 5xx, timeout).
+        """
+
+
+class Storage(Protocol):
+    """The public buckets."""
+
+    async def put(self, bucket: str, path: str, data: bytes | Path, content_type: str) -> str:
+        """Upload to `bucket/path`, which must be new; return the public URL. An equal object that is there already counts as uploaded.
+
+        Raises Unavailable.
+        """
+
+
+class Describer(Protocol):
+    """Watches a clip and writes musical directions."""
+
+    async def describe(self, clip: Clip, user_request: str, count: int) -> tuple[tuple[Direction, ...], str]:
+        """Return exactly `count` distinct directions and the describer's name. Never fails a job: falls back to local rules."""
+
+
+class Engine(Protocol):
+    """Turns directions into music. One thread calls it, one job at a time."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def model(self) -> str: ...
+
+    def compose(
+        self, clip: Clip, variants: Sequence[Variant], options: Options, cancelled: Callable[[], bool]
+    ) -> Iterator[Track]:
+        """Yield each track as soon as it is ready, in the order of `variants`.
+
+        `cancelled()` is cheap and is asked at every step of the sampler; the generator then raises Cancelled.
+        Raises Rejected (clip too short), Unavailable (out of memory), DeviceLost.
+        """
+
+
+class Looker(Protocol):
+    """Probes a file and looks at the picture, in a child process."""
+
+    async def look(self, path: Path, duration_s: float | None) -> Clip:
+        """Raises Rejected when the file is not a video we take, Unavailable when the child dies for an outside reason."""
+
+
+class Master(Protocol):
+    """Gives a raw track its exact length, fades, loudness and file format."""
+
+    def __call__(self, track: Track, *, duration_s: float, format: str, tags: dict[str, str]) -> Recording: ...
+
+
+class Merger(Protocol):
+    """Puts music under a video."""
+
+    async def merge(self, video: Path, audio: Path, into: Path, options: Options) -> Path:
+        """Return a new MP4 in the folder `into`, as long as the video. Raises Rejected, Unavailable."""
+
