@@ -110,4 +110,3 @@ class Merger(Protocol):
 
     async def merge(self, video: Path, audio: Path, into: Path, options: Options) -> Path:
         """Return a new MP4 in the folder `into`, as long as the video. Raises Rejected, Unavailable."""
-
