@@ -1,0 +1,83 @@
+"""A real Postgres for every test that asks: one server a session, one fresh database a module."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from rhythmai.local.postgres import BASELINE, Postgres, embedded_bin
+
+ROOT = Path(__file__).parent.parent
+MIGRATIONS = ROOT / "supabase" / "migrations"
+TEMPLATE = "migrated"
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--postgres",
+        action="append",
+        default=None,
+        help="Which Postgres to test against: 18 or 16 (embedded), or the number of one under /usr/lib/postgresql. May be repeated.",
+    )
+
+
+def pytest_generate_tests(metafunc):
+    if "postgres" in metafunc.fixturenames:
+        wanted = metafunc.config.getoption("--postgres")
+        if wanted:
+            metafunc.parametrize("postgres", wanted, indirect=True, scope="session")
+
+
+def programs(version: str) -> tuple[Path, str | None]:
+    """Where that Postgres lives, and the system user it runs as when we are root."""
+    system = Path(f"/usr/lib/postgresql/{version}/bin")
+    return (system, "postgres") if system.exists() else (embedded_bin(int(version)), None)
+
+
+@pytest.fixture(scope="session")
+def postgres(request) -> Iterator[Postgres]:
+    """A running server: `.url(database)`, `.start()`, `.stop()`."""
+    folder, user = programs(getattr(request, "param", "18"))
+    place = Path(tempfile.mkdtemp(prefix="rhythmai-postgres-"))
+    server = Postgres(place / "data", password=secrets.token_hex(8), bin=folder, user=user, careless=True)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(place)
+
+
+async def execute(url: str, *scripts: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        for script in scripts:
+            await connection.execute(script)
+    finally:
+        await connection.close()
+
+
+@pytest.fixture(scope="session")
+def template(postgres: Postgres) -> str:
+    """The name of a database with the baseline and all migrations, to be copied."""
+    asyncio.run(execute(postgres.url(), f"create database {TEMPLATE}"))
+    files = [BASELINE, *sorted(MIGRATIONS.glob("*.sql"))]
+    asyncio.run(execute(postgres.url(TEMPLATE), *(file.read_text() for file in files)))
+    return TEMPLATE
+
+
+@pytest.fixture(scope="module")
+def database_url(postgres: Postgres, template: str) -> Iterator[str]:
+    """A fresh database of the module's own, baseline and migrations applied; the URL is the superuser's."""
+    name = f"test_{secrets.token_hex(6)}"
+    asyncio.run(execute(postgres.url(), f"create database {name} template {template}"))
+    yield postgres.url(name)
+    # Slots belong to one database and would keep it from being dropped.
+    asyncio.run(execute(postgres.url(), f"drop database {name} with (force)"))
