@@ -1,0 +1,143 @@
+-- RhythmAI: the tables.
+--
+-- A job is a row of public.jobs. Whoever inserts it (the API, an edge function, a backfill in psql) is done; a worker
+-- claims it, writes one row of public.results for each track the moment it is ready, and ends it. The database is the
+-- only truth: Realtime and NOTIFY are hints that shorten a sleep.
+--
+--   pending ──claim──> processing ──finish──> completed | failed
+--      ^                  │    └──cancel────> cancelled
+--      └──retry, release──┘        (a pending job is cancelled at once)
+--
+-- The constraints below make every other state unrepresentable. The rules (who may move a job, and when) are the
+-- functions of schema queue in the next files. Tables live in public, where signed-in users read their own rows under
+-- RLS; functions live in queue and private, which Supabase does not expose.
+
+create schema if not exists queue;
+create schema if not exists private;
+comment on schema queue is 'The rules of the queue: everything the API, the workers and operators call.';
+comment on schema private is 'Triggers and helpers of the queue; nothing here is called by people.';
+
+-- One row: the limits that hold for every API replica and for direct inserts.
+create table private.settings (
+  only_row boolean primary key default true constraint settings_one_row check (only_row),
+  pending_per_owner integer not null default 50 check (pending_per_owner > 0),
+  pending_per_client integer not null default 10 check (pending_per_client > 0),
+  batch_first_share real not null default 0.1 check (batch_first_share between 0 and 1),
+  max_crashes integer not null default 2 check (max_crashes > 0),
+  backoff_base interval not null default interval '2 seconds',
+  backoff_cap interval not null default interval '5 minutes',
+  client_salt uuid not null default gen_random_uuid()
+);
+comment on table private.settings is 'One row of limits: flood guard, crash cap, backoff, share of claims that look into the batch lane first.';
+insert into private.settings default values;
+
+create table public.workers (
+  id bigint generated always as identity primary key,
+  name text not null check (length(name) between 1 and 200),
+  kinds text[] not null check (kinds <@ array['generate', 'merge'] and cardinality(kinds) > 0),
+  engine text not null default '',
+  version text not null default '',
+  state text not null default 'loading' check (state in ('loading', 'ready', 'lost', 'gone')),
+  draining boolean not null default false,
+  lease interval not null default interval '30 seconds' check (lease > interval '0'),
+  started_at timestamptz not null default now(),
+  last_seen timestamptz not null default now()
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200);
+comment on table public.workers is 'One row per worker process. Liveness is here, not on jobs: a worker is dead when last_seen is older than its lease.';
+create index workers_alive on public.workers (last_seen) where state in ('loading', 'ready');
+
+create table public.jobs (
+  id uuid primary key default gen_random_uuid(),
+  kind text not null default 'generate' constraint jobs_kind check (kind in ('generate', 'merge')),
+  owner uuid,
+  tenant text not null default 'sql',
+  status text not null default 'pending'
+    constraint jobs_status check (status in ('pending', 'processing', 'completed', 'failed', 'cancelled')),
+  stage text constraint jobs_stage check (stage in ('fetching', 'describing', 'composing', 'merging')),
+  lane text not null default 'batch' constraint jobs_lane check (lane in ('interactive', 'batch')),
+  priority smallint not null default 0,
+  turn bigint not null default 0,
+  seq bigint generated always as identity,
+  run_at timestamptz,
+  video_url text not null constraint jobs_video_url check (length(video_url) between 1 and 4096),
+  user_request text not null default '' constraint jobs_user_request check (length(user_request) <= 2000),
+  options jsonb not null default '{}' constraint jobs_options check (jsonb_typeof(options) = 'object'),
+  plan jsonb,
+  total_count smallint not null default 3 constraint jobs_total_count check (total_count between 1 and 8),
+  attempt integer not null default 0 constraint jobs_attempt check (attempt >= 0),
+  max_attempts integer not null default 3 constraint jobs_max_attempts check (max_attempts > 0),
+  crashes integer not null default 0 constraint jobs_crashes check (crashes >= 0),
+  worker_id bigint references public.workers (id) on delete restrict,
+  deadline_at timestamptz,
+  cancel_requested boolean not null default false,
+  idempotency_key text constraint jobs_idempotency_key check (length(idempotency_key) between 1 and 255),
+  request_hash text,
+  trace_id text,
+  error text,
+  error_code text,
+  created_at timestamptz not null default now(),
+  started_at timestamptz,
+  finished_at timestamptz,
+  constraint jobs_processing_is_held check ((status = 'processing') = (worker_id is not null)),
+  constraint jobs_processing_has_deadline check ((status = 'processing') = (deadline_at is not null)),
+  constraint jobs_processing_was_started check (status <> 'processing' or (started_at is not null and attempt > 0)),
+  constraint jobs_stage_is_of_processing check (stage is null or status = 'processing'),
+  constraint jobs_only_pending_waits check (run_at is null or status = 'pending'),
+  constraint jobs_ended_has_time check ((status in ('completed', 'failed', 'cancelled')) = (finished_at is not null)),
+  constraint jobs_failed_says_why check (status <> 'failed' or (error is not null and error_code is not null)),
+  constraint jobs_completed_is_clean check (status <> 'completed' or error is null)
+) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500,
+        autovacuum_analyze_scale_factor = 0.01, autovacuum_analyze_threshold = 500);
+comment on table public.jobs is 'The queue: one row per job, from its insert to its end. `attempt` is the fencing token and only ever grows.';
+comment on column public.jobs.tenant is 'The fairness key, never null: the owner, else a hash of the client address, else ''sql''.';
+comment on column public.jobs.turn is 'Start-time fair queueing, stamped at insert: tenants interleave whatever their backlog.';
+comment on column public.jobs.run_at is 'null = ready; otherwise in backoff until then (and outside the ready index).';
+
+create index jobs_ready on public.jobs (kind, lane, priority desc, turn, seq) where status = 'pending' and run_at is null;
+create index jobs_tenant on public.jobs (tenant, kind, lane, turn desc) where status = 'pending';
+create index jobs_backed_off on public.jobs (run_at) where status = 'pending' and run_at is not null;
+create index jobs_held on public.jobs (worker_id) where status = 'processing';
+create index jobs_deadline on public.jobs (deadline_at) where status = 'processing';
+create unique index jobs_idempotency on public.jobs (tenant, idempotency_key) where idempotency_key is not null;
+create index jobs_owner on public.jobs (owner, created_at desc) where owner is not null;
+create index jobs_finished on public.jobs (finished_at) where finished_at is not null;
+
+create table public.results (
+  job_id uuid not null references public.jobs (id) on delete cascade,
+  index smallint not null constraint results_index check (index between 0 and 7),
+  attempt integer not null,
+  owner uuid,
+  prompt text not null default '',
+  title text not null default '',
+  description text not null default '',
+  audio_url text,
+  video_url text,
+  seed bigint constraint results_seed check (seed between 0 and 4294967295),
+  duration double precision,
+  engine text not null default '',
+  model text not null default '',
+  describer text not null default '',
+  bpm real,
+  key text,
+  peaks real[] constraint results_peaks check (cardinality(peaks) <= 800),
+  created_at timestamptz not null default now(),
+  primary key (job_id, index),
+  constraint results_has_media check (num_nonnulls(audio_url, video_url) = 1)
+);
+comment on table public.results is 'One row per finished track (or merged video), written the moment it is ready. Never overwritten.';
+create index results_owner on public.results (owner, created_at desc) where owner is not null;
+
+create table public.deliveries (
+  job_id uuid primary key references public.jobs (id) on delete cascade,
+  url text not null,
+  attempt integer not null default 0,
+  max_attempts integer not null default 12,
+  next_at timestamptz default now(),
+  state text not null default 'pending' constraint deliveries_state check (state in ('pending', 'delivered', 'failed')),
+  last_error text,
+  created_at timestamptz not null default now(),
+  delivered_at timestamptz,
+  constraint deliveries_pending_has_time check ((state = 'pending') = (next_at is not null))
+);
+comment on table public.deliveries is 'The webhook outbox: a row is made in the transaction that ends a job with a callback_url.';
+create index deliveries_due on public.deliveries (next_at) where state = 'pending';

@@ -1,0 +1,147 @@
+-- How a job enters: whatever the door, one BEFORE INSERT trigger checks the options, sets the tenant and stamps the turn.
+
+-- What is wrong with the options of a job, as a sentence, or null. The API refuses the same things earlier and more kindly.
+create function private.options_error(p_kind text, p_options jsonb) returns text
+language plpgsql immutable set search_path = ''
+as $$
+declare
+  v_key text;
+  v_value jsonb;
+  v_allowed text[] := case p_kind
+    when 'merge' then array['audio_url', 'mode', 'music_gain_db', 'duck', 'callback_url']
+    else array['variants', 'seed', 'duration', 'negative_prompt', 'conditioning', 'format', 'plan', 'steps', 'guidance', 'callback_url']
+  end;
+begin
+  for v_key, v_value in select e.key, e.value from jsonb_each(p_options) e loop
+    if v_key <> all (v_allowed) then
+      return format('options: unknown field %s; a %s job takes %s', v_key, p_kind, array_to_string(v_allowed, ', '));
+    end if;
+    continue when jsonb_typeof(v_value) = 'null';
+    if v_key in ('variants', 'seed', 'duration', 'steps', 'guidance', 'music_gain_db') then
+      if jsonb_typeof(v_value) <> 'number' then
+        return format('options.%s must be a number, not %s', v_key, v_value);
+      end if;
+      if v_key in ('variants', 'seed', 'steps') and v_value::numeric <> trunc(v_value::numeric) then
+        return format('options.%s must be a whole number, not %s', v_key, v_value);
+      end if;
+      if not case v_key
+        when 'variants' then v_value::numeric between 1 and 8
+        when 'seed' then v_value::numeric between 0 and 4294967295
+        when 'duration' then v_value::numeric between 0.64 and 86400
+        when 'steps' then v_value::numeric between 1 and 100
+        when 'guidance' then v_value::numeric between 0 and 20
+        else v_value::numeric between -60 and 20
+      end then
+        return format('options.%s is out of range: %s', v_key, v_value);
+      end if;
+    elsif v_key = 'duck' then
+      if jsonb_typeof(v_value) <> 'boolean' then
+        return format('options.duck must be true or false, not %s', v_value);
+      end if;
+    elsif v_key = 'plan' then
+      if jsonb_typeof(v_value) <> 'array' or jsonb_array_length(v_value) not between 1 and 8 then
+        return 'options.plan must be a list of 1 to 8 directions';
+      end if;
+    else
+      if jsonb_typeof(v_value) <> 'string' or length(v_value #>> '{}') > 4096 then
+        return format('options.%s must be a string of at most 4096 characters', v_key);
+      end if;
+      if v_key = 'conditioning' and v_value #>> '{}' not in ('full', 'text+clip', 'text')
+        or v_key = 'format' and v_value #>> '{}' not in ('flac', 'wav', 'mp3', 'm4a')
+        or v_key = 'mode' and v_value #>> '{}' not in ('replace', 'mix')
+        or v_key in ('callback_url', 'audio_url') and v_value #>> '{}' !~* '^https?://.' then
+        return format('options.%s has no meaning for us: %s', v_key, v_value);
+      end if;
+    end if;
+  end loop;
+  if p_kind = 'merge' and not p_options ? 'audio_url' then
+    return 'options.audio_url is missing: a merge job needs the music to put under the video';
+  end if;
+  return null;
+end
+$$;
+comment on function private.options_error(text, jsonb) is 'What is wrong with the options of a job, as a sentence, or null.';
+
+-- Refuse a tenant that has too many pending jobs. The lock makes the count exact for one tenant and costs others nothing.
+create function private.guard_flood(p_tenant text, p_limit integer) returns void
+language plpgsql set search_path = ''
+as $$
+declare
+  v_pending integer;
+begin
+  perform pg_advisory_xact_lock(hashtextextended('flood:' || p_tenant, 0));
+  select count(*) into v_pending
+    from (select from public.jobs j where j.tenant = p_tenant and j.status = 'pending' limit p_limit) waiting;
+  if v_pending >= p_limit then
+    raise exception using errcode = 'RY429',
+      message = format('%s jobs of yours wait already, which is the limit; try again when some have run', p_limit);
+  end if;
+end
+$$;
+comment on function private.guard_flood(text, integer) is 'Raise RY429 when a tenant has p_limit pending jobs or more.';
+
+-- Who inserts, by role: a signed-in user through PostgREST has little say; the API and SQL of operators say what they mean.
+create function private.before_insert_of_job() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+declare
+  v_error text;
+  v_head bigint;
+  v_last bigint;
+begin
+  if current_setting('role', true) in ('authenticated', 'anon') then
+    new.owner := auth.uid();
+    new.lane := 'interactive';
+    if new.owner is null then
+      raise exception using errcode = '42501', message = 'sign in first: a job inserted here belongs to its user';
+    end if;
+    if new.video_url !~* '^https?://.' then
+      raise exception using errcode = '22023', message = 'video_url must be an http or https address';
+    end if;
+    perform private.guard_flood(new.owner::text, (select s.pending_per_owner from private.settings s));
+  end if;
+
+  v_error := private.options_error(new.kind, new.options);
+  if v_error is not null then
+    raise exception using errcode = '22023', message = v_error;
+  end if;
+  if new.owner is not null then
+    new.tenant := new.owner::text;
+  end if;
+  if new.kind = 'merge' then
+    new.total_count := 1;
+  elsif jsonb_typeof(new.options -> 'plan') = 'array' then
+    new.total_count := jsonb_array_length(new.options -> 'plan');
+  elsif jsonb_typeof(new.options -> 'variants') = 'number' then
+    new.total_count := (new.options ->> 'variants')::smallint;
+  end if;
+
+  -- The fair turn (start-time fair queueing): behind the tenant's own last job, but never before the head of the lane.
+  select j.turn into v_head from public.jobs j
+    where j.kind = new.kind and j.lane = new.lane and j.priority = new.priority and j.status = 'pending' and j.run_at is null
+    order by j.turn limit 1;
+  select j.turn into v_last from public.jobs j
+    where j.tenant = new.tenant and j.kind = new.kind and j.lane = new.lane and j.status = 'pending'
+    order by j.turn desc limit 1;
+  new.turn := greatest(coalesce(v_head, 0), coalesce(v_last + 1, 0));
+  return new;
+end
+$$;
+comment on function private.before_insert_of_job() is 'Checks a new job, sets owner, tenant and total_count, stamps its fair turn.';
+
+create trigger jobs_before_insert before insert on public.jobs
+  for each row execute function private.before_insert_of_job();
+
+-- A result carries its job's owner, so that RLS needs no join.
+create function private.before_insert_of_result() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+begin
+  select j.owner into new.owner from public.jobs j where j.id = new.job_id;
+  return new;
+end
+$$;
+comment on function private.before_insert_of_result() is 'Copies the owner of the job into its result.';
+
+create trigger results_before_insert before insert on public.results
+  for each row execute function private.before_insert_of_result();

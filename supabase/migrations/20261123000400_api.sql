@@ -1,0 +1,138 @@
+-- What the doors call: edge_api, the edge function and a psql prompt use the same functions and get the same JSON.
+-- SQLSTATEs of our own: RY429 too many pending jobs, RY422 idempotency key reused with another body.
+
+-- The fairness key of a visitor: a salted hash, so that addresses are not stored.
+create function private.tenant_of(p_owner uuid, p_client text) returns text
+language sql stable set search_path = ''
+as $$
+  select coalesce(p_owner::text,
+                  'client:' || left(encode(sha256(convert_to(s.client_salt || p_client, 'UTF8')), 'hex'), 32),
+                  'sql')
+    from private.settings s;
+$$;
+comment on function private.tenant_of(uuid, text) is 'The fairness key: the owner, else a salted hash of the client address, else ''sql''.';
+
+-- Insert a job for a person who waits. With an idempotency key, the same request again answers with the first job.
+create function queue.submit(
+  p_kind text, p_video_url text, p_user_request text default '', p_options jsonb default '{}', p_owner uuid default null,
+  p_client text default null, p_idempotency_key text default null, p_trace_id text default null
+) returns uuid
+language plpgsql set search_path = ''
+as $$
+declare
+  v_tenant text := private.tenant_of(p_owner, p_client);
+  v_options jsonb := jsonb_strip_nulls(p_options);
+  v_hash text := encode(sha256(convert_to(jsonb_build_array(p_kind, p_video_url, p_user_request, v_options)::text, 'UTF8')), 'hex');
+  v_job public.jobs;
+begin
+  if p_idempotency_key is not null then
+    if p_owner is null and length(p_idempotency_key) < 16 then
+      raise exception using errcode = '22023',
+        message = 'an Idempotency-Key without sign-in must have at least 16 characters: a short one could be guessed';
+    end if;
+    perform pg_advisory_xact_lock(hashtextextended('idempotency:' || v_tenant || ':' || p_idempotency_key, 0));
+    select * into v_job from public.jobs j where j.tenant = v_tenant and j.idempotency_key = p_idempotency_key;
+    if found then
+      if v_job.request_hash is distinct from v_hash then
+        raise exception using errcode = 'RY422',
+          message = 'this Idempotency-Key was used with another body; take a new key for a new request';
+      end if;
+      return v_job.id;
+    end if;
+  end if;
+  if p_owner is not null then
+    perform private.guard_flood(v_tenant, (select s.pending_per_owner from private.settings s));
+  elsif p_client is not null then
+    perform private.guard_flood(v_tenant, (select s.pending_per_client from private.settings s));
+  end if;
+  insert into public.jobs (kind, video_url, user_request, options, owner, tenant, lane, idempotency_key, request_hash, trace_id)
+  values (p_kind, p_video_url, coalesce(p_user_request, ''), v_options, p_owner, v_tenant, 'interactive',
+          p_idempotency_key, v_hash, p_trace_id)
+  returning * into v_job;
+  return v_job.id;
+end
+$$;
+comment on function queue.submit(text, text, text, jsonb, uuid, text, text, text) is 'Insert an interactive job; idempotent by (tenant, key), flood-guarded.';
+
+-- One result as the contract shows it.
+create function private.result_json(r public.results, p_kind text) returns jsonb
+language sql immutable set search_path = ''
+as $$
+  select case p_kind
+    when 'merge' then jsonb_build_object('index', r.index, 'video_url', r.video_url)
+    else jsonb_build_object(
+      'prompt', r.prompt, 'audio_url', r.audio_url, 'index', r.index, 'title', r.title, 'description', r.description,
+      'seed', r.seed, 'duration', r.duration, 'bpm', r.bpm, 'key', r.key, 'engine', r.engine, 'model', r.model,
+      'describer', r.describer, 'peaks', to_jsonb(r.peaks), 'created_at', r.created_at)
+    end;
+$$;
+comment on function private.result_json(public.results, text) is 'One result as the contract shows it.';
+
+-- How many jobs are in front, plus one; counted up to 1,000.
+create function private.queue_position(j public.jobs) returns integer
+language sql stable set search_path = ''
+as $$
+  select case when j.status = 'pending' then (
+    select 1 + count(*)::integer from (
+      select from public.jobs a
+       where a.kind = j.kind and a.lane = j.lane and a.status = 'pending' and a.run_at is null
+         and (a.priority > j.priority or a.priority = j.priority and (a.turn, a.seq) < (j.turn, j.seq))
+       limit 999) ahead) end;
+$$;
+comment on function private.queue_position(public.jobs) is 'The place of a pending job in its lane, 1 is next; null when it does not wait.';
+
+-- The answer of GET /job: also the body of webhooks. `error` is shown when the job failed, not while it is retried.
+create function queue.answer(p_job uuid) returns jsonb
+language sql stable set search_path = ''
+as $$
+  select jsonb_build_object(
+    'job_id', j.id, 'status', j.status,
+    'completed_count', coalesce(r.count, 0), 'total_count', j.total_count, 'results', coalesce(r.results, '[]'),
+    'error', case when j.status = 'failed' then j.error end,
+    'error_code', case when j.status = 'failed' then j.error_code end,
+    'kind', j.kind, 'stage', j.stage, 'video_url', j.video_url, 'user_request', j.user_request,
+    'created_at', j.created_at, 'started_at', j.started_at, 'finished_at', j.finished_at,
+    'queue_position', private.queue_position(j))
+  from public.jobs j,
+       lateral (select count(*) as count, jsonb_agg(private.result_json(r, j.kind) order by r.index) as results
+                  from public.results r where r.job_id = j.id) r
+  where j.id = p_job;
+$$;
+comment on function queue.answer(uuid) is 'A job and its results as JSON, as in the REST contract; null when there is none.';
+
+-- The same for a caller: an ownerless job needs only its id, an owned one its owner; null is 404.
+create function queue.view(p_job uuid, p_user uuid default null) returns jsonb
+language sql stable set search_path = ''
+as $$
+  select queue.answer(j.id) from public.jobs j where j.id = p_job and (j.owner is null or j.owner = p_user);
+$$;
+comment on function queue.view(uuid, uuid) is 'queue.answer for a caller who may see the job; null otherwise.';
+
+-- Immediate for a pending job, cooperative for a running one; an ended job stays as it is. Null is 404.
+create function queue.cancel(p_job uuid, p_user uuid default null) returns jsonb
+language plpgsql set search_path = ''
+as $$
+begin
+  update public.jobs j
+     set cancel_requested = true,
+         status = case when j.status = 'pending' then 'cancelled' else j.status end,
+         finished_at = case when j.status = 'pending' then now() end,
+         run_at = null
+   where j.id = p_job and j.status in ('pending', 'processing') and not j.cancel_requested
+     and (j.owner is null or j.owner = p_user);
+  return queue.view(p_job, p_user);
+end
+$$;
+comment on function queue.cancel(uuid, uuid) is 'Cancel a job for a caller; answers like queue.view.';
+
+-- What /healthz tells: how many workers beat, how long the oldest ready job has waited.
+create function queue.health() returns jsonb
+language sql stable set search_path = ''
+as $$
+  select jsonb_build_object(
+    'workers', (select count(*) from public.workers w
+                 where w.state in ('loading', 'ready') and w.last_seen > now() - w.lease),
+    'workers_ready', (select count(*) from public.workers w
+                       where w.state = 'ready' and not w.draining and w.last_seen > now() - w.lease));
+$$;
+comment on function queue.health() is 'Counts of living workers, for /healthz.';

@@ -1,0 +1,104 @@
+-- What is seen live. Events are hints and views, never the truth, so no trigger here may fail a write.
+--   topic 'jobs'      event 'wake'     one per insert statement, however many rows: shortens a worker's sleep
+--   topic 'job:<id>'  event 'job'      status, stage, counts, error
+--                     event 'result'   the whole result
+
+create function private.after_insert_of_jobs() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+begin
+  perform pg_notify('jobs', '');
+  perform realtime.send('{}'::jsonb, 'wake', 'jobs', true);
+  return null;
+exception when others then
+  raise warning 'wake-up not sent: %', sqlerrm;
+  return null;
+end
+$$;
+comment on function private.after_insert_of_jobs() is 'Wakes workers, once per statement.';
+
+create trigger jobs_wake after insert on public.jobs
+  for each statement execute function private.after_insert_of_jobs();
+
+create function private.after_update_of_job() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+begin
+  perform realtime.send(
+    jsonb_build_object(
+      'job_id', new.id, 'status', new.status, 'stage', new.stage,
+      'completed_count', (select count(*) from public.results r where r.job_id = new.id), 'total_count', new.total_count,
+      'error', case when new.status = 'failed' then new.error end,
+      'error_code', case when new.status = 'failed' then new.error_code end),
+    'job', 'job:' || new.id, true);
+  return null;
+exception when others then
+  raise warning 'event of job % not sent: %', new.id, sqlerrm;
+  return null;
+end
+$$;
+comment on function private.after_update_of_job() is 'Sends event job on the private topic of the job.';
+
+create trigger jobs_event after update on public.jobs
+  for each row when (old.status is distinct from new.status or old.stage is distinct from new.stage)
+  execute function private.after_update_of_job();
+
+create function private.after_insert_of_result() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+begin
+  perform realtime.send(
+    private.result_json(new, (select j.kind from public.jobs j where j.id = new.job_id)) || jsonb_build_object('job_id', new.job_id),
+    'result', 'job:' || new.job_id, true);
+  return null;
+exception when others then
+  raise warning 'event of result % of job % not sent: %', new.index, new.job_id, sqlerrm;
+  return null;
+end
+$$;
+comment on function private.after_insert_of_result() is 'Sends event result on the private topic of the job.';
+
+create trigger results_event after insert on public.results
+  for each row execute function private.after_insert_of_result();
+
+-- The webhook outbox: the delivery is made in the transaction that ends the job. This one may fail the write: a job that
+-- ends without its promised webhook would be a lie.
+create function private.after_end_of_job() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+begin
+  insert into public.deliveries (job_id, url) values (new.id, new.options ->> 'callback_url') on conflict do nothing;
+  perform pg_notify('jobs', '');
+  return null;
+end
+$$;
+comment on function private.after_end_of_job() is 'Makes the row of deliveries for a job with a callback_url.';
+
+create trigger jobs_delivery after update on public.jobs
+  for each row when (old.finished_at is null and new.finished_at is not null and new.options ->> 'callback_url' is not null)
+  execute function private.after_end_of_job();
+
+-- Who may join a topic. By primary key, as its own owner: a policy that reads jobs would run under the visitor's RLS.
+create function private.may_watch(topic text) returns boolean
+language sql stable security definer set search_path = ''
+as $$
+  select case when topic ~ '^job:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' then
+    exists (select from public.jobs j
+             where j.id = substring(topic from 5)::uuid and (j.owner is null or j.owner = (select auth.uid())))
+  else false end;
+$$;
+comment on function private.may_watch(text) is 'Whether the caller may watch a topic: the ownerless job whose id it knows, or its own job.';
+
+create policy "watch the job whose id you know, or your own" on realtime.messages
+  for select to anon, authenticated
+  using (realtime.messages.extension = 'broadcast' and (select private.may_watch((select realtime.topic()))));
+
+-- For owners who prefer postgres_changes.
+do $$
+begin
+  if not exists (select from pg_publication where pubname = 'supabase_realtime') then
+    create publication supabase_realtime;
+  end if;
+  alter publication supabase_realtime add table public.jobs, public.results;
+end
+$$;

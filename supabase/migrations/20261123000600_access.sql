@@ -1,0 +1,31 @@
+-- Who may do what. Supabase grants much by default privileges; everything that is not meant is revoked here.
+
+alter table public.jobs enable row level security;
+alter table public.results enable row level security;
+alter table public.workers enable row level security;
+alter table public.deliveries enable row level security;
+alter table private.settings enable row level security;
+
+create policy "owners see their jobs" on public.jobs
+  for select to authenticated using (owner = (select auth.uid()));
+create policy "signed-in users insert jobs of their own" on public.jobs
+  for insert to authenticated with check (owner = (select auth.uid()));
+create policy "owners see their results" on public.results
+  for select to authenticated using (owner = (select auth.uid()));
+
+revoke all on public.jobs, public.results, public.workers, public.deliveries from anon, authenticated;
+grant select on public.jobs, public.results to authenticated;
+grant insert (video_url, user_request, options) on public.jobs to authenticated;
+
+revoke all on schema queue, private from public, anon, authenticated;
+revoke all on all tables in schema private from public, anon, authenticated;
+revoke all on all functions in schema queue, private from public, anon, authenticated;
+
+-- Schema private is not exposed; the Realtime policy calls this one function as the joining role.
+grant usage on schema private to anon, authenticated;
+grant execute on function private.may_watch(text) to anon, authenticated;
+
+-- The service role runs the queue too: operators with the secret key, backfills, the edge function.
+grant usage on schema queue, private to service_role;
+grant all on all tables in schema private to service_role;
+grant execute on all functions in schema queue, private to service_role;
