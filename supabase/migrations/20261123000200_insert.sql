@@ -24,14 +24,14 @@ begin
       if v_key in ('variants', 'seed', 'steps') and v_value::numeric <> trunc(v_value::numeric) then
         return format('options.%s must be a whole number, not %s', v_key, v_value);
       end if;
-      if not case v_key
+      if not (case v_key
         when 'variants' then v_value::numeric between 1 and 8
         when 'seed' then v_value::numeric between 0 and 4294967295
         when 'duration' then v_value::numeric between 0.64 and 86400
         when 'steps' then v_value::numeric between 1 and 100
         when 'guidance' then v_value::numeric between 0 and 20
         else v_value::numeric between -60 and 20
-      end then
+      end) then
         return format('options.%s is out of range: %s', v_key, v_value);
       end if;
     elsif v_key = 'duck' then

@@ -51,37 +51,44 @@ end
 $$;
 comment on function queue.beat(bigint, uuid[], integer[]) is 'Heartbeat of a worker; answers which jobs to stop.';
 
--- The worker ends in good order: what it still holds is handed back.
-create function queue.leave(p_worker bigint) returns void
+-- End an attempt: cancelled if the user asked so, pending again where p_again allows it, completed when something came
+-- out, else failed. The caller holds the row locked. Waits are capped, exponential and fully jittered.
+create function private.settle(j public.jobs, p_again boolean, p_code text, p_error text, p_crashes integer default 0) returns void
 language plpgsql set search_path = ''
 as $$
+declare
+  v_wait interval;
+  v_status text := case
+    when j.cancel_requested then 'cancelled'
+    when p_again then 'pending'
+    when exists (select from public.results r where r.job_id = j.id) then 'completed'
+    else 'failed' end;
+  v_tells boolean := v_status in ('pending', 'failed');
 begin
-  perform queue.release(j.id, j.attempt, p_worker) from public.jobs j where j.worker_id = p_worker and j.status = 'processing';
-  update public.workers set state = 'gone', last_seen = now() where id = p_worker;
+  if v_status = 'pending' then
+    select random() * least(s.backoff_cap, s.backoff_base * 2 ^ least(j.attempt, 20)) into v_wait from private.settings s;
+  end if;
+  update public.jobs
+     set status = v_status, worker_id = null, deadline_at = null, stage = null,
+         crashes = j.crashes + p_crashes,
+         run_at = now() + v_wait,
+         finished_at = case when v_status <> 'pending' then now() end,
+         error = case when v_tells then p_error end,
+         error_code = case when v_tells then p_code end
+   where id = j.id;
 end
 $$;
-comment on function queue.leave(bigint) is 'Sign a worker off and hand back what it holds.';
+comment on function private.settle(public.jobs, boolean, text, text, integer) is 'End an attempt of a locked job.';
 
--- When a job comes back from a lost worker: end it where the caps say so, else let it wait a little.
-create function private.requeue_lost(p_job uuid, p_reason text) returns void
+-- A job comes back from a worker that is gone: a crash is counted apart from attempts, with a low cap, because a job that
+-- kills workers must not travel through all of them.
+create function private.requeue_lost(j public.jobs, p_reason text) returns void
 language sql set search_path = ''
 as $$
-  update public.jobs j
-     set crashes = j.crashes + 1, worker_id = null, deadline_at = null, stage = null,
-         status = outcome.status,
-         finished_at = case when outcome.status <> 'pending' then now() end,
-         run_at = case when outcome.status = 'pending' then now() + random() * least(s.backoff_cap, s.backoff_base * 2 ^ j.crashes) end,
-         error = case when outcome.status <> 'completed' then p_reason end,
-         error_code = case when outcome.status <> 'completed' then 'worker_lost' end
-    from private.settings s,
-         lateral (select case
-           when j.cancel_requested then 'cancelled'
-           when j.crashes + 1 < s.max_crashes and j.attempt < j.max_attempts then 'pending'
-           when exists (select from public.results r where r.job_id = j.id) then 'completed'
-           else 'failed' end as status) outcome
-   where j.id = p_job;
+  select private.settle(j, j.crashes + 1 < s.max_crashes and j.attempt < j.max_attempts, 'worker_lost', p_reason, 1)
+    from private.settings s;
 $$;
-comment on function private.requeue_lost(uuid, text) is 'Take a locked job from a worker that is gone; counts a crash.';
+comment on function private.requeue_lost(public.jobs, text) is 'Take a locked job from a worker that is gone; counts a crash.';
 
 -- Put right what time has made wrong: jobs of dead workers, jobs past their deadline, backed-off jobs that are due.
 -- Bounded, skips what others hold, costs three index probes when there is nothing to do. Every claim calls it.
@@ -90,7 +97,7 @@ language plpgsql set search_path = ''
 as $$
 declare
   v_worker record;
-  v_job record;
+  v_job public.jobs;
   v_count integer := 0;
 begin
   for v_worker in
@@ -99,10 +106,10 @@ begin
      order by w.last_seen limit 10 for update skip locked
   loop
     for v_job in
-      select j.id from public.jobs j where j.worker_id = v_worker.id and j.status = 'processing'
+      select * from public.jobs j where j.worker_id = v_worker.id and j.status = 'processing'
        order by j.id limit 100 for update skip locked
     loop
-      perform private.requeue_lost(v_job.id, format('the worker %s stopped answering while it had this job', v_worker.name));
+      perform private.requeue_lost(v_job, format('the worker %s stopped answering while it had this job', v_worker.name));
       v_count := v_count + 1;
     end loop;
     update public.workers w set state = 'lost' where w.id = v_worker.id
@@ -110,10 +117,10 @@ begin
   end loop;
 
   for v_job in
-    select j.id from public.jobs j where j.status = 'processing' and j.deadline_at < now()
+    select * from public.jobs j where j.status = 'processing' and j.deadline_at < now()
      order by j.deadline_at limit 100 for update skip locked
   loop
-    perform private.requeue_lost(v_job.id, 'the job ran longer than its time limit');
+    perform private.requeue_lost(v_job, 'the job ran longer than its time limit');
     v_count := v_count + 1;
   end loop;
 
@@ -253,50 +260,31 @@ end
 $$;
 comment on function queue.put_result(uuid, integer, bigint, jsonb) is 'Fenced: write one result row; an existing one is never overwritten.';
 
--- The job is done: completed when something came out, else failed.
-create function queue.finish(p_job uuid, p_attempt integer, p_worker bigint) returns text
-language plpgsql set search_path = ''
-as $$
-begin
-  update public.jobs j
-     set status = outcome.status, finished_at = now(), worker_id = null, deadline_at = null, stage = null,
-         error = case outcome.status when 'failed' then 'nothing came out of this job' end,
-         error_code = case outcome.status when 'failed' then 'no_result' end
-    from (select case
-            when k.cancel_requested then 'cancelled'
-            when exists (select from public.results r where r.job_id = k.id) then 'completed'
-            else 'failed' end as status
-            from public.jobs k where k.id = p_job for update) outcome
-   where j.id = p_job and j.attempt = p_attempt and j.worker_id = p_worker and j.status = 'processing';
-  return case when found then 'ok' else 'lost' end;
-end
-$$;
-comment on function queue.finish(uuid, integer, bigint) is 'Fenced: end a job.';
-
--- An error ended this attempt. With p_again the job is retried after a capped, fully jittered backoff while attempts are left.
+-- An error ended this attempt. With p_again the job is retried after a backoff while attempts are left.
 create function queue.fail(p_job uuid, p_attempt integer, p_worker bigint, p_code text, p_error text, p_again boolean) returns text
 language plpgsql set search_path = ''
 as $$
+declare
+  v_job public.jobs;
 begin
-  update public.jobs j
-     set status = outcome.status, worker_id = null, deadline_at = null, stage = null,
-         finished_at = case when outcome.status <> 'pending' then now() end,
-         run_at = case when outcome.status = 'pending'
-                    then now() + random() * least(s.backoff_cap, s.backoff_base * 2 ^ least(j.attempt, 20)) end,
-         error = case when outcome.status in ('pending', 'failed') then p_error end,
-         error_code = case when outcome.status in ('pending', 'failed') then p_code end
-    from private.settings s,
-         (select case
-            when k.cancel_requested then 'cancelled'
-            when p_again and k.attempt < k.max_attempts then 'pending'
-            when exists (select from public.results r where r.job_id = k.id) then 'completed'
-            else 'failed' end as status
-            from public.jobs k where k.id = p_job for update) outcome
-   where j.id = p_job and j.attempt = p_attempt and j.worker_id = p_worker and j.status = 'processing';
-  return case when found then 'ok' else 'lost' end;
+  select * into v_job from public.jobs j
+   where j.id = p_job and j.attempt = p_attempt and j.worker_id = p_worker and j.status = 'processing' for update;
+  if not found then
+    return 'lost';
+  end if;
+  perform private.settle(v_job, p_again and v_job.attempt < v_job.max_attempts, p_code, p_error);
+  return 'ok';
 end
 $$;
 comment on function queue.fail(uuid, integer, bigint, text, text, boolean) is 'Fenced: report an error; retries with backoff when p_again.';
+
+-- The job is done: completed when something came out, else failed.
+create function queue.finish(p_job uuid, p_attempt integer, p_worker bigint) returns text
+language sql set search_path = ''
+as $$
+  select queue.fail(p_job, p_attempt, p_worker, 'no_result', 'nothing came out of this job', false);
+$$;
+comment on function queue.finish(uuid, integer, bigint) is 'Fenced: end a job.';
 
 -- Hand a job back as if it had not been claimed. The attempt is not burnt: one is added to max_attempts, because
 -- `attempt` is the fencing token and never goes down.
@@ -313,3 +301,14 @@ begin
 end
 $$;
 comment on function queue.release(uuid, integer, bigint) is 'Fenced: hand a job back without burning an attempt.';
+
+-- The worker ends in good order: what it still holds is handed back.
+create function queue.leave(p_worker bigint) returns void
+language plpgsql set search_path = ''
+as $$
+begin
+  perform queue.release(j.id, j.attempt, p_worker) from public.jobs j where j.worker_id = p_worker and j.status = 'processing';
+  update public.workers set state = 'gone', last_seen = now() where id = p_worker;
+end
+$$;
+comment on function queue.leave(bigint) is 'Sign a worker off and hand back what it holds.';
