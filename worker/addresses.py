@@ -1,0 +1,185 @@
+"""Which addresses a stranger's URL may lead to, and a connector that connects to nothing else.
+
+A name is resolved once per connection, every address of the answer is checked, and the socket is opened to the very
+address that was checked: a second DNS answer (rebinding) is never asked for. Ranges follow IANA's special-purpose
+registries; metadata services that hide on public addresses are added by hand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from worker.errors import Rejected
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Policy = Callable[[Address], str | None]
+"""Why an address may not be reached ("a private network"), or None when it may."""
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+"""Name and port to addresses; raises OSError when there are none."""
+
+LONGEST_URL = 8192
+
+_FORBIDDEN_V4 = {
+    "0.0.0.0/8": "this machine",
+    "10.0.0.0/8": "a private network",
+    "100.64.0.0/10": "a carrier's private network",
+    "127.0.0.0/8": "this machine",
+    "168.63.129.16/32": "a cloud metadata service",
+    "169.254.0.0/16": "a link-local network",
+    "172.16.0.0/12": "a private network",
+    "192.0.0.0/24": "a reserved network",
+    "192.0.2.0/24": "a documentation network",
+    "192.88.99.0/24": "a reserved network",
+    "192.168.0.0/16": "a private network",
+    "198.18.0.0/15": "a test network",
+    "198.51.100.0/24": "a documentation network",
+    "203.0.113.0/24": "a documentation network",
+    "224.0.0.0/4": "a multicast group",
+    "240.0.0.0/4": "a reserved network",
+}
+# In IPv6 only 2000::/3 is given out to the public internet; these are the exceptions inside it.
+_FORBIDDEN_V6 = {
+    "2001::/23": "a reserved network",
+    "2001:db8::/32": "a documentation network",
+    "2002::/16": "a 6to4 tunnel",
+    "3fff::/20": "a documentation network",
+}
+_RANGES_V4 = [(ipaddress.IPv4Network(net), why) for net, why in _FORBIDDEN_V4.items()]
+_RANGES_V6 = [(ipaddress.IPv6Network(net), why) for net, why in _FORBIDDEN_V6.items()]
+_GLOBAL_V6 = ipaddress.IPv6Network("2000::/3")
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+def why_forbidden(address: Address) -> str | None:
+    """Say what stands at an address that strangers may not make us reach; None for the public internet."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return next((why for net, why in _RANGES_V4 if address in net), None)
+    if address.ipv4_mapped is not None:
+        return why_forbidden(address.ipv4_mapped)
+    if address in _NAT64:  # how an IPv6-only host reaches IPv4: what counts is the address inside
+        return why_forbidden(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    if address not in _GLOBAL_V6:
+        return "a private network"
+    return next((why for net, why in _RANGES_V6 if address in net), None)
+
+
+def bare(url: URL | str) -> str:
+    """Return the URL without user, query and fragment, short enough for a message: those parts may be secrets."""
+    text = str(url).partition("?")[0].partition("#")[0]
+    scheme, slashes, rest = text.partition("://")
+    host, slash, path = rest.partition("/")
+    text = f"{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path}"
+    return text if len(text) <= 200 else text[:200] + "…"
+
+
+def _bad(url: str, why: str) -> Rejected:
+    return Rejected(f"{bare(url)!r} {why}; give a plain http:// or https:// link to the file", code="bad_url")
+
+
+def _forbidden(where: str, why: str) -> Rejected:
+    return Rejected(
+        f"{where} leads to {why}, which is never fetched from; give a link that is reachable on the public internet",
+        code="forbidden_address",
+    )
+
+
+def public_url(url: str, policy: Policy = why_forbidden) -> URL:
+    """Parse a stranger's URL. Raises Rejected (bad_url, forbidden_address); names are checked when they are resolved."""
+    if len(url) > LONGEST_URL:
+        raise _bad(url, f"is longer than {LONGEST_URL} characters")
+    if any(char <= " " or char in "\\\x7f" for char in url):
+        raise _bad(url, "contains a space, a backslash or a control character")
+    try:
+        parsed = URL(url)
+        host, port = parsed.host, parsed.port
+    except ValueError:
+        raise _bad(url, "is not a URL") from None
+    if parsed.scheme not in {"http", "https"} or not host or not port:
+        raise _bad(url, "is not an http(s) link")
+    if parsed.raw_user is not None or parsed.raw_password is not None or "@" in parsed.raw_authority:
+        raise _bad(url, "carries a user name or password")
+    where = f"The link {bare(url)}"
+    try:
+        check(ipaddress.ip_address(host), where, policy)
+    except ValueError:
+        if _reads_as_ipv4(host):
+            raise _forbidden(where, "an address in disguise") from None
+    return parsed.with_fragment(None)
+
+
+def _reads_as_ipv4(host: str) -> bool:
+    """Whether the C library would take the host for an IPv4 address: 0177.1, 2130706433, 0x7f.1."""
+    try:
+        socket.inet_aton(host.rstrip("."))
+    except (OSError, UnicodeEncodeError):
+        return False
+    return True
+
+
+def check(address: Address, where: str, policy: Policy = why_forbidden) -> None:
+    """Raise Rejected (forbidden_address) unless the policy lets us reach the address."""
+    if (why := policy(address)) is not None:
+        raise _forbidden(where, why)
+
+
+async def system_resolve(host: str, port: int) -> Sequence[str]:
+    """Ask the system's resolver."""
+    try:
+        infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError as error:  # an empty or overlong label never reaches the resolver
+        raise OSError(f"{host} cannot be a host name") from error
+    return [str(info[4][0]) for info in infos]
+
+
+class CheckedResolver(AbstractResolver):
+    """Resolves a name and refuses the whole answer when one address in it is forbidden."""
+
+    def __init__(self, resolve: Resolve = system_resolve, policy: Policy = why_forbidden) -> None:
+        self._resolve = resolve
+        self._policy = policy
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        addresses = [ipaddress.ip_address(text) for text in await self._resolve(host, port)]
+        if not addresses:
+            raise OSError(f"{host} has no address")
+        for address in addresses:
+            check(address, f"The host {host}", self._policy)
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address),
+                port=port,
+                family=socket.AF_INET if address.version == 4 else socket.AF_INET6,
+                proto=socket.IPPROTO_TCP,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for address in addresses
+        ]
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def checked_connector(resolve: Resolve = system_resolve, policy: Policy = why_forbidden) -> aiohttp.TCPConnector:
+    """Return a connector whose every socket, for a name or a literal, goes to an address the policy allows.
+
+    Requests through it raise Rejected (forbidden_address). Use it with `trust_env=False`: a proxy would hide the address.
+    """
+
+    def open_socket(info: aiohttp.AddrInfoType) -> socket.socket:
+        family, kind, proto, _, address = info
+        check(ipaddress.ip_address(address[0]), f"The address {address[0]}", policy)
+        return socket.socket(family=family, type=kind, proto=proto)
+
+    return aiohttp.TCPConnector(
+        resolver=CheckedResolver(resolve, policy), socket_factory=open_socket, use_dns_cache=False, force_close=True
+    )

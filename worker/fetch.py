@@ -1,0 +1,192 @@
+"""HttpFetcher: a stranger's URL to disk, over aiohttp.
+
+Two ways in. A stranger's link goes through `checked_connector`: http(s), public addresses only, looked at again after
+every redirect. An object in the public buckets of our own Supabase project may be fetched wherever the project stands
+(loopback, for the local stack), by exactly that origin and path, and not a step out of it.
+Nothing of ours travels along: no keys, no cookies, no proxy or netrc from the environment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import unquote
+
+import aiohttp
+from yarl import URL
+
+from worker.addresses import Policy, Resolve, bare, checked_connector, public_url, system_resolve, why_forbidden
+from worker.errors import Rejected, Unavailable, WorkerError
+
+MAX_BYTES = 512 * 2**20
+MAX_REDIRECTS = 5
+_CHUNK_BYTES = 256 * 1024
+_HEADERS = {"Accept": "video/*, audio/*, */*;q=0.5", "Accept-Encoding": "identity", "User-Agent": "RhythmAI/1"}
+_REDIRECTS = {301, 302, 303, 307, 308}
+_PASSING = {408, 425, 429}
+"""Client errors that go away by themselves."""
+
+
+class OwnStorage:
+    """The public buckets of one Supabase project: what may be fetched from it although its address is private."""
+
+    def __init__(self, supabase_url: str) -> None:
+        origin = re.escape(str(URL(supabase_url).origin()))
+        path = r"/storage/v1/object/public/(?:uploads|audios|videos)/([A-Za-z0-9._~%!$&'()*+,;=:@/-]+)"
+        self._object = re.compile(rf"{origin}{path}(?:\?[^#\s]*)?")
+
+    def covers(self, url: str) -> bool:
+        """Whether the URL, as it is written, is one of these objects. Nothing is normalised, so nothing can hide."""
+        match = self._object.fullmatch(url)
+        return match is not None and all(self._is_plain(segment) for segment in match[1].split("/"))
+
+    @staticmethod
+    def _is_plain(segment: str) -> bool:
+        name = unquote(segment)
+        # A percent sign left over after decoding is a second layer for somebody else to decode.
+        return name not in {"", ".", ".."} and not re.search(r"[/\\%\x00-\x1f]", name)
+
+
+class HttpFetcher:
+    """Implements `Fetcher`. `supabase_url` names our own project; `resolve` and `policy` are seams for tests."""
+
+    def __init__(
+        self,
+        *,
+        supabase_url: str | None = None,
+        max_bytes: int = MAX_BYTES,
+        total: timedelta = timedelta(minutes=10),
+        stall: timedelta = timedelta(seconds=30),
+        resolve: Resolve = system_resolve,
+        policy: Policy = why_forbidden,
+    ) -> None:
+        self._own = OwnStorage(supabase_url) if supabase_url else None
+        self._max_bytes = max_bytes
+        self._total = total
+        stall_s = stall.total_seconds()
+        self._timeout = aiohttp.ClientTimeout(total=None, connect=stall_s, sock_read=stall_s)
+        self._resolve = resolve
+        self._policy = policy
+
+    async def fetch(self, url: str, into: Path) -> Path:
+        """Stream the URL to a new file in the folder `into`; its name and suffix say nothing about what is in it.
+
+        Raises Rejected (bad_url, forbidden_address, too_large, not_found, http_error) or Unavailable (unreachable,
+        upstream_error, timeout); nothing is left on disk then.
+        """
+        target = into / f"media-{secrets.token_hex(8)}"
+        try:
+            async with asyncio.timeout(self._total.total_seconds()):
+                await self._download(url, target)
+        except BaseException as error:
+            target.unlink(missing_ok=True)
+            if isinstance(error, (aiohttp.ClientError, OSError)):  # TimeoutError is an OSError
+                raise _translated(error, url) from error
+            raise
+        return target
+
+    async def _download(self, url: str, target: Path) -> None:
+        async with self._answer(url) as answer:
+            encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()
+            if encoding != "identity":
+                raise Rejected(
+                    f"{bare(url)} was answered in compressed form ({encoding[:20]}), although plain bytes were asked for; "
+                    "put the file on a server that sends it as it is",
+                    code="http_error",
+                )
+            if answer.content_length is not None and answer.content_length > self._max_bytes:
+                raise self._too_large(url, f"is {_megabytes(answer.content_length)}")
+            received = 0
+            with await asyncio.to_thread(target.open, "xb") as file:
+                async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
+                    received += len(chunk)
+                    if received > self._max_bytes:
+                        raise self._too_large(url, "goes on and on")
+                    await asyncio.to_thread(file.write, chunk)
+
+    @asynccontextmanager
+    async def _answer(self, url: str) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Follow redirects to a 200 answer; every hop is checked like the first."""
+        own = self._own is not None and self._own.covers(url)
+        connector = aiohttp.TCPConnector() if own else checked_connector(self._resolve, self._policy)
+        async with aiohttp.ClientSession(
+            connector=connector,
+            timeout=self._timeout,
+            headers=_HEADERS,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+        ) as session:
+            hop = URL(url, encoded=True) if own else public_url(url, self._policy)
+            for _ in range(MAX_REDIRECTS + 1):
+                async with session.get(hop, allow_redirects=False) as answer:
+                    if answer.status not in _REDIRECTS:
+                        _expect_ok(answer, url)
+                        yield answer
+                        return
+                    location = answer.headers.get("Location", "")
+                if own:
+                    raise Rejected(
+                        f"{bare(url)} redirects out of our storage; give the object's own link",
+                        code="forbidden_address",
+                    )
+                hop = public_url(_joined(hop, location), self._policy)
+            raise Rejected(
+                f"{bare(url)} redirects more than {MAX_REDIRECTS} times; give the file's own link", code="http_error"
+            )
+
+    def _too_large(self, url: str, what: str) -> Rejected:
+        limit = _megabytes(self._max_bytes)
+        return Rejected(f"{bare(url)} {what}, the limit is {limit}; send a shorter or smaller file", code="too_large")
+
+
+def _joined(base: URL, location: str) -> str:
+    """Resolve a Location header. Raises Rejected when there is none or it is no URL."""
+    try:
+        if location:
+            return str(base.join(URL(location)))
+    except ValueError:
+        pass
+    raise Rejected(
+        f"{bare(base)} redirects to nowhere ({bare(location)!r}); give the file's own link", code="http_error"
+    )
+
+
+def _expect_ok(answer: aiohttp.ClientResponse, url: str) -> None:
+    status = answer.status
+    if status == 200:
+        return
+    said = f"{bare(url)} answered {status}"
+    if status in {404, 410}:
+        raise Rejected(f"{said}: there is no such file; check the link", code="not_found")
+    if status >= 500 or status in _PASSING:
+        raise Unavailable(f"{said}; it is tried again later", code="upstream_error")
+    raise Rejected(f"{said}; give a link that anyone can open without signing in", code="http_error")
+
+
+def _translated(error: Exception, url: str) -> WorkerError:
+    where = bare(url)
+    match error:
+        case TimeoutError():
+            return Unavailable(f"{where} took too long to answer; it is tried again later", code="timeout")
+        case aiohttp.InvalidURL():
+            return Rejected(f"{where!r} is not a URL; give a plain http:// or https:// link", code="bad_url")
+        case aiohttp.ClientConnectorDNSError():
+            return Unavailable(f"The host {error.host} was not found; check the link's spelling", code="unreachable")
+        case aiohttp.ClientConnectorCertificateError():
+            return Unavailable(
+                f"The certificate of {error.host} is not valid; use a link on another host", code="unreachable"
+            )
+        case aiohttp.ClientError():
+            return Unavailable(f"{where} could not be read to its end ({type(error).__name__})", code="unreachable")
+        case _:
+            return Unavailable(f"The worker could not store {where} on its disk ({error.strerror})", code="no_disk")  # type: ignore[attr-defined]
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 2**20:.1f} MB"
