@@ -4,6 +4,7 @@ WorkerError
  ├── Rejected          never again: the job cannot work (bad URL, not a video, too long, forbidden address)
  ├── Unavailable       again, later: something outside was away (5xx, timeout, out of memory)
  ├── Cancelled         the user took the job back: stop and settle it as cancelled
+ ├── Yielded           hand the job back: the worker drains, or a batch job makes room for interactive work
  ├── LeaseLost         the job belongs to somebody else now: write nothing more
  ├── QueueUnavailable  the database is away: keep the models loaded, back off, go on
  ├── DeviceLost        the GPU is gone: hand back, exit non-zero, let the supervisor restart the box
@@ -40,6 +41,12 @@ class Cancelled(WorkerError):
     """The user cancelled the job while it ran."""
 
     code = "cancelled"
+
+
+class Yielded(WorkerError):
+    """The job is handed back between two steps, as if it had not been claimed."""
+
+    code = "yielded"
 
 
 class LeaseLost(WorkerError):

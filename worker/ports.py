@@ -82,6 +82,9 @@ class Engine(Protocol):
     @property
     def model(self) -> str: ...
 
+    def prepare(self, clip: Clip, options: Options) -> None:
+        """Do what needs the clip but not the plan (visual features), while the describer still thinks. May do nothing."""
+
     def compose(
         self, clip: Clip, variants: Sequence[Variant], options: Options, cancelled: Callable[[], bool]
     ) -> Iterator[Track]:

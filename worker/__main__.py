@@ -1,0 +1,154 @@
+"""`python -m worker`: one box. The only place that reads the environment and joins ports to adapters.
+
+Exit codes: 0 drained, 2 misconfigured, 3 the device is lost (a supervisor should start the process again).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from datetime import timedelta
+from importlib.metadata import version
+
+import structlog
+
+from worker import log as logging_setup
+from worker.errors import Misconfigured, WorkerError
+from worker.fetch import HttpFetcher
+from worker.heartbeat import Heartbeat
+from worker.jobs import PostgresQueue
+from worker.listener import Listener
+from worker.pipeline.clip import ChildLooker
+from worker.pipeline.describe import OpenAIDescriber
+from worker.pipeline.local_describer import LocalDescriber
+from worker.pipeline.master import master
+from worker.pipeline.merge import FfmpegMerger
+from worker.pipeline.run import Pipeline
+from worker.ports import Describer, Engine
+from worker.settings import Settings, read_settings
+from worker.storage import SupabaseStorage
+from worker.wakeups import ListenWakeUps, RealtimeWakeUps
+
+log = structlog.get_logger()
+BEAT_EVERY = timedelta(seconds=1.5)
+"""Far more often than a lease needs: a beat is also how a running job learns within two seconds that it was cancelled."""
+EXIT_DEVICE_LOST = 3
+
+
+def load_engine(settings: Settings) -> Engine | None:
+    """The engine that was asked for; never another one. Raises Misconfigured."""
+    if "generate" not in settings.worker_kinds:
+        return None
+    if settings.engine == "sketch":
+        from worker.pipeline.sketch.engine import SketchEngine
+
+        return SketchEngine()
+    from worker.pipeline.mmaudio.engine import MMAudioEngine
+
+    return MMAudioEngine.load(settings.mmaudio_model, models_dir=settings.models_dir, device=settings.device)
+
+
+def make_describer(settings: Settings) -> Describer:
+    if not settings.base_url:
+        return LocalDescriber()
+    return OpenAIDescriber(
+        api_key=settings.api_key,
+        base_url=settings.base_url,
+        model=settings.vlm_model,
+        vlm_input=settings.vlm_input,
+        timeout=timedelta(seconds=settings.vlm_timeout_s),
+    )
+
+
+async def work(settings: Settings) -> int:
+    """Run a worker until it drains; returns the exit code."""
+    dsn = str(settings.database_url)
+    loop = asyncio.get_running_loop()
+    loading = loop.run_in_executor(None, load_engine, settings)
+    entering = asyncio.create_task(
+        PostgresQueue.connect(
+            dsn,
+            name=settings.worker_name,
+            kinds=settings.worker_kinds,
+            engine=settings.engine,
+            version=version("rhythmai"),
+            lease=timedelta(seconds=settings.lease_s),
+            job_timeout=timedelta(seconds=settings.job_timeout_s),
+        )
+    )
+    # A box without weights says so at once, also when the database is away.
+    await asyncio.wait({loading, entering}, return_when=asyncio.FIRST_EXCEPTION if entering.done() else asyncio.FIRST_COMPLETED)
+    if loading.done() and loading.exception():
+        entering.cancel()
+        with contextlib.suppress(asyncio.CancelledError, WorkerError):
+            await (await entering).close()
+        await loading
+    queue = await entering
+
+    def drain() -> None:
+        if not listener.draining:
+            listener.drain()
+
+    heartbeat = Heartbeat(dsn, queue.worker_id, every=BEAT_EVERY, on_drain=lambda: loop.call_soon_threadsafe(drain))
+    heartbeat.start()
+    try:
+        engine = await loading
+        pipeline = Pipeline(
+            queue=queue,
+            fetcher=HttpFetcher(supabase_url=settings.origin, max_bytes=settings.max_bytes),
+            looker=ChildLooker(max_duration_s=settings.max_duration_s),
+            describer=make_describer(settings),
+            engine=engine,
+            master=master,
+            merger=FfmpegMerger(),
+            storage=SupabaseStorage(settings.origin, settings.supabase_key),
+            work_dir=settings.work_dir,
+        )
+        listener = Listener(
+            queue=queue,
+            run_job=pipeline.run,
+            watch=heartbeat,
+            slots=settings.worker_slots,
+            poll_every=timedelta(seconds=settings.poll_s),
+            grace=timedelta(seconds=settings.grace_s),
+        )
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, listener.drain)
+        await queue.ready(f"{engine.name} {engine.model}".strip() if engine else "")
+        log.info("worker.ready", worker=queue.worker_id, name=settings.worker_name, kinds=settings.worker_kinds,
+                 engine=engine and engine.name, model=engine and engine.model)  # fmt: skip
+        sources = [
+            asyncio.create_task(source.run(listener.wake))
+            for source in (ListenWakeUps(dsn), RealtimeWakeUps(settings.origin, settings.supabase_key))
+        ]
+        try:
+            await listener.listen()
+        finally:
+            for source in sources:
+                source.cancel()
+            await asyncio.gather(*sources, return_exceptions=True)
+    finally:
+        await asyncio.to_thread(heartbeat.stop)
+        await queue.close()
+    log.info("worker.gone", worker=queue.worker_id)
+    return EXIT_DEVICE_LOST if listener.device_lost else 0
+
+
+def main() -> None:
+    logging_setup.configure()
+    try:
+        settings = read_settings()
+        code = asyncio.run(work(settings))
+    except Misconfigured as error:
+        for line in str(error).splitlines():
+            print(line, file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,248 @@
+"""PostgresQueue: the jobs table through its SQL functions, on asyncpg."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any, Self, TypeVar
+from uuid import UUID
+
+import asyncpg
+import structlog
+from pydantic import BaseModel, ConfigDict
+
+from worker.domain import Direction, Job, Kind, Lease, Options, Plan, Result, Stage
+from worker.errors import Cancelled, LeaseLost, Misconfigured, QueueUnavailable
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,  # shutdown, crash shutdown, cannot connect now
+    asyncpg.InsufficientResourcesError,
+    asyncpg.InternalClientError,
+)
+"""What asyncpg raises when the database is away or going away."""
+
+TRANSACTION_POOLER_PORT = 6543
+
+
+def behind_transaction_pooler(dsn: str) -> bool:
+    """Whether the DSN is a transaction-mode pooler: no LISTEN and no prepared statements there."""
+    return f":{TRANSACTION_POOLER_PORT}/" in dsn
+
+
+def connect_options(dsn: str) -> dict[str, Any]:
+    """What asyncpg needs to know for this DSN; idle transactions would hold back vacuum for everybody."""
+    if behind_transaction_pooler(dsn):
+        return {"statement_cache_size": 0}
+    return {"server_settings": {"application_name": "rhythmai worker", "idle_in_transaction_session_timeout": "60s"}}
+
+
+class PostgresQueue:
+    """Implements `ports.Queue`. Fenced writes are repeated while the database is away: they are idempotent."""
+
+    def __init__(self, pool: asyncpg.Pool, *, worker_id: int, kinds: tuple[str, ...], job_timeout: timedelta) -> None:
+        self._pool = pool
+        self.worker_id = worker_id
+        self._kinds = list(kinds)
+        self._job_timeout = job_timeout
+
+    @classmethod
+    async def connect(
+        cls,
+        dsn: str,
+        *,
+        name: str,
+        kinds: tuple[str, ...],
+        engine: str,
+        version: str,
+        lease: timedelta,
+        job_timeout: timedelta,
+    ) -> Self:
+        """Open the pool and enter the worker in `workers`; waits with backoff while the database is away.
+
+        Raises Misconfigured when the database refuses us for good, QueueUnavailable when it stays away.
+        """
+
+        async def open_and_register() -> Self:
+            pool = await asyncpg.create_pool(
+                dsn, min_size=1, max_size=4, timeout=10, command_timeout=30, **connect_options(dsn)
+            )
+            try:
+                worker_id = await pool.fetchval(
+                    "select queue.register($1, $2, $3, $4, $5)", name, list(kinds), engine, version, lease
+                )
+            except BaseException:
+                pool.terminate()
+                raise
+            return cls(pool, worker_id=worker_id, kinds=kinds, job_timeout=job_timeout)
+
+        try:
+            return await patiently(open_and_register)
+        except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
+            raise Misconfigured(f"DATABASE_URL does not let us in: {error}") from None
+        except (asyncpg.InvalidSchemaNameError, asyncpg.UndefinedFunctionError, asyncpg.UndefinedTableError) as error:
+            raise Misconfigured(f"the database lacks our migrations ({error}): run `rhythmai migrate`") from None
+
+    async def close(self) -> None:
+        """Hand back what is held, sign off, close the pool. Does not raise when the database is away."""
+        with suppress(QueueUnavailable):
+            await self._ask("select queue.leave($1)", self.worker_id)
+        with suppress(*AWAY):
+            await asyncio.wait_for(self._pool.close(), 5)
+
+    async def ready(self, engine: str) -> None:
+        await patiently(lambda: self._ask("select queue.ready($1, $2)", self.worker_id, engine))
+
+    async def claim(self) -> Job | None:
+        raw = await self._ask("select queue.claim($1, $2)", self.worker_id, self._job_timeout)
+        return None if raw is None else JobRow.model_validate_json(raw).job()
+
+    async def next_due(self) -> timedelta | None:
+        seconds = await self._ask("select queue.next_due()")
+        return None if seconds is None else timedelta(seconds=seconds)
+
+    async def set_stage(self, lease: Lease, stage: Stage) -> None:
+        await self._write("select queue.set_stage($1, $2, $3, $4)", lease, stage.value)
+
+    async def save_plan(self, lease: Lease, plan: Plan) -> Plan:
+        answer = await patiently(
+            lambda: self._ask(
+                "select to_jsonb(s) from queue.save_plan($1, $2, $3, $4::jsonb) s",
+                lease.job_id, lease.attempt, lease.worker_id, json.dumps(asdict(plan)),
+            )
+        )  # fmt: skip
+        saved = json.loads(answer)
+        _heed(saved["verdict"], lease)
+        return Plan.from_json(saved["plan"])
+
+    async def put_result(self, lease: Lease, result: Result) -> None:
+        row = asdict(result)
+        row["duration"] = row.pop("duration_s")
+        await self._write("select queue.put_result($1, $2, $3, $4::jsonb)", lease, json.dumps(row))
+
+    async def finish(self, lease: Lease) -> None:
+        await self._write("select queue.finish($1, $2, $3)", lease)
+
+    async def fail(self, lease: Lease, *, code: str, message: str, again: bool) -> None:
+        await self._write("select queue.fail($1, $2, $3, $4, $5, $6)", lease, code, message, again)
+
+    async def release(self, lease: Lease) -> None:
+        await self._write("select queue.release($1, $2, $3)", lease)
+
+    async def interactive_waiting(self) -> bool:
+        return bool(await self._ask("select queue.interactive_waiting($1)", self._kinds))
+
+    async def _write(self, call: str, lease: Lease, *arguments: object) -> None:
+        verdict = await patiently(lambda: self._ask(call, lease.job_id, lease.attempt, lease.worker_id, *arguments))
+        _heed(verdict, lease)
+
+    async def _ask(self, call: str, *arguments: object) -> Any:
+        try:
+            return await self._pool.fetchval(call, *arguments)
+        except AWAY as error:
+            raise QueueUnavailable(f"the database cannot be reached: {error or type(error).__name__}") from error
+
+
+async def patiently(call: Callable[[], Awaitable[T]], *, give_up_after: timedelta = timedelta(minutes=10)) -> T:
+    """Repeat a call with jittered, capped backoff while the database is away. Raises QueueUnavailable in the end."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + give_up_after.total_seconds()
+    wait_s = 0.1
+    while True:
+        try:
+            return await call()
+        except (QueueUnavailable, *AWAY) as error:
+            if loop.time() > end:
+                raise QueueUnavailable(f"the database has been away for {give_up_after}: {error}") from error
+            log.warning("database.away", error=str(error) or type(error).__name__, again_in_s=round(wait_s, 1))
+        await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))
+        wait_s = min(wait_s * 2, 5.0)
+
+
+def _heed(verdict: str, lease: Lease) -> None:
+    if verdict == "cancelled":
+        raise Cancelled(f"job {lease.job_id} was cancelled")
+    if verdict != "ok":
+        raise LeaseLost(f"attempt {lease.attempt} of job {lease.job_id} is not ours any more")
+
+
+class OptionsRow(BaseModel):
+    """`jobs.options`; names a newer API may add are ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    seed: int | None = None
+    duration: float | None = None
+    negative_prompt: str | None = None
+    conditioning: Any = "full"
+    format: Any = "flac"
+    steps: int | None = None
+    guidance: float | None = None
+    audio_url: str | None = None
+    mode: Any = "replace"
+    music_gain_db: float = 0.0
+    duck: bool = False
+    plan: list[dict[str, Any]] | None = None
+
+    def options(self) -> Options:
+        values = self.model_dump(exclude={"plan", "duration"})
+        return Options(**values, duration_s=self.duration)
+
+
+class JobRow(BaseModel):
+    """What `queue.claim` answers."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    id: UUID
+    attempt: int
+    worker_id: int
+    kind: Kind
+    lane: Any
+    video_url: str
+    user_request: str
+    options: OptionsRow
+    plan: dict[str, Any] | None
+    total_count: int
+    trace_id: str | None
+    done: frozenset[int]
+
+    def job(self) -> Job:
+        return Job(
+            lease=Lease(job_id=self.id, attempt=self.attempt, worker_id=self.worker_id),
+            kind=self.kind,
+            video_url=self.video_url,
+            user_request=self.user_request,
+            options=self.options.options(),
+            total_count=self.total_count,
+            lane=self.lane,
+            plan=Plan.from_json(self.plan) if self.plan else None,
+            asked_plan=tuple(_asked(i, raw) for i, raw in enumerate(self.options.plan or ())),
+            done=self.done,
+            trace_id=self.trace_id or "",
+        )
+
+
+def _asked(index: int, raw: dict[str, Any]) -> Direction:
+    """A hand-written direction; only the prompt is required, the rest has quiet defaults."""
+    return Direction(
+        title=raw.get("title") or f"Direction {index + 1}",
+        prompt=raw["prompt"],
+        description=raw.get("description") or "",
+        genre=raw.get("genre") or "",
+        instruments=tuple(raw.get("instruments") or ()),
+        tempo_bpm=float(raw.get("tempo_bpm") or 100),
+        key=raw.get("key") or "C major",
+        mood=raw.get("mood") or "",
+    )

@@ -1,0 +1,186 @@
+"""The loop of a worker: claim -> run -> settle -> sleep; drain on SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Literal, Protocol
+
+import structlog
+
+from worker.domain import Job, Lease
+from worker.errors import Cancelled, DeviceLost, LeaseLost, QueueUnavailable, Unavailable, WorkerError, Yielded
+from worker.pipeline.run import Timings
+from worker.ports import Queue
+
+log = structlog.get_logger()
+Verdict = Literal["lost", "cancelled"]
+
+
+class Run(Protocol):
+    """`Pipeline.run`."""
+
+    def __call__(
+        self, job: Job, *, stopped: Callable[[], bool], draining: Callable[[], bool], timings: Timings
+    ) -> Awaitable[None]: ...
+
+
+class Watch(Protocol):
+    """The heartbeat's side of a lease."""
+
+    def hold(self, lease: Lease, on_stop: Callable[[Verdict], None]) -> None: ...
+
+    def drop(self, lease: Lease) -> None: ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Listener:
+    """Keeps up to `slots` jobs in flight until it drains."""
+
+    queue: Queue
+    run_job: Run
+    watch: Watch
+    slots: int = 2
+    poll_every: timedelta = timedelta(seconds=5)
+    grace: timedelta = timedelta(seconds=60)
+    device_lost: bool = field(default=False, init=False)
+    _awake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _draining: bool = field(default=False, init=False)
+    _running: dict[asyncio.Task[None], Job] = field(default_factory=dict, init=False)
+
+    def wake(self) -> None:
+        """Shorten the sleep: work may have come."""
+        self._awake.set()
+
+    def drain(self) -> None:
+        """Stop claiming; what runs may finish within the grace period, then it is handed back. A second call: now."""
+        if self._draining:
+            log.info("worker.hand_back_now", jobs=len(self._running))
+            for task in self._running:
+                task.cancel()
+        self._draining = True
+        self.wake()
+
+    @property
+    def draining(self) -> bool:
+        return self._draining
+
+    async def listen(self) -> None:
+        """Run until drained."""
+        while not self._draining:
+            # Cleared before the claim: a wake-up that comes during it must cost one more look, not be lost.
+            self._awake.clear()
+            sleep = await self.poll()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._awake.wait(), sleep.total_seconds())
+        await self._finish_running()
+
+    async def poll(self) -> timedelta:
+        """Fill the free slots; answer how long to sleep unless something wakes us."""
+        try:
+            while len(self._running) < self.slots and not self._draining:
+                job = await self.queue.claim()
+                if job is None:
+                    break
+                task = asyncio.create_task(self._work(job), name=f"job {job.lease.job_id}")
+                self._running[task] = job
+                task.add_done_callback(self._done)
+            due = await self.queue.next_due()
+        except QueueUnavailable as error:
+            log.warning("queue.unavailable", error=str(error))
+            due = None
+        rest = self.poll_every * random.uniform(0.8, 1.2)
+        return rest if due is None else min(rest, due + timedelta(milliseconds=random.uniform(0, 50)))
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._running.pop(task, None)
+        self.wake()
+
+    async def _finish_running(self) -> None:
+        if not self._running:
+            return
+        log.info("worker.draining", jobs=len(self._running), grace_s=self.grace.total_seconds())
+        _, late = await asyncio.wait(self._running, timeout=self.grace.total_seconds())
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late)
+
+    async def _work(self, job: Job) -> None:
+        structlog.contextvars.bind_contextvars(job=str(job.lease.job_id), attempt=job.lease.attempt, trace=job.trace_id)
+        timings = Timings()
+        log.info("job.started", kind=job.kind.value, lane=job.lane, done=len(job.done))
+        with timings.of("total"):
+            outcome = await self._outcome(job, timings)
+        try:
+            await self._settle(job, outcome, timings.seconds)
+        except LeaseLost as error:
+            log.warning("lease.lost", error=str(error), seconds=timings.seconds)
+        except QueueUnavailable as error:
+            # The lease runs out and somebody else takes the job; nothing is written twice.
+            log.warning("lease.lost", error=str(error), seconds=timings.seconds)
+
+    async def _outcome(self, job: Job, timings: Timings) -> WorkerError | None:
+        """Run the job beside its stop signal; an error is an outcome, None is success."""
+        loop = asyncio.get_running_loop()
+        stop: asyncio.Future[Verdict] = loop.create_future()
+
+        def on_stop(verdict: Verdict) -> None:  # called in the heartbeat's thread
+            loop.call_soon_threadsafe(lambda: stop.done() or stop.set_result(verdict))
+
+        self.watch.hold(job.lease, on_stop)
+        work = asyncio.ensure_future(
+            self.run_job(job, stopped=stop.done, draining=lambda: self._draining, timings=timings)
+        )
+        try:
+            await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                work.cancel()
+                await asyncio.wait({work})
+                lost = stop.result() == "lost"
+                return LeaseLost("another attempt owns the job") if lost else Cancelled("the user cancelled the job")
+            return _sorted(work.exception())
+        except asyncio.CancelledError:
+            # The grace period is over: hand the job back.
+            work.cancel()
+            await asyncio.wait({work})
+            return Yielded("the worker stops")
+        finally:
+            self.watch.drop(job.lease)
+            if not stop.done():
+                stop.cancel()
+
+    async def _settle(self, job: Job, outcome: WorkerError | None, seconds: dict[str, float]) -> None:
+        match outcome:
+            case None:
+                await self.queue.finish(job.lease)
+                log.info("job.completed", seconds=seconds)
+            case LeaseLost():
+                log.warning("lease.lost", error=str(outcome), seconds=seconds)
+            case Cancelled():
+                await self.queue.finish(job.lease)
+                log.info("job.cancelled", seconds=seconds)
+            case Yielded():
+                await self.queue.release(job.lease)
+                log.info("job.released", reason=str(outcome), seconds=seconds)
+            case DeviceLost():
+                await self.queue.release(job.lease)
+                log.error("device.lost", error=str(outcome), seconds=seconds)
+                self.device_lost = True
+                self.drain()
+            case _:
+                again = isinstance(outcome, Unavailable | QueueUnavailable)
+                await self.queue.fail(job.lease, code=outcome.code, message=str(outcome), again=again)
+                log.warning("job.failed", code=outcome.code, error=str(outcome), may_run_again=again, seconds=seconds)
+
+
+def _sorted(error: BaseException | None) -> WorkerError | None:
+    """Errors by remedy. What nobody foresaw may pass with another try, and its traceback is for us, not for the user."""
+    if error is None or isinstance(error, WorkerError):
+        return error
+    log.error("job.bug", exc_info=error)
+    return Unavailable("something went wrong inside the worker; it is logged there", code="internal")

@@ -1,0 +1,244 @@
+"""The way of one job: fetch, look, describe, compose, master, upload, one result row after the other; or merge."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from worker.domain import Clip, Job, Kind, Plan, Result, Stage, Track, Variant
+from worker.errors import Rejected, Yielded
+from worker.ports import Describer, Engine, Fetcher, Looker, Master, Merger, Queue, Storage
+
+log = structlog.get_logger()
+SEED_STEP = 0x9E3779B1
+"""Golden ratio of 2^32: variant i of seed s has seed s + i times this, so variant 0 has s itself."""
+
+
+def derive_seed(seed: int, index: int) -> int:
+    """The seed of a variant, 0..2^32-1."""
+    return (seed + index * SEED_STEP) % 2**32
+
+
+@dataclass(slots=True)
+class Timings:
+    """Seconds spent in each stage of a job, for its last log line."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def of(self, name: str) -> Iterator[None]:
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - start, 3)
+
+
+@dataclass(slots=True, kw_only=True)
+class Pipeline:
+    """Runs one job to its last result row; how the job ends is the listener's to write.
+
+    Raises Rejected, Unavailable, Cancelled, LeaseLost, Yielded, DeviceLost, QueueUnavailable.
+    """
+
+    queue: Queue
+    fetcher: Fetcher
+    looker: Looker
+    describer: Describer
+    engine: Engine | None
+    """None on a box that only merges."""
+    master: Master
+    merger: Merger
+    storage: Storage
+    work_dir: Path | None = None
+    _engine_thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "engine"))
+    _engine_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def run(
+        self, job: Job, *, stopped: Callable[[], bool], draining: Callable[[], bool], timings: Timings
+    ) -> None:
+        """`stopped()`: the job was cancelled or lost; `draining()`: the worker wants to go. Both are asked often and cheap."""
+        with tempfile.TemporaryDirectory(prefix="rhythmai-job-", dir=self.work_dir) as folder:
+            if job.kind is Kind.MERGE:
+                await self._merge(job, Path(folder), timings)
+            else:
+                await self._generate(job, Path(folder), stopped, draining, timings)
+
+    async def _generate(
+        self, job: Job, folder: Path, stopped: Callable[[], bool], draining: Callable[[], bool], timings: Timings
+    ) -> None:
+        if self.engine is None:
+            raise Yielded("this box has no engine")
+        await self.queue.set_stage(job.lease, Stage.FETCHING)
+        with timings.of("fetch"):
+            file = await self.fetcher.fetch(job.video_url, folder)
+        with timings.of("look"):
+            clip = await self.looker.look(file, job.options.duration_s)
+
+        await self.queue.set_stage(job.lease, Stage.DESCRIBING)
+        with timings.of("describe"):
+            plan, _ = await asyncio.gather(self._plan(job, clip), self._prepare(job, clip))
+
+        await self.queue.set_stage(job.lease, Stage.COMPOSING)
+        missing = [variant for variant in plan.variants if variant.index not in job.done]
+        with timings.of("compose"):
+            await self._compose(job, clip, plan, missing, stopped, draining, timings)
+
+    async def _compose(
+        self,
+        job: Job,
+        clip: Clip,
+        plan: Plan,
+        missing: list[Variant],
+        stopped: Callable[[], bool],
+        draining: Callable[[], bool],
+        timings: Timings,
+    ) -> None:
+        """Each track is mastered, uploaded and written while the engine makes the next. One that fails does not take its siblings along."""
+        finishing: list[asyncio.Task[None]] = []
+        reason: str | None = None
+        try:
+            async with self._composed(job, clip, missing, stopped) as tracks:
+                async for track in tracks:
+                    variant = next(v for v in missing if v.index == track.index)
+                    finishing.append(asyncio.create_task(self._put(job, clip, plan, variant, track, timings)))
+                    reason = None if variant is missing[-1] else await self._room_needed(job, draining)
+                    if reason:
+                        break
+        except asyncio.CancelledError:
+            for task in finishing:
+                task.cancel()
+            raise
+        finally:
+            outcomes = await asyncio.gather(*finishing, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        if reason:
+            raise Yielded(reason)
+
+    async def _plan(self, job: Job, clip: Clip) -> Plan:
+        if job.plan is not None:
+            return job.plan
+        if job.asked_plan:
+            directions, describer = job.asked_plan, "user"
+        else:
+            directions, describer = await self.describer.describe(clip, job.user_request, job.total_count)
+        seed = secrets.randbits(32) if job.options.seed is None else job.options.seed
+        variants = tuple(
+            Variant(index=i, seed=derive_seed(seed, i), direction=direction) for i, direction in enumerate(directions)
+        )
+        return await self.queue.save_plan(job.lease, Plan(variants=variants, describer=describer))
+
+    async def _prepare(self, job: Job, clip: Clip) -> None:
+        assert self.engine is not None
+        async with self._engine_turn:
+            await asyncio.get_running_loop().run_in_executor(
+                self._engine_thread, self.engine.prepare, clip, job.options
+            )
+
+    @asynccontextmanager
+    async def _composed(
+        self, job: Job, clip: Clip, variants: list[Variant], stopped: Callable[[], bool]
+    ) -> AsyncIterator[AsyncIterator[Track]]:
+        """The engine's tracks, each pulled on the engine's own thread; one job at a time has the engine."""
+        assert self.engine is not None
+        loop = asyncio.get_running_loop()
+        left = False
+
+        async def pull(tracks: Iterator[Track]) -> AsyncIterator[Track]:
+            while (track := await loop.run_in_executor(self._engine_thread, next, tracks, None)) is not None:
+                yield track
+
+        async with self._engine_turn:
+            tracks = self.engine.compose(clip, variants, job.options, lambda: left or stopped())
+            try:
+                yield pull(tracks)
+            finally:
+                # A step in flight sees `left`, raises Cancelled into nobody's hands, and the generator is closed behind it.
+                left = True
+                close = getattr(tracks, "close", None)
+                if close is not None:
+                    await asyncio.shield(loop.run_in_executor(self._engine_thread, close))
+
+    async def _room_needed(self, job: Job, draining: Callable[[], bool]) -> str | None:
+        """Why this job should hand itself back before its next variant, or None."""
+        if draining():
+            return "the worker drains"
+        if job.lane == "batch" and await self.queue.interactive_waiting():
+            return "interactive work waits"
+        return None
+
+    async def _put(self, job: Job, clip: Clip, plan: Plan, variant: Variant, track: Track, timings: Timings) -> None:
+        assert self.engine is not None
+        direction = variant.direction
+        tags = {
+            "title": direction.title,
+            "prompt": direction.prompt,
+            "seed": str(variant.seed),
+            "engine": f"{self.engine.name} {self.engine.model}".strip(),
+            "job": str(job.lease.job_id),
+        }
+        with timings.of("master"):
+            recording = await asyncio.to_thread(
+                self.master, track, duration_s=clip.duration_s, format=job.options.format, tags=tags
+            )
+        digest = hashlib.sha256(recording.data).hexdigest()[:32]
+        path = f"{job.lease.job_id}/{variant.index}-{digest}{recording.suffix}"
+        with timings.of("upload"):
+            url = await self.storage.put("audios", path, recording.data, recording.content_type)
+        await self.queue.put_result(
+            job.lease,
+            Result(
+                index=variant.index,
+                prompt=direction.prompt,
+                title=direction.title,
+                description=direction.description,
+                audio_url=url,
+                seed=variant.seed,
+                duration_s=recording.duration_s,
+                engine=self.engine.name,
+                model=self.engine.model,
+                describer=plan.describer,
+                bpm=track.bpm if track.bpm is not None else direction.tempo_bpm,
+                key=track.key or direction.key,
+                peaks=recording.peaks,
+            ),
+        )
+        log.info("result.ready", index=variant.index, title=direction.title, loudness_lufs=recording.loudness_lufs)
+
+    async def _merge(self, job: Job, folder: Path, timings: Timings) -> None:
+        if 0 in job.done:
+            return
+        if not job.options.audio_url:
+            raise Rejected("audio_url is missing: a merge needs the music to put under the video", code="bad_url")
+        await self.queue.set_stage(job.lease, Stage.FETCHING)
+        for name in ("video", "audio", "merged"):
+            (folder / name).mkdir()
+        with timings.of("fetch"):
+            video, audio = await asyncio.gather(
+                self.fetcher.fetch(job.video_url, folder / "video"),
+                self.fetcher.fetch(job.options.audio_url, folder / "audio"),
+            )
+        await self.queue.set_stage(job.lease, Stage.MERGING)
+        with timings.of("merge"):
+            merged = await self.merger.merge(video, audio, folder / "merged", job.options)
+        digest = await asyncio.to_thread(_digest, merged)
+        with timings.of("upload"):
+            url = await self.storage.put("videos", f"{job.lease.job_id}/{digest[:32]}.mp4", merged, "video/mp4")
+        await self.queue.put_result(job.lease, Result(index=0, video_url=url))
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

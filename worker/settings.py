@@ -1,0 +1,82 @@
+"""The environment of a worker, read once in `__main__` into one frozen object."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, Field, HttpUrl, PostgresDsn, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from worker.errors import Misconfigured
+
+KindName = Literal["generate", "merge"]
+
+
+def data_home() -> Path:
+    """Where big files of the user live (weights), by the XDG rule."""
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "rhythmai"
+
+
+class Settings(BaseSettings):
+    """Every variable is documented in .env.example."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, populate_by_name=True)
+
+    supabase_url: HttpUrl
+    supabase_key: str = Field(
+        min_length=1,
+        validation_alias=AliasChoices("SUPABASE_KEY", "SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY"),
+    )
+    database_url: PostgresDsn = Field(validation_alias=AliasChoices("DATABASE_URL", "SUPABASE_DB_URL"))
+
+    api_key: str = ""
+    base_url: str = ""
+    vlm_model: str = "ernie-4.5-vl-28b-a3b"
+    vlm_input: Literal["frames", "video_url"] = "frames"
+    vlm_timeout_s: float = Field(default=45, gt=0)
+
+    engine: Literal["mmaudio", "sketch"] = "mmaudio"
+    mmaudio_model: str = "large_44k_v2"
+    models_dir: Path = Field(default_factory=lambda: data_home() / "models")
+    device: str = ""
+
+    worker_name: str = Field(default_factory=socket.gethostname, min_length=1, max_length=200)
+    worker_kinds: Annotated[tuple[KindName, ...], NoDecode] = ("generate", "merge")
+    worker_slots: int = Field(default=2, ge=1, le=16)
+    job_timeout_s: float = Field(default=1800, gt=0)
+    lease_s: float = Field(default=30, ge=2)
+    poll_s: float = Field(default=5, gt=0)
+    grace_s: float = Field(default=60, ge=0)
+    work_dir: Path | None = None
+    metrics_port: int = Field(default=0, ge=0, le=65535)
+
+    max_duration_s: float = Field(default=180, gt=0)
+    max_bytes: int = Field(default=512 * 2**20, gt=0)
+
+    @field_validator("worker_kinds", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+    @property
+    def origin(self) -> str:
+        """SUPABASE_URL without a slash at its end."""
+        return str(self.supabase_url).rstrip("/")
+
+
+def read_settings() -> Settings:
+    """Read environment and `.env`. Raises Misconfigured with one line per missing or malformed variable."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise Misconfigured("\n".join(_line(e["loc"], e["type"], e["msg"]) for e in error.errors())) from None
+
+
+def _line(loc: tuple[int | str, ...], kind: str, message: str) -> str:
+    name = str(loc[0]).upper()
+    if kind == "missing":
+        return f'{name} is not set: see .env.example, or run `eval "$(rhythmai env)"` for the local stack'
+    return f"{name} is malformed: {message}"

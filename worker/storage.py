@@ -1,0 +1,52 @@
+"""SupabaseStorage: the public buckets, through the `supabase` client."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from pathlib import Path
+
+import httpx
+import structlog
+from storage3.exceptions import StorageApiError
+from supabase import AsyncClient, AsyncClientOptions, create_async_client
+
+from worker.errors import Unavailable
+
+log = structlog.get_logger()
+TRIES = 4
+TIMEOUT_S = 120
+ALREADY_THERE = {"409", "Duplicate", "KeyAlreadyExists"}
+
+
+class SupabaseStorage:
+    """Implements `ports.Storage`. Never overwrites (upsert is off): paths carry a hash of the content, so an object that is
+    there already is the same object."""
+
+    def __init__(self, supabase_url: str, key: str) -> None:
+        self._url = supabase_url
+        self._key = key
+        self._client: AsyncClient | None = None
+
+    async def put(self, bucket: str, path: str, data: bytes | Path, content_type: str) -> str:
+        if self._client is None:
+            self._client = await create_async_client(
+                self._url, self._key, AsyncClientOptions(storage_client_timeout=TIMEOUT_S)
+            )
+        options = {"content-type": content_type, "cache-control": "31536000", "upsert": "false"}
+        for attempt in range(1, TRIES + 1):
+            try:
+                await self._client.storage.from_(bucket).upload(path, data, options)  # type: ignore[arg-type]
+                break
+            except StorageApiError as error:
+                if {str(error.status), str(error.code)} & ALREADY_THERE:
+                    break
+                trouble = f"Storage refused {bucket}/{path}: {error.message} ({error.status})"
+            except (httpx.HTTPError, OSError, ValueError) as error:
+                # ValueError: an answer that is not the JSON the client expects, as a proxy gives when Storage is away
+                trouble = f"Storage cannot be reached: {error or type(error).__name__}"
+            if attempt == TRIES:
+                raise Unavailable(trouble, code="storage_unavailable")
+            log.warning("storage.again", bucket=bucket, attempt=attempt, error=trouble)
+            await asyncio.sleep(random.uniform(0.5, 1.0) * 0.5 * 2**attempt)
+        return f"{self._url}/storage/v1/object/public/{bucket}/{path}"

@@ -1,0 +1,134 @@
+"""Wake-ups: a Realtime broadcast on the private topic `jobs`, and LISTEN. Each is enough alone; both are only hints."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import structlog
+from realtime import AsyncRealtimeClient, RealtimeSubscribeStates
+
+from worker.jobs import behind_transaction_pooler, connect_options
+
+log = structlog.get_logger()
+CHANNEL = "jobs"
+SECOND_LOOK = timedelta(seconds=3)
+"""A subscription is announced one to three seconds before it is live: look again then."""
+
+
+async def for_ever(session: Callable[[], Any], *, name: str) -> None:
+    """Run a session again and again, with jittered backoff that starts over after a session that lived a minute."""
+    loop = asyncio.get_running_loop()
+    wait_s = 0.5
+    while True:
+        started = loop.time()
+        try:
+            await session()
+            reason = "closed"
+        except Exception as error:  # noqa: BLE001  a wake-up source never takes the worker down
+            reason = str(error) or type(error).__name__
+        if loop.time() - started > 60:
+            wait_s = 0.5
+        log.info("wakeups.lost", source=name, reason=reason, again_in_s=wait_s)
+        await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))
+        wait_s = min(wait_s * 2, 30.0)
+
+
+class ListenWakeUps:
+    """LISTEN on a connection of its own. Refuses a transaction pooler, where LISTEN hears nothing and says nothing."""
+
+    def __init__(self, dsn: str, *, check_every: timedelta = timedelta(seconds=20)) -> None:
+        self._dsn = dsn
+        self._check_every = check_every
+
+    async def run(self, wake: Callable[[], None]) -> None:
+        if behind_transaction_pooler(self._dsn):
+            log.info("wakeups.no_listen", reason="a transaction pooler has no LISTEN; Realtime and the poll suffice")
+            return
+        await for_ever(lambda: self._session(wake), name="listen")
+
+    async def _session(self, wake: Callable[[], None]) -> None:
+        connection = await asyncpg.connect(self._dsn, timeout=10, **connect_options(self._dsn))
+        lost = asyncio.Event()
+        try:
+            connection.add_termination_listener(lambda _: lost.set())
+            await connection.add_listener(CHANNEL, lambda *_: wake())
+            wake()
+            while True:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(lost.wait(), self._check_every.total_seconds())
+                if lost.is_set():
+                    return
+                # A half-open connection looks alive until it is asked something.
+                await connection.fetchval("select 1", timeout=10)
+        finally:
+            connection.terminate()
+
+
+class RealtimeWakeUps:
+    """One client per session, never reconnected by itself: the library gives up for good after a few tries, and a zombie
+    that lost its reader task still says that it is connected. So we ping ourselves through the server and rebuild."""
+
+    def __init__(self, supabase_url: str, key: str, *, ping_every: timedelta = timedelta(seconds=25)) -> None:
+        self._url = f"{supabase_url}/realtime/v1"
+        self._key = key
+        self._ping_every = ping_every
+
+    async def run(self, wake: Callable[[], None]) -> None:
+        await for_ever(lambda: self._session(wake), name="realtime")
+
+    async def _session(self, wake: Callable[[], None]) -> None:
+        client = AsyncRealtimeClient(self._url, self._key, auto_reconnect=False, max_retries=1)
+        trouble: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        pong = asyncio.Event()
+
+        def on_state(state: RealtimeSubscribeStates, error: Exception | None) -> None:
+            # Runs in the reader task: an exception here would kill it silently.
+            if state is RealtimeSubscribeStates.SUBSCRIBED:
+                wake()
+            elif not trouble.done():
+                trouble.set_result(f"{state.value}: {error}" if error else state.value)
+
+        try:
+            await client.connect()
+            jobs = client.channel(
+                CHANNEL,
+                {
+                    "config": {
+                        "private": True,
+                        "broadcast": {"ack": False, "self": False},
+                        "presence": {"key": "", "enabled": False},
+                    }
+                },
+            )
+            await jobs.on_broadcast("wake", lambda _: wake()).subscribe(on_state)
+            echo = client.channel(
+                f"echo:{random.getrandbits(64):x}",
+                {
+                    "config": {
+                        "private": False,
+                        "broadcast": {"ack": False, "self": True},
+                        "presence": {"key": "", "enabled": False},
+                    }
+                },
+            )
+            await echo.on_broadcast("ping", lambda _: pong.set()).subscribe(on_state)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(trouble), SECOND_LOOK.total_seconds())
+            if not trouble.done():
+                wake()
+            while not trouble.done():
+                pong.clear()
+                await echo.send_broadcast("ping", {})
+                await asyncio.wait_for(pong.wait(), 10)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(asyncio.shield(trouble), self._ping_every.total_seconds())
+            raise ConnectionError(trouble.result())
+        finally:
+            with suppress(Exception):
+                await asyncio.wait_for(client.close(), 5)
