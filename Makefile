@@ -1,0 +1,74 @@
+# make demo [VIDEO=path-or-url]   a video in, three tracks out; no account, keys, GPU or Docker
+# make test                       everything this machine can prove (checks, then tests)
+# make check | fmt                format, lint, types, import rules | repair what can be repaired
+# make bench | parity             measurements | our MMAudio runtime against its reference
+# make clean                      remove what make made
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fmt bench parity clean system
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+export VIDEO ?=
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+# The environment. A stamp a set of extras; it is renewed when pyproject.toml changes, and pip runs only if something is missing.
+$(BIN)/python:
+	@command -v $(PYTHON) > /dev/null || { echo "make: $(PYTHON) is missing: install Python 3.11 or newer (Debian: apt install python3 python3-venv), or name one: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $$($(PYTHON) --version) is too old: install Python 3.11 or newer, or name one: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { echo "make: $(PYTHON) cannot make virtual environments: install its venv package (Debian: apt install python3-venv)"; exit 1; }
+	@echo "make: creating $(VENV)"
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+define install
+	@$(BIN)/python .ci/installed.py $(subst $(comma), ,$(1)) 2> /dev/null || { echo "make: installing rhythmai[$(1)]"; $(PIP) --editable '.[$(1)]'; }
+	@touch $@
+endef
+comma := ,
+
+$(VENV)/.local: pyproject.toml | $(BIN)/python
+	$(call install,local)
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	$(call install,dev$(comma)local$(comma)gpu)
+
+demo: $(VENV)/.local
+	@$(BIN)/rhythmai demo $${VIDEO:+"$$VIDEO"}
+
+# ffmpeg's libraries are torchcodec's; pgbouncer is the transaction pooler the queue is tested behind.
+system:
+	@missing=; for tool in ffmpeg pgbouncer; do PATH="$$PATH:/usr/sbin" command -v $$tool > /dev/null || missing+=" $$tool"; done; \
+	if [ -z "$$missing" ]; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	  echo "make: installing$$missing"; \
+	  { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $$missing; } > /dev/null; \
+	else echo "make: missing:$$missing. Install them first (Debian: sudo apt install$$missing)"; exit 1; fi
+
+check: $(VENV)/.dev
+	@$(BIN)/ruff format --check --quiet || { echo "make: not formatted (make fmt does it):"; $(BIN)/ruff format --check; }
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+test: system check
+	@$(BIN)/python -m pytest
+
+fmt: $(VENV)/.dev
+	@$(BIN)/ruff format
+	@$(BIN)/ruff check --fix
+
+bench: $(VENV)/.dev
+	@$(BIN)/python -m bench
+
+parity: $(VENV)/.dev
+	@$(BIN)/python -m pytest tests/engine
+
+clean:
+	@rm -rf $(VENV) output dist .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
+	@find . -name __pycache__ -type d -not -path './node_modules/*' -prune -exec rm -rf {} +

@@ -1,0 +1,63 @@
+"""What the API answers, as typed values. Fields of a newer API are ignored, those of an older one take their defaults."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+Status = Literal["pending", "processing", "completed", "failed", "cancelled"]
+ENDED: Final = frozenset[Status]({"completed", "failed", "cancelled"})
+
+
+class Result(BaseModel):
+    """One finished track, or the video of a merge."""
+
+    model_config = ConfigDict(frozen=True)
+
+    index: int
+    prompt: str = ""
+    audio_url: str | None = None
+    video_url: str | None = None
+    title: str = ""
+    description: str = ""
+    seed: int | None = None
+    duration: float | None = None
+    """Seconds."""
+    bpm: float | None = None
+    key: str | None = None
+    """A tonic and a mode, e.g. "D minor"."""
+    engine: str = ""
+    model: str = ""
+    describer: str = ""
+    peaks: tuple[float, ...] | None = None
+    """The waveform: at most 800 absolute peaks, 0..1."""
+    created_at: datetime | None = None
+
+
+class Job(BaseModel):
+    """A job and the results it has so far."""
+
+    model_config = ConfigDict(frozen=True)
+
+    job_id: UUID
+    status: Status
+    completed_count: int
+    total_count: int
+    results: tuple[Result, ...] = ()
+    error: str | None = None
+    error_code: str | None = None
+    kind: Literal["generate", "merge"] = "generate"
+    stage: str | None = None
+    video_url: str = ""
+    user_request: str = ""
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    queue_position: int | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.status in ENDED

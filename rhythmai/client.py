@@ -1,0 +1,187 @@
+"""The async client of a RhythmAI API."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+from uuid import UUID
+
+import aiohttp
+
+from rhythmai.answers import Job
+from rhythmai.errors import JobFailed, Refused, Unreachable
+from rhythmai.events import Event, ResultReady, Story
+from rhythmai.live import Joined, LiveTopic, Silence
+from rhythmai.transfer import Progress, receive, send, video_type
+
+SAFETY_POLL_S: Final = 15.0
+"""How often REST is asked while Realtime is there: an event that got lost is late, never missed."""
+BLIND_POLL_S: Final = 1.0
+"""How often REST is asked while Realtime is not there."""
+SECOND_LOOK_S: Final = 3.0
+"""A subscription may be announced some seconds before it is live: ask once more then."""
+
+
+class Client:
+    """Submits videos and brings back music.
+
+        async with Client("http://127.0.0.1:54321") as client:
+            job_id = await client.submit("https://example.com/cat.mp4", "calm piano")
+            async for event in client.watch(job_id):
+                print(event)
+
+    With `supabase_url` and `key` (the publishable key) `watch` is told by Realtime, without them it asks REST each
+    second. With `user_token` (the JWT of a signed-in user) jobs belong to that user.
+    All calls raise Refused (the request has to change) or Unreachable (the same request may work later).
+    """
+
+    def __init__(
+        self, api_url: str, supabase_url: str | None = None, key: str | None = None, user_token: str | None = None
+    ) -> None:
+        self._api = f"{api_url.rstrip('/')}/api/v1"
+        self._supabase_url = supabase_url
+        self._key = key
+        self._user_token = user_token
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        if self._session:
+            await self._session.close()
+            self._session = None
+
+    async def submit(
+        self, video_url: str, user_request: str = "", *, idempotency_key: str | None = None, **options: Any
+    ) -> UUID:
+        """Make a job. `options` are those of POST /api/v1/gen: variants, seed, duration (seconds), format ..."""
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        body = {"video_url": video_url, "user_request": user_request, **_given(options)}
+        _, answer = await self._call("POST", "/gen", body, headers)
+        return UUID(answer["job_id"])
+
+    async def job(self, job_id: UUID | str) -> Job:
+        """Where the job stands, with the results it has."""
+        return Job.model_validate(await self.answer(job_id))
+
+    async def answer(self, job_id: UUID | str) -> dict[str, Any]:
+        """The same as the API wrote it."""
+        return (await self._call("GET", f"/job/{job_id}"))[1]
+
+    async def cancel(self, job_id: UUID | str) -> Job:
+        """Take the job back, also while it runs; an ended job stays as it is."""
+        return Job.model_validate((await self._call("DELETE", f"/job/{job_id}"))[1])
+
+    async def again(self, job_id: UUID | str, *, seed: int | None = None, variant: int | None = None) -> UUID:
+        """Make a new job from the plan of an old one, with another seed, or of one variant only."""
+        _, answer = await self._call("POST", f"/job/{job_id}/again", _given({"seed": seed, "variant": variant}))
+        return UUID(answer["job_id"])
+
+    async def merge(
+        self,
+        video_url: str,
+        audio_url: str,
+        *,
+        mode: Literal["replace", "mix"] | None = None,
+        music_gain_db: float | None = None,
+        duck: bool | None = None,
+    ) -> str:
+        """Put music under a video and return the URL of the new video, however long it takes. Raises JobFailed."""
+        options = _given({"mode": mode, "music_gain_db": music_gain_db, "duck": duck})
+        status, answer = await self._call("POST", "/merge", {"video_url": video_url, "audio_url": audio_url, **options})
+        if status != 202:
+            return str(answer["video_url"])
+        async for event in self.watch(answer["job_id"]):
+            if isinstance(event, ResultReady) and event.result.video_url:
+                return event.result.video_url
+            if not isinstance(event, ResultReady) and event.ended:
+                raise JobFailed(event.error or f"The merge was {event.status}.")
+        raise JobFailed("The merge ended without a video.")
+
+    async def watch(self, job_id: UUID | str) -> AsyncIterator[Event]:
+        """Tell what happens to a job until it has ended; the end is the last event, after all results.
+
+        Each result is told once, pushed by Realtime or found by REST, which is asked after every (re)subscription and
+        now and then, so that a broken connection costs time and nothing else.
+        """
+        job_id = UUID(str(job_id))
+        story = Story(job_id)
+        async with self._topic(job_id) as topic:
+            just_joined = False
+            while True:
+                try:
+                    job = await self.job(job_id)
+                except Unreachable:
+                    if story.standing is None:
+                        raise
+                else:
+                    for event in story.from_answer(job):
+                        yield event
+                    if job.ended:
+                        return
+                patience_s = SECOND_LOOK_S if just_joined else SAFETY_POLL_S if topic.joined else BLIND_POLL_S
+                just_joined = False
+                while message := await topic.next(patience_s):
+                    just_joined = isinstance(message, Joined)
+                    # The end is told by REST, which knows all results: one that was pushed before may have been lost.
+                    if isinstance(message, Joined) or story.is_end(message.event, message.payload):
+                        break
+                    for event in story.from_payload(message.event, message.payload):
+                        yield event
+
+    async def upload(self, path: Path, progress: Progress | None = None) -> str:
+        """Upload a video file and return the URL to submit. `progress` is told (bytes sent, bytes in all)."""
+        kind = video_type(path)
+        size = (await asyncio.to_thread(path.stat)).st_size
+        _, ticket = await self._call("POST", "/upload", {"filename": path.name, "content_type": kind, "size": size})
+        await send(self._http(), ticket, path, size, progress)
+        return str(ticket["video_url"])
+
+    async def download(self, url: str, path: Path, progress: Progress | None = None) -> Path:
+        """Download a result to a file, which appears when it is complete. `progress` is told (received, in all or 0)."""
+        return await receive(self._http(), url, path, progress)
+
+    def _topic(self, job_id: UUID) -> LiveTopic | Silence:
+        if self._supabase_url and self._key:
+            return LiveTopic(self._supabase_url, self._key, f"job:{job_id}", user_token=self._user_token)
+        return Silence()
+
+    def _http(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            # The API itself may wait most of a minute for a merge.
+            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None, connect=10, sock_read=120))
+        return self._session
+
+    async def _call(
+        self, method: str, path: str, body: dict[str, Any] | None = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, Any]]:
+        headers = dict(headers or {})
+        if self._user_token or self._key:
+            headers["Authorization"] = f"Bearer {self._user_token or self._key}"
+        try:
+            async with self._http().request(method, self._api + path, json=body, headers=headers) as response:
+                try:
+                    answer = await response.json(content_type=None)
+                except ValueError:
+                    answer = None
+                status = response.status
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Unreachable(f"The API at {self._api} does not answer: {error or type(error).__name__}") from None
+        if status >= 500 or not isinstance(answer, dict):
+            detail = answer.get("detail") if isinstance(answer, dict) else None
+            raise Unreachable(f"The API at {self._api} is in trouble ({status}): {detail or 'no reason given'}")
+        if status >= 400:
+            raise Refused(
+                status, str(answer.get("code", "")), str(answer.get("detail") or answer.get("title") or status)
+            )
+        return status, answer
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}

@@ -1,0 +1,89 @@
+"""Files on their way to Storage and back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+
+from rhythmai.errors import BadInput, Refused, Unreachable
+
+Progress = Callable[[int, int], None]
+"""Told (bytes done, bytes in all; 0 when unknown) after every chunk."""
+CHUNK: Final = 256 * 2**10
+
+VIDEO_TYPES: Final = {
+    ".mp4": "video/mp4",
+    ".m4v": "video/mp4",
+    ".mov": "video/quicktime",
+    ".webm": "video/webm",
+    ".mkv": "video/x-matroska",
+    ".avi": "video/x-msvideo",
+    ".ts": "video/mp2t",
+    ".flv": "video/x-flv",
+    ".ogv": "video/ogg",
+    ".ogg": "video/ogg",
+}
+"""What the bucket `uploads` takes."""
+
+
+def video_type(path: Path) -> str:
+    """The content type of a video file by its name. Raises BadInput when there is no such file, or no video by its name."""
+    if not path.is_file():
+        raise BadInput(f"{path} is not a file: give the path of a video, or a URL that starts with http")
+    try:
+        return VIDEO_TYPES[path.suffix.lower()]
+    except KeyError:
+        raise BadInput(f"{path} is not a video by its name: it should end with {', '.join(VIDEO_TYPES)}") from None
+
+
+async def send(
+    http: aiohttp.ClientSession, ticket: dict[str, Any], path: Path, size: int, progress: Progress | None
+) -> None:
+    """Upload a file of `size` bytes with the answer of POST /api/v1/upload. Raises Refused, Unreachable."""
+    # With the length said, the body is not chunked, which Storage would not take.
+    headers = {**ticket.get("headers", {}), "Content-Length": str(size)}
+    try:
+        async with http.request(
+            ticket["method"], ticket["upload_url"], data=_chunks(path, size, progress), headers=headers
+        ) as response:
+            if response.status >= 500:
+                raise Unreachable(f"Storage is in trouble ({response.status}) and did not take {path}")
+            if response.status >= 400:
+                raise Refused(response.status, "upload_refused", f"Storage refused {path}: {await response.text()}")
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise Unreachable(f"The upload of {path} broke off: {error or type(error).__name__}") from None
+
+
+async def receive(http: aiohttp.ClientSession, url: str, path: Path, progress: Progress | None) -> Path:
+    """Download to `path`, which appears when it is complete. Raises Refused, Unreachable."""
+    part = path.with_name(path.name + ".part")
+    try:
+        async with http.get(url) as response:
+            if response.status >= 500:
+                raise Unreachable(f"{url} cannot be downloaded now ({response.status})")
+            if response.status >= 400:
+                raise Refused(response.status, "download_refused", f"{url} cannot be downloaded ({response.status})")
+            with await asyncio.to_thread(part.open, "wb") as file:
+                async for chunk in response.content.iter_chunked(CHUNK):
+                    await asyncio.to_thread(file.write, chunk)
+                    if progress:
+                        progress(file.tell(), response.content_length or 0)
+        return part.replace(path)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise Unreachable(f"The download of {url} broke off: {error or type(error).__name__}") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+async def _chunks(path: Path, size: int, progress: Progress | None) -> AsyncIterator[bytes]:
+    sent = 0
+    with await asyncio.to_thread(path.open, "rb") as file:
+        while chunk := await asyncio.to_thread(file.read, CHUNK):
+            yield chunk
+            sent += len(chunk)
+            if progress:
+                progress(sent, size)
