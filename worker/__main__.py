@@ -6,16 +6,16 @@ Exit codes: 0 drained, 2 misconfigured, 3 the device is lost (a supervisor shoul
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 import sys
+from collections.abc import Callable
 from datetime import timedelta
 from importlib.metadata import version
 
 import structlog
 
 from worker import log as logging_setup
-from worker.errors import Misconfigured, WorkerError
+from worker.errors import Misconfigured
 from worker.fetch import HttpFetcher
 from worker.heartbeat import Heartbeat
 from worker.jobs import PostgresQueue
@@ -62,77 +62,100 @@ def make_describer(settings: Settings) -> Describer:
     )
 
 
-async def work(settings: Settings) -> int:
-    """Run a worker until it drains; returns the exit code."""
+async def enter(settings: Settings, on_drain: Callable[[], None]) -> tuple[PostgresQueue, Heartbeat]:
+    """Enter the worker in the database and begin to beat."""
     dsn = str(settings.database_url)
-    loop = asyncio.get_running_loop()
-    loading = loop.run_in_executor(None, load_engine, settings)
-    entering = asyncio.create_task(
-        PostgresQueue.connect(
-            dsn,
-            name=settings.worker_name,
-            kinds=settings.worker_kinds,
-            engine=settings.engine,
-            version=version("rhythmai"),
-            lease=timedelta(seconds=settings.lease_s),
-            job_timeout=timedelta(seconds=settings.job_timeout_s),
-        )
+    queue = await PostgresQueue.connect(
+        dsn,
+        name=settings.worker_name,
+        kinds=settings.worker_kinds,
+        engine=settings.engine,
+        version=version("rhythmai"),
+        lease=timedelta(seconds=settings.lease_s),
+        job_timeout=timedelta(seconds=settings.job_timeout_s),
     )
-    # A box without weights says so at once, also when the database is away.
-    await asyncio.wait({loading, entering}, return_when=asyncio.FIRST_EXCEPTION if entering.done() else asyncio.FIRST_COMPLETED)
-    if loading.done() and loading.exception():
-        entering.cancel()
-        with contextlib.suppress(asyncio.CancelledError, WorkerError):
-            await (await entering).close()
-        await loading
-    queue = await entering
-
-    def drain() -> None:
-        if not listener.draining:
-            listener.drain()
-
-    heartbeat = Heartbeat(dsn, queue.worker_id, every=BEAT_EVERY, on_drain=lambda: loop.call_soon_threadsafe(drain))
+    heartbeat = Heartbeat(dsn, queue.worker_id, every=BEAT_EVERY, on_drain=on_drain)
     heartbeat.start()
+    return queue, heartbeat
+
+
+async def work(settings: Settings) -> int:
+    """Run a worker until it drains; returns the exit code. Raises Misconfigured."""
+    loop = asyncio.get_running_loop()
+    drain_asked = asyncio.Event()
+
+    def ask_to_drain() -> None:  # called in the heartbeat's thread
+        loop.call_soon_threadsafe(drain_asked.set)
+
+    # Side by side: a box without weights says so at once, also when the database is away.
+    loading = asyncio.create_task(asyncio.to_thread(load_engine, settings))
+    entering = asyncio.create_task(enter(settings, ask_to_drain))
+    await asyncio.wait({loading, entering}, return_when=asyncio.FIRST_EXCEPTION)
+    if not entering.done():
+        entering.cancel()
+        await asyncio.wait({entering})
+    if entering.cancelled() or entering.exception():
+        await loading
+    queue, heartbeat = await entering
     try:
-        engine = await loading
-        pipeline = Pipeline(
-            queue=queue,
-            fetcher=HttpFetcher(supabase_url=settings.origin, max_bytes=settings.max_bytes),
-            looker=ChildLooker(max_duration_s=settings.max_duration_s),
-            describer=make_describer(settings),
-            engine=engine,
-            master=master,
-            merger=FfmpegMerger(),
-            storage=SupabaseStorage(settings.origin, settings.supabase_key),
-            work_dir=settings.work_dir,
-        )
-        listener = Listener(
-            queue=queue,
-            run_job=pipeline.run,
-            watch=heartbeat,
-            slots=settings.worker_slots,
-            poll_every=timedelta(seconds=settings.poll_s),
-            grace=timedelta(seconds=settings.grace_s),
-        )
-        for name in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(name, listener.drain)
-        await queue.ready(f"{engine.name} {engine.model}".strip() if engine else "")
-        log.info("worker.ready", worker=queue.worker_id, name=settings.worker_name, kinds=settings.worker_kinds,
-                 engine=engine and engine.name, model=engine and engine.model)  # fmt: skip
-        sources = [
-            asyncio.create_task(source.run(listener.wake))
-            for source in (ListenWakeUps(dsn), RealtimeWakeUps(settings.origin, settings.supabase_key))
-        ]
-        try:
-            await listener.listen()
-        finally:
-            for source in sources:
-                source.cancel()
-            await asyncio.gather(*sources, return_exceptions=True)
+        return await serve(settings, await loading, queue, heartbeat, drain_asked)
     finally:
         await asyncio.to_thread(heartbeat.stop)
         await queue.close()
-    log.info("worker.gone", worker=queue.worker_id)
+        log.info("worker.gone", worker=queue.worker_id)
+
+
+async def serve(
+    settings: Settings, engine: Engine | None, queue: PostgresQueue, heartbeat: Heartbeat, drain_asked: asyncio.Event
+) -> int:
+    """Listen until drained, by a signal or by `rhythmai drain`."""
+    pipeline = Pipeline(
+        queue=queue,
+        fetcher=HttpFetcher(supabase_url=settings.origin, max_bytes=settings.max_bytes),
+        looker=ChildLooker(max_duration_s=settings.max_duration_s),
+        describer=make_describer(settings),
+        engine=engine,
+        master=master,
+        merger=FfmpegMerger(),
+        storage=SupabaseStorage(settings.origin, settings.supabase_key),
+        work_dir=settings.work_dir,
+    )
+    listener = Listener(
+        queue=queue,
+        run_job=pipeline.run,
+        watch=heartbeat,
+        slots=settings.worker_slots,
+        poll_every=timedelta(seconds=settings.poll_s),
+        grace=timedelta(seconds=settings.grace_s),
+    )
+
+    async def drain_when_asked() -> None:
+        await drain_asked.wait()
+        listener.drain()
+
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, listener.drain)
+    await queue.ready(f"{engine.name} {engine.model}".strip() if engine else "")
+    log.info(
+        "worker.ready",
+        worker=queue.worker_id,
+        name=settings.worker_name,
+        kinds=settings.worker_kinds,
+        engine=engine and engine.name,
+        model=engine and engine.model,
+    )
+    beside = [
+        asyncio.create_task(ListenWakeUps(str(settings.database_url)).run(listener.wake)),
+        asyncio.create_task(RealtimeWakeUps(settings.origin, settings.supabase_key).run(listener.wake)),
+        asyncio.create_task(drain_when_asked()),
+    ]
+    try:
+        await listener.listen()
+    finally:
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
     return EXIT_DEVICE_LOST if listener.device_lost else 0
 
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import structlog
 
@@ -129,15 +129,20 @@ class Listener:
         loop = asyncio.get_running_loop()
         stop: asyncio.Future[Verdict] = loop.create_future()
 
+        def tell(verdict: Verdict) -> None:
+            if not stop.done():
+                stop.set_result(verdict)
+
         def on_stop(verdict: Verdict) -> None:  # called in the heartbeat's thread
-            loop.call_soon_threadsafe(lambda: stop.done() or stop.set_result(verdict))
+            loop.call_soon_threadsafe(tell, verdict)
 
         self.watch.hold(job.lease, on_stop)
         work = asyncio.ensure_future(
             self.run_job(job, stopped=stop.done, draining=lambda: self._draining, timings=timings)
         )
         try:
-            await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+            both: list[asyncio.Future[Any]] = [work, stop]
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
                 work.cancel()
                 await asyncio.wait({work})

@@ -70,7 +70,7 @@ class Settings(BaseSettings):
 def read_settings() -> Settings:
     """Read environment and `.env`. Raises Misconfigured with one line per missing or malformed variable."""
     try:
-        return Settings()
+        return Settings.model_validate({})
     except ValidationError as error:
         raise Misconfigured("\n".join(_line(e["loc"], e["type"], e["msg"]) for e in error.errors())) from None
 
