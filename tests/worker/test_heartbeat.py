@@ -1,0 +1,77 @@
+"""The heartbeat: a thread of its own, against a real database."""
+
+import asyncio
+import threading
+from datetime import timedelta
+
+import pytest
+
+from worker.heartbeat import Heartbeat
+
+
+@pytest.fixture
+def heart(database_url, queue):
+    """A beating heart whose beats and drain can be waited for."""
+    beats, drained = threading.Semaphore(0), threading.Event()
+    heart = Heartbeat(
+        database_url,
+        queue.worker_id,
+        every=timedelta(milliseconds=20),
+        on_drain=drained.set,
+        on_beat=beats.release,
+    )
+    heart.beats, heart.drained = beats, drained
+    heart.start()
+    yield heart
+    heart.stop()
+
+
+async def last_seen(db):
+    return await db.fetchval("select last_seen from public.workers")
+
+
+async def test_a_blocked_event_loop_does_not_stop_the_heart(heart, db):
+    """The beat has its own thread and loop: code that blocks the worker's loop never looks like death."""
+    before = await last_seen(db)
+    heart.beats.acquire(timeout=10)  # blocks this event loop on purpose
+    heart.beats.acquire(timeout=10)
+    assert await last_seen(db) > before
+
+
+@pytest.mark.parametrize("verdict", ["cancelled", "lost"])
+async def test_holders_learn_what_to_stop(heart, queue, insert, db, verdict):
+    """A cancelled job and a lost lease are told to their holder once."""
+    job_id = await insert()
+    job = await queue.claim()
+    told = []
+    heard = threading.Event()
+
+    def on_stop(said):
+        told.append(said)
+        heard.set()
+
+    heart.hold(job.lease, on_stop)
+    if verdict == "cancelled":
+        await db.fetchval("select queue.cancel($1)", job_id)
+    else:
+        await queue.release(job.lease)
+    assert await asyncio.to_thread(heard.wait, 10)
+    for _ in range(2):
+        await asyncio.to_thread(heart.beats.acquire)
+    assert told == [verdict]
+
+
+async def test_a_drain_in_the_database_reaches_the_worker(heart, db):
+    """Setting `draining` on the row is enough to drain a box."""
+    await db.execute("update public.workers set draining = true")
+    assert await asyncio.to_thread(heart.drained.wait, 10)
+
+
+async def test_a_cut_connection_is_opened_again(heart, db):
+    """After its connection is cut the heart beats on."""
+    await asyncio.to_thread(heart.beats.acquire)
+    await db.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'rhythmai worker'"
+    )
+    for _ in range(3):
+        assert await asyncio.to_thread(heart.beats.acquire, timeout=10)

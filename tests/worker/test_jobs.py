@@ -1,0 +1,145 @@
+"""PostgresQueue: the SQL functions as the worker meets them."""
+
+import asyncio
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import asyncpg
+import pytest
+
+from worker.domain import Direction, Kind, Plan, Result, Stage, Variant
+from worker.errors import Cancelled, LeaseLost, Misconfigured, QueueUnavailable
+from worker.jobs import PostgresQueue, behind_transaction_pooler, patiently
+
+DIRECTION = Direction(
+    title="Dawn", prompt="soft piano", description="", genre="ambient", instruments=("piano",), tempo_bpm=70, key="D minor", mood="calm"
+)  # fmt: skip
+PLAN = Plan(variants=(Variant(index=0, seed=7, direction=DIRECTION),), describer="local")
+
+
+async def test_a_claimed_job_carries_what_was_asked(queue, insert):
+    """Options, plan, lane and what is done already arrive as domain values."""
+    options = {
+        "variants": 2,
+        "seed": 5,
+        "duration": 3.5,
+        "conditioning": "text",
+        "plan": [{"prompt": "harp"}, {"prompt": "tuba"}],
+    }
+    job_id = await insert(user_request="calm", options=json.dumps(options))
+    job = await queue.claim()
+    assert (job.lease.job_id, job.kind, job.lane, job.total_count) == (job_id, Kind.GENERATE, "batch", 2)
+    assert (job.options.seed, job.options.duration_s, job.options.conditioning) == (5, 3.5, "text")
+    assert [d.prompt for d in job.asked_plan] == ["harp", "tuba"]
+    assert job.done == frozenset()
+    assert await queue.claim() is None
+
+
+async def test_the_first_plan_holds(queue, insert):
+    """A second plan for the same job is answered with the first."""
+    await insert()
+    job = await queue.claim()
+    assert await queue.save_plan(job.lease, PLAN) == PLAN
+    assert await queue.save_plan(job.lease, replace(PLAN, describer="other")) == PLAN
+
+
+async def test_a_retry_sees_plan_and_results_of_the_first_attempt(queue, insert, db):
+    """After a failure that may pass, the next attempt gets the plan and the indices that are done."""
+    job_id = await insert()
+    job = await queue.claim()
+    await queue.save_plan(job.lease, PLAN)
+    await queue.put_result(job.lease, Result(index=0, audio_url="https://example.com/a.flac", peaks=(0.5,)))
+    await queue.fail(job.lease, code="unavailable", message="later", again=True)
+    assert await queue.claim() is None
+    assert await queue.next_due() < timedelta(minutes=5)
+    await db.execute("update public.jobs set run_at = now() where id = $1", job_id)
+    again = await queue.claim()
+    assert (again.lease.attempt, again.plan, again.done) == (2, PLAN, frozenset({0}))
+
+
+async def test_every_write_of_a_lost_lease_is_refused(queue, insert):
+    """Stage, plan, result, finish, fail and release raise LeaseLost once the lease is gone."""
+    await insert()
+    job = await queue.claim()
+    await queue.release(job.lease)
+    for write in (
+        queue.set_stage(job.lease, Stage.FETCHING),
+        queue.save_plan(job.lease, PLAN),
+        queue.put_result(job.lease, Result(index=0, audio_url="https://example.com/a.flac")),
+        queue.finish(job.lease),
+        queue.fail(job.lease, code="x", message="x", again=True),
+        queue.release(job.lease),
+    ):
+        with pytest.raises(LeaseLost):
+            await write
+
+
+async def test_a_cancelled_job_takes_no_more_results(queue, insert, db):
+    """Once the user cancelled, writes raise Cancelled and finishing ends the job as cancelled."""
+    job_id = await insert()
+    job = await queue.claim()
+    await db.fetchval("select queue.cancel($1)", job_id)
+    with pytest.raises(Cancelled):
+        await queue.put_result(job.lease, Result(index=0, audio_url="https://example.com/a.flac"))
+    await queue.finish(job.lease)
+    answer = json.loads(await db.fetchval("select queue.answer($1)", job_id))
+    assert (answer["status"], answer["results"]) == ("cancelled", [])
+
+
+async def test_closing_hands_back_what_is_held(queue, insert, db):
+    """A worker that signs off leaves its jobs pending, without burning an attempt."""
+    job_id = await insert()
+    await queue.claim()
+    await queue.close()
+    row = await db.fetchrow("select status, attempt, max_attempts from public.jobs where id = $1", job_id)
+    assert tuple(row) == ("pending", 1, 4)
+
+
+async def test_a_write_waits_for_the_database(queue, insert, db, database_url):
+    """A write whose connection is cut goes through when the database is back."""
+    await insert()
+    job = await queue.claim()
+    await db.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'rhythmai worker'"
+    )
+    await queue.set_stage(job.lease, Stage.DESCRIBING)
+    assert await db.fetchval("select stage from public.jobs") == "describing"
+
+
+async def test_patience_has_an_end():
+    """A database that stays away raises QueueUnavailable after the given time."""
+
+    async def away():
+        raise OSError("no route")
+
+    with pytest.raises(QueueUnavailable, match="no route"):
+        await patiently(away, give_up_after=timedelta(0))
+
+
+async def test_a_refused_login_names_the_variable(database_url):
+    """A wrong password is a matter of settings, said at once and not retried."""
+    wrong = database_url.replace("postgres:", "postgres:wrong", 1)
+    async with asyncio.timeout(20):
+        with pytest.raises(Misconfigured, match="DATABASE_URL"):
+            await PostgresQueue.connect(
+                wrong, name="b", kinds=("merge",), engine="", version="", lease=timedelta(seconds=9), job_timeout=timedelta(1)
+            )  # fmt: skip
+
+
+async def test_a_database_without_migrations_says_what_to_run(postgres):
+    """An empty database is told apart from a missing one: run the migrations."""
+    db = await asyncpg.connect(postgres.url())
+    await db.execute("create database bare_of_migrations")
+    await db.close()
+    with pytest.raises(Misconfigured, match="rhythmai migrate"):
+        await PostgresQueue.connect(
+            postgres.url("bare_of_migrations"), name="b", kinds=("merge",), engine="", version="",
+            lease=timedelta(seconds=9), job_timeout=timedelta(1),
+        )  # fmt: skip
+
+
+def test_the_transaction_pooler_is_known_by_its_port():
+    """Port 6543 is the transaction pooler."""
+    assert behind_transaction_pooler("postgresql://u:p@h:6543/postgres")
+    assert not behind_transaction_pooler("postgresql://u:6543@h:5432/postgres")

@@ -1,0 +1,43 @@
+"""LISTEN as a wake-up: alone enough, back after a cut, refused on a transaction pooler."""
+
+import asyncio
+
+import pytest
+
+from worker.wakeups import ListenWakeUps
+
+
+@pytest.fixture
+async def wakes(database_url, db):
+    """An event that is set at each wake-up."""
+    woken = asyncio.Event()
+    task = asyncio.create_task(ListenWakeUps(database_url).run(woken.set))
+    async with asyncio.timeout(20):
+        await woken.wait()  # the first look after connecting
+        woken.clear()
+        yield woken
+    task.cancel()
+
+
+async def test_an_insert_wakes_once_however_many_rows(wakes, db):
+    """One statement with a thousand rows sends a wake-up."""
+    await db.execute(
+        "insert into public.jobs (video_url) select 'https://example.com/' || i from generate_series(1, 1000) i"
+    )
+    await wakes.wait()
+
+
+async def test_listening_resumes_after_a_cut(wakes, db):
+    """A cut connection is opened again, and looks for work that came meanwhile."""
+    await db.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'rhythmai worker'"
+    )
+    await wakes.wait()
+    wakes.clear()
+    await db.execute("insert into public.jobs (video_url) values ('https://example.com/a.mp4')")
+    await wakes.wait()
+
+
+async def test_a_transaction_pooler_is_refused():
+    """LISTEN over a transaction pooler hears nothing, so it is not tried: the source ends at once."""
+    await asyncio.wait_for(ListenWakeUps("postgresql://u:p@127.0.0.1:6543/x").run(lambda: None), 5)
