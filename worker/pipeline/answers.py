@@ -1,0 +1,68 @@
+"""What the decoder's child may answer. It reads hostile bytes and may be taken over by them: its words are checked."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
+
+Seconds = Annotated[float, Field(ge=0, lt=1e6, allow_inf_nan=False)]
+Length = Annotated[float, Field(gt=0, lt=1e6, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, le=1000)]
+Level = Annotated[float, Field(ge=0, le=1)]
+Side = Annotated[int, Field(gt=0, le=4096)]
+
+
+class Answer(BaseModel):
+    """A line of JSON; `stills` are (time in seconds, length of the JPEG that follows the line)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stills: Annotated[tuple[tuple[Seconds, NonNegativeInt], ...], Field(max_length=16)] = ()
+
+
+class Refusal(Answer):
+    """Why the decoder does not take the file."""
+
+    code: Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")]
+    message: Annotated[str, Field(max_length=500)]
+
+
+class Measured(Answer):
+    """The numbers of a video's picture."""
+
+    width: Side
+    height: Side
+    codec: Annotated[str, Field(max_length=40)]
+    start_s: float
+    duration_s: Length
+    fps: Rate
+    has_audio: bool
+
+
+class Heard(Answer):
+    """The length of a sound file."""
+
+    duration_s: Length
+
+
+class SeenScene(BaseModel):
+    """A scene; see `worker.domain.Scene`."""
+
+    start_s: Seconds
+    end_s: Seconds
+    brightness: Level
+    saturation: Level
+    warmth: Level
+    motion: Level
+
+
+class Seen(Answer):
+    """Everything a Clip needs."""
+
+    width: Side
+    height: Side
+    duration_s: Length
+    fps: Rate
+    has_audio: bool
+    scenes: Annotated[tuple[SeenScene, ...], Field(min_length=1, max_length=1000)]

@@ -1,0 +1,107 @@
+"""The program that touches hostile media: `python -m worker.pipeline.decoder TASK PATH MAX_DURATION_S [ASKED_S]`.
+
+It answers on stdout: a line of JSON, then the JPEGs it announces. A refusal is `{"code": ..., "message": ...}`.
+Whoever starts it sets the limits (`worker.pipeline.child`) and believes nothing it says (`worker.pipeline.clip`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from worker.domain import Still
+from worker.errors import Rejected
+from worker.pipeline import footage, scenes
+from worker.pipeline.stills import StillPicker
+
+_GAP_S = 0.5
+"""How far from its end a picture may stop and still count as whole."""
+
+
+def look(path: Path, max_duration_s: float, asked_s: float | None) -> tuple[dict[str, Any], tuple[Still, ...]]:
+    """Decode the video once; return the fields of a `Clip` (without path and digest) and its stills. Raises Rejected."""
+    measured = footage.measure(path, max_duration_s, asked_s)
+    spacing_s = 1 / 30 if measured.light else 1 / 15
+    reformatter = VideoReformatter()
+    picker = StillPicker(measured.duration_s)
+    times: list[float] = []
+    pictures: list[scenes.Thumbnail] = []
+    changes: list[float] = []
+    upright, end_s = True, 0.0
+    for at_s, length_s, frame in footage.frames(path, measured):
+        footage.check_size(frame.width, frame.height)
+        end_s = at_s + length_s
+        if times and at_s < times[-1] + 0.9 * spacing_s:
+            continue
+        try:
+            small = reformatter.reformat(frame, scenes.WIDTH, scenes.HEIGHT, "rgb24", interpolation="AREA")
+        except (av.FFmpegError, ValueError):
+            continue
+        picture: scenes.Thumbnail = small.to_ndarray().astype(np.uint8, copy=False)
+        change = scenes.difference(pictures[-1], picture) if pictures else 0.0
+        times.append(at_s)
+        pictures.append(picture)
+        changes.append(change)
+        upright = frame.rotation % 180 == 0
+        picker.see(at_s, frame, maybe_cut=change > scenes.CUT)
+    if not pictures:
+        raise footage.broken("no frame of it can be decoded")
+    whole = measured.skip == "NONKEY" or end_s > measured.duration_s - _GAP_S
+    duration_s = measured.duration_s if whole else end_s
+    found = scenes.describe(times, pictures, scenes.find_cuts(times, pictures, changes), duration_s)
+    width, height = (measured.width, measured.height) if upright else (measured.height, measured.width)
+    fields = {
+        "duration_s": duration_s,
+        "width": width,
+        "height": height,
+        "fps": measured.fps,
+        "has_audio": measured.has_audio,
+        "scenes": [asdict(scene) for scene in found],
+    }
+    return fields, picker.choose(found)
+
+
+def answer(
+    task: str, path: Path, max_duration_s: float, asked_s: float | None
+) -> tuple[dict[str, Any], Sequence[Still]]:
+    """Do one task: `look` (everything for a Clip), `measure` (the picture's numbers) or `listen` (a sound file's length)."""
+    try:
+        match task:
+            case "look":
+                return look(path, max_duration_s, asked_s)
+            case "measure":
+                return asdict(footage.measure(path, max_duration_s, asked_s)), ()
+            case "listen":
+                return {"duration_s": footage.listen(path)}, ()
+            case _:
+                raise ValueError(f"no such task: {task}")
+    except Rejected as error:
+        refusal = error
+    except MemoryError:  # av.MemoryError is one, too
+        refusal = footage.broken("it needs too much memory")
+    return {"code": refusal.code, "message": str(refusal)}, ()
+
+
+def main(arguments: Sequence[str]) -> None:
+    task, path, max_duration_s, *asked_s = arguments
+    # Libraries may print; our answer has a stream of its own.
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    fields, stills = answer(task, Path(path), float(max_duration_s), float(asked_s[0]) if asked_s else None)
+    header = fields | {"stills": [[still.time_s, len(still.jpeg)] for still in stills]}
+    with out:
+        out.write(json.dumps(header).encode() + b"\n")
+        out.writelines(still.jpeg for still in stills)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
