@@ -1,0 +1,44 @@
+"""A score: what is played when. Times are seconds from the start of the video, pitches MIDI numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Note(NamedTuple):
+    start_s: float
+    length_s: float
+    pitch: int
+    velocity: float
+    """0..1: loudness and brightness."""
+
+
+class Hit(NamedTuple):
+    """One stroke of percussion."""
+
+    start_s: float
+    sound: str
+    velocity: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Part:
+    """The notes of one player."""
+
+    role: str
+    """lead, counter, comp, pad, arp or bass."""
+    instrument: str
+    notes: list[Note] = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True)
+class Score:
+    """Everything a performance needs."""
+
+    duration_s: float
+    bpm: float
+    parts: list[Part]
+    hits: list[Hit]
+    accents_s: tuple[float, ...]
+    """When sections begin: the moments the music marks."""

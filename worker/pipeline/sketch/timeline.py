@@ -1,0 +1,180 @@
+"""Bars and sections: where the music meets the picture.
+
+Cuts become section borders when the tempo needs to bend by at most four percent of what was asked for to put a bar line on them.
+A cut that is out of reach gets an accent on the nearest half beat instead.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from worker.domain import Scene
+
+BEND = 0.04
+"""How far the tempo may leave what was asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    start_s: float
+    beats: int
+    beat_s: float
+    section: int = 0
+
+    def at(self, beat: float) -> float:
+        return self.start_s + beat * self.beat_s
+
+    @property
+    def end_s(self) -> float:
+        return self.at(self.beats)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A run of bars with one mood; `energy` 0..1 decides who plays."""
+
+    start_s: float
+    bars: int
+    energy: float
+    on_cut: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    bpm: float
+    bars: tuple[Bar, ...]
+    sections: tuple[Section, ...]
+    final_s: float
+    """When the last chord is struck; it rings until the end."""
+    accents_s: tuple[float, ...]
+    """Cuts inside a section, moved to the nearest half beat."""
+
+
+def lay_out(duration_s: float, scenes: Sequence[Scene], asked_bpm: float, beats_per_bar: int, drive: float) -> Timeline:
+    """Bars for a clip. `drive` 0..1 is the energy the direction asks for."""
+    cuts = [scene.start_s for scene in scenes[1:] if 0.4 < scene.start_s < duration_s - 0.8]
+    bpm = _base_tempo(cuts, asked_bpm, beats_per_bar)
+    bars: list[Bar] = []
+    starts = [0.0]
+    missed: list[float] = []
+    for cut in cuts:
+        run = _bars_between(starts[-1], cut, bpm, asked_bpm, beats_per_bar)
+        if run:
+            bars += [replace(bar, section=len(starts) - 1) for bar in run]
+            starts.append(cut)
+        else:
+            missed.append(cut)
+    last = _closing_bars(starts[-1], duration_s, bpm, beats_per_bar)
+    bars += [replace(bar, section=len(starts) - 1) for bar in last]
+    final_s = bars[-1].end_s if bars else 0.0
+    bars, sections = _sections(bars, set(starts[1:]), duration_s, scenes, drive)
+    accents = tuple(_snap(cut, bars) for cut in missed if cut < final_s - 0.2)
+    return Timeline(bpm=bpm, bars=tuple(bars), sections=sections, final_s=final_s, accents_s=accents)
+
+
+def _base_tempo(cuts: Sequence[float], asked_bpm: float, beats_per_bar: int) -> float:
+    """The tempo near `asked_bpm` whose bar lines, then half bars and beats, meet the most cuts."""
+    if not cuts:
+        return asked_bpm
+    bends = np.linspace(-0.75 * BEND, 0.75 * BEND, 61)
+    beat_s = 60 / (asked_bpm * (1 + bends))[:, None]  # (tempos, 1)
+    times = np.asarray(cuts)[None, :]  # (1, cuts)
+    score = -0.3 * np.abs(bends) / BEND
+    for beats, worth in ((beats_per_bar, 1.0), (beats_per_bar / 2, 0.4), (1, 0.2)):
+        off = times / (beats * beat_s)
+        off = np.abs(off - np.round(off)) * beats * beat_s
+        score = score + worth * np.exp(-((off / 0.09) ** 2)).mean(axis=1)
+    return float(asked_bpm * (1 + bends[int(np.argmax(score))]))
+
+
+def _bars_between(start_s: float, end_s: float, bpm: float, asked_bpm: float, beats_per_bar: int) -> list[Bar]:
+    """Bars that fill the stretch exactly, or none: whole bars first, then a half bar, then an odd one before the cut."""
+    length_s = end_s - start_s
+    beats = length_s * bpm / 60
+    if length_s < 1.2:
+        return []
+    for unit in (beats_per_bar, 2, 1):
+        count = round(beats / unit) * unit
+        if count >= beats_per_bar and abs(count * 60 / length_s / asked_bpm - 1) <= BEND:
+            return _bars(start_s, count, length_s / count, beats_per_bar)
+    return []
+
+
+def _closing_bars(start_s: float, duration_s: float, bpm: float, beats_per_bar: int) -> list[Bar]:
+    """Bars up to the last chord, which is left enough time to ring."""
+    beat_s = 60 / bpm
+    tail_s = min(max(1.4, 0.07 * duration_s), 3.2, 0.45 * duration_s)
+    room = max(0.0, duration_s - tail_s - start_s) / beat_s
+    beats = math.floor(room + 1e-6)
+    if beats >= 2 * beats_per_bar:
+        beats -= beats % beats_per_bar
+    return _bars(start_s, beats, beat_s, beats_per_bar)
+
+
+def _bars(start_s: float, beats: int, beat_s: float, beats_per_bar: int) -> list[Bar]:
+    full, rest = divmod(beats, beats_per_bar)
+    if rest == 1 and full:  # a bar of one beat stumbles; a longer one breathes
+        sizes = [beats_per_bar] * (full - 1) + [beats_per_bar + 1]
+    else:
+        sizes = [beats_per_bar] * full + ([rest] if rest else [])
+    offsets = np.cumsum([0, *sizes])
+    return [
+        Bar(start_s=start_s + float(first) * beat_s, beats=size, beat_s=beat_s)
+        for first, size in zip(offsets, sizes, strict=False)
+    ]
+
+
+def _sections(
+    bars: list[Bar], on_cut: set[float], duration_s: float, scenes: Sequence[Scene], drive: float
+) -> tuple[list[Bar], tuple[Section, ...]]:
+    """Split what is between two cuts into phrases of four or eight bars and give each its energy."""
+    groups: list[list[Bar]] = []
+    for bar in bars:
+        new_run = not groups or groups[-1][0].section != bar.section
+        phrase = 4 if len(bars) < 24 else 8
+        if new_run or (len(groups[-1]) >= phrase and _left(bars, bar) >= 2):
+            groups.append([])
+        groups[-1].append(bar)
+    numbered = [replace(bar, section=index) for index, group in enumerate(groups) for bar in group]
+    sections = tuple(
+        Section(
+            start_s=group[0].start_s,
+            bars=len(group),
+            energy=_energy(index, group, duration_s, scenes, drive),
+            on_cut=group[0].start_s in on_cut,
+        )
+        for index, group in enumerate(groups)
+    )
+    return numbered, sections
+
+
+def _left(bars: Sequence[Bar], bar: Bar) -> int:
+    """How many bars of the same run come from `bar` on."""
+    return sum(1 for other in bars if other.section == bar.section and other.start_s >= bar.start_s - 1e-9)
+
+
+def _energy(index: int, group: Sequence[Bar], duration_s: float, scenes: Sequence[Scene], drive: float) -> float:
+    """A form that grows to its climax at three quarters, bent by what the picture does, alternating for contrast."""
+    middle = (group[0].start_s + group[-1].end_s) / 2
+    place = middle / duration_s
+    arc = float(np.interp(place, [0.0, 0.2, 0.45, 0.55, 0.78, 1.0], [0.3, 0.62, 0.75, 0.58, 1.0, 0.7]))
+    if duration_s < 10:  # no time for an introduction
+        arc = 0.5 + 0.5 * arc
+    levels = [0.7 * scene.motion + 0.3 * scene.brightness for scene in scenes] or [0.5]
+    here = next(
+        (level for scene, level in zip(scenes, levels, strict=False) if scene.start_s <= middle < scene.end_s),
+        levels[-1],
+    )
+    spread = max(levels) - min(levels)
+    picture = (here - min(levels)) / spread if spread > 0.05 else 0.5
+    level = 0.5 * arc + 0.25 * picture + 0.25 * drive + (0.06 if index % 2 else -0.04)
+    return min(1.0, max(0.08, level))
+
+
+def _snap(time_s: float, bars: Sequence[Bar]) -> float:
+    bar = next((bar for bar in bars if bar.start_s <= time_s < bar.end_s), bars[-1])
+    return bar.at(round((time_s - bar.start_s) / bar.beat_s * 2) / 2)

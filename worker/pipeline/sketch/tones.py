@@ -1,0 +1,214 @@
+"""Ways to make a tone. Each returns (2, n) float32 at RATE, peak near 1, without any knowledge of music.
+
+- `padsynth`: many players at once, by an inverse FFT of widened harmonics (Paul Nasca's PADsynth, 2005);
+- `sung`: one sustained voice, a wavetable with vibrato that opens and closes;
+- `struck`: decaying partials, for strings under hammers, bars and bells;
+- `plucked`: a string after Karplus and Strong (1983), one period at a time;
+- `electric_piano`: two-operator frequency modulation after Chowning (1973).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+Wave = npt.NDArray[np.float32]
+
+RATE = 44100
+_TABLE = 2048
+_PAD = 1 << 17
+_TAU = 2 * np.pi
+
+
+def seconds(count: int) -> Wave:
+    return np.arange(count, dtype=np.float32) / np.float32(RATE)
+
+
+def envelope(count: int, attack_s: float, release_s: float, decay_s: float = 0.0, sustain: float = 1.0) -> Wave:
+    """Rise, optional exponential fall to `sustain`, and a release that ends at zero on the last sample."""
+    t = seconds(count)
+    shape = np.ones(count, np.float32)
+    if decay_s:
+        shape = sustain + (1 - sustain) * np.exp(-np.maximum(t - attack_s, 0) / decay_s)
+    rise = max(2, min(int(attack_s * RATE), count // 2))
+    fall = max(2, min(int(release_s * RATE), count - rise))
+    shape[:rise] *= np.sin(np.linspace(0, np.pi / 2, rise, dtype=np.float32)) ** 2
+    shape[-fall:] *= np.cos(np.linspace(0, np.pi / 2, fall, dtype=np.float32)) ** 2
+    return shape.astype(np.float32)
+
+
+def filtered_noise(count: int, low_hz: float, high_hz: float, rng: np.random.Generator, slope: float = 2.0) -> Wave:
+    """Noise between two corner frequencies with gentle edges, (count,), unit peak."""
+    size = 1 << max(4, (count - 1).bit_length())
+    spectrum = np.fft.rfft(rng.standard_normal(size).astype(np.float32))
+    hz = np.fft.rfftfreq(size, 1 / RATE).astype(np.float32) + 1.0
+    spectrum *= 1 / np.sqrt((1 + (low_hz / hz) ** (2 * slope)) * (1 + (hz / high_hz) ** (2 * slope)))
+    noise = np.fft.irfft(spectrum)[:count]
+    return np.asarray(noise / (np.abs(noise).max() + 1e-9), dtype=np.float32)
+
+
+def padsynth(hz: float, partials: Wave, width_cents: float, count: int, seed: int) -> Wave:
+    """An endless choir of `hz`: cut from a loop of three seconds, left and right with phases of their own."""
+    rng = np.random.default_rng(seed)
+    loop = _pad_loop(round(hz, 3), partials.tobytes(), width_cents, seed)
+    start = int(rng.integers(_PAD))
+    return np.take(loop, np.arange(start, start + count) % _PAD, axis=1)
+
+
+@lru_cache(maxsize=96)
+def _pad_loop(hz: float, partials: bytes, width_cents: float, seed: int) -> Wave:
+    amplitudes = np.frombuffer(partials, np.float32)
+    spectrum = np.zeros(_PAD // 2 + 1, np.float64)
+    bin_hz = RATE / _PAD
+    for number, amplitude in enumerate(amplitudes, start=1):
+        centre = number * hz
+        if centre > 0.45 * RATE:
+            break
+        sigma = max((2 ** (width_cents / 1200) - 1) * centre, 0.6 * bin_hz)
+        low, high = int((centre - 3 * sigma) / bin_hz), int((centre + 3 * sigma) / bin_hz) + 2
+        low, high = max(low, 1), min(high, len(spectrum))
+        bump = np.exp(-0.5 * ((np.arange(low, high) * bin_hz - centre) / sigma) ** 2)
+        spectrum[low:high] += amplitude * bump / np.sqrt(np.sum(bump**2) + 1e-12)
+    rng = np.random.default_rng(seed + 1)
+    phases = rng.uniform(0, _TAU, (2, len(spectrum)))
+    loop = np.fft.irfft(spectrum * np.exp(1j * phases), axis=1)
+    return np.asarray(loop / (4 * loop.std()), dtype=np.float32)
+
+
+def wavetable(partials: Wave, hz: float) -> Wave:
+    """One period of the partials that fit under 0.45 of the rate, (2049,), unit RMS."""
+    fitting = partials[: max(1, min(len(partials), int(0.45 * RATE / hz), _TABLE // 2 - 1))]
+    spectrum = np.zeros(_TABLE // 2 + 1, np.complex128)
+    spectrum[1 : len(fitting) + 1] = -1j * fitting
+    table = np.fft.irfft(spectrum)
+    table /= table.std() + 1e-12
+    return np.append(table, table[0]).astype(np.float32)
+
+
+def read(table: Wave, phase: npt.NDArray[np.float64]) -> Wave:
+    """Look the wave up at `phase` (in periods), between two points linearly."""
+    place = (phase % 1.0) * _TABLE
+    index = place.astype(np.int32)
+    fraction = (place - index).astype(np.float32)
+    return table[index] * (1 - fraction) + table[index + 1] * fraction
+
+
+def sung(
+    hz: float,
+    count: int,
+    *,
+    dark: Wave,
+    bright: Wave,
+    opening: Wave,
+    vibrato_cents: float = 0.0,
+    detune_cents: tuple[float, ...] = (0.0,),
+    breath: float = 0.0,
+    scoop_cents: float = 0.0,
+    seed: int = 0,
+) -> Wave:
+    """A sustained voice: `opening` (count,) 0..1 fades from the dark partials to the bright ones."""
+    rng = np.random.default_rng(seed)
+    t = seconds(count)
+    wobble = vibrato_cents * np.clip((t - 0.18) / 0.35, 0, 1) * np.sin(_TAU * 5.3 * t + rng.uniform(0, _TAU))
+    bend = wobble - scoop_cents * np.exp(-t / 0.035)
+    tables = wavetable(dark, hz), wavetable(bright, hz)
+    out = np.zeros((2, count), np.float32)
+    for number, cents in enumerate(detune_cents):
+        phase = np.cumsum(hz / RATE * 2.0 ** ((bend.astype(np.float64) + cents) / 1200)) + rng.uniform()
+        wave = read(tables[0], phase) * (1 - opening) + read(tables[1], phase) * opening
+        pan = 0.5 if len(detune_cents) == 1 else number / (len(detune_cents) - 1)
+        out += np.array([[np.cos(pan * np.pi / 2)], [np.sin(pan * np.pi / 2)]], np.float32) * wave
+    if breath:
+        out += breath * filtered_noise(count, min(hz * 1.5, 6000), 9000, rng)
+    return np.asarray(out / (2.2 * max(1.0, len(detune_cents) ** 0.5)), dtype=np.float32)
+
+
+def struck(
+    hz: float,
+    count: int,
+    *,
+    ratios: Wave,
+    amplitudes: Wave,
+    decays_s: Wave,
+    chorus_cents: float = 0.0,
+    spread: float = 0.3,
+    seed: int = 0,
+) -> Wave:
+    """Partials at `hz * ratios` that fall to 1/e in `decays_s`; two strings `chorus_cents` apart beat against each other."""
+    rng = np.random.default_rng(seed)
+    t = seconds(count)
+    out = np.zeros((2, count), np.float32)
+    total = float(np.sum(amplitudes)) + 1e-9
+    for ratio, amplitude, decay_s in zip(ratios, amplitudes, decays_s, strict=True):
+        partial_hz = hz * float(ratio)
+        if partial_hz > 0.45 * RATE or amplitude / total < 1e-4:
+            continue
+        audible = min(count, int(decay_s * RATE * np.log(max(amplitude / total, 1e-4) / 1e-5)) + 1)
+        time = t[:audible]
+        fall = (amplitude / total) * np.exp(-time / decay_s)
+        phase = rng.uniform(-0.6, 0.6)
+        wave = np.sin(np.float32(_TAU * partial_hz) * time + np.float32(phase))
+        if chorus_cents and partial_hz < 3000:
+            other = partial_hz * 2 ** (chorus_cents / 1200)
+            wave = 0.6 * wave + 0.4 * np.sin(np.float32(_TAU * other) * time + np.float32(phase))
+        side = rng.uniform(-spread, spread)
+        out[0, :audible] += (1 - side) * fall * wave
+        out[1, :audible] += (1 + side) * fall * wave
+    return out * np.float32(1.6)
+
+
+def plucked(hz: float, count: int, *, brightness: float, decay_s: float, position: float = 0.18, seed: int = 0) -> Wave:
+    """A string plucked at `position` of its length; `brightness` 0..1 is the pick, `decay_s` to 1/e at the fundamental."""
+    rng = np.random.default_rng(seed)
+    period = max(8, int(RATE / hz - 0.5))
+    keep = np.float32(np.exp(-1 / (hz * decay_s)))
+    blend = np.float32(0.5 - 0.32 * brightness)
+    noise = rng.uniform(-1, 1, period).astype(np.float32)
+    spectrum = np.fft.rfft(noise)
+    number = np.arange(len(spectrum), dtype=np.float32)
+    spectrum *= np.exp(-number * hz / (900 + 6500 * brightness**1.5)) * (
+        0.15 + np.abs(np.sin(np.pi * number * position))
+    )
+    spectrum[0] = 0
+    string = np.fft.irfft(spectrum, period).astype(np.float32)
+    actual_hz = RATE / (period + float(blend))
+    needed = int(count * hz / actual_hz) + period + 4
+    out = np.empty((needed // period + 1, period), np.float32)
+    for row in range(len(out)):
+        out[row] = string
+        string = keep * ((1 - blend) * string + blend * np.roll(string, 1))
+    flat = out.reshape(-1)
+    wave = np.interp(np.arange(count) * (hz / actual_hz), np.arange(len(flat)), flat).astype(np.float32)
+    wave /= np.abs(wave).max() + 1e-9
+    return np.stack([wave, wave])
+
+
+def electric_piano(hz: float, count: int, velocity: float) -> Wave:
+    """A tine and a bar: a warm body, and a bell that only a firm touch brings out; tremolo from side to side."""
+    t = seconds(count)
+    index = (0.4 + 1.5 * velocity**1.5) * np.exp(-t / 0.55) * min(1.0, 520 / hz)
+    body = np.sin(_TAU * hz * t + index * np.sin(_TAU * hz * t)) * np.exp(-t / max(0.4, 2.6 - hz / 700))
+    bell = np.sin(_TAU * hz * t + 0.9 * np.exp(-t / 0.09) * np.sin(_TAU * 13.98 * hz * t)) * np.exp(-t / 0.25)
+    wave = (0.8 * body + 0.22 * velocity * bell).astype(np.float32)
+    sway = 0.22 * np.sin(_TAU * 4.6 * t)
+    return np.stack([wave * (1 + sway), wave * (1 - sway)]).astype(np.float32)
+
+
+def formed(
+    count: int, hz: float, slope: float, cutoff_hz: float, formants: tuple[tuple[float, float, float], ...] = ()
+) -> Wave:
+    """Amplitudes of `count` harmonics: k^-slope under a soft cutoff, lifted at formants (centre Hz, width Hz, gain)."""
+    number = np.arange(1, count + 1, dtype=np.float32)
+    at_hz = number * hz
+    shape = number**-slope / np.sqrt(1 + (at_hz / cutoff_hz) ** 4)
+    lift = np.ones_like(shape)
+    for centre, width, gain in formants:
+        lift += gain * np.exp(-0.5 * ((at_hz - centre) / width) ** 2)
+    return np.asarray(shape * lift, dtype=np.float32)
+
+
+Tone = Callable[[float, float, float, int], Wave]
+"""(pitch in Hz, sounding length in seconds, velocity 0..1, seed) -> (2, n), release included."""
