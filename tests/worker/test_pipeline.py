@@ -1,0 +1,211 @@
+"""The way of one job, with small fakes at the seams: what is made, what is kept, what a stop leaves behind."""
+
+import asyncio
+import threading
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import pytest
+
+from worker.domain import Clip, Direction, Job, Kind, Lease, Options, Plan, Recording, Scene, Track, Variant
+from worker.errors import Cancelled, Rejected, Unavailable, Yielded
+from worker.pipeline.run import Pipeline, Timings, derive_seed
+
+SCENE = Scene(start_s=0, end_s=2, brightness=0.5, saturation=0.5, warmth=0.5, motion=0.5)
+CLIP = Clip(
+    path=Path("x"), digest="d", duration_s=2, width=8, height=8, fps=25, has_audio=False, scenes=(SCENE,), stills=()
+)
+
+
+def direction(name):
+    return Direction(
+        title=name, prompt=name, description="", genre="", instruments=(), tempo_bpm=90, key="C major", mood=""
+    )
+
+
+class Seams:
+    """Every port of the pipeline, in memory; `rows` and `objects` are what came out."""
+
+    name, model = "fake", "1"
+
+    def __init__(self):
+        self.rows, self.objects, self.stages, self.composed = [], {}, [], []
+        self.plan, self.waiting, self.closed, self.fail_on = None, False, threading.Event(), {}
+
+    async def set_stage(self, lease, stage):
+        self.stages.append(stage.value)
+
+    async def save_plan(self, lease, plan):
+        self.plan = self.plan or plan
+        return self.plan
+
+    async def put_result(self, lease, result):
+        self.rows.append(result)
+
+    async def interactive_waiting(self):
+        return self.waiting
+
+    async def fetch(self, url, into):
+        self.folder = into
+        file = into / "video"
+        file.write_bytes(b"x")
+        return file
+
+    async def look(self, path, duration_s):
+        return CLIP
+
+    async def describe(self, clip, user_request, count):
+        return tuple(direction(f"d{i}") for i in range(count)), "local"
+
+    def prepare(self, clip, options):
+        self.prepared = threading.current_thread().name
+
+    def compose(self, clip, variants, options, cancelled):
+        try:
+            for variant in variants:
+                self.composed.append(variant.index)
+                while variant.index in self.fail_on.get("hang", ()):
+                    if cancelled():
+                        raise Cancelled("stopped")
+                yield Track(index=variant.index, samples=np.zeros((1, 8), np.float32), sample_rate=4)
+        finally:
+            self.closed.set()
+
+    def master(self, track, *, duration_s, format, tags):
+        if error := self.fail_on.get(track.index):
+            raise error
+        return Recording(
+            data=bytes([track.index]), content_type="audio/flac", suffix=".flac", duration_s=duration_s, peaks=(), loudness_lufs=None
+        )  # fmt: skip
+
+    async def put(self, bucket, path, data, content_type):
+        self.objects[f"{bucket}/{path}"] = data
+        return f"https://storage/{bucket}/{path}"
+
+    async def merge(self, video, audio, into, options):
+        (into / "m.mp4").write_bytes(b"merged")
+        return into / "m.mp4"
+
+
+@pytest.fixture
+def seams():
+    return Seams()
+
+
+@pytest.fixture
+def run(seams):
+    pipeline = Pipeline(
+        queue=seams, fetcher=seams, looker=seams, describer=seams, engine=seams, master=seams.master, merger=seams, storage=seams
+    )  # fmt: skip
+
+    async def run(stopped=lambda: False, draining=lambda: False, **changes):
+        values = {"kind": Kind.GENERATE, "video_url": "https://example.com/a.mp4", "lane": "interactive"} | changes
+        job = Job(lease=Lease(job_id=uuid4(), attempt=1, worker_id=1), **values)
+        await asyncio.wait_for(pipeline.run(job, stopped=stopped, draining=draining, timings=Timings()), 20)
+        return job
+
+    return run
+
+
+async def test_a_job_makes_one_row_for_each_variant(run, seams):
+    """Three variants become three objects and three rows, in stages, with derived seeds."""
+    await run(options=Options(seed=5))
+    assert [row.index for row in seams.rows] == [0, 1, 2]
+    assert [row.seed for row in seams.rows] == [derive_seed(5, i) for i in range(3)]
+    assert seams.rows[0].seed == 5
+    assert seams.stages == ["fetching", "describing", "composing"]
+    assert len(seams.objects) == 3
+    assert not seams.folder.exists()
+
+
+async def test_a_retry_makes_only_what_is_missing(run, seams):
+    """With a saved plan and one result done, the describer is not asked and only the others are composed."""
+    plan = Plan(
+        variants=tuple(Variant(index=i, seed=i + 40, direction=direction("kept")) for i in range(3)), describer="vlm"
+    )
+    seams.plan = plan
+    await run(plan=plan, done=frozenset({1}))
+    assert seams.composed == [0, 2]
+    assert {(row.index, row.seed, row.title, row.describer) for row in seams.rows} == {
+        (0, 40, "kept", "vlm"),
+        (2, 42, "kept", "vlm"),
+    }
+
+
+async def test_hand_written_directions_replace_the_describer(run, seams):
+    """`plan` in the request is what gets composed."""
+    await run(asked_plan=(direction("mine"),), total_count=1)
+    assert [(row.title, row.describer) for row in seams.rows] == [("mine", "user")]
+
+
+async def test_one_bad_variant_does_not_take_its_siblings_along(run, seams):
+    """A variant that cannot be mastered is reported after the others have their rows."""
+    seams.fail_on = {1: Rejected("variant 1 is noise")}
+    with pytest.raises(Rejected):
+        await run()
+    assert [row.index for row in seams.rows] == [0, 2]
+
+
+async def test_an_engine_that_breaks_keeps_what_was_ready(run, seams):
+    """What was composed before the engine failed is still mastered and written."""
+    compose = seams.compose
+
+    def breaks(clip, variants, options, cancelled):
+        yield next(compose(clip, variants, options, cancelled))
+        raise Unavailable("out of memory")
+
+    seams.compose = breaks
+    with pytest.raises(Unavailable):
+        await run()
+    assert [row.index for row in seams.rows] == [0]
+
+
+async def test_a_batch_job_makes_room_for_interactive_work(run, seams):
+    """Between variants a batch job hands itself back when interactive work waits; its first result is kept."""
+    seams.waiting = True
+    with pytest.raises(Yielded, match="interactive"):
+        await run(lane="batch")
+    assert [row.index for row in seams.rows] == [0]
+    assert seams.closed.is_set()
+
+
+async def test_an_interactive_job_does_not_yield(run, seams):
+    """Interactive jobs run to their end whatever waits."""
+    seams.waiting = True
+    await run(lane="interactive")
+    assert len(seams.rows) == 3
+
+
+async def test_a_draining_worker_stops_between_variants(run, seams):
+    """Draining hands the job back after the variant that is ready."""
+    with pytest.raises(Yielded, match="drains"):
+        await run(draining=lambda: True)
+    assert [row.index for row in seams.rows] == [0]
+
+
+async def test_cancelling_reaches_the_engines_step_loop(run, seams):
+    """Cancelling the run stops an engine that is in the middle of a step, and the temporary files are gone."""
+    seams.fail_on = {"hang": {1}}
+    task = asyncio.create_task(run())
+    while 1 not in seams.composed:
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert seams.closed.is_set()
+    assert not seams.folder.exists()
+
+
+async def test_the_engine_works_in_a_thread_of_its_own(run, seams):
+    """Engine calls never run on the event loop's thread."""
+    await run()
+    assert seams.prepared.startswith("engine")
+
+
+async def test_a_merge_puts_one_video(run, seams):
+    """A merge job fetches both, merges, uploads under its content's hash and writes result 0."""
+    await run(kind=Kind.MERGE, options=Options(audio_url="https://example.com/a.flac"), total_count=1)
+    assert [(row.index, row.audio_url) for row in seams.rows] == [(0, None)]
+    assert seams.rows[0].video_url.startswith("https://storage/videos/")
+    assert seams.stages == ["fetching", "merging"]
