@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 from uuid import UUID
@@ -12,7 +13,7 @@ import aiohttp
 
 from rhythmai.answers import Job
 from rhythmai.errors import JobFailed, Refused, Unreachable
-from rhythmai.events import Event, ResultReady, Story
+from rhythmai.events import Event, JobChanged, ResultReady, Story
 from rhythmai.live import Joined, LiveTopic, Silence
 from rhythmai.transfer import Progress, receive, send, video_type
 
@@ -97,14 +98,15 @@ class Client:
         status, answer = await self._call("POST", "/merge", {"video_url": video_url, "audio_url": audio_url, **options})
         if status != 202:
             return str(answer["video_url"])
-        async for event in self.watch(answer["job_id"]):
-            if isinstance(event, ResultReady) and event.result.video_url:
-                return event.result.video_url
-            if not isinstance(event, ResultReady) and event.ended:
-                raise JobFailed(event.error or f"The merge was {event.status}.")
+        async with aclosing(self.watch(answer["job_id"])) as events:
+            async for event in events:
+                if isinstance(event, ResultReady) and event.result.video_url:
+                    return event.result.video_url
+                if isinstance(event, JobChanged) and event.ended:
+                    raise JobFailed(event.error or f"The merge was {event.status}.")
         raise JobFailed("The merge ended without a video.")
 
-    async def watch(self, job_id: UUID | str) -> AsyncIterator[Event]:
+    async def watch(self, job_id: UUID | str) -> AsyncGenerator[Event]:
         """Tell what happens to a job until it has ended; the end is the last event, after all results.
 
         Each result is told once, pushed by Realtime or found by REST, which is asked after every (re)subscription and

@@ -1,0 +1,5 @@
+"""`python -m rhythmai` is the console script."""
+
+from rhythmai.cli import main
+
+main()

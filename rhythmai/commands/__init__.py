@@ -1,0 +1,1 @@
+"""The commands of the console script, one group a file."""

@@ -1,0 +1,130 @@
+"""`rhythmai demo`: the main job from one end to the other, on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from rhythmai.commands.env import Data
+from rhythmai.commands.jobs import is_url
+from rhythmai.commands.running import run
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from rhythmai.client import Client
+    from rhythmai.local.home import Running
+    from rhythmai.screen import Screen
+
+
+def demo(
+    video: Annotated[str | None, typer.Argument(help="A path or a URL; without one, a sample is made.")] = None,
+    request: Annotated[str, typer.Option(help="What the music should be like.")] = "",
+    output: Annotated[Path, typer.Option(help="Where tracks, video and answer are saved.")] = Path("output"),
+    data: Data = None,
+) -> None:
+    """Make music for a video, on a local stack of its own."""
+    run(_demo(video, request, output, data))
+
+
+async def _demo(video: str | None, request: str, output: Path, data: Path | None) -> None:
+    from rhythmai.connection import client_of
+    from rhythmai.local.stack import default_data
+    from rhythmai.screen import Screen
+    from rhythmai.transfer import video_type
+
+    began = time.monotonic()
+    if video is not None and not is_url(video):
+        video_type(Path(video))  # refused before anything is started
+    await asyncio.to_thread(_make_room, output)
+    with Screen() as screen:
+        async with AsyncExitStack() as down:
+            sample = None if video else asyncio.create_task(asyncio.to_thread(_sample, output / "sample.mp4"))
+            running = await _stack(down, data or default_data("demo"), screen)
+            client = await down.enter_async_context(client_of(running))
+            path = await sample if sample else video or ""
+            url = path if is_url(path) else await client.upload(Path(path), screen.progress(f"uploading {path}"))
+            job_id = await _make_music(client, url, request, screen)
+            screen.doing("downloading the tracks, putting the first under the video")
+            saved = await _save(client, url, job_id, output)
+        screen.say(f"Done in {time.monotonic() - began:.1f} s. Listen:", "bold green")
+        for file in saved:
+            screen.say(f"  {file}")
+
+
+def _make_room(output: Path) -> None:
+    from rhythmai.errors import BadInput
+
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        for old in output.glob("track-*"):
+            old.unlink()
+    except OSError as error:
+        raise BadInput(f"{output} cannot be written to ({error.strerror}): choose another with --output") from None
+
+
+def _sample(path: Path) -> str:
+    from rhythmai.sample import make_sample
+
+    make_sample(path)
+    return str(path)
+
+
+async def _stack(down: AsyncExitStack, data: Path, screen: Screen) -> Running:
+    """The stack that runs on that data, or one of our own, which ends with us."""
+    from rhythmai.local.home import Home
+    from rhythmai.local.postgres import free_port
+    from rhythmai.local.stack import DB_PORT, PORT, local_stack, port_is_free
+
+    if running := Home(data).running():
+        screen.say(f"Using the local stack that runs on {running.url}.")
+        return running
+    screen.doing("starting the local stack")
+    port, db_port = (number if port_is_free(number) else free_port() for number in (PORT, DB_PORT))
+    running = await down.enter_async_context(local_stack(data, port=port, db_port=db_port))
+    screen.say(f"A local stack runs on {running.url} (logs: {Home(data).logs}).")
+    return running
+
+
+async def _make_music(client: Client, url: str, request: str, screen: Screen) -> UUID:
+    from rhythmai.errors import JobFailed
+    from rhythmai.events import JobChanged
+
+    job_id = await client.submit(url, request)
+    screen.say(f"Job {job_id}")
+    async for event in client.watch(job_id):
+        screen.event(event)
+        if isinstance(event, JobChanged) and event.ended and event.status != "completed":
+            raise JobFailed(f"There is no music: {event.error or event.status}")
+    return job_id
+
+
+async def _save(client: Client, video_url: str, job_id: UUID, output: Path) -> list[Path]:
+    """Download all tracks, merge the first with the video, keep the answer; return the files."""
+    from rhythmai.answers import Job
+
+    answer = await client.answer(job_id)
+    tracks = [result for result in Job.model_validate(answer).results if result.audio_url]
+
+    async def merged() -> Path:
+        return await client.download(await client.merge(video_url, str(tracks[0].audio_url)), output / "merged.mp4")
+
+    def save_answer() -> Path:
+        (output / "job.json").write_text(json.dumps(answer, indent=2, ensure_ascii=False) + "\n")
+        return output / "job.json"
+
+    downloads = [
+        client.download(str(track.audio_url), output / _name(track.index, str(track.audio_url))) for track in tracks
+    ]
+    return [*await asyncio.gather(*downloads, merged()), await asyncio.to_thread(save_answer)]
+
+
+def _name(index: int, url: str) -> str:
+    return f"track-{index + 1}{Path(urlsplit(url).path).suffix}"

@@ -1,0 +1,48 @@
+"""Which API the console script speaks to: the one the environment (or `.env`) names, else the running local stack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from rhythmai.client import Client
+from rhythmai.errors import NoStack
+
+if TYPE_CHECKING:
+    from rhythmai.local.home import Running
+
+
+class Connection(BaseSettings):
+    """API_URL is enough; with SUPABASE_URL and the publishable key events are pushed instead of asked for."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+
+    api_url: str = ""
+    supabase_url: str | None = None
+    publishable_key: str | None = Field(
+        default=None, validation_alias=AliasChoices("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_ANON_KEY")
+    )
+    user_token: str | None = None
+    """USER_TOKEN: the JWT of a signed-in user, whose jobs are meant."""
+
+
+def client_of(running: Running) -> Client:
+    """A client of a local stack."""
+    return Client(running.url, running.url, running.environment["SUPABASE_PUBLISHABLE_KEY"])
+
+
+def connect(data: Path | None = None) -> Client:
+    """A client of the API that is meant; `data` names a local stack and wins over the environment. Raises NoStack."""
+    settings = Connection()
+    if settings.api_url and data is None:
+        return Client(settings.api_url, settings.supabase_url, settings.publishable_key, settings.user_token)
+    from rhythmai.local.home import Home
+    from rhythmai.local.stack import default_data
+
+    place = data or default_data()
+    if running := Home(place).running():
+        return client_of(running)
+    raise NoStack(f"API_URL is not set and no local stack runs on {place}: set it, or start one with `rhythmai up`")

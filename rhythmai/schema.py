@@ -1,0 +1,82 @@
+"""The migrations of this version, and how they are applied and recorded: as the supabase CLI does, so that both can be used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from rhythmai.errors import RhythmAIError
+
+RECORD = """
+create schema if not exists supabase_migrations;
+create table if not exists supabase_migrations.schema_migrations (version text not null primary key);
+alter table supabase_migrations.schema_migrations add column if not exists statements text[];
+alter table supabase_migrations.schema_migrations add column if not exists name text;
+"""
+
+
+class MigrationFailed(RhythmAIError):
+    """A migration was refused by the database; nothing of its file holds, everything before it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One file `<version>_<name>.sql`."""
+
+    version: str
+    name: str
+    sql: str
+
+
+def bundled() -> tuple[Migration, ...]:
+    """The migrations that came with this package, oldest first."""
+    here = Path(__file__).parent
+    installed = here / "migrations"  # in a wheel; a clone has them where the supabase CLI looks
+    folder = installed if installed.is_dir() else here.parent / "supabase" / "migrations"
+    found = []
+    for file in sorted(folder.glob("*.sql")):
+        version, _, name = file.stem.partition("_")
+        found.append(Migration(version, name, file.read_text()))
+    if not found:
+        raise MigrationFailed(
+            f"There are no migrations in {folder}: the installation is broken, install rhythmai again"
+        )
+    return tuple(found)
+
+
+async def applied(connection: asyncpg.Connection) -> frozenset[str]:
+    """The versions that the database has, whoever applied them."""
+    if await connection.fetchval("select to_regclass('supabase_migrations.schema_migrations')") is None:
+        return frozenset()
+    return frozenset(v for (v,) in await connection.fetch("select version from supabase_migrations.schema_migrations"))
+
+
+async def migrate(connection: asyncpg.Connection, migrations: Sequence[Migration]) -> list[Migration]:
+    """Apply those that are missing, each file in one transaction together with its record; return them.
+
+    Raises MigrationFailed. Two that migrate at the same time do not meet: each file waits for the other's.
+    """
+    done = []
+    await connection.execute(RECORD)
+    for migration in migrations:
+        async with connection.transaction():
+            # A lock of the transaction, not of the session: it works behind a transaction pooler, too.
+            await connection.execute("select pg_advisory_xact_lock(hashtextextended('rhythmai:migrate', 0))")
+            if await connection.fetchval(
+                "select exists (select from supabase_migrations.schema_migrations where version = $1)",
+                migration.version,
+            ):
+                continue
+            try:
+                await connection.execute(migration.sql)
+            except asyncpg.PostgresError as error:
+                raise MigrationFailed(f"Migration {migration.version}_{migration.name} failed: {error}") from error
+            await connection.execute(
+                "insert into supabase_migrations.schema_migrations (version, statements, name) values ($1, $2, $3)",
+                migration.version, [migration.sql], migration.name,
+            )  # fmt: skip
+            done.append(migration)
+    return done

@@ -1,0 +1,96 @@
+"""What people see of a job: a spinner and coloured lines in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Final, Self
+
+from rich.console import Console
+from rich.status import Status
+
+from rhythmai.answers import Result
+from rhythmai.events import Event, JobChanged
+from rhythmai.transfer import Progress
+
+WORDS: Final = {
+    "pending": "waiting for a worker",
+    "processing": "a worker has it",
+    "fetching": "fetching the video",
+    "describing": "watching the video and writing directions",
+    "composing": "composing",
+    "merging": "putting the music under the video",
+}
+
+
+class Screen:
+    """Lines that stay and, in a terminal, one that tells what goes on right now."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        # What is shown comes from models and strangers: it is text, never markup.
+        self._console = Console(markup=False, highlight=False, soft_wrap=True, stderr=stderr)
+        self._status: Status | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._quiet()
+
+    def say(self, line: str = "", style: str | None = None) -> None:
+        """A line that stays."""
+        self._console.print(_printable(line), style=style)
+
+    def doing(self, what: str) -> None:
+        """What goes on right now."""
+        if not self._console.is_terminal:
+            self.say(f"... {what}")
+        elif self._status:
+            self._status.update(_printable(what))
+        else:
+            self._status = self._console.status(_printable(what))
+            self._status.start()
+
+    def progress(self, what: str) -> Progress:
+        """Something to be told how far a transfer is."""
+        if not self._console.is_terminal:
+            self.doing(what)
+            return lambda done, total: None
+        return lambda done, total: self.doing(f"{what}: {100 * done // max(total, 1)} % of {total / 2**20:.1f} MB")
+
+    def event(self, event: Event) -> None:
+        """News of a job."""
+        if not isinstance(event, JobChanged):
+            self.result(event.result)
+        elif not event.ended:
+            self.doing(WORDS.get(event.stage or event.status, event.stage or event.status))
+        else:
+            self._quiet()
+            if event.status == "completed":
+                self.say(f"Completed: {event.completed_count} of {event.total_count}.", "green")
+            else:
+                self.say("The job was cancelled." if event.status == "cancelled" else f"Failed: {event.error}", "red")
+
+    def result(self, result: Result) -> None:
+        """A track, or the video of a merge."""
+        if result.video_url:
+            self.say(f"  video: {result.video_url}", "bold")
+            return
+        facts = [
+            result.key or "",
+            f"{result.bpm:.0f} bpm" if result.bpm else "",
+            f"{result.duration:.1f} s" if result.duration else "",
+        ]
+        self.say(f"  {result.index + 1}. {result.title} ({', '.join(filter(None, facts))})", "bold")
+        self.say(f"     {result.prompt}")
+        self.say(f"     {result.audio_url}", "blue")
+
+    def _quiet(self) -> None:
+        if self._status:
+            self._status.stop()
+            self._status = None
+
+
+def _printable(text: str) -> str:
+    return "".join(letter for letter in text if letter.isprintable())

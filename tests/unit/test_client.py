@@ -1,0 +1,189 @@
+"""The client against a small API on loopback that answers what the contract says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from rhythmai import Client
+from rhythmai.errors import BadInput, JobFailed, Refused, Unreachable
+
+JOB = uuid4()
+
+
+def answer(status="processing", results=(), **more):
+    return {
+        "job_id": str(JOB), "status": status, "completed_count": len(results), "total_count": 3,
+        "results": list(results), "error": None, **more,
+    }  # fmt: skip
+
+
+class Api:
+    """Answers with what was laid out for a route, last one again and again; remembers what it was asked."""
+
+    def __init__(self):
+        self.asked = []
+        self.laid = {}
+
+    def lay(self, route: str, *answers: tuple[int, object]):
+        self.laid[route] = list(answers)
+
+    async def handle(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        route = f"{request.method} {request.path.removeprefix('/api/v1')}"
+        self.asked.append((route, request.headers, body))
+        answers = self.laid[route]
+        status, content = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(content, bytes):
+            return web.Response(status=status, body=content)
+        return web.json_response(content, status=status)
+
+    def body(self, index: int = -1):
+        import json
+
+        return json.loads(self.asked[index][2])
+
+
+@pytest.fixture
+async def api():
+    api = Api()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", api.handle)
+    async with TestServer(app) as server:
+        api.url = str(server.make_url("")).rstrip("/")
+        yield api
+
+
+@pytest.fixture
+async def client(api):
+    async with Client(api.url) as client:
+        yield client
+
+
+async def test_submit_sends_what_was_given(api, client):
+    """Submit posts the video, the wish and only those options that were given, and returns the job's id."""
+    api.lay("POST /gen", (200, {"job_id": str(JOB)}))
+    assert (
+        await client.submit("https://example.com/a.mp4", "calm", variants=2, seed=None, idempotency_key="k" * 16) == JOB
+    )
+    assert api.body() == {"video_url": "https://example.com/a.mp4", "user_request": "calm", "variants": 2}
+    assert api.asked[0][1]["Idempotency-Key"] == "k" * 16
+
+
+async def test_the_users_token_wins_over_the_key(api):
+    """A request carries the user's token as Bearer, or else the key."""
+    api.lay(f"GET /job/{JOB}", (200, answer()))
+    async with (
+        Client(api.url, api.url, "sb_publishable_x", "user.jwt") as signed_in,
+        Client(api.url, key="sb_x") as visitor,
+    ):
+        await signed_in.job(JOB)
+        await visitor.job(JOB)
+    assert [headers["Authorization"] for _, headers, _ in api.asked] == ["Bearer user.jwt", "Bearer sb_x"]
+
+
+async def test_a_job_is_typed(api, client):
+    """A job answer becomes typed values; fields of a newer API are ignored."""
+    api.lay(
+        f"GET /job/{JOB}", (200, answer(results=[{"index": 0, "prompt": "p", "audio_url": "u", "new": 1}], newer=True))
+    )
+    job = await client.job(JOB)
+    assert (job.job_id, job.status, job.ended) == (JOB, "processing", False)
+    assert job.results[0].audio_url == "u"
+
+
+async def test_a_problem_is_refused_with_its_words(api, client):
+    """A problem of the 400s raises Refused with status, code and detail."""
+    api.lay("POST /gen", (422, {"title": "Invalid request", "code": "unknown_field", "detail": "Unknown field x"}))
+    with pytest.raises(Refused, match="Unknown field x") as refusal:
+        await client.submit("https://example.com/a.mp4", x=1)
+    assert (refusal.value.status, refusal.value.code) == (422, "unknown_field")
+
+
+@pytest.mark.parametrize("trouble", [(503, {"detail": "away"}), (502, b"<html>"), (200, b"not JSON")])
+async def test_trouble_is_not_the_callers_fault(api, client, trouble):
+    """A 5xx answer, and one that is no JSON, raises Unreachable."""
+    api.lay(f"GET /job/{JOB}", trouble)
+    with pytest.raises(Unreachable):
+        await client.job(JOB)
+
+
+async def test_nobody_there():
+    """A port where nobody listens raises Unreachable and names the API."""
+    async with Client("http://127.0.0.1:1") as client:
+        with pytest.raises(Unreachable, match=r"127\.0\.0\.1:1"):
+            await client.job(JOB)
+
+
+async def test_cancel_and_again(api, client):
+    """Cancel answers with the job; again answers with the new job's id."""
+    api.lay(f"DELETE /job/{JOB}", (200, answer("cancelled")))
+    api.lay(f"POST /job/{JOB}/again", (200, {"job_id": "00000000-0000-4000-8000-000000000001"}))
+    assert (await client.cancel(JOB)).ended
+    assert await client.again(JOB, seed=7) == UUID("00000000-0000-4000-8000-000000000001")
+    assert api.body() == {"seed": 7}
+
+
+async def test_merge_at_once(api, client):
+    """A merge that is ready in time answers with its video."""
+    api.lay("POST /merge", (200, {"video_url": "v"}))
+    assert await client.merge("a", "b", mode="mix") == "v"
+    assert api.body() == {"video_url": "a", "audio_url": "b", "mode": "mix"}
+
+
+async def test_a_long_merge_is_waited_for(api, client):
+    """A merge that answers 202 is watched until its video is there."""
+    api.lay("POST /merge", (202, {"job_id": str(JOB)}))
+    api.lay(f"GET /job/{JOB}", (200, answer("completed", [{"index": 0, "video_url": "v"}], kind="merge")))
+    assert await client.merge("a", "b") == "v"
+
+
+async def test_a_merge_that_fails_says_why(api, client):
+    """A merge whose job failed raises JobFailed with the job's error."""
+    api.lay("POST /merge", (202, {"job_id": str(JOB)}))
+    api.lay(f"GET /job/{JOB}", (200, answer("failed", error="no video stream", kind="merge")))
+    with pytest.raises(JobFailed, match="no video stream"):
+        await client.merge("a", "b")
+
+
+async def test_upload_streams_the_file(api, client, tmp_path):
+    """Upload asks for a ticket, sends the file with its length to the ticket's URL, and tells its progress."""
+    video = tmp_path / "a b.MP4"
+    video.write_bytes(bytes(600_000))
+    ticket = {
+        "upload_url": f"{api.url}/put",
+        "method": "PUT",
+        "headers": {"content-type": "video/mp4"},
+        "video_url": "v",
+    }
+    api.lay("POST /upload", (200, ticket))
+    api.lay("PUT /put", (200, {}))
+    told = []
+    assert await client.upload(video, lambda done, total: told.append((done, total))) == "v"
+    assert api.body(0) == {"filename": "a b.MP4", "content_type": "video/mp4", "size": 600_000}
+    _, headers, body = api.asked[1]
+    assert (headers["Content-Length"], headers["Content-Type"], len(body)) == ("600000", "video/mp4", 600_000)
+    assert told[-1] == (600_000, 600_000)
+
+
+@pytest.mark.parametrize("name", ["missing.mp4", "notes.txt"])
+async def test_what_is_no_video_is_not_uploaded(api, client, tmp_path, name):
+    """A missing file, or one that is no video by its name, is refused before the API is asked."""
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(BadInput, match=name):
+        await client.upload(tmp_path / name)
+    assert api.asked == []
+
+
+async def test_download_appears_when_complete(api, client, tmp_path):
+    """A download lands in its file; one that is refused leaves nothing behind."""
+    api.lay("GET /track", (200, b"x" * 300_000))
+    api.lay("GET /gone", (404, b""))
+    assert (await client.download(f"{api.url}/track", tmp_path / "t.flac")).stat().st_size == 300_000
+    with pytest.raises(Refused):
+        await client.download(f"{api.url}/gone", tmp_path / "g.flac")
+    assert [path.name for path in Path(tmp_path).iterdir()] == ["t.flac"]
