@@ -29,7 +29,12 @@ SETTINGS: Final = {
     "max_slot_wal_keep_size": "1GB",
     "timezone": "UTC",
 }
-CARELESS: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+CARELESS: Final = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "wal_writer_delay": "10ms",  # logical decoding sees only what is written
+}
 """For tests: a power cut may eat the data, nothing else changes."""
 
 

@@ -1,0 +1,82 @@
+"""The gateways' connections: a pool that survives restarts of Postgres, and transactions in somebody else's role."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+
+from rhythmai.local.keys import Identity
+
+FUNCTIONS: Final = Path(__file__).with_name("gateway.sql")
+CONNECTION_ERRORS: Final = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    TimeoutError,
+)
+"""What tells that Postgres is away, not that a statement is wrong."""
+
+
+async def prepare(connection: Any) -> None:
+    """JSON goes in and comes out as Python values."""
+    for name in ("json", "jsonb"):
+        await connection.set_type_codec(name, encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
+
+
+class Database:
+    """A lazily connected pool; every connection is the superuser's."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._pool: Any = asyncpg.create_pool(
+            url,
+            min_size=0,
+            max_size=10,
+            init=prepare,
+            timeout=5,
+            server_settings={"timezone": "UTC", "application_name": "gateway"},
+        )
+
+    async def open(self) -> None:
+        """Lay the gateways' own functions. Raises one of CONNECTION_ERRORS while Postgres is away."""
+        await self._pool
+        async with self.transaction() as connection:
+            # Two gateways that start together would trip over each other's `create or replace`.
+            await connection.execute("select pg_advisory_xact_lock(7241130)")
+            await connection.execute(FUNCTIONS.read_text())
+
+    async def close(self) -> None:
+        self._pool.terminate()
+
+    @asynccontextmanager
+    async def transaction(self, *, undo: bool = False) -> AsyncIterator[Any]:
+        """A transaction as superuser; with `undo` it is rolled back even when all goes well."""
+        async with self._pool.acquire() as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
+                yield connection
+            except BaseException:
+                if not connection.is_closed():
+                    await transaction.rollback()
+                raise
+            await (transaction.rollback() if undo else transaction.commit())
+
+    @asynccontextmanager
+    async def as_identity(self, identity: Identity, *, undo: bool = False) -> AsyncIterator[Any]:
+        """A transaction in which policies and grants of the identity's role hold."""
+        async with self.transaction(undo=undo) as connection:
+            await connection.fetch(
+                "select set_config('request.jwt.claims', $1, true), set_config('role', $2, true)",
+                identity.claims_json,
+                identity.role,
+            )
+            yield connection

@@ -1,0 +1,52 @@
+"""What every request passes: the Host check, and CORS for the gateways' own paths."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import hdrs, web
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
+OWN = ("/realtime/v1/", "/storage/v1/")
+PORT = web.AppKey("port", int)
+"""The port we listen on, known once the server is bound."""
+
+
+def is_ours(path: str) -> bool:
+    """Whether a gateway answers, and not the API behind it."""
+    return path.startswith(OWN)
+
+
+@web.middleware
+async def check_host(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse other names: a page on the internet that resolves its own name to this machine must not reach us."""
+    name, _, port = request.headers.get(hdrs.HOST, "").rpartition(":")
+    expected = str(request.config_dict[PORT])
+    if name.lower() not in LOOPBACK or port != expected:
+        detail = f"this gateway answers only as 127.0.0.1:{expected} or localhost:{expected}"
+        return web.json_response({"message": detail}, status=421)
+    return await handler(request)
+
+
+@web.middleware
+async def allow_origins(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Browsers on any origin may call the gateways, as on a hosted project: keys are what protects."""
+    if not is_ours(request.path):
+        return await handler(request)
+    if request.method == hdrs.METH_OPTIONS:
+        response = web.Response(status=204)
+        response.headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = "GET, HEAD, PUT, PATCH, POST, DELETE, OPTIONS"
+        response.headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = request.headers.get(
+            hdrs.ACCESS_CONTROL_REQUEST_HEADERS, "*"
+        )
+        response.headers[hdrs.ACCESS_CONTROL_MAX_AGE] = "3600"
+        return response
+    return await handler(request)
+
+
+async def expose_origin(request: web.Request, response: web.StreamResponse) -> None:
+    """A signal, not the middleware: files and streams are sent before their handler returns."""
+    if is_ours(request.path):
+        response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = "*"

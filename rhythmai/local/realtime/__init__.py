@@ -1,0 +1,1 @@
+"""Realtime: Phoenix channels over WebSocket, fed by clients, by HTTP and by the database."""

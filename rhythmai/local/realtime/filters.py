@@ -1,0 +1,62 @@
+"""Filters of postgres_changes: `column=operator.value`, several joined by commas."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+OPERATORS: Final = (
+    "eq", "neq", "lt", "lte", "gt", "gte", "in", "like", "ilike", "is", "match", "imatch", "isdistinct",
+)  # fmt: skip
+MAX_VALUES: Final = 100
+_CONDITION: Final = re.compile(
+    rf"(?P<column>[^=,]+)=(?P<negated>not\.)?(?P<operator>{'|'.join(OPERATORS)})\.(?P<value>.*)", re.DOTALL
+)
+_BETWEEN: Final = re.compile(rf",(?=[^=,]+=(?:not\.)?(?:{'|'.join(OPERATORS)})\.)")
+_VALUE: Final = re.compile(r'"((?:[^"\\]|\\.)*)"|([^,]*)')
+
+
+class BadFilter(ValueError):
+    """A filter nobody can evaluate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One comparison; `value` of `in` is a Postgres array literal."""
+
+    column: str
+    operator: str
+    negated: bool
+    value: str
+
+
+def parse(text: str) -> tuple[Condition, ...]:
+    """Raises BadFilter."""
+    return tuple(_condition(part) for part in _BETWEEN.split(text)) if text else ()
+
+
+def _condition(text: str) -> Condition:
+    found = _CONDITION.fullmatch(text)
+    if not found:
+        raise BadFilter(f"invalid filter {text!r}: write column=operator.value with one of {', '.join(OPERATORS)}")
+    operator, value = found["operator"], found["value"]
+    return Condition(
+        found["column"].strip(), operator, bool(found["negated"]), _array(value) if operator == "in" else value
+    )
+
+
+def _array(text: str) -> str:
+    """`(a,"b,c")` as the array literal `{"a","b,c"}`."""
+    if not (text.startswith("(") and text.endswith(")")):
+        raise BadFilter(f"invalid list {text!r}: write in.(a,b)")
+    values, at, inside = [], 0, text[1:-1]
+    while at <= len(inside):
+        found = _VALUE.match(inside, at)
+        assert found is not None  # the second alternative matches anything
+        values.append(re.sub(r"\\(.)", r"\1", found[1]) if found[1] is not None else found[2].strip())
+        at = found.end() + 1
+    if len(values) > MAX_VALUES:
+        raise BadFilter(f"too many values for `in`: {len(values)}, at most {MAX_VALUES}")
+    quoted = ('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values)
+    return "{" + ",".join(quoted) + "}"

@@ -1,0 +1,99 @@
+"""Frames of the Realtime protocol: JSON objects (1.0.0), JSON arrays and binary broadcasts (2.0.0)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final, NamedTuple
+
+V1: Final = "1.0.0"
+V2: Final = "2.0.0"
+PUSH: Final = 3
+BROADCAST: Final = 4
+BYTES: Final = 0
+JSON: Final = 1
+"""How a binary broadcast carries its payload."""
+
+
+class BadFrame(ValueError):
+    """Not a frame of the protocol."""
+
+
+class Frame(NamedTuple):
+    """A message of either version."""
+
+    join_ref: str | None
+    ref: str | None
+    topic: str
+    event: str
+    payload: Any
+
+
+class Push(NamedTuple):
+    """A client's binary broadcast (type 3)."""
+
+    join_ref: str | None
+    ref: str | None
+    topic: str
+    event: str
+    metadata: dict[str, Any]
+    encoding: int
+    payload: bytes
+
+
+def dumps(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def decode(vsn: str, data: str) -> Frame:
+    """Raises BadFrame."""
+    try:
+        raw = json.loads(data)
+        frame = (
+            Frame(*raw)
+            if vsn == V2
+            else Frame(raw.get("join_ref"), raw.get("ref"), raw["topic"], raw["event"], raw["payload"])
+        )
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise BadFrame(f"not a frame of protocol {vsn}: {data[:80]!r}") from error
+    if not isinstance(frame.topic, str) or not isinstance(frame.event, str):
+        raise BadFrame(f"topic and event must be strings: {data[:80]!r}")
+    return frame
+
+
+def encode(vsn: str, frame: Frame) -> str:
+    if vsn == V2:
+        return dumps(frame)
+    # Clients of 1.0.0 reject a push without an explicit null ref.
+    return dumps({"ref": frame.ref, "event": frame.event, "topic": frame.topic, "payload": frame.payload})
+
+
+def decode_push(data: bytes) -> Push:
+    """`03 | len join_ref | len ref | len topic | len event | len metadata | encoding | the five texts | payload`. Raises BadFrame."""
+    try:
+        if data[0] != PUSH:
+            raise BadFrame(f"binary frames of type {data[0]} are not understood")
+        *lengths, encoding = data[1:7]
+        texts, at = [], 7
+        for length in lengths:
+            texts.append(data[at : at + length].decode())
+            at += length
+        join_ref, ref, topic, event, metadata = texts
+        return Push(
+            join_ref or None,
+            ref or None,
+            topic,
+            event,
+            json.loads(metadata) if metadata else {},
+            encoding,
+            bytes(data[at:]),
+        )
+    except (IndexError, ValueError) as error:
+        raise BadFrame("not a binary broadcast") from error
+
+
+def encode_broadcast(topic: str, event: str, metadata: str, encoding: int, payload: bytes) -> bytes | None:
+    """`04 | len topic | len event | len metadata | encoding | the three texts | payload`; None when a text is over 255 bytes."""
+    texts = [text.encode() for text in (topic, event, metadata)]
+    if any(len(text) > 255 for text in texts):
+        return None
+    return bytes([BROADCAST, *map(len, texts), encoding]) + b"".join(texts) + payload

@@ -1,0 +1,107 @@
+"""Lets a client into a channel, or says why not."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+from rhythmai.local.database import CONNECTION_ERRORS
+from rhythmai.local.keys import BadToken
+from rhythmai.local.realtime.authorisation import EVERYTHING, authorise
+from rhythmai.local.realtime.bindings import Binding, binding_id
+from rhythmai.local.realtime.channel import Channel
+from rhythmai.local.realtime.filters import BadFilter
+from rhythmai.local.realtime.frames import Frame
+from rhythmai.local.realtime.join import Join
+from rhythmai.local.realtime.replay import CannotReplay, replay
+from rhythmai.local.realtime.subscriptions import LIVE, Refused
+from rhythmai.local.realtime.topics import PREFIX, Topic
+
+if TYPE_CHECKING:
+    from rhythmai.local.realtime.project import Project
+    from rhythmai.local.realtime.socket import Socket
+
+
+class JoinRefused(Exception):
+    """The reason as the client reads it: `Code: message`."""
+
+
+async def join(project: Project, socket: Socket, frame: Frame) -> None:
+    """Answer a phx_join and everything that follows from it. Raises JoinRefused."""
+    name = frame.topic.removeprefix(PREFIX)
+    if not name:
+        raise JoinRefused("TopicNameRequired: You must provide a topic name")
+    wish = Join.from_payload(frame.payload)
+    topic = Topic(name, wish.private)
+    try:
+        identity = project.keys.identify(wish.access_token) if wish.access_token else socket.identity
+    except BadToken as error:
+        raise JoinRefused(f"{error.code}: {error}") from error
+    try:
+        policies = await authorise(project.database, name, identity) if topic.private else EVERYTHING
+        if "broadcast" not in policies.may_read:
+            raise JoinRefused(f"Unauthorized: You do not have permissions to read from this Channel topic: {name}")
+        replayed = (
+            await replay(project.database, topic, wish.replay, project.limits.replay_messages) if wish.replay else []
+        )
+    except CannotReplay as error:
+        raise JoinRefused(f"UnableToReplayMessages: {error}") from error
+    except CONNECTION_ERRORS as error:
+        raise JoinRefused("InitializingProjectConnection: Connecting to the project database") from error
+    except asyncpg.PostgresError as error:
+        raise JoinRefused(f"Unauthorized: a policy on realtime.messages fails: {error}") from error
+
+    channel = Channel(project, socket, topic, frame, wish, identity, policies)
+    refusal = await _subscribe(project, channel, wish)
+    socket.add(channel)
+    channel.open()
+    echo = [{**params, "id": binding_id(params)} for params in wish.bindings]
+    socket.push(
+        Frame(
+            frame.join_ref,
+            frame.ref,
+            frame.topic,
+            "phx_reply",
+            {"status": "ok", "response": {"postgres_changes": echo}},
+        )
+    )
+    channel.push_presence_state()
+    for payload in replayed:
+        channel.push("broadcast", payload)
+    if refusal:
+        channel.tell("error", "postgres_changes", refusal)
+    elif wish.wait_s and wish.bindings:
+        channel.tell("ok", "postgres_changes", LIVE)
+    if wish.replication_ready or (wish.bindings and not wish.wait_s):
+        project.subscriptions.start(channel, ready=wish.replication_ready)
+
+
+async def _subscribe(project: Project, channel: Channel, wish: Join) -> str | None:
+    """Register the bindings and, where the client waits for it, make them live; a filter that cannot be read is a refusal."""
+    try:
+        bindings = [Binding.from_params(channel, params) for params in wish.bindings]
+    except BadFilter as error:
+        if wish.wait_s:
+            raise JoinRefused(f"MalformedPostgresChangesFilter: {error}") from error
+        return f"Unable to subscribe to changes with given parameters: {error}"
+    if not bindings:
+        return None
+    project.changes.put(channel, bindings)
+    if wish.wait_s:
+        try:
+            async with asyncio.timeout(wish.wait_s):
+                await project.subscriptions.establish_once(channel)
+        except (Refused, TimeoutError, *CONNECTION_ERRORS) as error:
+            project.changes.drop(channel)
+            code = (
+                "RealtimeDisabledForConfiguration" if isinstance(error, Refused) else "PostgresChangesSubscribeTimeout"
+            )
+            raise JoinRefused(f"{code}: {error or 'the subscription was not live in time'}") from error
+    return None
+
+
+def reply(frame: Frame, status: str, response: dict[str, Any]) -> Frame:
+    """The answer to a client's message."""
+    return Frame(frame.join_ref, frame.ref, frame.topic, "phx_reply", {"status": status, "response": response})

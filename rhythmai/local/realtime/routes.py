@@ -1,0 +1,130 @@
+"""The HTTP face of Realtime: the WebSocket handshake and broadcasts by POST."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from aiohttp import web
+
+from rhythmai.local.database import CONNECTION_ERRORS
+from rhythmai.local.keys import BadToken, Identity
+from rhythmai.local.realtime.authorisation import authorise
+from rhythmai.local.realtime.fanout import Fanout, UserBroadcast
+from rhythmai.local.realtime.frames import BYTES, JSON, V1, V2
+from rhythmai.local.realtime.project import Project
+from rhythmai.local.realtime.socket import Socket
+from rhythmai.local.realtime.topics import Topic
+
+UNAUTHORIZED = {"message": "Unauthorized"}
+
+
+class Routes:
+    """Handlers bound to one project."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+
+    def add_to(self, app: web.Application) -> None:
+        app.router.add_get("/realtime/v1/websocket", self.connect)
+        app.router.add_post("/realtime/v1/api/broadcast", self.broadcast_many)
+        app.router.add_post("/realtime/v1/api/broadcast/{topic}/events/{event}", self.broadcast_one)
+
+    async def connect(self, request: web.Request) -> web.StreamResponse:
+        token = request.headers.get("x-api-key") or request.query.get("apikey") or request.headers.get("apikey")
+        if not token:
+            return web.json_response({"error": "API key is missing"}, status=401)
+        try:
+            identity = self._project.keys.identify(token)
+        except BadToken as error:
+            return web.json_response({"error": str(error)}, status=401)
+        limits = self._project.limits
+        if len(self._project.sockets) >= limits.sockets:
+            return web.json_response({"error": "Too many connected users"}, status=429)
+        vsn = request.query.get("vsn") or V1
+        if vsn not in (V1, V2):
+            return web.json_response({"error": f"vsn {vsn} is not supported: use {V1} or {V2}"}, status=400)
+        ws = web.WebSocketResponse(max_msg_size=limits.frame_bytes, receive_timeout=limits.idle_s, compress=False)
+        await ws.prepare(request)
+        socket = Socket(self._project, request, ws, vsn, identity)
+        self._project.sockets.add(socket)
+        try:
+            await socket.run()
+        finally:
+            self._project.sockets.discard(socket)
+        return ws
+
+    async def broadcast_many(self, request: web.Request) -> web.Response:
+        identity = self._identify(request)
+        if identity is None:
+            return web.json_response(UNAUTHORIZED, status=401)
+        try:
+            messages = json.loads(await request.text())["messages"]
+        except (ValueError, TypeError, KeyError):
+            return web.json_response({"errors": {"messages": ["can't be blank"]}}, status=422)
+        problems = (
+            [_problems(message) for message in messages]
+            if isinstance(messages, list)
+            else [{"messages": ["is invalid"]}]
+        )
+        if any(problems):
+            return web.json_response({"errors": {"messages": problems}}, status=422)
+        if len(messages) > self._project.limits.messages_per_s:
+            return web.json_response(
+                {"message": "Too many messages to broadcast, please reduce the batch size"}, status=429
+            )
+        for message in messages:
+            topic = Topic(message["topic"], message.get("private") is True)
+            payload = {"event": message["event"], "type": "broadcast", "payload": message["payload"]}
+            await self._send(identity, topic, Fanout(topic.wire, "broadcast", payload))
+        return web.Response(status=202)
+
+    async def broadcast_one(self, request: web.Request) -> web.Response:
+        identity = self._identify(request)
+        if identity is None:
+            return web.json_response(UNAUTHORIZED, status=401)
+        topic = Topic(request.match_info["topic"], request.query.get("private") == "true")
+        body = await request.read()
+        if len(body) > self._project.limits.broadcast_bytes:
+            return web.json_response({"message": "Payload size exceeds the limit"}, status=413)
+        encoding = BYTES if request.content_type == "application/octet-stream" else JSON
+        if encoding == JSON:
+            try:
+                json.loads(body)
+            except ValueError:
+                return web.json_response({"errors": {"payload": ["is not JSON"]}}, status=422)
+        fanout = UserBroadcast(topic.wire, request.match_info["event"], {}, encoding, body)
+        await self._send(identity, topic, fanout)
+        return web.Response(status=202)
+
+    async def _send(self, identity: Identity, topic: Topic, fanout: Fanout) -> None:
+        """Without permission the message is dropped, and the answer does not tell."""
+        if topic.private:
+            try:
+                policies = await authorise(self._project.database, topic.name, identity)
+            except CONNECTION_ERRORS as error:
+                raise web.HTTPServiceUnavailable(text="the database is away; try again") from error
+            if "broadcast" not in policies.may_write:
+                return
+        self._project.topics.send(topic, fanout)
+
+    def _identify(self, request: web.Request) -> Identity | None:
+        bearer = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+        token = bearer or request.headers.get("apikey", "")
+        try:
+            return self._project.keys.identify(token) if token else None
+        except BadToken:
+            return None
+
+
+def _problems(message: Any) -> dict[str, list[str]]:
+    if not isinstance(message, dict):
+        return {"message": ["is invalid"]}
+    blank: dict[str, list[str]] = {
+        name: ["can't be blank"]
+        for name in ("topic", "event")
+        if not isinstance(message.get(name), str) or not message[name]
+    }
+    if message.get("payload") is None:
+        blank["payload"] = ["can't be blank"]
+    return blank

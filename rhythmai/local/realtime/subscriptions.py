@@ -1,0 +1,124 @@
+"""Brings bindings to life: checks them against the database, tells the client, and tries again where that may help."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+import asyncpg
+
+from rhythmai.local.database import CONNECTION_ERRORS, Database
+from rhythmai.local.realtime.bindings import Binding, Subscriber
+from rhythmai.local.realtime.changes import Changes
+
+RETRY_S: Final = 5.0
+READY_S: Final = 60.0
+LIVE: Final = "Subscribed to PostgreSQL"
+
+
+class Refused(Exception):
+    """The subscription cannot be made as it is; `again` tells whether it may work later."""
+
+    def __init__(self, message: str, *, again: bool) -> None:
+        super().__init__(message)
+        self.again = again
+
+
+class Subscriptions:
+    """One task for each channel that wants changes."""
+
+    def __init__(self, database: Database, changes: Changes, live: asyncio.Event) -> None:
+        self._database = database
+        self._changes = changes
+        self._live = live
+        self._tasks: dict[Subscriber, asyncio.Task[None]] = {}
+
+    def start(self, subscriber: Subscriber, *, ready: bool = False) -> None:
+        """Make the channel's bindings live and say so, or say why not; with `ready`, tell first when the slot is there."""
+        if running := self._tasks.get(subscriber):
+            running.cancel()
+        self._tasks[subscriber] = asyncio.create_task(self._run(subscriber, ready=ready))
+
+    def stop(self, subscriber: Subscriber) -> None:
+        self._changes.drop(subscriber)
+        if task := self._tasks.pop(subscriber, None):
+            task.cancel()
+
+    async def renew(self) -> None:
+        """After the slot was lost: everybody is told again, and reads again what it may have missed."""
+        for subscriber in self._changes.subscribers():
+            self.start(subscriber)
+
+    async def establish_once(self, subscriber: Subscriber) -> None:
+        """Raises Refused, or the database's errors."""
+        await self._live.wait()
+        bindings = self._changes.of(subscriber)
+        async with self._database.transaction() as connection:
+            for binding in bindings:
+                await self._check(connection, binding)
+            position = await connection.fetchval("select pg_current_wal_insert_lsn() - '0/0'::pg_lsn")
+        for binding in bindings:
+            binding.live_from = int(position)
+
+    async def _run(self, subscriber: Subscriber, *, ready: bool) -> None:
+        if ready:
+            try:
+                async with asyncio.timeout(READY_S):
+                    await self._live.wait()
+            except TimeoutError:
+                subscriber.tell("error", "system", "Replication connection was not established in time")
+                subscriber.end()
+                return
+            subscriber.tell("ok", "system", "Replication connection established")
+        if self._changes.of(subscriber):
+            await self._establish(subscriber)
+
+    async def _establish(self, subscriber: Subscriber) -> None:
+        while True:
+            try:
+                await self.establish_once(subscriber)
+            except Refused as refusal:
+                subscriber.tell("error", "postgres_changes", str(refusal))
+                if not refusal.again:
+                    return
+            except CONNECTION_ERRORS:
+                pass
+            else:
+                subscriber.tell("ok", "postgres_changes", LIVE)
+                return
+            await asyncio.sleep(RETRY_S)
+
+    async def _check(self, connection: Any, binding: Binding) -> None:
+        tables = await connection.fetchval("select gateway.published($1, $2)", binding.schema, binding.table)
+        if not tables and "*" not in (binding.schema, binding.table):
+            raise Refused(
+                "Unable to subscribe to changes with given parameters. "
+                f"Please check Realtime is enabled for the given connect parameters: {binding}",
+                again=True,
+            )
+        for table in tables:
+            try:
+                async with connection.transaction():
+                    await self._check_columns(connection, table, binding)
+            except asyncpg.PostgresError as error:
+                raise Refused(_unable(binding, str(error)), again=False) from error
+
+    async def _check_columns(self, connection: Any, table: int, binding: Binding) -> None:
+        for column in binding.select or ():
+            if not await connection.fetchval("select gateway.has_column($1, $2)", table, column):
+                raise Refused(_unable(binding, f"invalid column for select {column}"), again=False)
+        for condition in binding.conditions:
+            await connection.fetchval(
+                "select gateway.matches($1, $2, $3, $4, null)",
+                table,
+                condition.column,
+                condition.operator,
+                condition.value,
+            )
+
+
+def _unable(binding: Binding, why: str) -> str:
+    return (
+        "Unable to subscribe to changes with given parameters. An exception happened so please check your connect "
+        f"parameters: {binding}. Exception: {why}"
+    )

@@ -1,0 +1,1 @@
+"""Storage: buckets and objects over HTTP; bytes on disk, everything else in Postgres."""

@@ -1,0 +1,133 @@
+"""Buckets: made, changed, emptied and deleted in the caller's role."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import asyncpg
+
+from rhythmai.local.database import Database
+from rhythmai.local.keys import Identity
+from rhythmai.local.storage.failures import StorageFailure, bad_request, no_bucket
+from rhythmai.local.storage.files import Files
+
+UNITS: Final = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+NAME: Final = re.compile(r"[\w!\-.*'() &$@=;:+,?]{1,100}")
+ALLOW_DELETE: Final = "select set_config('storage.allow_delete_query', 'true', true)"
+
+
+class Buckets:
+    """The table storage.buckets."""
+
+    def __init__(self, database: Database, files: Files) -> None:
+        self._database = database
+        self._files = files
+
+    async def find(self, bucket: str) -> asyncpg.Record:
+        """The bucket, whoever asks. Raises StorageFailure."""
+        async with self._database.transaction() as connection:
+            row = await connection.fetchrow("select * from storage.buckets where id = $1", bucket)
+        if row is None:
+            raise no_bucket()
+        return row
+
+    async def list(self, identity: Identity) -> list[dict[str, Any]]:
+        async with self._database.as_identity(identity) as connection:
+            return [_public(row) for row in await connection.fetch("select * from storage.buckets order by name")]
+
+    async def get(self, identity: Identity, bucket: str) -> dict[str, Any]:
+        async with self._database.as_identity(identity) as connection:
+            row = await connection.fetchrow("select * from storage.buckets where id = $1", bucket)
+        if row is None:
+            raise no_bucket()
+        return _public(row)
+
+    async def create(self, identity: Identity, body: dict[str, Any]) -> dict[str, str]:
+        name = body.get("name")
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise StorageFailure(400, "InvalidRequest", f"Bucket name invalid: {name}", "InvalidBucketName")
+        bucket = body.get("id") or name
+        async with self._database.as_identity(identity) as connection:
+            await connection.execute(
+                """
+                insert into storage.buckets (id, name, owner_id, public, file_size_limit, allowed_mime_types)
+                values ($1, $2, $3, $4, $5, $6)
+                """,
+                bucket,
+                name,
+                identity.user,
+                bool(body.get("public")),
+                _size(body.get("file_size_limit")),
+                body.get("allowed_mime_types"),
+            )
+        return {"name": str(bucket)}
+
+    async def update(self, identity: Identity, bucket: str, body: dict[str, Any]) -> dict[str, str]:
+        async with self._database.as_identity(identity) as connection:
+            done = await connection.fetchval(
+                """
+                update storage.buckets set
+                  public = coalesce($2, public),
+                  file_size_limit = case when $3 then $4 else file_size_limit end,
+                  allowed_mime_types = case when $5 then $6 else allowed_mime_types end,
+                  updated_at = now()
+                where id = $1 returning id
+                """,
+                bucket,
+                body.get("public"),
+                "file_size_limit" in body,
+                _size(body.get("file_size_limit")),
+                "allowed_mime_types" in body,
+                body.get("allowed_mime_types"),
+            )
+        if done is None:
+            raise no_bucket()
+        return {"message": "Successfully updated"}
+
+    async def empty(self, identity: Identity, bucket: str) -> dict[str, str]:
+        await self.get(identity, bucket)
+        async with self._database.as_identity(identity) as connection:
+            await connection.fetch(ALLOW_DELETE)
+            rows = await connection.fetch("delete from storage.objects where bucket_id = $1 returning version", bucket)
+        for row in rows:
+            self._files.remove(row["version"])
+        return {"message": "Successfully emptied"}
+
+    async def delete(self, identity: Identity, bucket: str) -> dict[str, str]:
+        await self.get(identity, bucket)
+        try:
+            async with self._database.as_identity(identity) as connection:
+                await connection.fetch(ALLOW_DELETE)
+                done = await connection.fetchval("delete from storage.buckets where id = $1 returning id", bucket)
+        except asyncpg.ForeignKeyViolationError as error:
+            raise StorageFailure(
+                409, "InvalidRequest", "The bucket you tried to delete is not empty", "InvalidRequest"
+            ) from error
+        if done is None:
+            raise no_bucket()
+        return {"message": "Successfully deleted"}
+
+
+def _size(value: Any) -> int | None:
+    """Bytes out of a number or a text such as "20MB"."""
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", str(value))
+    if not found or found[2].lower() not in UNITS:
+        raise bad_request(f"file_size_limit {value!r} is neither a number of bytes nor a size such as 20MB")
+    return int(float(found[1]) * UNITS[found[2].lower()])
+
+
+def _public(row: asyncpg.Record) -> dict[str, Any]:
+    return {
+        "id": row["id"],
+        "name": row["name"],
+        "owner": row["owner_id"] or str(row["owner"] or ""),
+        "public": row["public"],
+        "type": "STANDARD",
+        "file_size_limit": row["file_size_limit"],
+        "allowed_mime_types": row["allowed_mime_types"],
+        "created_at": row["created_at"].isoformat(),
+        "updated_at": row["updated_at"].isoformat(),
+    }

@@ -1,0 +1,74 @@
+"""Errors in the shape of the hosted Storage server.
+
+The HTTP status of every refusal is 400; the real one is in the body, where clients look for it.
+"""
+
+from __future__ import annotations
+
+import asyncpg
+from aiohttp import web
+
+from rhythmai.local.database import CONNECTION_ERRORS
+
+
+class StorageFailure(Exception):
+    """A refused request."""
+
+    def __init__(self, status: int, error: str, message: str, code: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.error = error
+        self.code = code
+
+    def response(self) -> web.Response:
+        body = {"statusCode": str(self.status), "error": self.error, "message": str(self), "code": self.code}
+        return web.json_response(body, status=self.status if self.status >= 500 else 400)
+
+
+def no_bucket() -> StorageFailure:
+    return StorageFailure(404, "Bucket not found", "Bucket not found", "NoSuchBucket")
+
+
+def no_object() -> StorageFailure:
+    return StorageFailure(404, "not_found", "Object not found", "NoSuchKey")
+
+
+def duplicate() -> StorageFailure:
+    return StorageFailure(409, "Duplicate", "The resource already exists", "KeyAlreadyExists")
+
+
+def too_large() -> StorageFailure:
+    return StorageFailure(413, "Payload too large", "The object exceeded the maximum allowed size", "EntityTooLarge")
+
+
+def bad_mime_type(mime: str) -> StorageFailure:
+    return StorageFailure(415, "invalid_mime_type", f"mime type {mime} is not supported", "InvalidMimeType")
+
+
+def bad_key(name: str) -> StorageFailure:
+    return StorageFailure(400, "InvalidKey", f"Invalid key: {name}", "InvalidKey")
+
+
+def bad_request(message: str) -> StorageFailure:
+    return StorageFailure(400, "InvalidRequest", message, "InvalidRequest")
+
+
+def unauthorized(message: str) -> StorageFailure:
+    return StorageFailure(403, "Unauthorized", message, "AccessDenied")
+
+
+def from_database(error: Exception) -> StorageFailure:
+    """The database's refusals in Storage's words; raises what is nobody's refusal again."""
+    match error:
+        case asyncpg.InsufficientPrivilegeError():
+            return unauthorized("new row violates row-level security policy")
+        case asyncpg.UniqueViolationError():
+            return duplicate()
+        case asyncpg.ForeignKeyViolationError():
+            return no_bucket()
+        case asyncpg.InvalidParameterValueError():
+            return unauthorized("the token's role does not exist")
+        case _ if isinstance(error, CONNECTION_ERRORS):
+            return StorageFailure(503, "DatabaseTimeout", "The database is away; try again", "DatabaseTimeout")
+        case _:
+            raise error

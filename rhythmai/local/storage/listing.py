@@ -1,0 +1,119 @@
+"""Lists of objects: one level of folders at a time, or all names below a prefix."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from rhythmai.local.database import Database
+from rhythmai.local.keys import Identity
+from rhythmai.local.storage.failures import bad_request
+
+COLUMNS: Final = ("name", "updated_at", "created_at", "last_accessed_at")
+
+LEVEL: Final = """
+with below as (
+  select o.*, substr(o.name, length($2) + 1) as rest
+  from storage.objects as o where o.bucket_id = $1 and starts_with(o.name, $2)
+), entries as (
+  select distinct on (split_part(rest, '/', 1)) split_part(rest, '/', 1) as entry, true as folder,
+    null::uuid as id, null::timestamptz as updated_at, null::timestamptz as created_at,
+    null::timestamptz as last_accessed_at, null::jsonb as metadata
+  from below where position('/' in rest) > 0
+  union all
+  select rest, false, id, updated_at, created_at, last_accessed_at, metadata from below where position('/' in rest) = 0
+), sortable as (
+  select *, case $6 when 'updated_at' then updated_at when 'created_at' then created_at
+    when 'last_accessed_at' then last_accessed_at end as moment
+  from entries where starts_with(lower(entry), lower($3))
+)
+select entry as name, id, updated_at, created_at, last_accessed_at, metadata from sortable
+order by folder desc,
+  case when not $7 then moment end, case when $7 then moment end desc,
+  case when not $7 then entry end collate "C", case when $7 then entry end collate "C" desc
+limit $4 offset $5
+"""
+
+BELOW: Final = """
+with entries as (
+  select case when $3 and position('/' in substr(o.name, length($2) + 1)) > 0
+      then $2 || split_part(substr(o.name, length($2) + 1), '/', 1) || '/' end as folder, o.*
+  from storage.objects as o where o.bucket_id = $1 and starts_with(o.name, $2)
+), distinct_entries as (
+  select distinct on (coalesce(folder, name)) coalesce(folder, name) as key, folder is not null as is_folder,
+    id, updated_at, created_at, last_accessed_at, metadata
+  from entries order by coalesce(folder, name)
+)
+select * from distinct_entries
+where $4 = '' or case when $6 then key collate "C" < $4 else key collate "C" > $4 end
+order by case when not $6 then key end collate "C", case when $6 then key end collate "C" desc
+limit $5
+"""
+
+
+class Listing:
+    """Both lists show what the caller's role may select."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def level(self, identity: Identity, bucket: str, body: dict[str, Any]) -> list[dict[str, Any]]:
+        """Folders (without an id) first, then files, named relative to the prefix."""
+        prefix = str(body.get("prefix") or "").strip("/")
+        order = body.get("sortBy") or {}
+        column = order.get("column") or "name"
+        if column not in COLUMNS:
+            raise bad_request(f"cannot sort by {column}: use one of {', '.join(COLUMNS)}")
+        async with self._database.as_identity(identity) as connection:
+            rows = await connection.fetch(
+                LEVEL,
+                bucket,
+                f"{prefix}/" if prefix else "",
+                str(body.get("search") or ""),
+                _number(body, "limit", 100),
+                _number(body, "offset", 0),
+                column,
+                str(order.get("order") or "asc").lower() == "desc",
+            )
+        return [_times(dict(row)) for row in rows]
+
+    async def below(self, identity: Identity, bucket: str, body: dict[str, Any]) -> dict[str, Any]:
+        """A page of names below a prefix; with `with_delimiter` what lies deeper is one folder. The cursor is the last name."""
+        limit = min(_number(body, "limit", 1000), 1000)
+        descending = str((body.get("sortBy") or {}).get("order") or "asc").lower() == "desc"
+        async with self._database.as_identity(identity) as connection:
+            rows = await connection.fetch(
+                BELOW,
+                bucket,
+                str(body.get("prefix") or ""),
+                body.get("with_delimiter") is True,
+                str(body.get("cursor") or ""),
+                limit + 1,
+                descending,
+            )
+        page = rows[:limit]
+        folders = [{"key": row["key"].rstrip("/"), "name": row["key"]} for row in page if row["is_folder"]]
+        objects = [
+            _times({name: row[name] for name in ("id", "updated_at", "created_at", "last_accessed_at", "metadata")})
+            | {"key": row["key"], "name": row["key"]}
+            for row in page
+            if not row["is_folder"]
+        ]
+        more = len(rows) > limit
+        cursor = {"nextCursor": page[-1]["key"]} if more else {}
+        return {"hasNext": more, "folders": folders, "objects": objects, **cursor}
+
+
+def _number(body: dict[str, Any], name: str, default: int) -> int:
+    value = body.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, int) or value < 0:
+        raise bad_request(f"{name} must be a number of at least 0, not {value!r}")
+    return value
+
+
+def _times(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value.isoformat() if name.endswith("_at") and value else str(value) if name == "id" and value else value
+        for name, value in row.items()
+    }

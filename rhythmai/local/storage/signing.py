@@ -1,0 +1,49 @@
+"""Signed URLs: the right to read or write one object, for a while, without a key."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+from urllib.parse import quote
+
+from rhythmai.local.keys import BadToken, Keys
+from rhythmai.local.storage.failures import StorageFailure, bad_request
+
+UPLOAD_S: Final = 7200
+"""Signed upload URLs hold for two hours."""
+
+
+class Signing:
+    """Tokens name the object they are for, and what they are for."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+
+    def download_url(self, bucket: str, name: str, expires_in: Any) -> str:
+        """Relative to /storage/v1."""
+        try:
+            seconds = int(expires_in)
+        except (TypeError, ValueError) as error:
+            raise bad_request(f"expiresIn must be a number of seconds, not {expires_in!r}") from error
+        if seconds < 1:
+            raise bad_request("expiresIn must be at least 1 second")
+        return self._url("sign", bucket, name, {"use": "download"}, seconds)
+
+    def upload_url(self, bucket: str, name: str, *, owner: str | None, upsert: bool) -> str:
+        """Relative to /storage/v1."""
+        return self._url("upload/sign", bucket, name, {"use": "upload", "owner": owner, "upsert": upsert}, UPLOAD_S)
+
+    def _url(self, kind: str, bucket: str, name: str, claims: dict[str, Any], seconds: int) -> str:
+        now = int(time.time())
+        token = self._keys.sign({"url": f"{bucket}/{name}", "iat": now, "exp": now + seconds, **claims})
+        return f"/object/{kind}/{quote(bucket)}/{quote(name)}?token={token}"
+
+    def check(self, token: str, bucket: str, name: str, use: str) -> dict[str, Any]:
+        """The claims of a token for this object. Raises StorageFailure."""
+        try:
+            claims = self._keys.claims(token)
+        except BadToken as error:
+            raise StorageFailure(400, "InvalidJWT", str(error), "InvalidJWT") from error
+        if claims.get("url") != f"{bucket}/{name}" or claims.get("use") != use:
+            raise StorageFailure(400, "InvalidSignature", "The url do not match the signature", "InvalidSignature")
+        return claims

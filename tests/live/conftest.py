@@ -1,0 +1,86 @@
+"""A running gateway over the module's database, keys and tokens for it, and the real clients."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import asyncpg
+import jwt
+import pytest
+from realtime import AsyncRealtimeClient
+
+from rhythmai.local.gateway import Gateway, GatewaySettings
+from rhythmai.local.realtime.limits import Limits
+
+JWT_SECRET = "super-secret-jwt-token-with-at-least-32-characters-long"
+SECRET_KEY = "sb_secret_0123456789abcdef"
+PUBLISHABLE_KEY = "sb_publishable_0123456789abcdef"
+
+
+def mint(
+    role: str = "authenticated", *, sub: str | None = None, lifetime_s: float = 3600, secret: str = JWT_SECRET, **claims
+) -> str:
+    """A token as the project's auth would give it."""
+    who = {"sub": sub or str(uuid.uuid4())} if role == "authenticated" else {}
+    return jwt.encode(
+        {"role": role, "exp": time.time() + lifetime_s, "aud": role, **who, **claims}, secret, algorithm="HS256"
+    )
+
+
+@pytest.fixture
+def limits() -> Limits:
+    """Overridden by tests that want tighter ones."""
+    return Limits()
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> GatewaySettings:
+    return GatewaySettings(
+        port=0,
+        database_url=database_url,
+        jwt_secret=JWT_SECRET,
+        secret_key=SECRET_KEY,
+        publishable_key=PUBLISHABLE_KEY,
+        storage_dir=tmp_path / "storage",
+        api_upstream="http://127.0.0.1:9",
+    )
+
+
+@pytest.fixture
+async def gateway(settings: GatewaySettings, limits: Limits) -> AsyncIterator[SimpleNamespace]:
+    """`.url`, `.anon`, `.secret`: what a client needs."""
+    async with Gateway(settings, limits) as running:
+        yield SimpleNamespace(
+            url=f"http://127.0.0.1:{running.port}",
+            anon=PUBLISHABLE_KEY,
+            secret=SECRET_KEY,
+            storage_dir=settings.storage_dir,
+        )
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A superuser's connection."""
+    connection = await asyncpg.connect(database_url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def connect(gateway: SimpleNamespace) -> AsyncIterator:
+    """Makes connected Realtime clients of the Python library, and closes them."""
+    clients: list[AsyncRealtimeClient] = []
+
+    async def make(key: str | None = None) -> AsyncRealtimeClient:
+        client = AsyncRealtimeClient(f"{gateway.url}/realtime/v1", key or gateway.anon)
+        await client.connect()
+        clients.append(client)
+        return client
+
+    yield make
+    for client in clients:
+        await client.close()
