@@ -33,18 +33,20 @@ insert into private.settings default values;
 
 create table public.workers (
   id bigint generated always as identity primary key,
-  name text not null check (length(name) between 1 and 200),
-  kinds text[] not null check (kinds <@ array['generate', 'merge'] and cardinality(kinds) > 0),
+  name text not null constraint workers_name check (length(name) between 1 and 200),
+  kinds text[] not null constraint workers_kinds check (kinds <@ array['generate', 'merge'] and cardinality(kinds) > 0),
   engine text not null default '',
   version text not null default '',
-  state text not null default 'loading' check (state in ('loading', 'ready', 'lost', 'gone')),
+  state text not null default 'loading' constraint workers_state check (state in ('loading', 'ready', 'lost', 'gone')),
   draining boolean not null default false,
-  lease interval not null default interval '30 seconds' check (lease > interval '0'),
+  lease interval not null default interval '30 seconds' constraint workers_lease check (lease > interval '0'),
   started_at timestamptz not null default now(),
+  ready_at timestamptz,
   last_seen timestamptz not null default now()
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200);
 comment on table public.workers is 'One row per worker process. Liveness is here, not on jobs: a worker is dead when last_seen is older than its lease.';
-create index workers_alive on public.workers (last_seen) where state in ('loading', 'ready');
+-- Not on last_seen: a beat must stay a HOT update.
+create index workers_alive on public.workers (id) where state in ('loading', 'ready');
 
 create table public.jobs (
   id uuid primary key default gen_random_uuid(),
@@ -68,6 +70,7 @@ create table public.jobs (
   max_attempts integer not null default 3 constraint jobs_max_attempts check (max_attempts > 0),
   crashes integer not null default 0 constraint jobs_crashes check (crashes >= 0),
   worker_id bigint references public.workers (id) on delete restrict,
+  claimed_at timestamptz,
   deadline_at timestamptz,
   cancel_requested boolean not null default false,
   idempotency_key text constraint jobs_idempotency_key check (length(idempotency_key) between 1 and 255),
@@ -80,7 +83,7 @@ create table public.jobs (
   finished_at timestamptz,
   constraint jobs_processing_is_held check ((status = 'processing') = (worker_id is not null)),
   constraint jobs_processing_has_deadline check ((status = 'processing') = (deadline_at is not null)),
-  constraint jobs_processing_was_started check (status <> 'processing' or (started_at is not null and attempt > 0)),
+  constraint jobs_processing_was_started check (status <> 'processing' or (started_at is not null and claimed_at is not null and attempt > 0)),
   constraint jobs_stage_is_of_processing check (stage is null or status = 'processing'),
   constraint jobs_only_pending_waits check (run_at is null or status = 'pending'),
   constraint jobs_ended_has_time check ((status in ('completed', 'failed', 'cancelled')) = (finished_at is not null)),
@@ -90,17 +93,40 @@ create table public.jobs (
         autovacuum_analyze_scale_factor = 0.01, autovacuum_analyze_threshold = 500);
 comment on table public.jobs is 'The queue: one row per job, from its insert to its end. `attempt` is the fencing token and only ever grows.';
 comment on column public.jobs.tenant is 'The fairness key, never null: the owner, else a hash of the client address, else ''sql''.';
-comment on column public.jobs.turn is 'Start-time fair queueing, stamped at insert: tenants interleave whatever their backlog.';
+comment on column public.jobs.turn is 'Start-time fair queueing, stamped at insert: the round of the tenant in the upper bits, `seq` in the lower 32.';
+comment on column public.jobs.started_at is 'When a worker took the job for the first time; claimed_at: for the last time.';
 comment on column public.jobs.run_at is 'null = ready; otherwise in backoff until then (and outside the ready index).';
 
-create index jobs_ready on public.jobs (kind, lane, priority desc, turn, seq) where status = 'pending' and run_at is null;
-create index jobs_tenant on public.jobs (tenant, kind, lane, turn desc) where status = 'pending';
+create index jobs_ready on public.jobs (kind, lane, priority desc, turn) where status = 'pending' and run_at is null;
+create index jobs_tenant on public.jobs (tenant, kind, lane, priority, turn desc) where status = 'pending';
 create index jobs_backed_off on public.jobs (run_at) where status = 'pending' and run_at is not null;
-create index jobs_held on public.jobs (worker_id) where status = 'processing';
+-- `worker_id is not null`, and not `status = 'processing'`, which means the same: the foreign key's own lookup uses it too.
+create index jobs_held on public.jobs (worker_id) where worker_id is not null;
 create index jobs_deadline on public.jobs (deadline_at) where status = 'processing';
 create unique index jobs_idempotency on public.jobs (tenant, idempotency_key) where idempotency_key is not null;
 create index jobs_owner on public.jobs (owner, created_at desc) where owner is not null;
 create index jobs_finished on public.jobs (finished_at) where finished_at is not null;
+-- Which jobs read an object of our own buckets ('uploads/<name>'), and which music merges wait for: retention asks.
+create index jobs_source on public.jobs using hash (substring(video_url from '/storage/v1/object/public/((?:uploads|videos|audios)/[^?#]+)'))
+  where substring(video_url from '/storage/v1/object/public/((?:uploads|videos|audios)/[^?#]+)') is not null;
+create index jobs_music on public.jobs using hash ((options ->> 'audio_url')) where kind = 'merge' and finished_at is null;
+
+-- Where the queue stands, kept outside MVCC: a sequence is changed in place, so it leaves no dead rows behind, even while
+-- somebody holds an old snapshot. All of them are hints. Losing one, or finding it a little wrong, costs a longer index
+-- walk or a second of unfairness, never a job: queue.sweep sets them right.
+--   served_<kind>_<lane>  the turn of the last job claimed there. A claim starts its walk here instead of stepping over
+--                         the dead index entries of all jobs claimed before; an insert takes it for the current round.
+--   swept_ms              when the last sweep ran, in milliseconds of the epoch: busy workers sweep once a second.
+create sequence private.served_generate_interactive minvalue 0;
+create sequence private.served_generate_batch minvalue 0;
+create sequence private.served_merge_interactive minvalue 0;
+create sequence private.served_merge_batch minvalue 0;
+create sequence private.swept_ms minvalue 0;
+comment on sequence private.served_generate_interactive is 'The turn of the last interactive generate job claimed: a hint.';
+comment on sequence private.served_generate_batch is 'The turn of the last batch generate job claimed: a hint.';
+comment on sequence private.served_merge_interactive is 'The turn of the last interactive merge job claimed: a hint.';
+comment on sequence private.served_merge_batch is 'The turn of the last batch merge job claimed: a hint.';
+comment on sequence private.swept_ms is 'When the last sweep ran, in milliseconds of the epoch: a hint.';
 
 create table public.results (
   job_id uuid not null references public.jobs (id) on delete cascade,
@@ -133,11 +159,14 @@ create table public.deliveries (
   attempt integer not null default 0,
   max_attempts integer not null default 12,
   next_at timestamptz default now(),
+  worker_id bigint references public.workers (id) on delete set null,
   state text not null default 'pending' constraint deliveries_state check (state in ('pending', 'delivered', 'failed')),
   last_error text,
   created_at timestamptz not null default now(),
   delivered_at timestamptz,
   constraint deliveries_pending_has_time check ((state = 'pending') = (next_at is not null))
 );
+comment on column public.deliveries.next_at is 'When the next try is due; while a worker tries, when its lease ends.';
 comment on table public.deliveries is 'The webhook outbox: a row is made in the transaction that ends a job with a callback_url.';
+create index deliveries_held on public.deliveries (worker_id) where worker_id is not null;
 create index deliveries_due on public.deliveries (next_at) where state = 'pending';

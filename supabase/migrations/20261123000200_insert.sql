@@ -7,22 +7,30 @@ as $$
 declare
   v_key text;
   v_value jsonb;
+  v_shown text;
   v_allowed text[] := case p_kind
     when 'merge' then array['audio_url', 'mode', 'music_gain_db', 'duck', 'callback_url']
     else array['variants', 'seed', 'duration', 'negative_prompt', 'conditioning', 'format', 'plan', 'steps', 'guidance', 'callback_url']
   end;
 begin
+  if jsonb_typeof(p_options) <> 'object' then
+    return format('options must be an object, not %s', jsonb_typeof(p_options));
+  end if;
+  if length(p_options::text) > 65536 then
+    return 'options must be at most 65536 characters of JSON';
+  end if;
   for v_key, v_value in select e.key, e.value from jsonb_each(p_options) e loop
+    v_shown := left(v_value::text, 100);
     if v_key <> all (v_allowed) then
-      return format('options: unknown field %s; a %s job takes %s', v_key, p_kind, array_to_string(v_allowed, ', '));
+      return format('options: unknown field %s; a %s job takes %s', left(v_key, 100), p_kind, array_to_string(v_allowed, ', '));
     end if;
     continue when jsonb_typeof(v_value) = 'null';
     if v_key in ('variants', 'seed', 'duration', 'steps', 'guidance', 'music_gain_db') then
       if jsonb_typeof(v_value) <> 'number' then
-        return format('options.%s must be a number, not %s', v_key, v_value);
+        return format('options.%s must be a number, not %s', v_key, v_shown);
       end if;
       if v_key in ('variants', 'seed', 'steps') and v_value::numeric <> trunc(v_value::numeric) then
-        return format('options.%s must be a whole number, not %s', v_key, v_value);
+        return format('options.%s must be a whole number, not %s', v_key, v_shown);
       end if;
       if not (case v_key
         when 'variants' then v_value::numeric between 1 and 8
@@ -32,11 +40,11 @@ begin
         when 'guidance' then v_value::numeric between 0 and 20
         else v_value::numeric between -60 and 20
       end) then
-        return format('options.%s is out of range: %s', v_key, v_value);
+        return format('options.%s is out of range: %s', v_key, v_shown);
       end if;
     elsif v_key = 'duck' then
       if jsonb_typeof(v_value) <> 'boolean' then
-        return format('options.duck must be true or false, not %s', v_value);
+        return format('options.duck must be true or false, not %s', v_shown);
       end if;
     elsif v_key = 'plan' then
       if jsonb_typeof(v_value) <> 'array' or jsonb_array_length(v_value) not between 1 and 8 then
@@ -50,11 +58,11 @@ begin
         or v_key = 'format' and v_value #>> '{}' not in ('flac', 'wav', 'mp3', 'm4a')
         or v_key = 'mode' and v_value #>> '{}' not in ('replace', 'mix')
         or v_key in ('callback_url', 'audio_url') and v_value #>> '{}' !~* '^https?://.' then
-        return format('options.%s has no meaning for us: %s', v_key, v_value);
+        return format('options.%s has no meaning for us: %s', v_key, v_shown);
       end if;
     end if;
   end loop;
-  if p_kind = 'merge' and not p_options ? 'audio_url' then
+  if p_kind = 'merge' and p_options ->> 'audio_url' is null then
     return 'options.audio_url is missing: a merge job needs the music to put under the video';
   end if;
   return null;
@@ -80,14 +88,30 @@ end
 $$;
 comment on function private.guard_flood(text, integer) is 'Raise RY429 when a tenant has p_limit pending jobs or more.';
 
+-- The turn of a new job (start-time fair queueing): the round after the tenant's own last pending job, but never before
+-- the round that is served now. Ties within a round go by age: `seq` fills the lower 32 bits.
+create function private.turn_of(p_kind text, p_lane text, p_priority smallint, p_tenant text, p_seq bigint) returns bigint
+language plpgsql set search_path = ''
+as $$
+declare
+  v_round bigint := coalesce(pg_sequence_last_value(to_regclass('private.served_' || p_kind || '_' || p_lane)), 0) >> 32;
+  v_last bigint;
+begin
+  select j.turn >> 32 into v_last from public.jobs j
+   where j.tenant = p_tenant and j.kind = p_kind and j.lane = p_lane and j.priority = p_priority and j.status = 'pending'
+     and j.turn >= v_round << 32
+   order by j.turn desc limit 1;
+  return (greatest(v_round, coalesce(v_last + 1, 0)) << 32) | (p_seq & 4294967295);
+end
+$$;
+comment on function private.turn_of(text, text, smallint, text, bigint) is 'The fair turn of a new job.';
+
 -- Who inserts, by role: a signed-in user through PostgREST has little say; the API and SQL of operators say what they mean.
 create function private.before_insert_of_job() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
 declare
   v_error text;
-  v_head bigint;
-  v_last bigint;
 begin
   if current_setting('role', true) in ('authenticated', 'anon') then
     new.owner := auth.uid();
@@ -101,29 +125,23 @@ begin
     perform private.guard_flood(new.owner::text, (select s.pending_per_owner from private.settings s));
   end if;
 
-  v_error := private.options_error(new.kind, new.options);
-  if v_error is not null then
-    raise exception using errcode = '22023', message = v_error;
+  if new.options <> '{}' or new.kind <> 'generate' then
+    v_error := private.options_error(new.kind, new.options);
+    if v_error is not null then
+      raise exception using errcode = '22023', message = v_error;
+    end if;
+    if new.kind = 'merge' then
+      new.total_count := 1;
+    elsif jsonb_typeof(new.options -> 'plan') = 'array' then
+      new.total_count := jsonb_array_length(new.options -> 'plan');
+    elsif jsonb_typeof(new.options -> 'variants') = 'number' then
+      new.total_count := (new.options ->> 'variants')::numeric;
+    end if;
   end if;
   if new.owner is not null then
     new.tenant := new.owner::text;
   end if;
-  if new.kind = 'merge' then
-    new.total_count := 1;
-  elsif jsonb_typeof(new.options -> 'plan') = 'array' then
-    new.total_count := jsonb_array_length(new.options -> 'plan');
-  elsif jsonb_typeof(new.options -> 'variants') = 'number' then
-    new.total_count := (new.options ->> 'variants')::smallint;
-  end if;
-
-  -- The fair turn (start-time fair queueing): behind the tenant's own last job, but never before the head of the lane.
-  select j.turn into v_head from public.jobs j
-    where j.kind = new.kind and j.lane = new.lane and j.priority = new.priority and j.status = 'pending' and j.run_at is null
-    order by j.turn limit 1;
-  select j.turn into v_last from public.jobs j
-    where j.tenant = new.tenant and j.kind = new.kind and j.lane = new.lane and j.status = 'pending'
-    order by j.turn desc limit 1;
-  new.turn := greatest(coalesce(v_head, 0), coalesce(v_last + 1, 0));
+  new.turn := private.turn_of(new.kind, new.lane, new.priority, new.tenant, new.seq);
   return new;
 end
 $$;

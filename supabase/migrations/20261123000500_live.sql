@@ -3,15 +3,24 @@
 --   topic 'job:<id>'  event 'job'      status, stage, counts, error
 --                     event 'result'   the whole result
 
-create function private.after_insert_of_jobs() returns trigger
+-- Wake workers, by NOTIFY and by Realtime. A wake-up that cannot be sent is no reason to fail.
+create function private.wake() returns void
 language plpgsql security definer set search_path = ''
 as $$
 begin
   perform pg_notify('jobs', '');
   perform realtime.send('{}'::jsonb, 'wake', 'jobs', true);
-  return null;
 exception when others then
   raise warning 'wake-up not sent: %', sqlerrm;
+end
+$$;
+comment on function private.wake() is 'Shorten the sleep of workers: a hint.';
+
+create function private.after_insert_of_jobs() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+begin
+  perform private.wake();
   return null;
 end
 $$;
@@ -67,8 +76,10 @@ create function private.after_end_of_job() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
 begin
-  insert into public.deliveries (job_id, url) values (new.id, new.options ->> 'callback_url') on conflict do nothing;
-  perform pg_notify('jobs', '');
+  insert into public.deliveries (job_id, url) values (new.id, new.options ->> 'callback_url')
+    on conflict (job_id) do update -- a job that an operator retried ends twice, and its last word counts
+      set state = 'pending', attempt = 0, next_at = now(), worker_id = null, last_error = null, delivered_at = null;
+  perform private.wake();
   return null;
 end
 $$;

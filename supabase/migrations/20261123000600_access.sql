@@ -17,8 +17,12 @@ revoke all on public.jobs, public.results, public.workers, public.deliveries fro
 grant select on public.jobs, public.results to authenticated;
 grant insert (video_url, user_request, options) on public.jobs to authenticated;
 
+-- Identity columns need no rights on their sequences.
+revoke all on sequence public.jobs_seq_seq, public.workers_id_seq from anon, authenticated;
+
 revoke all on schema queue, private from public, anon, authenticated;
 revoke all on all tables in schema private from public, anon, authenticated;
+revoke all on all sequences in schema private from public, anon, authenticated;
 revoke all on all functions in schema queue, private from public, anon, authenticated;
 
 -- Schema private is not exposed; the Realtime policy calls this one function as the joining role.
@@ -28,4 +32,5 @@ grant execute on function private.may_watch(text) to anon, authenticated;
 -- The service role runs the queue too: operators with the secret key, backfills, the edge function.
 grant usage on schema queue, private to service_role;
 grant all on all tables in schema private to service_role;
+grant all on all sequences in schema private to service_role;
 grant execute on all functions in schema queue, private to service_role;

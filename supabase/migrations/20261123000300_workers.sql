@@ -1,0 +1,67 @@
+-- A worker's life: it registers, gets ready, beats, leaves. Liveness is the worker's, not the job's: one small row is
+-- beaten, from the worker's own thread and connection, whatever its jobs are busy with. The clock is the database's.
+--
+-- Lock order, everywhere: a worker's row before the jobs it holds. A claim locks its worker FOR KEY SHARE; whoever takes
+-- jobs away from a worker (queue.sweep, queue.leave) locks it FOR UPDATE. So no job is claimed behind their back, while
+-- beats and claims of one worker do not wait for each other.
+
+-- A worker process begins. Each start is a new row: the id tells incarnations of one box apart.
+create function queue.register(p_name text, p_kinds text[], p_engine text, p_version text, p_lease interval) returns bigint
+language sql set search_path = ''
+as $$
+  delete from public.workers w where w.last_seen < now() - interval '7 days'
+    and not exists (select from public.jobs j where j.worker_id = w.id and j.status = 'processing');
+  insert into public.workers (name, kinds, engine, version, lease) values (p_name, p_kinds, p_engine, p_version, p_lease)
+    returning id;
+$$;
+comment on function queue.register(text, text[], text, text, interval) is 'Enter a worker process; returns its id.';
+
+-- The models are loaded: the worker is ready.
+create function queue.ready(p_worker bigint, p_engine text) returns void
+language sql set search_path = ''
+as $$
+  update public.workers set state = 'ready', ready_at = now(), engine = p_engine, last_seen = now()
+   where id = p_worker and state <> 'gone';
+$$;
+comment on function queue.ready(bigint, text) is 'Say that a worker has loaded its models.';
+
+-- One beat: say that the worker lives, learn which of its jobs to stop ('lost', 'cancelled') and whether to drain (job null).
+create function queue.beat(p_worker bigint, p_jobs uuid[], p_attempts integer[]) returns table (job_id uuid, verdict text)
+language plpgsql set search_path = ''
+as $$
+declare
+  v_draining boolean;
+begin
+  update public.workers w
+     set last_seen = now(),
+         state = case when w.state <> 'lost' then w.state when w.ready_at is null then 'loading' else 'ready' end
+   where w.id = p_worker and w.state <> 'gone'
+  returning w.draining into v_draining;
+  if not found then
+    return query select unnest(p_jobs), 'lost';
+    return;
+  end if;
+  if v_draining then
+    return query select null::uuid, 'drain';
+  end if;
+  return query
+    select held.id, case when j.id is null then 'lost' else 'cancelled' end
+      from unnest(p_jobs, p_attempts) held (id, attempt)
+      left join public.jobs j
+        on j.id = held.id and j.attempt = held.attempt and j.worker_id = p_worker and j.status = 'processing'
+     where j.id is null or j.cancel_requested;
+end
+$$;
+comment on function queue.beat(bigint, uuid[], integer[]) is 'Heartbeat of a worker; answers which jobs to stop.';
+
+-- The worker ends in good order: what it still holds is handed back.
+create function queue.leave(p_worker bigint) returns void
+language plpgsql set search_path = ''
+as $$
+begin
+  perform from public.workers w where w.id = p_worker for update;
+  perform queue.release(j.id, j.attempt, p_worker) from public.jobs j where j.worker_id = p_worker and j.status = 'processing';
+  update public.workers set state = 'gone', last_seen = now() where id = p_worker;
+end
+$$;
+comment on function queue.leave(bigint) is 'Sign a worker off and hand back what it holds.';

@@ -1,0 +1,210 @@
+-- The way of a job to a worker and back: sweep, claim, settle.
+-- One state per predicate and one partial index each, so that every step is a short index walk whatever the history is.
+
+-- End an attempt: cancelled if the user asked so, pending again where p_again allows it, completed when something came
+-- out, else failed. The caller holds the row locked. An error that may pass waits before the next attempt: capped,
+-- exponential, fully jittered. A job taken from its worker (p_crashes) does not wait: it has waited for the lease already.
+create function private.settle(j public.jobs, p_again boolean, p_code text, p_error text, p_crashes integer default 0) returns void
+language plpgsql set search_path = ''
+as $$
+declare
+  v_wait interval;
+  v_status text := case
+    when j.cancel_requested then 'cancelled'
+    when p_again then 'pending'
+    when exists (select from public.results r where r.job_id = j.id) then 'completed'
+    else 'failed' end;
+  v_tells boolean := v_status in ('pending', 'failed');
+begin
+  if v_status = 'pending' and p_crashes = 0 then
+    select random() * least(s.backoff_cap, s.backoff_base * 2 ^ least(j.attempt, 20)) into v_wait from private.settings s;
+  end if;
+  update public.jobs
+     set status = v_status, worker_id = null, deadline_at = null, stage = null,
+         crashes = j.crashes + p_crashes,
+         run_at = now() + v_wait,
+         finished_at = case when v_status <> 'pending' then now() end,
+         error = case when v_tells then p_error end,
+         error_code = case when v_tells then p_code end
+   where id = j.id;
+end
+$$;
+comment on function private.settle(public.jobs, boolean, text, text, integer) is 'End an attempt of a locked job.';
+
+-- A job is taken from a worker: a crash is counted apart from attempts, with a low cap, because a job that kills or hangs
+-- workers must not travel through all of them.
+create function private.requeue_lost(j public.jobs, p_code text, p_reason text) returns void
+language sql set search_path = ''
+as $$
+  select private.settle(j, j.crashes + 1 < s.max_crashes and j.attempt < j.max_attempts, p_code, p_reason, 1)
+    from private.settings s;
+$$;
+comment on function private.requeue_lost(public.jobs, text, text) is 'Take a locked job from its worker; counts a crash.';
+
+-- Put right what time has made wrong: jobs of dead workers, jobs past their deadline, backed-off jobs that are due, hints
+-- that are off. Bounded, and it skips what others hold. Claims call it: one of them each second, and each that finds nothing.
+create function queue.sweep() returns integer
+language plpgsql set search_path = ''
+as $$
+declare
+  v_worker record;
+  v_lane record;
+  v_job public.jobs;
+  v_count integer := 0;
+begin
+  perform setval('private.swept_ms', (extract(epoch from clock_timestamp()) * 1000)::bigint);
+  for v_worker in
+    select w.id, w.name from public.workers w
+     where w.state in ('loading', 'ready') and w.last_seen < now() - w.lease
+     order by w.id limit 10 for update skip locked
+  loop
+    for v_job in
+      select * from public.jobs j where j.worker_id = v_worker.id and j.status = 'processing'
+       order by j.id limit 100 for update skip locked
+    loop
+      perform private.requeue_lost(v_job, 'worker_lost', format('the worker %s stopped answering while it had this job', v_worker.name));
+      v_count := v_count + 1;
+    end loop;
+    update public.workers w set state = 'lost' where w.id = v_worker.id
+       and not exists (select from public.jobs j where j.worker_id = v_worker.id and j.status = 'processing');
+  end loop;
+
+  for v_job in
+    select * from public.jobs j where j.status = 'processing' and j.deadline_at < now()
+     order by j.deadline_at limit 100 for update skip locked
+  loop
+    perform private.requeue_lost(v_job, 'timed_out', 'the job ran longer than its time limit');
+    v_count := v_count + 1;
+  end loop;
+
+  update public.jobs j set run_at = null
+   where j.id = any (array(select d.id from public.jobs d
+                            where d.status = 'pending' and d.run_at is not null and d.run_at <= now()
+                            order by d.run_at limit 1000 for update skip locked));
+
+  -- The true head of each lane: jobs that came back, or were committed late, may stand before the turn served last.
+  for v_lane in
+    select l.served, h.turn
+      from (values ('generate', 'interactive'), ('generate', 'batch'), ('merge', 'interactive'), ('merge', 'batch')) k (kind, lane),
+           lateral (select to_regclass('private.served_' || k.kind || '_' || k.lane) as served) l,
+           lateral (select j.turn from public.jobs j
+                     where j.kind = k.kind and j.lane = k.lane and j.priority = 0 and j.status = 'pending' and j.run_at is null
+                     order by j.turn limit 1) h
+  loop
+    perform setval(v_lane.served, v_lane.turn);
+  end loop;
+  return v_count;
+end
+$$;
+comment on function queue.sweep() is 'Requeue jobs of dead workers and past deadlines, ready the backed-off ones, correct the hints; returns how many were taken from workers.';
+
+-- Lock the job of a lane whose turn it is: the head of jobs_ready, from the turn served last on. Priorities other than 0
+-- are rare (only SQL sets them) and walk without that hint. Each walk is one index scan that ends at its first free row.
+create function private.next_ready(p_kind text, p_lane text) returns uuid
+language plpgsql set search_path = ''
+as $$
+declare
+  v_served bigint := coalesce(pg_sequence_last_value(to_regclass('private.served_' || p_kind || '_' || p_lane)), 0);
+  v_job uuid;
+begin
+  select j.id into v_job from public.jobs j
+   where j.kind = p_kind and j.lane = p_lane and j.priority > 0 and j.status = 'pending' and j.run_at is null
+   order by j.priority desc, j.turn
+   limit 1 for update skip locked;
+  if not found then
+    select j.id into v_job from public.jobs j
+     where j.kind = p_kind and j.lane = p_lane and j.priority = 0 and j.turn >= v_served and j.status = 'pending' and j.run_at is null
+     order by j.turn
+     limit 1 for update skip locked;
+  end if;
+  if not found then
+    select j.id into v_job from public.jobs j
+     where j.kind = p_kind and j.lane = p_lane and j.priority < 0 and j.status = 'pending' and j.run_at is null
+     order by j.priority desc, j.turn
+     limit 1 for update skip locked;
+  end if;
+  return v_job;
+end
+$$;
+comment on function private.next_ready(text, text) is 'Lock and return the next job of a lane; null when there is none. `for update skip locked`, no advisory lock, no walk over tenants.';
+
+-- The next job for a worker, as JSON with the indices that are done already; null when there is none.
+-- Interactive first, the batch lane first about once in ten claims; kinds in random order, so that neither starves the other.
+create function queue.claim(p_worker bigint, p_timeout interval) returns jsonb
+language plpgsql set search_path = ''
+as $$
+declare
+  v_ms bigint := extract(epoch from clock_timestamp()) * 1000;
+  v_swept bigint := coalesce(pg_sequence_last_value('private.swept_ms'), 0);
+  v_sweep boolean := v_ms not between v_swept and v_swept + 999; -- also when the clock was set back
+  v_lanes text[] := array['interactive', 'batch'];
+  v_kinds text[];
+  v_kind text;
+  v_lane text;
+  v_id uuid;
+  v_job public.jobs;
+begin
+  -- A worker that does not beat gets no work: whoever claims next would only take it away again.
+  select w.kinds into v_kinds from public.workers w
+   where w.id = p_worker and w.state in ('loading', 'ready') and not w.draining and w.last_seen >= now() - w.lease
+     for key share;
+  if not found then
+    return null;
+  end if;
+  if random() < (select s.batch_first_share from private.settings s) then
+    v_lanes := array['batch', 'interactive'];
+  end if;
+  if cardinality(v_kinds) > 1 and random() < 0.5 then
+    v_kinds := array[v_kinds[2], v_kinds[1]];
+  end if;
+  loop
+    if v_sweep then
+      perform queue.sweep();
+    end if;
+    foreach v_lane in array v_lanes loop
+      foreach v_kind in array v_kinds loop
+        v_id := private.next_ready(v_kind, v_lane);
+        if v_id is not null then
+          update public.jobs j
+             set status = 'processing', attempt = j.attempt + 1, worker_id = p_worker,
+                 started_at = coalesce(j.started_at, now()), claimed_at = now(), deadline_at = now() + p_timeout
+           where j.id = v_id
+          returning j.* into v_job;
+          if v_job.priority = 0 then
+            perform setval(to_regclass('private.served_' || v_kind || '_' || v_lane), v_job.turn);
+          end if;
+          return to_jsonb(v_job) || jsonb_build_object(
+            'done', (select coalesce(jsonb_agg(r.index order by r.index), '[]') from public.results r where r.job_id = v_id));
+        end if;
+      end loop;
+    end loop;
+    exit when v_sweep;
+    v_sweep := true;
+  end loop;
+  return null;
+end
+$$;
+comment on function queue.claim(bigint, interval) is 'Take the next job of the worker''s kinds, or null.';
+
+-- Seconds until the first backed-off job is due, null when none waits.
+create function queue.next_due() returns double precision
+language sql stable set search_path = ''
+as $$
+  select greatest(0, extract(epoch from min(j.run_at) - now()))::double precision
+    from public.jobs j where j.status = 'pending' and j.run_at is not null;
+$$;
+comment on function queue.next_due() is 'Seconds until the first backed-off job is due, null when none waits.';
+
+-- Whether interactive work of these kinds waits: a batch job then hands itself back between variants.
+create function queue.interactive_waiting(p_kinds text[]) returns boolean
+language sql stable set search_path = ''
+as $$
+  select exists (
+    select from unnest(p_kinds) k (kind)
+     where exists (select from public.jobs j
+                    where j.kind = k.kind and j.lane = 'interactive' and j.priority = 0 and j.status = 'pending' and j.run_at is null
+                      and j.turn >= coalesce(pg_sequence_last_value(to_regclass('private.served_' || k.kind || '_interactive')), 0))
+        or exists (select from public.jobs j
+                    where j.kind = k.kind and j.lane = 'interactive' and j.priority > 0 and j.status = 'pending' and j.run_at is null));
+$$;
+comment on function queue.interactive_waiting(text[]) is 'Whether interactive work of these kinds waits.';

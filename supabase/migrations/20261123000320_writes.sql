@@ -1,0 +1,120 @@
+-- What a worker writes while it holds a job. Every write carries (job, attempt, worker) and answers with a verdict:
+--   'ok'         written
+--   'cancelled'  the user took the job back: stop, then call queue.finish, which ends it as cancelled
+--   'lost'       the lease no longer holds: another attempt owns the job, or it is over; write nothing more
+
+-- The fence: lock the job for a write of its holder and say whether the lease holds. SHARE conflicts with whoever takes
+-- the job away (a foreign key's KEY SHARE would not), so a result cannot slip in behind a requeue.
+create function private.fence(p_job uuid, p_attempt integer, p_worker bigint) returns text
+language plpgsql set search_path = ''
+as $$
+declare
+  v_cancel boolean;
+begin
+  select j.cancel_requested into v_cancel from public.jobs j
+   where j.id = p_job and j.attempt = p_attempt and j.worker_id = p_worker and j.status = 'processing' for share;
+  return case when not found then 'lost' when v_cancel then 'cancelled' else 'ok' end;
+end
+$$;
+comment on function private.fence(uuid, integer, bigint) is 'Whether (job, attempt, worker) still holds: ok, cancelled or lost.';
+
+create function queue.set_stage(p_job uuid, p_attempt integer, p_worker bigint, p_stage text) returns text
+language plpgsql set search_path = ''
+as $$
+declare
+  v_cancel boolean;
+begin
+  update public.jobs j set stage = p_stage
+   where j.id = p_job and j.attempt = p_attempt and j.worker_id = p_worker and j.status = 'processing'
+  returning j.cancel_requested into v_cancel;
+  return case when not found then 'lost' when v_cancel then 'cancelled' else 'ok' end;
+end
+$$;
+comment on function queue.set_stage(uuid, integer, bigint, text) is 'Fenced: say where a running job stands.';
+
+-- Saved once: a retry finds the plan of the first attempt and makes the same music. Answers with the plan that holds.
+create function queue.save_plan(p_job uuid, p_attempt integer, p_worker bigint, p_plan jsonb, out verdict text, out plan jsonb)
+language plpgsql set search_path = ''
+as $$
+declare
+  v_cancel boolean;
+begin
+  update public.jobs j set plan = coalesce(j.plan, p_plan)
+   where j.id = p_job and j.attempt = p_attempt and j.worker_id = p_worker and j.status = 'processing'
+  returning j.cancel_requested, j.plan into v_cancel, save_plan.plan;
+  verdict := case when not found then 'lost' when v_cancel then 'cancelled' else 'ok' end;
+end
+$$;
+comment on function queue.save_plan(uuid, integer, bigint, jsonb) is 'Fenced: save the plan unless there is one; returns the one that holds.';
+
+-- A result that is there already is kept as it is.
+create function queue.put_result(p_job uuid, p_attempt integer, p_worker bigint, p_result jsonb) returns text
+language plpgsql set search_path = ''
+as $$
+declare
+  v_verdict text := private.fence(p_job, p_attempt, p_worker);
+begin
+  if v_verdict = 'ok' then
+    if (p_result ->> 'index')::integer not between 0 and (select j.total_count from public.jobs j where j.id = p_job) - 1 then
+      raise exception using errcode = '22023',
+        message = format('result index %s is not one of this job''s %s', p_result ->> 'index',
+                         (select j.total_count from public.jobs j where j.id = p_job));
+    end if;
+    insert into public.results (job_id, index, attempt, prompt, title, description, audio_url, video_url, seed, duration,
+                                engine, model, describer, bpm, key, peaks)
+    select p_job, r.index, p_attempt, coalesce(r.prompt, ''), coalesce(r.title, ''), coalesce(r.description, ''),
+           r.audio_url, r.video_url, r.seed, r.duration, coalesce(r.engine, ''), coalesce(r.model, ''),
+           coalesce(r.describer, ''), r.bpm, r.key, r.peaks
+      from jsonb_populate_record(null::public.results, p_result) r
+    on conflict (job_id, index) do nothing;
+  end if;
+  return v_verdict;
+end
+$$;
+comment on function queue.put_result(uuid, integer, bigint, jsonb) is 'Fenced: write one result row; an existing one is never overwritten.';
+
+-- An error ended this attempt. With p_again the job is retried after a backoff while attempts are left.
+create function queue.fail(p_job uuid, p_attempt integer, p_worker bigint, p_code text, p_error text, p_again boolean) returns text
+language plpgsql set search_path = ''
+as $$
+declare
+  v_job public.jobs;
+begin
+  select * into v_job from public.jobs j
+   where j.id = p_job and j.attempt = p_attempt and j.worker_id = p_worker and j.status = 'processing' for update;
+  if not found then
+    return 'lost';
+  end if;
+  perform private.settle(v_job, p_again and v_job.attempt < v_job.max_attempts, p_code, p_error);
+  return 'ok';
+end
+$$;
+comment on function queue.fail(uuid, integer, bigint, text, text, boolean) is 'Fenced: report an error; retries with backoff when p_again.';
+
+-- The job is done: completed when something came out, else failed.
+create function queue.finish(p_job uuid, p_attempt integer, p_worker bigint) returns text
+language sql set search_path = ''
+as $$
+  select queue.fail(p_job, p_attempt, p_worker, 'no_result', 'nothing came out of this job', false);
+$$;
+comment on function queue.finish(uuid, integer, bigint) is 'Fenced: end a job.';
+
+-- Hand a job back as if it had not been claimed. The attempt is not burnt: one is added to max_attempts, because
+-- `attempt` is the fencing token and never goes down.
+create function queue.release(p_job uuid, p_attempt integer, p_worker bigint) returns text
+language plpgsql set search_path = ''
+as $$
+begin
+  update public.jobs j
+     set status = case when j.cancel_requested then 'cancelled' else 'pending' end,
+         finished_at = case when j.cancel_requested then now() end,
+         worker_id = null, deadline_at = null, stage = null, max_attempts = j.max_attempts + 1
+   where j.id = p_job and j.attempt = p_attempt and j.worker_id = p_worker and j.status = 'processing';
+  if not found then
+    return 'lost';
+  end if;
+  perform private.wake();
+  return 'ok';
+end
+$$;
+comment on function queue.release(uuid, integer, bigint) is 'Fenced: hand a job back without burning an attempt.';
