@@ -1,0 +1,86 @@
+"""The vocoder's anti-aliased activation: twice the rate, snake, and back, with one 12-tap low-pass filter."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_HALF = ("0x1.09f0c2p-9", "0x1.33ac8cp-7", "-0x1.a28108p-6", "-0x1.d8544cp-5", "0x1.075110p-3", "0x1.c5d8cap-2")
+TAPS = tuple(float.fromhex(tap) for tap in (*_HALF, *reversed(_HALF)))
+"""Kaiser-windowed sinc, cutoff 0.25, half width 0.3, beta 4.6638, sum 1: exact in float32, symmetric."""
+
+
+class Snake(nn.Module):
+    """Per-channel parameters of x + sin^2(a x) / b, stored as logarithms of a and b."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.alpha, self.beta = nn.Parameter(torch.zeros(channels)), nn.Parameter(torch.zeros(channels))
+
+
+@cache
+def _kernel() -> Callable[[Tensor, Tensor, Tensor], Tensor] | None:
+    """The fused kernel, where triton is installed."""
+    try:
+        from worker.pipeline.mmaudio.activation_kernel import activate
+    except ImportError:
+        return None
+    return activate
+
+
+class SnakeActivation(nn.Module):
+    """The activation of one layer; parameters under `act.alpha` and `act.beta`, always float32."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.act = Snake(channels)
+        self._constants: tuple[Tensor, Tensor] | None = None
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SnakeActivation:
+        """Move with the module, but stay float32: exp of a rounded logarithm would be another filter."""
+        self._constants = None
+        super()._apply(lambda t: fn(t).to(torch.float32), recurse)
+        return self
+
+    def constants(self) -> tuple[Tensor, Tensor]:
+        """exp(alpha) and 1 / (exp(beta) + 1e-9), computed once."""
+        if self._constants is None:
+            alpha, beta = self.act.alpha.detach(), self.act.beta.detach()
+            self._constants = alpha.exp(), 1.0 / (beta.exp() + 1e-9)
+        return self._constants
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, C, T)
+        kernel = _kernel() if x.is_cuda else None
+        return (kernel or activate_plain)(x, *self.constants())
+
+
+@cache
+def _filters(channels: int) -> tuple[Tensor, Tensor]:
+    """Both phases of the filter over a window of seven samples: up (2C, 1, 7), down (C, 2, 7) for grouped convolutions."""
+    up, down = torch.zeros(2, 7), torch.zeros(2, 7)
+    for j in range(6):
+        up[0, 5 - j], up[1, 6 - j] = 2 * TAPS[2 * j + 1], 2 * TAPS[2 * j]
+        down[0, j + 1], down[1, j] = TAPS[2 * j + 1], TAPS[2 * j]
+    return up.repeat(channels, 1)[:, None], down[None].repeat(channels, 1, 1)
+
+
+def activate_plain(x: Tensor, rate: Tensor, depth: Tensor) -> Tensor:
+    """The activation in plain PyTorch, in float32: x (B, C, T), rate = exp(alpha), depth = 1 / exp(beta).
+
+    The signal at twice the rate is kept as its even and odd samples; ends are held (replicate padding).
+    """
+    channels = x.shape[1]
+    up, down = (f.to(x.device) for f in _filters(channels))
+    held = F.pad(x.float(), (3, 3), mode="replicate")
+    u = F.conv1d(held, up, groups=channels).unflatten(1, (channels, 2))  # (B, C, 2, T)
+    s = torch.addcmul(u, torch.sin(u * rate[:, None, None]).square_(), depth[:, None, None])
+    first, last = s[:, :, :1, :1].expand(-1, -1, 2, 3), s[:, :, 1:, -1:].expand(-1, -1, 2, 3)
+    y = F.conv1d(torch.cat([first, s, last], dim=-1).flatten(1, 2), down, groups=channels)
+    return y.to(x.dtype)

@@ -1,0 +1,113 @@
+"""Transformer blocks of the flow network: one attention over latent, clip and text tokens, or over latents alone."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from worker.pipeline.mmaudio.layers import GatedMLP, Linear, Projection, TokenConv, attend, modulate
+
+
+class Tables(NamedTuple):
+    """Rotary tables of a request, complex64: latent (N, C / 2) and clip (Nc, C / 2)."""
+
+    latent: Tensor
+    clip: Tensor
+
+
+class AdaptiveNorm(nn.Sequential):
+    """From a condition to shifts, scales and gates: `parts` vectors of the width, scales with their one added."""
+
+    def __init__(self, width: int, parts: int) -> None:
+        super().__init__(nn.SiLU(), Linear(width, parts * width))
+        self.parts = parts
+
+    def from_activated(self, activated: Tensor) -> Tensor:
+        """The rows for conditions that went through SiLU already: (..., D) -> (..., parts * D)."""
+        rows: Tensor = self[1](activated)
+        rows.unflatten(-1, (self.parts, -1))[..., 1::3, :] += 1  # the scales: second and fifth
+        return rows
+
+    def forward(self, condition: Tensor) -> Tensor:
+        return self.from_activated(self[0](condition))
+
+
+class Block(nn.Module):
+    """One stream's half of a block: what goes into the attention, and what is made of its answer."""
+
+    def __init__(self, width: int, heads: int, kernel: int, *, only_keys: bool = False) -> None:
+        super().__init__()
+        self.attn = Projection(width, heads, queries=not only_keys)
+        self.adaLN_modulation = AdaptiveNorm(width, 2 if only_keys else 6)
+        if not only_keys:
+            self.linear1 = TokenConv(width, width, kernel) if kernel > 1 else Linear(width, width)
+            self.ffn = GatedMLP(width, kernel)
+
+    def before(self, x: Tensor, rows: Tensor, table: Tensor | None) -> tuple[Tensor | None, Tensor, Tensor]:
+        """q, k, v of the stream x (B, N, D); rows (B, N or 1, 6D or 2D) are its shifts, scales and gates."""
+        width = x.shape[-1]
+        q, k, v = self.attn(modulate(x, rows[..., :width], rows[..., width : 2 * width]), table)
+        return q, k, v
+
+    def after(self, x: Tensor, answer: Tensor, rows: Tensor) -> Tensor:
+        _, _, gate1, shift2, scale2, gate2 = rows.chunk(6, dim=-1)
+        x = torch.addcmul(x, self.linear1(answer), gate1)
+        return torch.addcmul(x, self.ffn(modulate(x, shift2, scale2)), gate2)
+
+
+class FusedBlock(Block):
+    """Attention among latents alone."""
+
+    def forward(self, x: Tensor, rows: Tensor, table: Tensor) -> Tensor:
+        q, k, v = self.before(x, rows, table)
+        assert q is not None
+        return self.after(x, attend(q, k, v), rows)
+
+
+class JointBlock(nn.Module):
+    """One attention over latents, clip and text; in the last one clip and text only lend keys and values."""
+
+    def __init__(self, width: int, heads: int, *, last: bool) -> None:
+        super().__init__()
+        self.last = last
+        self.latent_block = Block(width, heads, 3)
+        self.clip_block = Block(width, heads, 3, only_keys=last)
+        self.text_block = Block(width, heads, 1, only_keys=last)
+
+    def forward(
+        self, latent: Tensor, clip: Tensor, text: Tensor, rows: tuple[Tensor, Tensor, Tensor], tables: Tables
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The three streams (B, N, D), (B, Nc, D), (B, 77, D) after this block."""
+        streams = (
+            self.latent_block.before(latent, rows[0], tables.latent),
+            self.clip_block.before(clip, rows[1], tables.clip),
+            self.text_block.before(text, rows[2], None),
+        )
+        k, v = torch.cat([s[1] for s in streams], dim=2), torch.cat([s[2] for s in streams], dim=2)
+        asked = [s[0] for s in streams[: 1 if self.last else 3]]
+        answer = attend(torch.cat([q for q in asked if q is not None], dim=2), k, v)
+        lengths = [latent.shape[1], clip.shape[1], text.shape[1]]
+        if self.last:
+            return self.latent_block.after(latent, answer, rows[0]), clip, text
+        of_latent, of_clip, of_text = answer.split(lengths, dim=1)
+        return (
+            self.latent_block.after(latent, of_latent, rows[0]),
+            self.clip_block.after(clip, of_clip, rows[1]),
+            self.text_block.after(text, of_text, rows[2]),
+        )
+
+
+class FinalLayer(nn.Module):
+    """From tokens to a velocity. It follows the global condition only, not the per-token one: so the weights were trained."""
+
+    def __init__(self, width: int, outputs: int) -> None:
+        super().__init__()
+        self.adaLN_modulation = AdaptiveNorm(width, 2)
+        self.conv = TokenConv(width, outputs, 7)
+
+    def forward(self, x: Tensor, rows: Tensor) -> Tensor:  # (B, N, D) -> (B, N, latent)
+        shift, scale = rows.chunk(2, dim=-1)
+        out: Tensor = self.conv(modulate(x, shift, scale))
+        return out

@@ -1,0 +1,65 @@
+"""Decoded frames of a video file in presentation order, with their times: PyAV, or torchcodec where it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from worker.domain import PROTOCOLS, VIDEO_FORMATS
+from worker.errors import Rejected
+
+Pixels = npt.NDArray[np.uint8]
+"""RGB, (H, W, 3)."""
+Decoder = Literal["pyav", "torchcodec"]
+WHITELISTS = {"format_whitelist": VIDEO_FORMATS, "protocol_whitelist": PROTOCOLS}
+
+
+class Shot(NamedTuple):
+    """A decoded frame: its time and, on demand, its pixels."""
+
+    time_s: float
+    pixels: Callable[[], Pixels]
+
+
+def pyav_shots(path: Path) -> Iterator[Shot]:
+    """All frames of the first video stream. Raises Rejected when the file is not a video we take."""
+    import av
+
+    try:
+        with av.open(str(path), options=WHITELISTS) as container:
+            if not container.streams.video:
+                raise Rejected("the file has no video stream")
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            for frame in container.decode(stream):
+                if frame.pts is not None and frame.time_base is not None:
+                    time_s = float(frame.pts * frame.time_base)
+                    yield Shot(time_s, lambda frame=frame: frame.to_ndarray(format="rgb24"))
+    except av.error.FFmpegError as error:
+        raise Rejected(f"the video cannot be decoded: {error.strerror or error}") from error
+
+
+def torchcodec_shots(path: Path, device: str = "cpu") -> Iterator[Shot]:
+    """The same through torchcodec; `device="cuda"` decodes on the GPU. The container is checked by PyAV's whitelists first."""
+    import av
+    from torchcodec.decoders import VideoDecoder
+
+    try:
+        with av.open(str(path), options=WHITELISTS) as container:
+            if not container.streams.video:
+                raise Rejected("the file has no video stream")
+            index = container.streams.video[0].index
+        decoder = VideoDecoder(str(path), stream_index=index, dimension_order="NHWC", device=device)
+        for i in range(len(decoder)):
+            frame = decoder.get_frame_at(i)
+            yield Shot(float(frame.pts_seconds), lambda frame=frame: frame.data.cpu().numpy())
+    except (av.error.FFmpegError, RuntimeError, ValueError) as error:
+        raise Rejected(f"the video cannot be decoded: {error}") from error
+
+
+def shots(path: Path, decoder: Decoder) -> Iterator[Shot]:
+    return pyav_shots(path) if decoder == "pyav" else torchcodec_shots(path)

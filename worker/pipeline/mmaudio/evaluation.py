@@ -1,0 +1,164 @@
+"""The fast way through the flow network: equal to `Flow.forward` up to the order of summation.
+
+What depends on the request alone is computed once; conditional and unconditional passes of many latents are one batch;
+the per-token modulation is computed for the distinct rows of the sync stream only and then indexed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from worker.pipeline.mmaudio.blocks import AdaptiveNorm, FusedBlock, JointBlock, Tables
+from worker.pipeline.mmaudio.flow import Conditions, Flow
+from worker.pipeline.mmaudio.lengths import nearest
+
+REACH = 5
+"""How far the sync projection's convolutions (7, 3, 3) see to each side, in features."""
+PERIOD = 8
+"""Without video the sync stream repeats a segment's eight position embeddings."""
+
+
+def distinct(length: int, *, empty: bool) -> tuple[Tensor, Tensor]:
+    """Rows of a sync stream that differ, and for each of its positions which of them it is.
+
+    An empty stream is periodic except near its ends: 18 rows stand for all. Both int64: (R,), (length,).
+    """
+    positions = torch.arange(length)
+    if not empty or length <= 2 * REACH + PERIOD:
+        return positions, positions
+    inner = (positions >= REACH) & (positions < length - REACH)
+    first = torch.where(inner, REACH + (positions - REACH) % PERIOD, positions)
+    rows, place = first.unique(return_inverse=True)
+    return rows, place
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Everything one batch of latents needs at any step; E = its rows (conditional, then unconditional), R = distinct sync rows."""
+
+    clip: Tensor  # (E, Nc, D)
+    text: Tensor  # (E, 77, D)
+    sync: Tensor  # (R, D), the distinct rows of all conditions
+    owner: Tensor  # (R,) which condition a sync row belongs to
+    place: Tensor  # (E * N,) which distinct row modulates a token
+    entries: Tensor  # (E,) which condition a row of the batch follows
+    tables: Tables
+    copies: int
+    """How many rows of the batch share one latent: 2 with guidance, else 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Shifts, scales and gates of one step, block after block along the last axis."""
+
+    latent: Tensor  # (R, sum of 6D); for all steps of a job at once (T, R, sum of 6D), and so on
+    stream: Tensor  # (E, sum over clip and text blocks)
+    final: Tensor  # (E, 2D)
+
+    def unbind(self) -> list[Rows]:
+        """From all steps to each."""
+        return [Rows(*parts) for parts in zip(self.latent, self.stream, self.final, strict=True)]
+
+
+class Evaluation:
+    """Prepares stages and evaluates velocities for one length N of latents."""
+
+    def __init__(self, flow: Flow, latents: int) -> None:
+        self._flow, self._latents = flow, latents
+        self._device = flow.empty_clip_feat.device
+
+    def stage(self, asked: Conditions, empty: Conditions | None, *, silent: bool) -> Stage:
+        """Conditions of C latents and, for guidance, the one unconditional set that all of them share.
+
+        `silent` says that the asked sync stream is the empty one, so that few of its rows differ.
+        """
+        count, length = asked.sync.shape[:2]
+        stretch = nearest(length, self._latents)
+        rows, place = distinct(length, empty=silent)
+        sync = [asked.sync[:, rows].flatten(0, 1)]
+        owner = [torch.arange(count).repeat_interleave(len(rows))]
+        places = [(torch.arange(count)[:, None] * len(rows) + place[stretch]).flatten()]
+        entries = torch.arange(count)
+        conditions = asked
+        if empty is not None:
+            few, where = distinct(length, empty=True)
+            sync.append(empty.sync[0, few])
+            owner.append(torch.full((len(few),), count))
+            places.append((count * len(rows) + where[stretch]).repeat(count))
+            entries = torch.cat([entries, torch.full((count,), count)])
+            conditions = Conditions.cat([asked, empty])
+        device = self._device
+        entries = entries.to(device)
+        return Stage(
+            conditions.clip[entries],
+            conditions.text[entries],
+            torch.cat(sync),
+            torch.cat(owner).to(device),
+            torch.cat(places).to(device),
+            entries,
+            self._flow.tables(self._latents, asked.clip.shape[1]),
+            1 if empty is None else 2,
+        )
+
+    def heard(self, times: Tensor, asked: Conditions, empty: Conditions | None) -> Tensor:
+        """The global condition of every time and condition of a stage: (T, C or C + 1, D) float32."""
+        return self._flow.heard(times, asked if empty is None else Conditions.cat([asked, empty]))
+
+    def rows(self, heard: Tensor, stage: Stage) -> Rows:
+        """The modulation rows of one step, heard (C or C + 1, D), or of all, heard (T, C or C + 1, D); float32."""
+        flow, silu = self._flow, torch.nn.functional.silu
+        each = silu(heard[..., stage.owner, :] + stage.sync)  # (R, D)
+        whole = silu(heard[..., stage.entries, :])  # (E, D)
+        of_latent: list[Tensor] = []
+        of_streams: list[Tensor] = []
+        for block in flow.joint_blocks:
+            assert isinstance(block, JointBlock)
+            of_latent.append(block.latent_block.adaLN_modulation.from_activated(each))
+            both = (block.clip_block, block.text_block)
+            of_streams.extend(stream.adaLN_modulation.from_activated(whole) for stream in both)
+        for block in flow.fused_blocks:
+            assert isinstance(block, FusedBlock)
+            of_latent.append(block.adaLN_modulation.from_activated(each))
+        final = flow.final_layer.adaLN_modulation.from_activated(whole)
+        return Rows(torch.cat(of_latent, dim=-1), torch.cat(of_streams, dim=-1), final)
+
+    def rows_bytes(self, stage: Stage) -> int:
+        """Memory of one step's latent rows, by far the largest."""
+        flow = self._flow
+        blocks = [b.latent_block for b in flow.joint_blocks if isinstance(b, JointBlock)] + list(flow.fused_blocks)
+        weights = [block.adaLN_modulation[1].weight for block in blocks]
+        return len(stage.sync) * sum(weight.shape[0] * weight.element_size() for weight in weights)
+
+    def velocity(self, x: Tensor, rows: Rows, stage: Stage) -> Tensor:
+        """Latents x (C, N, latent) float32 -> velocities (E, N, latent) float32: conditional first, then unconditional."""
+        flow = self._flow
+        count = len(stage.entries)
+        latent = flow.audio_input_proj(x).repeat(stage.copies, 1, 1)  # shared by both passes
+        clip, text = stage.clip, stage.text
+        of_latent, of_streams = _Taker(rows.latent), _Taker(rows.stream)
+        for block in flow.joint_blocks:
+            assert isinstance(block, JointBlock)
+            mine = of_latent.take(block.latent_block.adaLN_modulation)[stage.place].unflatten(0, (count, -1))
+            others = [of_streams.take(s.adaLN_modulation)[:, None] for s in (block.clip_block, block.text_block)]
+            latent, clip, text = block(latent, clip, text, (mine, others[0], others[1]), stage.tables)
+        for block in flow.fused_blocks:
+            assert isinstance(block, FusedBlock)
+            mine = of_latent.take(block.adaLN_modulation)[stage.place].unflatten(0, (count, -1))
+            latent = block(latent, mine, stage.tables.latent)
+        out: Tensor = flow.final_layer(latent, rows.final[:, None])
+        return out
+
+
+class _Taker:
+    """Hands out consecutive columns, one block's share after the other."""
+
+    def __init__(self, rows: Tensor) -> None:
+        self._rows, self._at = rows, 0
+
+    def take(self, norm: AdaptiveNorm) -> Tensor:
+        width = norm[1].out_features
+        self._at += width
+        return self._rows[:, self._at - width : self._at]

@@ -1,0 +1,165 @@
+"""The flow network: from noisy latents, a time and conditions to a velocity. As the formulas say; `evaluation.py` is the fast way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from worker.pipeline.mmaudio.blocks import FinalLayer, FusedBlock, JointBlock, Tables
+from worker.pipeline.mmaudio.layers import GatedMLP, Linear, TokenConv, rotations
+from worker.pipeline.mmaudio.lengths import nearest
+
+TEXT_TOKENS = 77
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowShape:
+    """Dimensions of a flow network; `v2` names the one later checkpoint with other activations and time embedding."""
+
+    latent: int
+    width: int
+    heads: int
+    depth: int
+    fused: int
+    v2: bool = False
+    clip: int = 1024
+    sync: int = 768
+    text: int = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What the network hears about C requests: projected tokens and pooled vectors, independent of time and noise."""
+
+    clip: Tensor  # (C, Nc, D)
+    text: Tensor  # (C, 77, D)
+    sync: Tensor  # (C, Ns, D), not yet stretched to the latents
+    clip_pooled: Tensor  # (C, D)
+    text_pooled: Tensor  # (C, D)
+
+    def take(self, which: Tensor) -> Conditions:
+        return Conditions(*(getattr(self, name)[which] for name in self.__slots__))
+
+    @staticmethod
+    def cat(parts: list[Conditions]) -> Conditions:
+        return Conditions(*(torch.cat([getattr(p, name) for p in parts]) for name in Conditions.__slots__))
+
+
+class TimeEmbedding(nn.Module):
+    """Sinusoids of the time through a small MLP, all in float32: in v2 one ulp of a frequency is already audible.
+
+    The table is made on the CPU by pow, reciprocal and product in this order: others differ by up to 1e-3.
+    """
+
+    def __init__(self, width: int, *, v2: bool) -> None:
+        super().__init__()
+        self.size, self.period = (width, 1) if v2 else (256, 10000)
+        self.mlp = nn.Sequential(Linear(self.size, width), nn.SiLU(), Linear(width, width))
+
+    def frequencies(self) -> Tensor:
+        exponents = torch.arange(0, self.size, 2, dtype=torch.float32) / self.size
+        return (10000 / self.period) * (1.0 / (10000.0**exponents))
+
+    def sinusoids(self, times: Tensor) -> Tensor:  # (T,) -> (T, size), on the CPU
+        angles = times.to("cpu", torch.float32)[:, None] * self.frequencies()
+        return torch.cat([angles.cos(), angles.sin()], dim=-1)
+
+    def forward(self, times: Tensor) -> Tensor:  # (T,) -> (T, D) float32
+        out: Tensor = self.mlp(self.sinusoids(times).to(self.mlp[0].weight.device))
+        return out
+
+
+class Flow(nn.Module):
+    """All parameters of `mmaudio_<name>.pth`, under their official names."""
+
+    def __init__(self, shape: FlowShape) -> None:
+        super().__init__()
+        self.shape = shape
+        width = shape.width
+        activation = nn.SiLU if shape.v2 else nn.SELU
+        between = [nn.SiLU()] if shape.v2 else []
+        self.sync_pos_emb = nn.Parameter(torch.zeros(1, 1, 8, shape.sync))
+        self.latent_mean = nn.Parameter(torch.zeros(1, 1, shape.latent))
+        self.latent_std = nn.Parameter(torch.ones(1, 1, shape.latent))
+        self.empty_string_feat = nn.Parameter(torch.zeros(TEXT_TOKENS, shape.text))
+        self.empty_clip_feat = nn.Parameter(torch.zeros(1, shape.clip))
+        self.empty_sync_feat = nn.Parameter(torch.zeros(1, shape.sync))
+        self.audio_input_proj = nn.Sequential(TokenConv(shape.latent, width, 7), activation(), GatedMLP(width, 7))
+        self.clip_input_proj = nn.Sequential(Linear(shape.clip, width), *between, GatedMLP(width, 3))
+        self.sync_input_proj = nn.Sequential(TokenConv(shape.sync, width, 7), activation(), GatedMLP(width, 3))
+        self.text_input_proj = nn.Sequential(Linear(shape.text, width), *between, GatedMLP(width))
+        self.clip_cond_proj = Linear(width, width)
+        self.text_cond_proj = Linear(width, width)
+        self.global_cond_mlp = GatedMLP(width)
+        self.t_embed = TimeEmbedding(width, v2=shape.v2)
+        joint = shape.depth - shape.fused
+        self.joint_blocks = nn.ModuleList(JointBlock(width, shape.heads, last=i == joint - 1) for i in range(joint))
+        self.fused_blocks = nn.ModuleList(FusedBlock(width, shape.heads, 3) for _ in range(shape.fused))
+        self.final_layer = FinalLayer(width, shape.latent)
+
+    def to_precision(self, dtype: torch.dtype) -> Flow:
+        """Cast the blocks, where nearly all the work is.
+
+        What is computed once a request, the first and the last layer and the streams between blocks stay in float32:
+        guidance multiplies an error of one pass by up to eight.
+        """
+        self.joint_blocks.to(dtype)
+        self.fused_blocks.to(dtype)
+        return self
+
+    def empty_clip(self, length: int) -> Tensor:  # (1, Nc, clip)
+        return self.empty_clip_feat[None].expand(1, length, -1)
+
+    def empty_sync(self, length: int) -> Tensor:  # (1, Ns, sync)
+        return self.empty_sync_feat[None].expand(1, length, -1)
+
+    def empty_text(self) -> Tensor:  # (1, 77, text)
+        return self.empty_string_feat[None]
+
+    def condition(self, clip: Tensor, sync: Tensor, text: Tensor) -> Conditions:
+        """Features (C, Nc, clip), (C, Ns, sync), (C, 77, text) -> conditions; once a request."""
+        placed = sync.float().unflatten(1, (-1, 8)) + self.sync_pos_emb  # (C, Ns / 8, 8, sync)
+        projected_clip = self.clip_input_proj(clip.float())
+        projected_text = self.text_input_proj(text.float())
+        return Conditions(
+            projected_clip,
+            projected_text,
+            self.sync_input_proj(placed.flatten(1, 2)),
+            self.clip_cond_proj(projected_clip.mean(dim=1)),
+            self.text_cond_proj(projected_text.mean(dim=1)),
+        )
+
+    def heard(self, times: Tensor, conditions: Conditions) -> Tensor:
+        """The global condition of each time and request: (T,) -> (T, C, D) float32."""
+        pooled = self.global_cond_mlp(conditions.clip_pooled + conditions.text_pooled)
+        embedded: Tensor = self.t_embed(times)
+        return embedded[:, None] + pooled
+
+    def tables(self, latents: int, clip: int) -> Tables:
+        """Rotary tables: the clip's positions are stretched over the latents' range."""
+        device, head = self.empty_clip_feat.device, self.shape.width // self.shape.heads
+        own, stretched = rotations(latents, 1.0, head), rotations(clip, latents / clip, head)
+        return Tables(own.to(device), stretched.to(device))
+
+    def forward(self, x: Tensor, time: float, conditions: Conditions, tables: Tables) -> Tensor:
+        """The velocity of latents x (C, N, latent) at one time, float32, the plain way: nothing shared, nothing kept."""
+        heard = self.heard(torch.tensor([time]), conditions)[0][:, None]  # (C, 1, D)
+        stretch = nearest(conditions.sync.shape[1], x.shape[1]).to(x.device)
+        each = heard + conditions.sync[:, stretch]  # (C, N, D)
+        latent = self.audio_input_proj(x)
+        clip, text = conditions.clip, conditions.text
+        for block in self.joint_blocks:
+            assert isinstance(block, JointBlock)
+            rows = (
+                block.latent_block.adaLN_modulation(each),
+                block.clip_block.adaLN_modulation(heard),
+                block.text_block.adaLN_modulation(heard),
+            )
+            latent, clip, text = block(latent, clip, text, rows, tables)
+        for block in self.fused_blocks:
+            assert isinstance(block, FusedBlock)
+            latent = block(latent, block.adaLN_modulation(each), tables.latent)
+        out: Tensor = self.final_layer(latent, self.final_layer.adaLN_modulation(heard))
+        return out

@@ -1,0 +1,168 @@
+"""Layers over tokens (B, N, D). Parameters carry the official names; `fuse()` turns them into fewer, larger products.
+
+Before `fuse()` a layer computes the formula as it is written; afterwards the same reals in another order of summation.
+Each layer takes its input to the precision of its weights: streams and norms stay float32 around bfloat16 products.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+EPSILON_F32 = 1.1920928955078125e-07
+"""Machine epsilon of float32: the eps of the q and k normalisation."""
+
+
+def unfold(x: Tensor, kernel: int) -> Tensor:
+    """Neighbours of each token side by side, zeros beyond the ends: (B, N, D) -> (B, N, kernel * D)."""
+    batch, length, width = x.shape
+    padded = F.pad(x, (0, 0, kernel // 2, kernel // 2))
+    return padded.as_strided((batch, length, kernel * width), (padded.stride(0), width, 1))
+
+
+def as_matrix(weight: Tensor) -> Tensor:
+    """A convolution's weight (out, in, kernel) as the matrix (out, kernel * in) that multiplies `unfold`."""
+    return weight.detach().permute(0, 2, 1).flatten(1).contiguous() if weight.dim() == 3 else weight.detach()
+
+
+class Linear(nn.Linear):
+    """A linear layer that takes its input in whatever precision it comes and answers in its own."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.to(self.weight.dtype))
+
+
+class TokenConv(nn.Conv1d):
+    """A convolution along channel-last tokens; one matrix product over unfolded neighbours once fused."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, *, bias: bool = True) -> None:
+        super().__init__(inputs, outputs, kernel, padding=kernel // 2, bias=bias)
+
+    def fuse(self) -> None:
+        self.weight = nn.Parameter(as_matrix(self.weight), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, N, in) -> (B, N, out)
+        x = x.to(self.weight.dtype)
+        if self.weight.dim() == 3:
+            return super().forward(x.transpose(1, 2)).transpose(1, 2)
+        return F.linear(unfold(x, self.kernel_size[0]), self.weight, self.bias)
+
+
+def mlp_width(width: int) -> int:
+    """Hidden width of the gated MLPs: two thirds of four widths, up to the next multiple of 256."""
+    return 256 * math.ceil(int(2 * (4 * width) / 3) / 256)
+
+
+class GatedMLP(nn.Module):
+    """w2(silu(w1 x) * w3 x) without biases; with a kernel all three are convolutions along the tokens."""
+
+    w13: Tensor | None
+
+    def __init__(self, width: int, kernel: int = 1) -> None:
+        super().__init__()
+        hidden = mlp_width(width)
+        self.kernel = kernel
+        for name, inputs, outputs in (("w1", width, hidden), ("w2", hidden, width), ("w3", width, hidden)):
+            convolves = kernel > 1
+            layer = TokenConv(inputs, outputs, kernel, bias=False) if convolves else Linear(inputs, outputs, bias=False)
+            self.add_module(name, layer)
+        self.register_parameter("w13", None)
+
+    def fuse(self) -> None:
+        both = torch.cat([as_matrix(self.get_parameter("w1.weight")), as_matrix(self.get_parameter("w3.weight"))])
+        self.w13 = nn.Parameter(both, requires_grad=False)
+        del self.w1, self.w3
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, N, D)
+        if self.w13 is None:
+            gate, value = self.w1(x), self.w3(x)
+        else:
+            x = x.to(self.w13.dtype)
+            unfolded = unfold(x, self.kernel) if self.kernel > 1 else x
+            gate, value = F.linear(unfolded, self.w13).chunk(2, dim=-1)
+        return self.w2(F.silu(gate) * value)  # type: ignore[no-any-return]
+
+
+def rotations(length: int, scale: float, head_width: int = 64) -> Tensor:
+    """The rotary table (length, head_width / 2), complex64: position n turns pair i by n * scale / 10000^(2i / width)."""
+    pairs = torch.arange(0, head_width, 2, dtype=torch.float32) / head_width
+    frequencies = scale * (1.0 / torch.pow(10000.0, pairs))
+    angles = torch.arange(length, dtype=torch.float32)[:, None] * frequencies
+    return torch.complex(angles.cos(), angles.sin())
+
+
+def rotate(x: Tensor, table: Tensor) -> Tensor:
+    """Turn adjacent pairs of channels in float32: x (..., N, heads, C) float32, table (N, C / 2)."""
+    pairs = torch.view_as_complex(x.unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * table[:, None]).flatten(-2)
+
+
+class HeadNorm(nn.Module):
+    """The learned weight of an RMS norm over one head's channels."""
+
+    def __init__(self, head_width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(head_width))
+
+
+class Projection(nn.Module):
+    """Queries, keys and values of one stream: normalised over each head's channels, then turned.
+
+    The checkpoints keep q, k and v interleaved innermost; `fuse` brings each together, and leaves the queries out where
+    nobody asks them (`queries=False`: clip and text in the last joint block).
+    """
+
+    def __init__(self, width: int, heads: int, *, queries: bool = True) -> None:
+        super().__init__()
+        self.heads, self.head_width = heads, width // heads
+        self.qkv = Linear(width, 3 * width)
+        self.q_norm, self.k_norm = HeadNorm(self.head_width), HeadNorm(self.head_width)
+        self.queries, self.fused = queries, False
+
+    def fuse(self) -> None:
+        width = self.heads * self.head_width
+        first = 0 if self.queries else width
+        order = torch.arange(3 * width).view(width, 3).T.flatten()[first:]
+        self.qkv.weight = nn.Parameter(self.qkv.weight.detach()[order].contiguous(), requires_grad=False)
+        self.qkv.bias = nn.Parameter(self.qkv.bias.detach()[order].contiguous(), requires_grad=False)
+        self.fused = True
+
+    def forward(self, x: Tensor, table: Tensor | None) -> tuple[Tensor | None, Tensor, Tensor]:
+        """x (B, N, D) -> q, k, v, each (B, heads, N, C); q is None when nobody asks."""
+        batch, length, _ = x.shape
+        y = self.qkv(x)
+        if self.fused:
+            y = y.view(batch, length, -1, self.heads, self.head_width)  # (B, N, 3 or 2, h, C)
+        else:
+            y = y.view(batch, length, self.heads, self.head_width, 3).movedim(-1, 2)
+        *asked, v = y.unbind(2)
+        weights = (self.q_norm.weight, self.k_norm.weight)[-len(asked) :]
+        turned = []
+        for part, weight in zip(asked, weights, strict=True):
+            z = F.rms_norm(part.float(), (self.head_width,), weight.float(), EPSILON_F32)
+            turned.append((rotate(z, table) if table is not None else z).to(y.dtype).transpose(1, 2))
+        k = turned.pop()
+        return (turned[0] if turned else None), k, v.transpose(1, 2)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Softmax attention, heads side by side again: (B, h, N, C) -> (B, N, h * C)."""
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+
+
+def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """Layer norm without weights, then `* scale + shift`; our scales include the one of "1 + scale".
+
+    x is float32, the answer has the precision of shift and scale.
+    """
+    return torch.addcmul(shift, F.layer_norm(x, x.shape[-1:]).to(scale.dtype), scale)
+
+
+def fuse(module: nn.Module) -> None:
+    """Fuse every layer below `module`, in place."""
+    for part in list(module.modules()):
+        if isinstance(part, TokenConv | GatedMLP | Projection):
+            part.fuse()

@@ -1,0 +1,66 @@
+"""A parity case: one fixture file, read back with the names of its inputs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from worker.pipeline.mmaudio import generated
+
+Answers = Iterator[tuple[str, Tensor | None]]
+"""Tensor names and our values; None for a part that is not built."""
+
+
+class NotRun(Exception):
+    """This case needs something that is not installed here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One fixture file: its name (folder/stem), what its metadata say, and its tensors."""
+
+    path: Path
+    meta: dict[str, Any]
+    expected: dict[str, Tensor]
+    device: torch.device
+
+    @classmethod
+    def read(cls, path: Path, device: torch.device) -> Case:
+        with safe_open(path, "pt") as file:
+            meta = json.loads((file.metadata() or {}).get("meta", "{}"))
+            return cls(path, meta, {key: file.get_tensor(key) for key in file.keys()}, device)  # noqa: SIM118
+
+    @property
+    def name(self) -> str:
+        return f"{self.path.parent.name}/{self.path.stem}"
+
+    @property
+    def salt(self) -> str:
+        return str(self.meta.get("salt", ""))
+
+    @property
+    def is_44k(self) -> bool:
+        return "44k" in str(self.meta.get("mode", self.path.stem))
+
+    def sibling(self, name: str) -> Case:
+        """The case whose inputs this one uses."""
+        return Case.read(self.path.with_name(Path(name).name + ".safetensors"), self.device)
+
+    def _made(self, made: generated.Floats) -> Tensor:
+        return torch.from_numpy(made).to(self.device)
+
+    def normal(self, suffix: str, *shape: int) -> Tensor:
+        return self._made(generated.normal(f"{self.salt}{self.name}/{suffix}", shape))
+
+    def unit(self, suffix: str, *shape: int) -> Tensor:
+        return self._made(generated.unit(f"{self.salt}{self.name}/{suffix}", shape))
+
+    def uniform(self, suffix: str, *shape: int) -> Tensor:
+        return self._made(generated.uniform(f"{self.salt}{self.name}/{suffix}", shape))

@@ -1,0 +1,60 @@
+"""What each parity case compares: the tensors of a fixture file, computed by our runtime from regenerated weights and inputs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from worker.pipeline.mmaudio import generated
+
+Answers = Iterator[tuple[str, Tensor | None]]
+"""Tensor name and our value; None for a part that is not built."""
+
+
+class NotRun(Exception):
+    """This case needs something that is not installed here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One fixture file: its name (folder/stem), what its metadata say, and its tensors."""
+
+    path: Path
+    name: str
+    meta: dict[str, Any]
+    expected: dict[str, Tensor]
+    device: torch.device
+
+    @classmethod
+    def read(cls, path: Path, device: torch.device) -> Case:
+        with safe_open(path, "pt") as file:
+            meta = json.loads((file.metadata() or {}).get("meta", "{}"))
+            expected = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        return cls(path, f"{path.parent.name}/{path.stem}", meta, expected, device)
+
+    @property
+    def salt(self) -> str:
+        return str(self.meta.get("salt", ""))
+
+    def _made(self, made: generated.Floats) -> Tensor:
+        return torch.from_numpy(made).to(self.device)
+
+    def normal(self, suffix: str, *shape: int) -> Tensor:
+        return self._made(generated.normal(f"{self.salt}{self.name}/{suffix}", shape))
+
+    def unit(self, suffix: str, *shape: int) -> Tensor:
+        return self._made(generated.unit(f"{self.salt}{self.name}/{suffix}", shape))
+
+    def uniform(self, suffix: str, *shape: int) -> Tensor:
+        return self._made(generated.uniform(f"{self.salt}{self.name}/{suffix}", shape))
+
+    @property
+    def is_44k(self) -> bool:
+        return "44k" in str(self.meta.get("mode", self.path.stem))
