@@ -16,6 +16,8 @@ create table if not exists supabase_migrations.schema_migrations (version text n
 alter table supabase_migrations.schema_migrations add column if not exists statements text[];
 alter table supabase_migrations.schema_migrations add column if not exists name text;
 """
+ONE_AT_A_TIME = "select pg_advisory_xact_lock(hashtextextended('rhythmai:migrate', 0))"
+"""A lock of the transaction, not of the session: it works behind a transaction pooler, too."""
 
 
 class MigrationFailed(RhythmAIError):
@@ -60,11 +62,12 @@ async def migrate(connection: asyncpg.Connection, migrations: Sequence[Migration
     Raises MigrationFailed. Two that migrate at the same time do not meet: each file waits for the other's.
     """
     done = []
-    await connection.execute(RECORD)
+    async with connection.transaction():
+        await connection.execute(ONE_AT_A_TIME)
+        await connection.execute(RECORD)
     for migration in migrations:
         async with connection.transaction():
-            # A lock of the transaction, not of the session: it works behind a transaction pooler, too.
-            await connection.execute("select pg_advisory_xact_lock(hashtextextended('rhythmai:migrate', 0))")
+            await connection.execute(ONE_AT_A_TIME)
             if await connection.fetchval(
                 "select exists (select from supabase_migrations.schema_migrations where version = $1)",
                 migration.version,

@@ -100,9 +100,9 @@ async def _make_music(client: Client, url: str, request: str, screen: Screen) ->
     job_id = await client.submit(url, request)
     screen.say(f"Job {job_id}")
     async for event in client.watch(job_id):
-        screen.event(event)
         if isinstance(event, JobChanged) and event.ended and event.status != "completed":
-            raise JobFailed(f"There is no music: {event.error or event.status}")
+            raise JobFailed(f"There is no music, the job is {event.status}: {event.error or 'somebody cancelled it'}")
+        screen.event(event)
     return job_id
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -15,6 +15,7 @@ from rhythmai.local.home import Running
 from rhythmai.local.supervisor import Child
 
 READY_S: Final = 90.0
+LOOK_S: Final = 0.05
 PATIENCE: Final = 3
 """How often a child may die before the start is given up."""
 
@@ -24,16 +25,21 @@ async def until_ready(running: Running, children: Sequence[Child], since: dateti
     connection = await asyncpg.connect(running.environment["DATABASE_URL"])
     try:
         async with asyncio.timeout(READY_S), aiohttp.ClientSession() as http:
-            while not (await _answers(http, f"{running.url}/api/v1/ping") and await _has_worker(connection, since)):
-                for child in children:
-                    if child.hopeless or child.failures >= PATIENCE:
-                        raise NoStack(_why(child))
-                await asyncio.sleep(0.05)
+            await _until(lambda: _answers(http, f"{running.url}/api/v1/ping"), children)
+            await _until(lambda: _has_worker(connection, since), children)
     except TimeoutError:
         logs = children[0].log.parent
         raise NoStack(f"The stack is not ready after {READY_S:g} s: its logs in {logs} say why") from None
     finally:
         await connection.close()
+
+
+async def _until(ready: Callable[[], Awaitable[bool]], children: Sequence[Child]) -> None:
+    while not await ready():
+        for child in children:
+            if child.hopeless or child.failures >= PATIENCE:
+                raise NoStack(_why(child))
+        await asyncio.sleep(LOOK_S)
 
 
 async def _answers(http: aiohttp.ClientSession, url: str) -> bool:

@@ -36,6 +36,7 @@ class Child:
         logs: Path,
         echo: Callable[[str, str], None] | None = None,
         started: Callable[[str, int], None] | None = None,
+        grace_s: tuple[float, ...] = GRACE_S,
     ) -> None:
         """Lines of output go to `logs/name.log` and to `echo(name, line)`; `started(name, pid)` is told of every start."""
         self.name = name
@@ -49,6 +50,7 @@ class Child:
         self._environment = dict(environment)
         self._echo = echo
         self._started = started
+        self._grace_s = grace_s
         self._process: asyncio.subprocess.Process | None = None
         self._listening: asyncio.Task[None]
         self._keeper: asyncio.Task[None] | None = None
@@ -70,7 +72,7 @@ class Child:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
         if process := self._process:
-            for grace_s in GRACE_S:
+            for grace_s in self._grace_s:
                 with suppress(ProcessLookupError):
                     process.send_signal(signal.SIGTERM)
                 with suppress(TimeoutError):

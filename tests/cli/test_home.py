@@ -1,0 +1,74 @@
+"""The data directory of a local stack."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+import pytest
+
+from rhythmai.errors import BadInput, NoStack
+from rhythmai.local.home import Home, Running, born
+
+
+@pytest.fixture
+def home(tmp_path):
+    home = Home(tmp_path / "data")
+    home.make()
+    return home
+
+
+def running(**changes):
+    mine = {"pid": os.getpid(), "born": born(os.getpid()), "port": 1234, "db_port": 5678, "environment": {"A": "b"}}
+    return Running(**{**mine, **changes})
+
+
+def test_keys_are_made_once_and_private(home):
+    """Keys are the same at every start, and only their owner may read them."""
+    keys = home.secrets()
+    assert home.secrets() == keys
+    assert stat.S_IMODE((home.data / "keys.json").stat().st_mode) == 0o600
+    assert keys.secret_key.startswith("sb_secret_")
+    assert keys.publishable_key.startswith("sb_publishable_")
+
+
+def test_a_fixed_secret_is_for_one_time(home):
+    """A JWT secret from outside replaces the kept one and is not kept."""
+    kept = home.secrets().jwt_secret
+    assert home.secrets("s" * 32).jwt_secret == "s" * 32
+    assert home.secrets().jwt_secret == kept
+
+
+def test_a_short_secret_is_refused(home):
+    """A JWT secret that HS256 finds too short is refused with its length."""
+    with pytest.raises(BadInput, match="has 5 characters"):
+        home.secrets("short")
+
+
+def test_only_one_holds_the_directory(home):
+    """A second holder is refused and told pid and ports of the first."""
+    with home.hold():
+        home.record(running())
+        with (
+            pytest.raises(NoStack, match=rf"pid {os.getpid()} on port 1234 \(Postgres on 5678\)"),
+            Home(home.data).hold(),
+        ):
+            pass
+        assert home.running() == running()
+    assert home.running() is None
+    with home.hold():
+        pass
+
+
+def test_a_dead_stack_does_not_run(home):
+    """The record of a stack that was killed is not taken for a running one, even when its pid was given away."""
+    home.record(running(born=1.0))
+    assert home.running() is None
+    assert home.recorded() is not None
+
+
+def test_a_directory_that_cannot_be(tmp_path):
+    """A data directory that cannot be made is a word about --data."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadInput, match="--data"):
+        Home(tmp_path / "file" / "data").make()
