@@ -69,8 +69,13 @@ class Storage(Protocol):
 class Describer(Protocol):
     """Watches a clip and writes musical directions."""
 
-    async def describe(self, clip: Clip, user_request: str, count: int) -> tuple[tuple[Direction, ...], str]:
-        """Return exactly `count` distinct directions and the describer's name. Never fails a job: falls back to local rules."""
+    async def describe(
+        self, clip: Clip, user_request: str, count: int, video_url: str | None = None
+    ) -> tuple[tuple[Direction, ...], str]:
+        """Return exactly `count` distinct directions and the describer's name. Never fails a job: falls back to local rules.
+
+        `video_url` is a public address of the clip that passed the address check, for describers that can watch one.
+        """
 
 
 class Engine(Protocol):

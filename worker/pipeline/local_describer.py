@@ -10,7 +10,7 @@ import numpy as np
 from worker.domain import Clip, Direction
 from worker.pipeline.keys import Key
 from worker.pipeline.looks import Look, look_of
-from worker.pipeline.prompts import WISH_LIMIT, CountTokens, caption
+from worker.pipeline.prompts import WISH_LIMIT, CountTokens, caption, pace
 from worker.pipeline.titles import title_for
 from worker.pipeline.vocabulary import BASSES, GENRES, MOODS, PERCUSSION, Genre
 from worker.pipeline.wish import Wish, read_wish
@@ -28,7 +28,9 @@ class LocalDescriber:
     def __init__(self, count_tokens: CountTokens | None = None) -> None:
         self._count_tokens = count_tokens
 
-    async def describe(self, clip: Clip, user_request: str, count: int) -> tuple[tuple[Direction, ...], str]:
+    async def describe(
+        self, clip: Clip, user_request: str, count: int, video_url: str | None = None
+    ) -> tuple[tuple[Direction, ...], str]:
         return self.directions(clip, user_request, count), self.name
 
     def directions(
@@ -64,7 +66,7 @@ class LocalDescriber:
                 Direction(
                     title=title,
                     prompt=caption(
-                        genre=flavour, instruments=instruments, tempo=f"{_pace(tempo)} tempo", mood=f"{mood} mood",
+                        genre=flavour, instruments=instruments, tempo=f"{pace(tempo)} tempo", mood=f"{mood} mood",
                         extras=(_colour(look),), count_tokens=self._count_tokens,
                     ),
                     description=_sentence(wish, look, clip, flavour, instruments, tempo, key, mood),
@@ -176,10 +178,6 @@ def _key(wish: Wish, mood: str, tonic: int, number: int) -> Key:
     )
 
 
-def _pace(bpm: float) -> str:
-    return "slow" if bpm < 84 else "medium" if bpm < 116 else "fast"
-
-
 def _colour(look: Look) -> str:
     if look.brightness < 0.3:
         return "dark warm tone"
@@ -202,7 +200,7 @@ def _sentence(
         else " It grows slowly with the picture"
     )
     ending = " and ends at home."
-    return f"A {_PACES[_pace(tempo)]}, {mood} {flavour} piece in {key} at {tempo:g} BPM: {playing}{solo}{unheard}{follows}{ending}"
+    return f"A {_PACES[pace(tempo)]}, {mood} {flavour} piece in {key} at {tempo:g} BPM: {playing}{solo}{unheard}{follows}{ending}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -37,16 +37,25 @@ def caption(
     Tags leave from the end of this order until `count_tokens` is at most 75: genre, first instrument, mood, tempo, other instruments, extras.
     """
     count = count_tokens or estimate_tokens
-    lead, support = list(instruments[:1]), list(instruments[1:])
-    by_importance = [tag for tag in (_clean(tag) for tag in (genre, *lead, mood, tempo, *support, *extras)) if tag]
-    by_importance = list(dict.fromkeys(by_importance))
-    reading = [tag for tag in (_clean(tag) for tag in (genre, *lead, *support, tempo, mood, *extras)) if tag]
-    reading = list(dict.fromkeys(reading))
+    by_importance = [(0, genre), *((1, name) for name in instruments[:1]), (4, mood), (3, tempo)]
+    by_importance += [*((2, name) for name in instruments[1:]), *((5, tag) for tag in extras)]
+    kept: list[tuple[int, str]] = []  # (place in the sentence, tag)
+    said = set(_OPENING.split())
+    for place, raw in by_importance:
+        tag = _clean(raw)
+        if not said.issuperset(tag.split()):  # a tag that says nothing new is left out
+            kept.append((place, tag))
+            said.update(tag.split())
     while True:
-        text = ", ".join([_OPENING, *(tag for tag in reading if tag in by_importance)])
-        if not by_importance or count(text) <= BUDGET:
+        text = ", ".join([_OPENING, *(tag for _, tag in sorted(kept, key=lambda item: item[0]))])
+        if not kept or count(text) <= BUDGET:
             return text
-        by_importance.pop()
+        kept.pop()
+
+
+def pace(bpm: float) -> str:
+    """The word for a tempo: numbers mean little to a text encoder."""
+    return "slow" if bpm < 84 else "medium" if bpm < 116 else "fast"
 
 
 def fit(text: str, count_tokens: CountTokens | None = None) -> str:
@@ -71,18 +80,20 @@ def _clean(tag: str) -> str:
 @lru_cache(maxsize=1)
 def _known_words() -> frozenset[str]:
     text = " ".join((*GENRES, *INSTRUMENTS, *MOODS, _OPENING, "tempo mood slow fast medium"))
-    return frozenset(re.findall(r"[a-z]{2,12}", text))
+    rare = {"kalimba", "marimba", "vibraphone"}  # three tokens and more
+    return frozenset(re.findall(r"[a-z]{2,}", text)) - rare
 
 
 def estimate_tokens(text: str) -> int:
     """An upper bound on CLIP's byte-pair tokens, for machines without the tokenizer.
 
-    Every byte can be a token of its own, so bytes are the bound; words of our own vocabulary are known to take at most two.
+    Every byte can be a token of its own, so bytes are the bound (twice for other scripts: the tokenizer first repairs text, which can
+    make a character longer); words of our own vocabulary are known to take at most two.
     """
     total = 0
     for piece in re.findall(r"[a-z]+|\s+|.", text.lower()):
         if not piece.isspace():
-            total += 2 if piece in _known_words() else len(piece.encode())
+            total += 2 if piece in _known_words() else len(piece.encode()) * (1 if piece.isascii() else 2)
     return total
 
 
