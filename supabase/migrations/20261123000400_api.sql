@@ -12,17 +12,16 @@ as $$
 $$;
 comment on function private.tenant_of(uuid, text) is 'The fairness key: the owner, else a salted hash of the client address, else ''sql''.';
 
--- Insert a job for a person who waits. With an idempotency key, the same request again answers with the first job.
-create function queue.submit(
-  p_kind text, p_video_url text, p_user_request text default '', p_options jsonb default '{}', p_owner uuid default null,
-  p_client text default null, p_idempotency_key text default null, p_trace_id text default null
+-- The one way in for all doors: with an idempotency key, the same request (by its hash) again answers with the first job.
+create function private.enter(
+  p_kind text, p_video_url text, p_user_request text, p_options jsonb, p_owner uuid,
+  p_client text, p_idempotency_key text, p_trace_id text, p_request jsonb
 ) returns uuid
 language plpgsql set search_path = ''
 as $$
 declare
   v_tenant text := private.tenant_of(p_owner, p_client);
-  v_options jsonb := jsonb_strip_nulls(p_options);
-  v_hash text := encode(sha256(convert_to(jsonb_build_array(p_kind, p_video_url, p_user_request, v_options)::text, 'UTF8')), 'hex');
+  v_hash text := encode(sha256(convert_to(p_request::text, 'UTF8')), 'hex');
   v_job public.jobs;
 begin
   if p_idempotency_key is not null then
@@ -46,13 +45,70 @@ begin
     perform private.guard_flood(v_tenant, (select s.pending_per_client from private.settings s));
   end if;
   insert into public.jobs (kind, video_url, user_request, options, owner, tenant, lane, idempotency_key, request_hash, trace_id)
-  values (p_kind, p_video_url, coalesce(p_user_request, ''), v_options, p_owner, v_tenant, 'interactive',
-          p_idempotency_key, v_hash, p_trace_id)
+  values (p_kind, p_video_url, p_user_request, p_options, p_owner, v_tenant, 'interactive', p_idempotency_key, v_hash, p_trace_id)
   returning * into v_job;
   return v_job.id;
 end
 $$;
+comment on function private.enter(text, text, text, jsonb, uuid, text, text, text, jsonb) is 'Insert an interactive job; idempotent by (tenant, key), flood-guarded.';
+
+-- Insert a job for a person who waits.
+create function queue.submit(
+  p_kind text, p_video_url text, p_user_request text default '', p_options jsonb default '{}', p_owner uuid default null,
+  p_client text default null, p_idempotency_key text default null, p_trace_id text default null
+) returns uuid
+language sql set search_path = ''
+as $$
+  select private.enter(p_kind, p_video_url, coalesce(p_user_request, ''), o.options, p_owner, p_client, p_idempotency_key,
+                       p_trace_id, jsonb_build_array(p_kind, p_video_url, p_user_request, o.options))
+    from (select jsonb_strip_nulls(p_options)) o (options);
+$$;
 comment on function queue.submit(text, text, text, jsonb, uuid, text, text, text) is 'Insert an interactive job; idempotent by (tenant, key), flood-guarded.';
+
+-- A new job like an old one, for a caller who may see that: null is 404. It plays the old plan's directions (with
+-- p_variant only that one), as if they had been written by hand, and takes a new seed unless p_seed fixes it.
+-- A job that has no plan yet is copied as it is.
+create function queue.again(
+  p_job uuid, p_user uuid default null, p_seed bigint default null, p_variant integer default null,
+  p_client text default null, p_idempotency_key text default null, p_trace_id text default null
+) returns uuid
+language plpgsql set search_path = ''
+as $$
+declare
+  v_old public.jobs;
+  v_options jsonb;
+  v_plan jsonb;
+begin
+  select * into v_old from public.jobs j where j.id = p_job and (j.owner is null or j.owner = p_user);
+  if not found then
+    return null;
+  end if;
+  v_options := v_old.options;
+  if v_old.kind = 'merge' then
+    if p_seed is not null or p_variant is not null then
+      raise exception using errcode = '22023', message = 'a merge job has neither seed nor variants; leave them out';
+    end if;
+  else
+    if p_variant >= v_old.total_count or p_variant < 0 then
+      raise exception using errcode = '22023',
+        message = format('variant %s does not exist; this job has variants 0 to %s', p_variant, v_old.total_count - 1);
+    end if;
+    select jsonb_agg(v -> 'direction' order by (v ->> 'index')::integer) into v_plan
+      from jsonb_array_elements(v_old.plan -> 'variants') v;
+    v_plan := coalesce(v_plan, v_options -> 'plan');
+    v_options := jsonb_strip_nulls(v_options - 'seed' || jsonb_build_object('seed', p_seed));
+    if v_plan is not null then
+      v_options := v_options - 'variants' || jsonb_build_object('plan',
+        case when p_variant is null then v_plan else jsonb_build_array(v_plan -> p_variant) end);
+    elsif p_variant is not null then
+      v_options := v_options || '{"variants": 1}';
+    end if;
+  end if;
+  return private.enter(v_old.kind, v_old.video_url, v_old.user_request, v_options, p_user, p_client, p_idempotency_key,
+                       p_trace_id, jsonb_build_array('again', p_job, p_seed, p_variant));
+end
+$$;
+comment on function queue.again(uuid, uuid, bigint, integer, text, text, text) is 'A new job with the old one''s directions; null when the caller may not see the old one.';
 
 -- One result as the contract shows it.
 create function private.result_json(r public.results, p_kind text) returns jsonb
@@ -125,7 +181,7 @@ end
 $$;
 comment on function queue.cancel(uuid, uuid) is 'Cancel a job for a caller; answers like queue.view.';
 
--- What /healthz tells: how many workers beat, how long the oldest ready job has waited.
+-- What /healthz tells: how many workers beat, and how many of them take jobs.
 create function queue.health() returns jsonb
 language sql stable set search_path = ''
 as $$

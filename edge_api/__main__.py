@@ -1,0 +1,65 @@
+"""`python -m edge_api`: reads the environment, listens, stops on SIGTERM or Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+
+import structlog
+from aiohttp import web
+
+from edge_api.app import make_runner
+from edge_api.log import configure
+from edge_api.metrics import Metrics
+from edge_api.settings import Misconfigured, Settings, read_settings
+
+BACKLOG = 1024
+
+
+async def listen(runner: web.AppRunner, host: str, port: int) -> int:
+    """Start the server; returns the port, which is a free one when 0 was asked for. Raises Misconfigured."""
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port, backlog=BACKLOG).start()
+    except OSError as error:
+        raise Misconfigured(f"Cannot listen on {host}:{port}: {error.strerror}; choose another port") from None
+    listening: int = runner.addresses[0][1]
+    return listening
+
+
+async def serve(settings: Settings) -> None:
+    """Run until told to stop."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    metrics = Metrics()
+    api = await make_runner(settings, metrics)
+    scrape = web.AppRunner(metrics.app(), access_log=None)
+    try:
+        port = await listen(api, settings.api_host, settings.api_port)
+        if settings.metrics_port is not None:
+            metrics_port = await listen(scrape, settings.metrics_host, settings.metrics_port)
+            print(f"Metrics on http://{settings.metrics_host}:{metrics_port}/metrics", flush=True)
+        print(f"Listening on http://{settings.api_host}:{port}", flush=True)
+        structlog.get_logger().info("api.listening", host=settings.api_host, port=port)
+        await stop.wait()
+    finally:
+        await api.cleanup()
+        await scrape.cleanup()
+
+
+def main() -> int:
+    """The exit code: 0 after a stop, 2 when the environment does not do."""
+    configure()
+    try:
+        asyncio.run(serve(read_settings()))
+    except Misconfigured as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""Who calls: the client's address, from headers only behind proxies we were told to trust."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+
+from edge_api.settings import Network
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def client_of(peer: str | None, forwarded: Sequence[str], trusted: Sequence[Network]) -> str:
+    """The fairness key of a caller: its address, for IPv6 the /64, which is what one customer has.
+
+    `forwarded` are the X-Forwarded-For headers. They are read from the right, as far as trusted proxies wrote them.
+    """
+    hops = [part.strip() for header in forwarded for part in header.split(",")]
+    address = _address(peer)
+    while address is not None and hops and any(address in network for network in trusted):
+        before = _address(hops.pop())
+        if before is None:
+            break
+        address = before
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return str(address or "unknown")
+
+
+def _address(text: str | None) -> Address | None:
+    try:
+        address = ipaddress.ip_address((text or "").partition("%")[0])
+    except ValueError:
+        return None
+    # ::ffff:192.0.2.1 is an IPv4 caller on a socket of both families
+    return getattr(address, "ipv4_mapped", None) or address

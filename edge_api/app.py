@@ -1,0 +1,73 @@
+"""Puts the API together from its settings: one place to see what it is made of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from aiohttp import web
+
+from edge_api.auth import Doorkeeper, JwksKeys, Keys, SecretKeys
+from edge_api.cors import Cors
+from edge_api.database import Database
+from edge_api.metrics import Metrics
+from edge_api.page import STATIC, add_page
+from edge_api.routes import MAX_BODY_BYTES, Routes
+from edge_api.server import Runner
+from edge_api.settings import Settings
+from edge_api.uploads import Uploads
+from edge_api.watch import Watches
+
+OPENAPI: Final = Path(__file__).with_name("openapi.yaml")
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def contract() -> dict[str, Any]:
+    """The hand-written description of the API."""
+    described: dict[str, Any] = yaml.safe_load(OPENAPI.read_text())
+    return described
+
+
+async def make_runner(settings: Settings, metrics: Metrics, *, static: Path = STATIC) -> web.AppRunner:
+    """The API, ready to listen. Reaches for nothing yet: a database that is away is a 503 until it is there."""
+    database = await Database.open(str(settings.database_url))
+    watches = Watches(database)
+    uploads = Uploads(settings.origin, settings.supabase_key)
+    keys: Keys = SecretKeys(settings.jwt_secret) if settings.jwt_secret else JwksKeys(settings.origin)
+    door = Doorkeeper(keys, publishable_key=settings.supabase_publishable_key, require_auth=settings.require_auth)
+    routes = Routes(
+        database, watches, uploads, door, trusted=settings.trusted_proxies, merge_wait_s=settings.merge_wait_s
+    )
+
+    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_preflights])
+    routes.add_to(app)
+    app.router.add_get("/openapi.json", _describing(json.dumps(contract(), ensure_ascii=False)))
+    add_page(app, static)
+
+    async def end_watches(_: web.Application) -> None:
+        watches.close()
+
+    async def connections(_: web.Application) -> AsyncIterator[None]:
+        yield
+        await uploads.close()
+        await database.close()
+
+    app.on_shutdown.append(end_watches)
+    app.cleanup_ctx.append(connections)
+    return Runner(app, cors=Cors(settings.cors_origins), metrics=metrics)
+
+
+@web.middleware
+async def _preflights(request: web.Request, handler: Handler) -> web.StreamResponse:
+    return Cors.preflight() if Cors.is_preflight(request) else await handler(request)
+
+
+def _describing(text: str) -> Handler:
+    async def openapi(_: web.Request) -> web.Response:
+        return web.Response(text=text, content_type="application/json")
+
+    return openapi

@@ -1,0 +1,156 @@
+"""Database: the SQL functions of schema queue, by name. Whatever Postgres says is translated here."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any, Final, Self
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from edge_api.problems import Problem
+
+log = structlog.get_logger()
+
+AWAY: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+)
+UNFIT: Final = (
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InvalidSchemaNameError,
+    asyncpg.SyntaxOrAccessError,
+)
+"""The database answers but will not do: a wrong password, no such database, no migrations, no rights."""
+RETRY_AFTER_S: Final = 5
+RETRY_AFTER_FLOOD_S: Final = 10
+TRANSACTION_POOLER_PORT: Final = 6543
+MAX_CONNECTIONS: Final = 10
+
+
+class Database:
+    """A pool that opens connections when they are needed: a database that is away, at the start or later, is a 503 until it is back."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    @classmethod
+    async def open(cls, url: str) -> Self:
+        """Make the pool; connects to nothing yet."""
+        dsn, pooled = pooler(url)
+        options: dict[str, Any] = {"statement_cache_size": 0} if pooled else {}
+        pool = await asyncpg.create_pool(
+            dsn, min_size=0, max_size=MAX_CONNECTIONS, timeout=5, command_timeout=15, **options
+        )
+        return cls(pool)
+
+    async def close(self) -> None:
+        try:
+            async with asyncio.timeout(5):
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
+
+    async def submit(
+        self,
+        kind: str,
+        video_url: str,
+        user_request: str,
+        options: dict[str, Any],
+        *,
+        owner: UUID | None,
+        client: str,
+        key: str | None,
+        trace: str,
+    ) -> UUID:
+        """Insert a job and return its id. Raises Problem: too_many_jobs, idempotency_mismatch, invalid_request."""
+        job: UUID = await self._ask(
+            "select queue.submit($1, $2, $3, $4::jsonb, $5, $6, $7, $8)",
+            kind, video_url, user_request, json.dumps(options), owner, client, key, trace,
+        )  # fmt: skip
+        return job
+
+    async def again(
+        self,
+        job: UUID,
+        *,
+        seed: int | None,
+        variant: int | None,
+        owner: UUID | None,
+        client: str,
+        key: str | None,
+        trace: str,
+    ) -> UUID | None:
+        """Insert a job like `job`; None when the caller may not see that one. Raises Problem like submit."""
+        made: UUID | None = await self._ask(
+            "select queue.again($1, $2, $3, $4, $5, $6, $7)", job, owner, seed, variant, client, key, trace
+        )
+        return made
+
+    async def view(self, job: UUID, user: UUID | None) -> str | None:
+        """The job as JSON text, None when there is none for this caller."""
+        text: str | None = await self._ask("select queue.view($1, $2)", job, user)
+        return text
+
+    async def cancel(self, job: UUID, user: UUID | None) -> str | None:
+        """Cancel, and answer like view."""
+        text: str | None = await self._ask("select queue.cancel($1, $2)", job, user)
+        return text
+
+    async def health(self) -> dict[str, Any]:
+        """`workers` and `workers_ready`."""
+        counts: dict[str, Any] = json.loads(await self._ask("select queue.health()"))
+        return counts
+
+    async def _ask(self, call: str, *arguments: object) -> Any:
+        try:
+            async with self._pool.acquire(timeout=5) as connection:
+                return await connection.fetchval(call, *arguments)
+        except AWAY as error:
+            log.warning("database.away", error=type(error).__name__)
+            raise _unavailable("The database cannot be reached; try again in a few seconds") from error
+        except asyncpg.PostgresError as error:
+            problem = _translated(error)
+            if problem is None:
+                raise
+            raise problem from error
+
+
+def _translated(error: asyncpg.PostgresError) -> Problem | None:
+    said = str(error.args[0])
+    match error.sqlstate:
+        case "RY429":
+            return Problem("too_many_jobs", said, headers={"Retry-After": str(RETRY_AFTER_FLOOD_S)})
+        case "RY422":
+            return Problem("idempotency_mismatch", said)
+        case "22023":
+            return Problem("invalid_request", said)
+    if isinstance(error, UNFIT):
+        # Messages of these classes name roles and functions, never values.
+        log.error("database.unfit", error=said, remedy="check DATABASE_URL and run `rhythmai migrate`")
+        return _unavailable("The database is not ready for this API; its operator finds the reason in the log")
+    return None
+
+
+def _unavailable(detail: str) -> Problem:
+    return Problem("database_unavailable", detail, headers={"Retry-After": str(RETRY_AFTER_S)})
+
+
+def pooler(url: str) -> tuple[str, bool]:
+    """Split off what says "transaction pooler" (port 6543 or `?pgbouncer=true`): asyncpg gets a URL it knows, and whether
+    prepared statements are off."""
+    parts = urlsplit(url)
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    flagged = any(name == "pgbouncer" and value.lower() in {"true", "1"} for name, value in query)
+    plain = parts._replace(query=urlencode([pair for pair in query if pair[0] != "pgbouncer"]))
+    hosts = parts.netloc.rpartition("@")[2]
+    return urlunsplit(plain), flagged or any(host.endswith(f":{TRANSACTION_POOLER_PORT}") for host in hosts.split(","))

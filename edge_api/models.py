@@ -1,0 +1,110 @@
+"""The bodies of requests. Successful answers come from SQL as JSON and are passed on as they are."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+URL_PATTERN: Final = r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\x00-\x20\x7f/?#@\\]+([/?#][^\s\x00-\x20\x7f]*)?$"
+TEXT_PATTERN: Final = r"^[^\x00]*$"
+KEY_PATTERN: Final = r"^[A-G](#|b)? (major|minor|dorian|phrygian|lydian|mixolydian)$"
+MAX_UPLOAD_BYTES: Final = 512 * 2**20
+
+VideoType = Literal[
+    "video/mp4", "video/quicktime", "video/webm", "video/x-matroska",
+    "video/x-msvideo", "video/mp2t", "video/x-flv", "video/ogg",
+]  # fmt: skip
+"""What bucket `uploads` takes."""
+
+
+def _address(value: str) -> str:
+    if not re.fullmatch(URL_PATTERN[1:-1], value):
+        raise PydanticCustomError("address", "must be an http or https address with a host and without a user name")
+    return value
+
+
+def _text(value: str) -> str:
+    if "\0" in value:
+        raise PydanticCustomError("text", "must not hold the character U+0000")
+    return value
+
+
+def _key(value: str) -> str:
+    if not re.fullmatch(KEY_PATTERN[1:-1], value):
+        raise PydanticCustomError("key", 'must be a tonic and a mode, such as "D minor" or "F# major"')
+    return value
+
+
+def _shape(pattern: str, **limits: Any) -> Any:
+    """Limits that pydantic checks, and the pattern that stands in the contract for one of the checks above."""
+    return Field(**limits, json_schema_extra={"pattern": pattern})
+
+
+Address = Annotated[str, AfterValidator(_address), _shape(URL_PATTERN, min_length=8, max_length=2048)]
+Line = Annotated[str, AfterValidator(_text), _shape(TEXT_PATTERN, max_length=200)]
+Text = Annotated[str, AfterValidator(_text), _shape(TEXT_PATTERN, max_length=2000)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+
+
+class Body(BaseModel):
+    """Strict JSON: unknown fields are refused by name, nothing is converted."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+
+class Direction(Body):
+    """A hand-written musical direction; only the caption for the generator is required."""
+
+    prompt: Annotated[str, AfterValidator(_text), _shape(TEXT_PATTERN, min_length=1, max_length=1000)]
+    title: Line | None = None
+    description: Text | None = None
+    genre: Line | None = None
+    instruments: Annotated[list[Line], Field(max_length=16)] | None = None
+    tempo_bpm: Annotated[float, Field(ge=20, le=300)] | None = None
+    key: Annotated[str, AfterValidator(_key), _shape(KEY_PATTERN)] | None = None
+    mood: Line | None = None
+
+
+class Gen(Body):
+    """POST /api/v1/gen."""
+
+    video_url: Address
+    user_request: Text | None = ""
+    variants: Annotated[int, Field(ge=1, le=8)] | None = None
+    seed: Seed | None = None
+    duration: Annotated[float, Field(ge=0.64, le=86400)] | None = None
+    negative_prompt: Text | None = None
+    conditioning: Literal["full", "text+clip", "text"] | None = None
+    format: Literal["flac", "wav", "mp3", "m4a"] | None = None
+    plan: Annotated[list[Direction], Field(min_length=1, max_length=8)] | None = None
+    callback_url: Address | None = None
+
+
+class Merge(Body):
+    """POST /api/v1/merge."""
+
+    video_url: Address
+    audio_url: Address
+    mode: Literal["replace", "mix"] | None = None
+    music_gain_db: Annotated[float, Field(ge=-60, le=20)] | None = None
+    duck: bool | None = None
+    callback_url: Address | None = None
+
+
+class Again(Body):
+    """POST /api/v1/job/{job_id}/again."""
+
+    seed: Seed | None = None
+    variant: Annotated[int, Field(ge=0, le=7)] | None = None
+
+
+class Upload(Body):
+    """POST /api/v1/upload."""
+
+    filename: Annotated[str, AfterValidator(_text), _shape(TEXT_PATTERN, min_length=1, max_length=255)]
+    content_type: VideoType
+    size: Annotated[int, Field(ge=1)]
+    """Bytes; more than MAX_UPLOAD_BYTES is 413, not 422."""

@@ -1,0 +1,110 @@
+"""What the API says when it cannot do what was asked: RFC 9457 problem JSON with a stable `code` and a `detail` that says what to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from aiohttp import web
+from pydantic import ValidationError
+
+CONTENT_TYPE: Final = "application/problem+json"
+MAX_SHOWN: Final = 10
+"""How many wrong fields one answer lists."""
+
+STATUS: Final[Mapping[str, int]] = {
+    "bad_request": 400,
+    "invalid_json": 400,
+    "unauthorized": 401,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "request_timeout": 408,
+    "merge_cancelled": 409,
+    "payload_too_large": 413,
+    "unsupported_media_type": 415,
+    "expectation_failed": 417,
+    "invalid_request": 422,
+    "unknown_field": 422,
+    "idempotency_mismatch": 422,
+    "merge_failed": 422,
+    "too_many_jobs": 429,
+    "internal": 500,
+    "merge_unavailable": 502,
+    "database_unavailable": 503,
+    "storage_unavailable": 503,
+    "auth_unavailable": 503,
+    "too_many_streams": 503,
+}
+"""Every code and its status; `openapi.yaml` lists the same codes."""
+
+TITLE: Final = {code: code.replace("_", " ").capitalize().replace("json", "JSON") for code in STATUS}
+_OF_STATUS: Final = {404: "not_found", 405: "method_not_allowed", 413: "payload_too_large", 417: "expectation_failed"}
+
+
+class Problem(Exception):
+    """An answer that is an error. `more` are further members of the problem, `headers` go with it."""
+
+    def __init__(self, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.more = more
+
+    def response(self) -> web.Response:
+        status = STATUS[self.code]
+        body = {"type": "about:blank", "title": TITLE[self.code], "status": status, "detail": self.detail}
+        return web.Response(
+            status=status,
+            text=json.dumps({**body, "code": self.code, **self.more}, ensure_ascii=False),
+            content_type=CONTENT_TYPE,
+            headers=self.headers,
+        )
+
+
+def of_http(error: web.HTTPException) -> Problem:
+    """aiohttp's own refusals in our words."""
+    code = _OF_STATUS.get(error.status, "bad_request" if error.status < 500 else "internal")
+    match error:
+        case web.HTTPMethodNotAllowed():
+            allowed = ", ".join(sorted(error.allowed_methods))
+            return Problem(code, f"{error.method} means nothing here; this takes {allowed}", headers={"Allow": allowed})
+        case web.HTTPRequestEntityTooLarge():
+            return Problem(
+                code, "The body is too large; a request is at most 256 kB of JSON, videos go to /api/v1/upload"
+            )
+    details = {
+        "not_found": "There is nothing at this address; the API is described at /openapi.json",
+        "expectation_failed": "The only expectation this server meets is 100-continue; leave the Expect header out",
+        "bad_request": "The request is not one this server understands; the API is described at /openapi.json",
+        "internal": "Something went wrong on our side; try again, and report the X-Request-Id if it stays",
+    }
+    return Problem(code, details[code])
+
+
+def of_validation(error: ValidationError, known: list[str]) -> Problem:
+    """What pydantic found, without a word of what the user sent except the names of fields."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    if found[0]["type"] == "json_invalid":
+        return Problem("invalid_json", f"The body is not JSON we can read: {found[0]['msg'].partition(': ')[2]}")
+    wrong = [{"field": _place(e["loc"]), "message": _message(e["type"], e["msg"])} for e in found[:MAX_SHOWN]]
+    unknown = [_place(e["loc"]) for e in found if e["type"] == "extra_forbidden"]
+    if unknown:
+        names = ", ".join(unknown[:MAX_SHOWN])
+        hint = "the fields are described at /openapi.json" if "." in names else f"known are {', '.join(known)}"
+        return Problem("unknown_field", f"Unknown field {names}; {hint}", errors=wrong)
+    detail = "; ".join(f"{w['field']}: {w['message']}" if w["field"] else w["message"] for w in wrong)
+    return Problem("invalid_request", detail, errors=wrong)
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    return ".".join(str(part)[:80] for part in loc)
+
+
+def _message(kind: str, message: str) -> str:
+    if kind == "missing":
+        return "is missing"
+    if kind == "model_type":
+        return "The body must be a JSON object"
+    return message.replace("Input should", "should").replace("String should", "should").removeprefix("Value error, ")

@@ -1,0 +1,210 @@
+"""The calls of the contract: check the request, call an SQL function, answer."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Final, TypeVar
+from uuid import UUID
+
+from aiohttp import web
+from pydantic import ValidationError
+
+from edge_api import events, models
+from edge_api.addresses import client_of
+from edge_api.auth import Doorkeeper
+from edge_api.database import Database
+from edge_api.problems import Problem, of_validation
+from edge_api.server import REQUEST_ID
+from edge_api.settings import Network
+from edge_api.uploads import Uploads
+from edge_api.watch import View, Watches, not_found
+
+Body = TypeVar("Body", bound=models.Body)
+
+MAX_BODY_BYTES: Final = 256 * 1024
+BODY_S: Final = 15
+"""How long a client may take to send its body."""
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_KEY: Final = re.compile(r"[!-~]{1,255}")
+_MAY_PASS: Final = frozenset(
+    {
+        "unavailable",
+        "unreachable",
+        "upstream_error",
+        "timeout",
+        "no_disk",
+        "storage_unavailable",
+        "worker_lost",
+        "internal",
+    }
+)
+"""Error codes of a failed merge that are not the request's fault: 502 instead of 422."""
+
+
+class Routes:
+    """Every handler of /api/v1, and /healthz."""
+
+    def __init__(
+        self,
+        database: Database,
+        watches: Watches,
+        uploads: Uploads,
+        door: Doorkeeper,
+        *,
+        trusted: tuple[Network, ...],
+        merge_wait_s: float,
+    ) -> None:
+        self._database = database
+        self._watches = watches
+        self._uploads = uploads
+        self._door = door
+        self._trusted = trusted
+        self._merge_wait_s = merge_wait_s
+
+    def add_to(self, app: web.Application) -> None:
+        app.router.add_post("/api/v1/gen", self.gen)
+        app.router.add_post("/api/v1/merge", self.merge)
+        app.router.add_post("/api/v1/upload", self.upload)
+        app.router.add_get("/api/v1/job/{job_id}", self.view)
+        app.router.add_delete("/api/v1/job/{job_id}", self.cancel)
+        app.router.add_post("/api/v1/job/{job_id}/again", self.again)
+        app.router.add_get("/api/v1/job/{job_id}/events", self.events, allow_head=False)
+        app.router.add_get("/api/v1/ping", self.ping)
+        app.router.add_get("/healthz", self.healthz)
+
+    async def gen(self, request: web.Request) -> web.Response:
+        user = await self._user(request)
+        body = await read(request, models.Gen)
+        return web.json_response({"job_id": str(await self._submit(request, "generate", user, body))})
+
+    async def merge(self, request: web.Request) -> web.Response:
+        user = await self._user(request)
+        body = await read(request, models.Merge)
+        job = await self._submit(request, "merge", user, body)
+        at_once = _prefers_async(request)
+        view = None if at_once else await self._watches.end(job, user, self._merge_wait_s)
+        if view is None:
+            headers = {"Location": f"/api/v1/job/{job}"} | ({"Preference-Applied": "respond-async"} if at_once else {})
+            return web.json_response({"job_id": str(job)}, status=202, headers=headers)
+        return web.json_response({"video_url": _merged(view)})
+
+    async def upload(self, request: web.Request) -> web.Response:
+        await self._user(request)
+        body = await read(request, models.Upload)
+        if body.size > models.MAX_UPLOAD_BYTES:
+            limit = models.MAX_UPLOAD_BYTES // 2**20
+            raise Problem("payload_too_large", f"A video may have at most {limit} MB; send a shorter or smaller one")
+        return web.json_response(await self._uploads.sign(body.content_type))
+
+    async def view(self, request: web.Request) -> web.Response:
+        return _found(await self._database.view(_job(request), await self._user(request)))
+
+    async def cancel(self, request: web.Request) -> web.Response:
+        return _found(await self._database.cancel(_job(request), await self._user(request)))
+
+    async def again(self, request: web.Request) -> web.Response:
+        user = await self._user(request)
+        body = await read(request, models.Again) if request.body_exists else models.Again()
+        job = await self._database.again(
+            _job(request),
+            seed=body.seed,
+            variant=body.variant,
+            owner=user,
+            client=self._client(request),
+            key=_idempotency_key(request),
+            trace=request[REQUEST_ID],
+        )
+        if job is None:
+            raise not_found()
+        return web.json_response({"job_id": str(job)})
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        return await events.stream(request, self._watches, _job(request), await self._user(request))
+
+    async def ping(self, _: web.Request) -> web.Response:
+        return web.json_response({"status": "ok", "message": "RhythmAI API is running"})
+
+    async def healthz(self, _: web.Request) -> web.Response:
+        return web.json_response({"status": "ok", "database": "ok", **await self._database.health()})
+
+    async def _user(self, request: web.Request) -> UUID | None:
+        return await self._door.user(request.headers.get("Authorization"))
+
+    def _client(self, request: web.Request) -> str:
+        return client_of(request.remote, request.headers.getall("X-Forwarded-For", []), self._trusted)
+
+    async def _submit(
+        self, request: web.Request, kind: str, user: UUID | None, body: models.Gen | models.Merge
+    ) -> UUID:
+        return await self._database.submit(
+            kind,
+            body.video_url,
+            (body.user_request or "") if isinstance(body, models.Gen) else "",
+            body.model_dump(exclude={"video_url", "user_request"}, exclude_none=True),
+            owner=user,
+            client=self._client(request),
+            key=_idempotency_key(request),
+            trace=request[REQUEST_ID],
+        )
+
+
+async def read(request: web.Request, model: type[Body]) -> Body:
+    """The body as `model`. Raises Problem: unsupported_media_type, request_timeout, payload_too_large, invalid_json,
+    unknown_field, invalid_request."""
+    if "Content-Type" in request.headers and not re.fullmatch(r"application/([\w.-]+\+)?json", request.content_type):
+        raise Problem("unsupported_media_type", "The body must be JSON; send it with Content-Type: application/json")
+    try:
+        async with asyncio.timeout(BODY_S):
+            raw = await request.read()
+    except TimeoutError as error:
+        raise Problem(
+            "request_timeout",
+            f"The body did not arrive within {BODY_S} s; send it again",
+            headers={"Connection": "close"},
+        ) from error
+    except web.RequestPayloadError as error:
+        raise Problem(
+            "bad_request", "The body is not what its headers say (Content-Encoding, Transfer-Encoding)"
+        ) from error
+    try:
+        return model.model_validate_json(raw)
+    except ValidationError as error:
+        raise of_validation(error, list(model.model_fields)) from error
+
+
+def _job(request: web.Request) -> UUID:
+    text = request.match_info["job_id"]
+    if not _UUID.fullmatch(text):
+        raise Problem("not_found", "A job id is a UUID, as POST /api/v1/gen answered it")
+    return UUID(text)
+
+
+def _idempotency_key(request: web.Request) -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not _KEY.fullmatch(key):
+        raise Problem("invalid_request", "The Idempotency-Key must be 1 to 255 visible ASCII characters")
+    return key
+
+
+def _prefers_async(request: web.Request) -> bool:
+    preferences = ",".join(request.headers.getall("Prefer", [])).split(",")
+    return any(preference.partition(";")[0].strip().lower() == "respond-async" for preference in preferences)
+
+
+def _found(view: str | None) -> web.Response:
+    if view is None:
+        raise not_found()
+    return web.Response(text=view, content_type="application/json")
+
+
+def _merged(view: View) -> str:
+    """The video of a merge that has ended. Raises Problem: merge_failed, merge_unavailable, merge_cancelled."""
+    job = {"job_id": view["job_id"]}
+    if view["status"] == "cancelled":
+        raise Problem("merge_cancelled", "The merge was cancelled while it ran; post it again if you want it", **job)
+    if view["status"] == "failed":
+        code = "merge_unavailable" if view["error_code"] in _MAY_PASS else "merge_failed"
+        raise Problem(code, f"The merge failed: {view['error']}", error_code=view["error_code"], **job)
+    url: str = view["results"][0]["video_url"]
+    return url

@@ -1,0 +1,124 @@
+"""The outermost shell: every answer, even to what is not HTTP, is one of ours, with its headers and one log line."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+import traceback
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import structlog
+from aiohttp import web
+
+from edge_api.cors import Cors
+from edge_api.metrics import Metrics
+from edge_api.problems import Problem, of_http
+
+log = structlog.get_logger()
+
+Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
+KEEPALIVE_S: Final = 65
+"""Longer than the usual load balancer's; also the time a client has for its first headers."""
+GRACE_S: Final = 10
+REQUEST_ID: Final = web.RequestKey("request_id", str)
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_.-]{8,64}")
+_HEADERS: Final = {
+    "Server": "RhythmAI",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",  # job ids stand in addresses
+}
+
+
+class Runner(web.AppRunner):
+    """An AppRunner whose connections speak problem JSON when the parser gives up, and whose handler never raises."""
+
+    def __init__(self, app: web.Application, *, cors: Cors, metrics: Metrics) -> None:
+        super().__init__(app, access_log=None, keepalive_timeout=KEEPALIVE_S, shutdown_timeout=GRACE_S)
+        self._cors = cors
+        self._metrics = metrics
+        app.on_response_prepare.append(self._dress)
+
+    async def _make_server(self) -> web.Server:
+        server = await super()._make_server()
+        return _Server(
+            _answering(server.request_handler, self._metrics),  # type: ignore[arg-type]
+            request_factory=server.request_factory,
+            **server._kwargs,  # noqa: SLF001
+        )
+
+    async def _dress(self, request: web.Request, response: web.StreamResponse) -> None:
+        self._cors.allow(request, response)
+        response.headers["X-Request-Id"] = request[REQUEST_ID]
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
+
+
+class _Server(web.Server):
+    def __call__(self) -> web.RequestHandler:
+        return _Connection(self, loop=self._loop, **self._kwargs)
+
+
+class _Connection(web.RequestHandler):
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What is not HTTP: answer once, in our words, and close."""
+        if request.writer.output_size > 0:
+            raise ConnectionResetError("the answer had begun already")
+        log.info("request.malformed", error=type(exc).__name__)
+        response = Problem("bad_request", "This is not an HTTP/1.1 request that this server can read").response()
+        response.headers.update(_HEADERS)
+        response.force_close()
+        return response
+
+
+def _answering(inner: Handle, metrics: Metrics) -> Handle:
+    """Wrap the application's handler: translate what it raises, log and count what it answers."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        began = time.perf_counter()
+        asked = request.headers.get("X-Request-Id", "")
+        request[REQUEST_ID] = asked if _REQUEST_ID.fullmatch(asked) else secrets.token_hex(16)
+        try:
+            response = await inner(request)
+        except Problem as problem:
+            response = problem.response()
+        except web.HTTPException as error:
+            response = of_http(error).response()
+        except Exception as error:
+            if request.writer.output_size > 0:
+                raise ConnectionResetError("the answer had begun already") from error
+            # The traceback's lines are code; the message may hold a user's words and stays out.
+            where = traceback.format_tb(error.__traceback__)[-3:]
+            log.error("request.broke", error=type(error).__name__, where=where, request_id=request[REQUEST_ID])  # noqa: TRY400
+            response = of_http(web.HTTPInternalServerError()).response()
+        seconds = time.perf_counter() - began
+        route = _route(request)
+        metrics.count(method=request.method, route=route, status=response.status, seconds=seconds)
+        log.info(
+            "request",
+            method=request.method,
+            route=route,
+            status=response.status,
+            ms=round(seconds * 1000, 1),
+            request_id=request[REQUEST_ID],
+        )
+        return response
+
+    return handle
+
+
+def _route(request: web.Request) -> str:
+    """The pattern that matched, never the path: an id in it is a secret."""
+    match: Any = request._match_info  # noqa: SLF001
+    if match is None or match.http_exception is not None or match.route.resource is None:
+        return "unmatched"
+    canonical: str = match.route.resource.canonical
+    return canonical
