@@ -57,8 +57,8 @@ def make_describer(settings: Settings) -> Describer:
         api_key=settings.api_key,
         base_url=settings.base_url,
         model=settings.vlm_model,
-        vlm_input=settings.vlm_input,
-        timeout=timedelta(seconds=settings.vlm_timeout_s),
+        sees=settings.vlm_input,
+        timeout_s=settings.vlm_timeout_s,
     )
 
 

@@ -55,7 +55,7 @@ class Seams:
     async def look(self, path, duration_s):
         return CLIP
 
-    async def describe(self, clip, user_request, count):
+    async def describe(self, clip, user_request, count, video_url):
         return tuple(direction(f"d{i}") for i in range(count)), "local"
 
     def prepare(self, clip, options):

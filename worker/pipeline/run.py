@@ -133,7 +133,9 @@ class Pipeline:
         if job.asked_plan:
             directions, describer = job.asked_plan, "user"
         else:
-            directions, describer = await self.describer.describe(clip, job.user_request, job.total_count)
+            directions, describer = await self.describer.describe(
+                clip, job.user_request, job.total_count, job.video_url
+            )
         seed = secrets.randbits(32) if job.options.seed is None else job.options.seed
         variants = tuple(
             Variant(index=i, seed=derive_seed(seed, i), direction=direction) for i, direction in enumerate(directions)

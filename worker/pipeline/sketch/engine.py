@@ -22,6 +22,9 @@ class SketchEngine:
     name = "sketch"
     model = "sketch-1"
 
+    def prepare(self, clip: Clip, options: Options) -> None:
+        """Nothing: the scenes in the clip are all this composer looks at."""
+
     def compose(
         self, clip: Clip, variants: Sequence[Variant], options: Options, cancelled: Callable[[], bool]
     ) -> Iterator[Track]:
