@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -29,17 +28,15 @@ def up(
     from rhythmai.local.stack import default_data
 
     place = data or default_data()
-    run(_serve(place, port, db_port, sql or [], os.environ.get("LOCAL_JWT_SECRET") or os.environ.get("JWT_SECRET")))
+    run(_serve(place, port, db_port, sql or []))
 
 
-async def _serve(data: Path, port: int, db_port: int, scripts: list[Path], jwt_secret: str | None) -> None:
+async def _serve(data: Path, port: int, db_port: int, scripts: list[Path]) -> None:
     from rhythmai.local.stack import default_data, local_stack
 
     print(f"Starting on {data} ...", flush=True)
     try:
-        async with local_stack(
-            data, port=port, db_port=db_port, scripts=scripts, jwt_secret=jwt_secret, echo=_echo
-        ) as running:
+        async with local_stack(data, port=port, db_port=db_port, scripts=scripts, echo=_echo) as running:
             option = "" if data == default_data() else f" --data {data}"
             print(
                 f"\nRhythmAI runs. Ctrl-C stops it; the data in {data} stay.\n\n"

@@ -23,6 +23,7 @@ from rhythmai.local.home import Home, Running, Secrets, born, lives
 from rhythmai.local.kept_postgres import KeptPostgres
 from rhythmai.local.postgres import BASELINE, Postgres, free_port
 from rhythmai.local.readiness import until_ready
+from rhythmai.local.settings import LocalSettings
 from rhythmai.local.supervisor import Child, kill_group
 
 PORT: Final = 54321
@@ -58,21 +59,22 @@ async def local_stack(
     port: int = PORT,
     db_port: int = DB_PORT,
     scripts: Sequence[Path] = (),
-    jwt_secret: str | None = None,
+    settings: LocalSettings | None = None,
     echo: Callable[[str, str], None] | None = None,
 ) -> AsyncIterator[Running]:
     """A stack over a data directory, ready when the context is entered, gone (the data stay) when it is left.
 
-    `scripts` is extra SQL, run at every start after the migrations; `echo(child, line)` gets what the children say.
+    `settings` is what the environment says unless given; `scripts` is extra SQL, run at every start after the migrations; `echo(child, line)` gets what the children say.
     Raises NoStack (served already, or something in it does not start), BadInput (a port, a script, the directory).
     """
+    settings = settings or LocalSettings()
     home = Home(data)
     extra = [(script, await asyncio.to_thread(_read, script)) for script in scripts]
     home.make()
     async with AsyncExitStack() as down:
         down.enter_context(home.hold())
         _kill_leftovers(home)
-        keys = home.secrets(jwt_secret)
+        keys = home.secrets(settings.jwt_secret)
         postgres = KeptPostgres(Postgres(home.postgres, password=keys.database_password, port=db_port), echo)
         await postgres.stop()  # one that a killed stack left behind
         for number, option in ((port, "--port"), (db_port, "--db-port")):
@@ -94,7 +96,7 @@ async def local_stack(
 
         children = [
             Child(name, command, environment, logs=home.logs, echo=echo, started=note)
-            for name, command, environment in _children(running, home)
+            for name, command, environment in _children(running, home, settings)
         ]
         for child in children:
             down.push_async_callback(child.stop)
@@ -115,7 +117,9 @@ def _environment(keys: Secrets, port: int, database_url: str) -> dict[str, str]:
     }
 
 
-def _children(running: Running, home: Home) -> list[tuple[str, tuple[str, ...], dict[str, str]]]:
+def _children(
+    running: Running, home: Home, settings: LocalSettings
+) -> list[tuple[str, tuple[str, ...], dict[str, str]]]:
     """(name, command, environment) in the order of their start."""
     api_port = str(free_port())
     shared = {name: value for name, value in os.environ.items() if name not in FOREIGN}
@@ -126,7 +130,8 @@ def _children(running: Running, home: Home) -> list[tuple[str, tuple[str, ...], 
         "STORAGE_DIR": str(home.storage),
         "API_UPSTREAM": f"http://127.0.0.1:{api_port}",
     }
-    worker = {"ENGINE": os.environ.get("ENGINE", "sketch"), "WORKER_NAME": os.environ.get("WORKER_NAME", "local")}
+    # One port of metrics cannot be the API's and the worker's: it is the API's.
+    worker = {"ENGINE": settings.engine, "WORKER_NAME": settings.worker_name, "METRICS_PORT": "0"}
     # -P: a folder of the user's that is called `worker` is not ours.
     python = (sys.executable, "-P", "-m")
     return [
