@@ -30,6 +30,7 @@ from worker.ports import Describer, Engine
 from worker.settings import Settings, read_settings
 from worker.storage import SupabaseStorage
 from worker.wakeups import ListenWakeUps, RealtimeWakeUps
+from worker.webhooks import Webhooks
 
 log = structlog.get_logger()
 BEAT_EVERY = timedelta(seconds=1.5)
@@ -129,6 +130,12 @@ async def serve(
         grace=timedelta(seconds=settings.grace_s),
     )
 
+    webhooks = Webhooks(outbox=queue, secret=settings.webhook_secret)
+
+    def wake() -> None:
+        listener.wake()
+        webhooks.wake()
+
     async def drain_when_asked() -> None:
         await drain_asked.wait()
         listener.drain()
@@ -146,9 +153,10 @@ async def serve(
         model=engine and engine.model,
     )
     beside = [
-        asyncio.create_task(ListenWakeUps(str(settings.database_url)).run(listener.wake)),
-        asyncio.create_task(RealtimeWakeUps(settings.origin, settings.supabase_key).run(listener.wake)),
+        asyncio.create_task(ListenWakeUps(str(settings.database_url)).run(wake)),
+        asyncio.create_task(RealtimeWakeUps(settings.origin, settings.supabase_key).run(wake)),
         asyncio.create_task(drain_when_asked()),
+        asyncio.create_task(webhooks.run()),
     ]
     try:
         await listener.listen()

@@ -219,3 +219,13 @@ class Result:
     bpm: float | None = None
     key: str | None = None
     peaks: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A webhook to send, held under a short lease."""
+
+    job_id: UUID
+    url: str
+    attempt: int
+    body: dict[str, Any]

@@ -16,7 +16,7 @@ import asyncpg
 import structlog
 from pydantic import BaseModel, ConfigDict
 
-from worker.domain import Direction, Job, Kind, Lease, Options, Plan, Result, Stage
+from worker.domain import Delivery, Direction, Job, Kind, Lease, Options, Plan, Result, Stage
 from worker.errors import Cancelled, LeaseLost, Misconfigured, QueueUnavailable
 
 log = structlog.get_logger()
@@ -142,6 +142,21 @@ class PostgresQueue:
 
     async def interactive_waiting(self) -> bool:
         return bool(await self._ask("select queue.interactive_waiting($1)", self._kinds))
+
+    async def claim_delivery(self) -> Delivery | None:
+        raw = await self._ask("select queue.claim_delivery($1)", self.worker_id)
+        if raw is None:
+            return None
+        row = json.loads(raw)
+        return Delivery(job_id=UUID(row["job_id"]), url=row["url"], attempt=row["attempt"], body=row["body"])
+
+    async def settle_delivery(self, delivery: Delivery, *, delivered: bool, error: str | None, again: bool) -> None:
+        await patiently(
+            lambda: self._ask(
+                "select queue.settle_delivery($1, $2, $3, $4, $5, $6)",
+                delivery.job_id, delivery.attempt, self.worker_id, delivered, error, again,
+            )
+        )  # fmt: skip
 
     async def _write(self, call: str, lease: Lease, *arguments: object) -> None:
         verdict = await patiently(lambda: self._ask(call, lease.job_id, lease.attempt, lease.worker_id, *arguments))

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
-from worker.domain import Clip, Direction, Job, Lease, Options, Plan, Recording, Result, Stage, Track, Variant
+from worker.domain import Clip, Delivery, Direction, Job, Lease, Options, Plan, Recording, Result, Stage, Track, Variant
 
 
 class Queue(Protocol):
@@ -37,6 +37,16 @@ class Queue(Protocol):
 
     async def interactive_waiting(self) -> bool:
         """Whether interactive work of our kinds waits: a batch job then yields between variants."""
+
+
+class Outbox(Protocol):
+    """The webhooks that ended jobs have earned. Raises QueueUnavailable when the database is away."""
+
+    async def claim_delivery(self) -> Delivery | None:
+        """Take the next delivery that is due, or None."""
+
+    async def settle_delivery(self, delivery: Delivery, *, delivered: bool, error: str | None, again: bool) -> None:
+        """Say how a try went; a lost lease is nothing to worry about, since another worker tries."""
 
 
 class WakeUps(Protocol):

@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     poll_s: float = Field(default=5, gt=0)
     grace_s: float = Field(default=60, ge=0)
     work_dir: Path | None = None
+    webhook_secret: str = ""
     metrics_port: int = Field(default=0, ge=0, le=65535)
 
     max_duration_s: float = Field(default=180, gt=0)

@@ -1,0 +1,127 @@
+"""Webhooks against a receiver on loopback: signed, retried, never redirected, never to a private address."""
+
+import asyncio
+import json
+
+import pytest
+from aiohttp import web
+
+from worker.webhooks import Webhooks, signature
+
+BODY_KEYS = {"job_id", "status", "completed_count", "total_count", "results", "error"}
+
+
+@pytest.fixture
+async def receiver():
+    """A server that answers with `receiver.status` and remembers what came."""
+    app = web.Application()
+
+    class Receiver:
+        status, got, came = 204, [], asyncio.Event()
+
+    async def take(request):
+        Receiver.got.append((dict(request.headers), await request.read()))
+        Receiver.came.set()
+        return web.Response(status=Receiver.status, headers={"Location": "/elsewhere"})
+
+    Receiver.got, Receiver.came = [], asyncio.Event()
+    app.router.add_post("/{tail:.*}", take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    Receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook?token=secret"
+    yield Receiver
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def sending(queue):
+    """The sender of a worker; its policy lets it reach loopback."""
+    tasks = []
+
+    def start(**options):
+        webhooks = Webhooks(outbox=queue, secret="s3cret", **{"policy": lambda address: None} | options)
+        tasks.append(asyncio.create_task(webhooks.run()))
+        return webhooks
+
+    yield start
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def end_a_job(queue, insert, url):
+    """A job with a callback that has failed for good."""
+    job_id = await insert(
+        options=json.dumps({"callback_url": url}), video_url="https://example.com/a.mp4?signature=private"
+    )
+    job = await queue.claim()
+    await queue.fail(job.lease, code="not_a_video", message="this is not a video", again=False)
+    return job_id
+
+
+async def settled(db, state):
+    async with asyncio.timeout(20):
+        while (row := await db.fetchrow("select * from public.deliveries")) is None or row["state"] != state:
+            await asyncio.sleep(0.01)
+    return row
+
+
+async def test_a_delivery_is_signed_and_carries_the_jobs_answer(queue, insert, db, receiver, sending):
+    """The body is the job's answer without query strings, and its HMAC verifies with the shared secret."""
+    job_id = await end_a_job(queue, insert, receiver.url)
+    sending()
+    await settled(db, "delivered")
+    ((headers, body),) = receiver.got
+    answer = json.loads(body)
+    assert answer.keys() >= BODY_KEYS
+    assert (answer["job_id"], answer["status"], answer["error"]) == (str(job_id), "failed", "this is not a video")
+    assert answer["video_url"] == "https://example.com/a.mp4"
+    assert headers["RhythmAI-Signature"] == signature("s3cret", int(headers["RhythmAI-Timestamp"]), body)
+
+
+@pytest.mark.parametrize("status", [500, 302, 404])
+async def test_what_is_not_taken_is_tried_again(queue, insert, db, receiver, sending, status):
+    """Anything but a 2xx leaves the delivery pending with its error and a later time; redirects are not followed."""
+    receiver.status = status
+    await end_a_job(queue, insert, receiver.url)
+    sending()
+    await asyncio.wait_for(receiver.came.wait(), 20)
+    async with asyncio.timeout(20):
+        while (row := await db.fetchrow("select * from public.deliveries"))["last_error"] is None:
+            await asyncio.sleep(0.01)
+    assert (row["state"], row["attempt"]) == ("pending", 1)
+    assert str(status) in row["last_error"]
+    assert "secret" not in row["last_error"]
+    assert len(receiver.got) == 1
+    receiver.status = 200
+    await db.execute("update public.deliveries set next_at = now()")
+    sending()
+    await settled(db, "delivered")
+
+
+async def test_a_receiver_that_is_gone_is_left_alone(queue, insert, db, receiver, sending):
+    """410 ends a delivery at once."""
+    receiver.status = 410
+    await end_a_job(queue, insert, receiver.url)
+    sending()
+    assert (await settled(db, "failed"))["attempt"] == 1
+
+
+async def test_a_private_address_is_never_called(queue, insert, db, receiver, sending):
+    """With the real policy a loopback receiver is refused for good, and nothing reaches it."""
+    from worker.addresses import why_forbidden
+
+    await end_a_job(queue, insert, receiver.url)
+    sending(policy=why_forbidden)
+    assert "never" in (await settled(db, "failed"))["last_error"]
+    assert receiver.got == []
+
+
+async def test_a_job_without_callback_makes_no_delivery(queue, insert, db):
+    """Only jobs with a callback_url earn a row in the outbox."""
+    await insert()
+    job = await queue.claim()
+    await queue.finish(job.lease)
+    assert await db.fetchval("select count(*) from public.deliveries") == 0

@@ -1,0 +1,114 @@
+"""Webhooks: the deliveries a job with a `callback_url` has earned, sent at least once, signed.
+
+The signature is HMAC-SHA256 with WEBHOOK_SECRET over `<timestamp>.<body>`; docs/operations.md shows how to verify it.
+Addresses are checked and pinned as in the fetcher; redirects are not followed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import random
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import aiohttp
+import structlog
+
+from worker.addresses import Policy, Resolve, bare, checked_connector, public_url, system_resolve, why_forbidden
+from worker.domain import Delivery
+from worker.errors import QueueUnavailable, Rejected, Unavailable, WorkerError
+from worker.ports import Outbox
+
+log = structlog.get_logger()
+TIMEOUT = aiohttp.ClientTimeout(total=15)
+GONE = 410
+"""A receiver that answers so wants no more tries."""
+
+
+def signature(secret: str, timestamp: int, body: bytes) -> str:
+    """What stands in the header RhythmAI-Signature: `v1=` and the hex HMAC-SHA256 over `<timestamp>.<body>`."""
+    digest = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"v1={digest}"
+
+
+@dataclass(slots=True, kw_only=True)
+class Webhooks:
+    """Sends deliveries one after the other until cancelled. Without a secret they go out unsigned."""
+
+    outbox: Outbox
+    secret: str = ""
+    poll_every: timedelta = timedelta(seconds=5)
+    resolve: Resolve = system_resolve
+    policy: Policy = why_forbidden
+    _awake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+
+    def wake(self) -> None:
+        """Shorten the sleep: a job may have ended."""
+        self._awake.set()
+
+    async def run(self) -> None:
+        while True:
+            self._awake.clear()
+            try:
+                while (delivery := await self.outbox.claim_delivery()) is not None:
+                    await self._deliver(delivery)
+            except QueueUnavailable as error:
+                log.warning("queue.unavailable", error=str(error))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._awake.wait(), self.poll_every.total_seconds() * random.uniform(0.8, 1.2))
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        error: WorkerError | None = None
+        try:
+            await self._send(delivery)
+        except (Rejected, Unavailable) as trouble:
+            error = trouble
+        await self.outbox.settle_delivery(
+            delivery,
+            delivered=error is None,
+            error=None if error is None else str(error),
+            again=not isinstance(error, Rejected),
+        )
+        log.info(
+            "webhook.sent" if error is None else "webhook.failed",
+            job=str(delivery.job_id),
+            attempt=delivery.attempt,
+            url=bare(delivery.url),
+            error=None if error is None else str(error),
+        )
+
+    async def _send(self, delivery: Delivery) -> None:
+        """Raises Rejected (no use in trying again) or Unavailable."""
+        url = public_url(delivery.url, self.policy)
+        body = json.dumps(delivery.body, ensure_ascii=False, separators=(",", ":")).encode()
+        timestamp = int(time.time())
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": "RhythmAI/1",
+            "RhythmAI-Job": str(delivery.job_id),
+            "RhythmAI-Attempt": str(delivery.attempt),
+            "RhythmAI-Timestamp": str(timestamp),
+        }
+        if self.secret:
+            headers["RhythmAI-Signature"] = signature(self.secret, timestamp, body)
+        try:
+            async with (
+                aiohttp.ClientSession(
+                    connector=checked_connector(self.resolve, self.policy), timeout=TIMEOUT, trust_env=False
+                ) as session,
+                session.post(url, data=body, headers=headers, allow_redirects=False) as answer,
+            ):
+                status = answer.status
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise Unavailable(f"{bare(url)} did not take the webhook: {error or type(error).__name__}") from error
+        if status == GONE:
+            raise Rejected(f"{bare(url)} answered 410: it wants no more webhooks")
+        if not 200 <= status < 300:
+            raise Unavailable(
+                f"{bare(url)} answered {status}; a webhook is taken with a 2xx, redirects are not followed"
+            )
