@@ -53,12 +53,13 @@ language plpgsql set search_path = ''
 as $$
 declare
   v_verdict text := private.fence(p_job, p_attempt, p_worker);
+  v_count smallint;
 begin
   if v_verdict = 'ok' then
-    if (p_result ->> 'index')::integer not between 0 and (select j.total_count from public.jobs j where j.id = p_job) - 1 then
+    select j.total_count into v_count from public.jobs j where j.id = p_job;
+    if ((p_result ->> 'index')::integer between 0 and v_count - 1) is not true then
       raise exception using errcode = '22023',
-        message = format('result index %s is not one of this job''s %s', p_result ->> 'index',
-                         (select j.total_count from public.jobs j where j.id = p_job));
+        message = format('result index %s is not one of this job''s %s', p_result ->> 'index', v_count);
     end if;
     insert into public.results (job_id, index, attempt, prompt, title, description, audio_url, video_url, seed, duration,
                                 engine, model, describer, bpm, key, peaks)

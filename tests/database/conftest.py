@@ -22,7 +22,8 @@ OLDEST = "15" if Path("/usr/lib/postgresql/15/bin").exists() else "16"
 HALF_AN_HOUR = timedelta(minutes=30)
 
 EMPTY = """
-truncate public.jobs, public.workers, public.results, public.deliveries cascade;
+delete from public.jobs;
+delete from public.workers;
 delete from realtime.messages;
 delete from private.settings;
 insert into private.settings default values;

@@ -1,0 +1,128 @@
+"""How a job enters: checks, defaults, counts."""
+
+import asyncpg
+import pytest
+
+BAD_OPTIONS = [
+    ("generate", {"varants": 3}, "unknown field varants"),
+    ("generate", {"audio_url": "https://a"}, "unknown field audio_url"),
+    ("merge", {"audio_url": "https://a", "seed": 1}, "unknown field seed"),
+    ("generate", {"variants": 0}, "out of range"),
+    ("generate", {"variants": 9}, "out of range"),
+    ("generate", {"variants": 1.5}, "whole number"),
+    ("generate", {"variants": "3"}, "must be a number"),
+    ("generate", {"seed": -1}, "out of range"),
+    ("generate", {"seed": 2**32}, "out of range"),
+    ("generate", {"duration": 0}, "out of range"),
+    ("generate", {"duration": 1e300}, "out of range"),
+    ("generate", {"steps": 101}, "out of range"),
+    ("generate", {"guidance": 20.5}, "out of range"),
+    ("generate", {"conditioning": "loud"}, "no meaning"),
+    ("generate", {"format": "ogg"}, "no meaning"),
+    ("generate", {"negative_prompt": 3}, "must be a string"),
+    ("generate", {"negative_prompt": "x" * 4097}, "at most 4096"),
+    ("generate", {"callback_url": "ftp://x"}, "no meaning"),
+    ("generate", {"plan": []}, "1 to 8 directions"),
+    ("generate", {"plan": [{}] * 9}, "1 to 8 directions"),
+    ("generate", {"plan": "x"}, "1 to 8 directions"),
+    ("generate", {"plan": [{"prompt": "x" * 70000}]}, "65536 characters"),
+    ("generate", [], "must be an object, not array"),
+    ("merge", {}, "audio_url is missing"),
+    ("merge", {"audio_url": None}, "audio_url is missing"),
+    ("merge", {"audio_url": "file:///etc/passwd"}, "no meaning"),
+    ("merge", {"audio_url": "https://a", "duck": "yes"}, "true or false"),
+    ("merge", {"audio_url": "https://a", "mode": "swap"}, "no meaning"),
+    ("merge", {"audio_url": "https://a", "music_gain_db": 21}, "out of range"),
+]
+
+
+async def test_a_plain_insert_is_all_a_backfill_needs(queue):
+    """`insert into public.jobs (video_url)` makes a pending batch job with every default."""
+    row = await queue.job(await queue.insert())
+    assert (row["status"], row["lane"], row["tenant"], row["total_count"], row["kind"], row["max_attempts"]) == (
+        "pending", "batch", "sql", 3, "generate", 3,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "options", "sentence"), BAD_OPTIONS)
+async def test_bad_options_are_refused_in_a_sentence(queue, kind, options, sentence):
+    """Whatever the door, options that mean nothing are refused, and the message names the field."""
+    with pytest.raises(asyncpg.InvalidParameterValueError, match=sentence):
+        await queue.insert(kind=kind, options=options)
+
+
+async def test_a_refusal_is_short_whatever_was_sent(queue):
+    """An error message shows at most the beginning of what was wrong."""
+    with pytest.raises(asyncpg.InvalidParameterValueError) as refusal:
+        await queue.insert(options={"x" * 5000: 1})
+    assert len(str(refusal.value)) < 400
+    with pytest.raises(asyncpg.InvalidParameterValueError) as refusal:
+        await queue.insert(options={"variants": 10**4000})
+    assert len(str(refusal.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (
+            "generate",
+            {"variants": 8, "seed": 2**32 - 1, "duration": 0.64, "conditioning": "text+clip", "format": "m4a"},
+        ),
+        ("generate", {"variants": None, "negative_prompt": "vocals", "steps": 25, "guidance": 4.5}),
+        ("generate", {"variants": 3.0, "callback_url": "HTTPS://hooks.example.com/x?y=z"}),
+        ("merge", {"audio_url": "https://a", "mode": "mix", "music_gain_db": -6.5, "duck": True}),
+    ],
+)
+async def test_good_options_are_taken(queue, kind, options):
+    """Every field of the contract is taken at the ends of its range; null means unset."""
+    row = await queue.job(await queue.insert(kind=kind, options=options))
+    assert row["options"] == options
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "count"),
+    [
+        ("generate", {}, 3),
+        ("generate", {"variants": 5}, 5),
+        ("generate", {"variants": 5, "plan": [{"prompt": "a"}, {"prompt": "b"}]}, 2),
+        ("generate", {"variants": None}, 3),
+        ("merge", {"audio_url": "https://a"}, 1),
+    ],
+)
+async def test_the_options_say_how_many_results_there_will_be(queue, kind, options, count):
+    """total_count follows the plan, else the variants, else it is 3; a merge has one result."""
+    assert (await queue.job(await queue.insert(kind=kind, options=options)))["total_count"] == count
+
+
+async def test_an_operator_may_set_the_count_by_its_column(queue):
+    """A backfill that writes total_count without options keeps it."""
+    assert (await queue.job(await queue.insert(total_count=1)))["total_count"] == 1
+
+
+async def test_an_owner_is_the_tenant(queue):
+    """The fairness key of an owned job is its owner, whatever the insert says."""
+    owner = "6f0d8c2e-7d0e-4b5e-9f55-3d6c1b1e0a11"
+    assert (await queue.job(await queue.insert(owner=owner, tenant="somebody else")))["tenant"] == owner
+
+
+async def test_an_unknown_kind_is_refused_by_the_table(queue):
+    """The trigger leaves it to the constraint to name a wrong kind."""
+    with pytest.raises(asyncpg.CheckViolationError, match="jobs_kind"):
+        await queue.insert(kind="remix")
+
+
+async def test_ten_thousand_rows_enter_in_one_statement(db):
+    """A backfill on a Friday: one insert of 10,000 rows, each with a turn of its own."""
+    await db.execute(
+        "insert into public.jobs (video_url) select 'https://example.com/' || i from generate_series(1, 10000) i"
+    )
+    assert await db.fetchval("select count(distinct turn) from public.jobs") == 10_000
+
+
+async def test_a_result_carries_the_owner_of_its_job(db, queue):
+    """RLS on results needs no join: the owner is copied."""
+    owner = "6f0d8c2e-7d0e-4b5e-9f55-3d6c1b1e0a11"
+    await queue.insert(owner=owner)
+    worker = await queue.worker()
+    await worker.put(await worker.claim())
+    assert str(await db.fetchval("select owner from public.results")) == owner

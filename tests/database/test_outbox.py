@@ -1,0 +1,156 @@
+"""Webhooks: made with the end of a job, delivered at least once."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+HOOK = "https://hooks.example.com/done?key=1"
+
+
+@pytest.fixture
+async def ended(queue):
+    """Ends a job with a callback_url and returns its id."""
+
+    async def end(**options):
+        await queue.insert(video_url="https://example.com/a.mp4?token=secret", options={"callback_url": HOOK} | options)
+        worker = await queue.worker()
+        job = await worker.claim()
+        await worker.put(job)
+        await worker.finish(job)
+        return UUID(job["id"])
+
+    return end
+
+
+async def claim(db, worker, lease: timedelta = timedelta(minutes=1)):
+    return await db.fetchval("select queue.claim_delivery($1, $2)", worker.id, lease)
+
+
+async def settle(db, delivery, worker, delivered, *more):
+    places = "".join(f", ${i}" for i in range(5, 5 + len(more)))
+    return await db.fetchval(
+        f"select queue.settle_delivery($1, $2, $3, $4{places})",
+        delivery["job_id"],
+        delivery["attempt"],
+        worker.id,
+        delivered,
+        *more,
+    )
+
+
+async def due(db) -> None:
+    await db.execute("update public.deliveries set next_at = now() where state = 'pending'")
+
+
+@pytest.mark.parametrize("end", ["finish", "fail", "cancel", "cancel pending", "sweep"])
+async def test_every_end_of_a_job_makes_its_webhook(db, queue, end):
+    """Completed, failed, cancelled, or killed by crashes: the delivery is there in the same transaction."""
+    id = await queue.insert(options={"callback_url": HOOK}, crashes=1)
+    worker = await queue.worker()
+    job = None if end == "cancel pending" else await worker.claim()
+    assert await db.fetchval("select count(*) from public.deliveries") == 0
+    if end == "finish":
+        await worker.finish(job)
+    elif end == "fail":
+        await worker.fail(job, again=False)
+    elif end == "sweep":
+        await worker.crash()
+        await queue.sweep()
+    else:
+        await db.execute("select queue.cancel($1)", id)
+        if job:
+            await worker.finish(job)
+    row = await db.fetchrow("select * from public.deliveries")
+    assert (row["job_id"], row["url"], row["state"], row["attempt"]) == (id, HOOK, "pending", 0)
+
+
+async def test_no_callback_no_webhook(db, queue):
+    """A job without callback_url ends without a delivery; so does one that is only retried."""
+    await queue.insert()
+    worker = await queue.worker()
+    await worker.finish(await worker.claim())
+    await queue.insert(options={"callback_url": HOOK})
+    await worker.fail(await worker.claim(), again=True)
+    assert await db.fetchval("select count(*) from public.deliveries") == 0
+
+
+async def test_the_body_is_the_answer_without_query_strings(db, queue, ended):
+    """A delivery carries what GET would answer; the video's query string, which may hold a key, stays at home."""
+    id = await ended()
+    worker = await queue.worker()
+    delivery = await claim(db, worker)
+    assert (delivery["job_id"], delivery["url"], delivery["attempt"]) == (str(id), HOOK, 1)
+    answer = await db.fetchval("select queue.answer($1)", id)
+    assert delivery["body"] == answer | {"video_url": "https://example.com/a.mp4"}
+    assert (answer["status"], answer["completed_count"]) == ("completed", 1)
+
+
+async def test_a_delivery_under_way_belongs_to_one_worker(db, queue, ended):
+    """While the lease runs nobody else gets it; when it is over, the next worker tries and the first is fenced off."""
+    await ended()
+    one, other = await queue.worker(), await queue.worker()
+    first = await claim(db, one)
+    assert await claim(db, other) is None
+    await due(db)
+    second = await claim(db, other)
+    assert second["attempt"] == 2
+    assert await settle(db, first, one, True) == "lost"
+    assert await settle(db, second, other, True) == "ok"
+    row = await db.fetchrow("select * from public.deliveries")
+    assert (row["state"], row["next_at"], row["worker_id"]) == ("delivered", None, None)
+    assert row["delivered_at"] is not None
+
+
+async def test_twelve_tries_then_it_has_failed(db, queue, ended):
+    """Each failed try waits about twice as long as the one before; after the twelfth the row says failed and why."""
+    await ended()
+    worker = await queue.worker()
+    waits = []
+    for attempt in range(1, 13):
+        await due(db)
+        delivery = await claim(db, worker)
+        assert delivery["attempt"] == attempt
+        assert await settle(db, delivery, worker, False, f"HTTP 50{attempt}") == "ok"
+        waits.append(await db.fetchval("select extract(epoch from next_at - now())::float from public.deliveries"))
+    row = await db.fetchrow("select * from public.deliveries")
+    assert (row["state"], row["last_error"], waits.pop()) == ("failed", "HTTP 5012", None)
+    assert all(10 * 2**i / 2 - 1 <= wait <= min(10 * 2**i, 21600) for i, wait in enumerate(waits))
+    assert await claim(db, worker) is None
+
+
+async def test_a_hopeless_delivery_is_not_tried_again(db, queue, ended):
+    """p_again false (a forbidden address, 410 Gone) ends it at once."""
+    await ended()
+    worker = await queue.worker()
+    delivery = await claim(db, worker)
+    assert await settle(db, delivery, worker, False, "a private address", False) == "ok"
+    assert await db.fetchval("select state from public.deliveries") == "failed"
+
+
+async def test_workers_that_die_while_delivering_burn_tries_only(db, queue, ended):
+    """A worker that takes a delivery and dies leaves it to the next one; after twelve such tries it has failed."""
+    await ended()
+    worker = await queue.worker()
+    for _ in range(12):
+        await due(db)
+        assert await claim(db, worker)
+    await due(db)
+    assert await claim(db, worker) is None
+    row = await db.fetchrow("select * from public.deliveries")
+    assert (row["state"], row["last_error"]) == ("failed", "the worker went away during the last try")
+
+
+async def test_a_retried_job_tells_its_second_end_too(db, queue, ended):
+    """When an operator retries a job, its new end is delivered, and the body is never that of a pending job."""
+    id = await ended()
+    await db.execute("select queue.retry($1)", id)
+    assert await db.fetchval("select count(*) from public.deliveries") == 0
+    worker = await queue.worker()
+    await worker.finish(await worker.claim())
+    delivery = await claim(db, worker)
+    assert delivery["body"]["status"] == "completed"
+    await settle(db, delivery, worker, True)
+    await db.execute("select queue.retry($1)", id)
+    await worker.finish(await worker.claim())
+    assert (await claim(db, worker))["attempt"] == 1

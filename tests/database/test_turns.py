@@ -1,0 +1,155 @@
+"""Fairness: whose job is next."""
+
+from collections import Counter
+
+import pytest
+
+
+@pytest.fixture
+async def settled(db):
+    """No claim looks into the batch lane first, so that orders are certain."""
+    await db.execute("update private.settings set batch_first_share = 0")
+
+
+async def order(worker) -> list:
+    jobs = []
+    while job := await worker.claim():
+        jobs.append(job)
+    return jobs
+
+
+async def backfill(db, tenant: str, count: int, lane: str = "batch", kind: str = "generate") -> None:
+    options = '{"audio_url": "https://a"}' if kind == "merge" else "{}"
+    await db.execute(
+        "insert into public.jobs (video_url, tenant, lane, kind, options) "
+        f"select 'https://v', $1, $2, $3, '{options}' from generate_series(1, $4::int)",
+        tenant,
+        lane,
+        kind,
+        count,
+    )
+
+
+async def test_interactive_work_comes_before_batch(queue, settled):
+    """A person who waits is served before any backfill, however old that is."""
+    await queue.insert(lane="batch")
+    await queue.insert(lane="interactive")
+    worker = await queue.worker()
+    assert [job["lane"] for job in await order(worker)] == ["interactive", "batch"]
+
+
+async def test_a_merge_that_somebody_waits_for_comes_before_a_batch_job(queue, settled):
+    """Lanes come before kinds."""
+    await queue.insert(lane="batch")
+    await queue.insert(lane="interactive", kind="merge", options={"audio_url": "https://a"})
+    worker = await queue.worker()
+    assert [job["kind"] for job in await order(worker)] == ["merge", "generate"]
+
+
+async def test_the_batch_lane_is_not_starved(db, queue):
+    """With batch_first_share 1 the batch lane comes first: at 0.1 it moves even under endless interactive work."""
+    await db.execute("update private.settings set batch_first_share = 1")
+    await queue.insert(lane="interactive")
+    await queue.insert(lane="batch")
+    worker = await queue.worker()
+    assert (await worker.claim())["lane"] == "batch"
+
+
+@pytest.mark.parametrize("kind", ["generate", "merge"])
+async def test_tenants_interleave_whatever_their_backlog(db, queue, kind):
+    """A thousand jobs of one tenant do not delay the three of another: they alternate."""
+    await backfill(db, "whale", 1000, kind=kind)
+    worker = await queue.worker()
+    for _ in range(10):
+        await worker.claim()
+    await backfill(db, "minnow", 3, kind=kind)
+    tenants = [(await worker.claim())["tenant"] for _ in range(7)]
+    assert Counter(tenants)["minnow"] == 3
+    assert tenants.count("whale") == 4
+
+
+async def test_a_newcomer_waits_for_one_round_only(db, queue):
+    """With many tenants at work, a new tenant's first job comes within the current round."""
+    for tenant in "abcdefgh":
+        await backfill(db, tenant, 50)
+    worker = await queue.worker()
+    for _ in range(20):
+        await worker.claim()
+    await backfill(db, "newcomer", 1)
+    assert "newcomer" in [(await worker.claim())["tenant"] for _ in range(8)]
+
+
+async def test_a_tenant_that_was_away_has_no_credit(db, queue):
+    """Turns start at the round that is served now: a tenant cannot save turns up by staying away."""
+    await backfill(db, "old", 100)
+    worker = await queue.worker()
+    for _ in range(50):
+        await worker.claim()
+    await backfill(db, "new", 50)
+    tenants = [(await worker.claim())["tenant"] for _ in range(20)]
+    assert 9 <= Counter(tenants)["new"] <= 11
+
+
+async def test_a_tenant_s_own_jobs_keep_their_order(db, queue):
+    """Within a tenant, older jobs come first."""
+    ids = [await queue.insert() for _ in range(5)]
+    worker = await queue.worker()
+    assert [job["id"] for job in await order(worker)] == [str(id) for id in ids]
+
+
+async def test_priority_goes_before_fairness_within_a_lane(queue):
+    """An operator's priority jumps the queue of its lane, and a negative one waits for all others."""
+    low = await queue.insert(priority=-1)
+    plain = [await queue.insert() for _ in range(2)]
+    high = await queue.insert(priority=5)
+    highest = await queue.insert(priority=9)
+    worker = await queue.worker()
+    assert [job["id"] for job in await order(worker)] == [str(id) for id in (highest, high, *plain, low)]
+
+
+async def test_a_job_that_was_handed_back_is_next_again(queue):
+    """Its turn is older than the turn served last: the sweep finds it before its successors are served for a second."""
+    first = await queue.insert()
+    await queue.insert()
+    await queue.insert()
+    worker = await queue.worker()
+    job = await worker.claim()
+    await worker.claim()
+    await worker.release(job)
+    await queue.sweep()
+    assert (await worker.claim())["id"] == str(first)
+
+
+async def test_a_job_committed_late_is_not_lost(queue, dial):
+    """A job whose turn lies before the turn served last, because its transaction took long, is found when nothing else is."""
+    other = await dial()
+    slow = other.transaction()
+    await slow.start()
+    late = await other.fetchval("insert into public.jobs (video_url) values ('https://late') returning id")
+    for _ in range(5):
+        await queue.insert()
+    worker = await queue.worker()
+    for _ in range(4):
+        await worker.claim()
+    await slow.commit()
+    assert str(late) in [job["id"] for job in await order(worker)]
+
+
+@pytest.mark.parametrize("wrong", [0, 2**62])
+async def test_a_wrong_hint_costs_no_job(db, queue, wrong):
+    """The turn served last is a hint: too low or far too high, every job is claimed all the same."""
+    jobs = {str(await queue.insert()) for _ in range(3)}
+    await db.execute("select setval('private.served_generate_batch', $1)", wrong)
+    worker = await queue.worker()
+    assert {job["id"] for job in await order(worker)} == jobs
+
+
+async def test_the_position_counts_who_is_in_front(db, queue):
+    """queue_position is 1 for the next job of a lane and null for one that does not wait."""
+    jobs = [await queue.insert() for _ in range(3)]
+    await queue.insert(priority=1)
+    positions = [await db.fetchval("select queue.answer($1) -> 'queue_position'", job) for job in jobs]
+    assert positions == [2, 3, 4]
+    worker = await queue.worker()
+    job = await worker.claim()
+    assert await db.fetchval("select queue.answer($1) ->> 'queue_position'", job["id"]) is None
