@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import aiohttp
 import asyncpg
 import jwt
 import pytest
@@ -15,6 +16,7 @@ from realtime import AsyncRealtimeClient
 
 from rhythmai.local.gateway import Gateway, GatewaySettings
 from rhythmai.local.realtime.limits import Limits
+from tests.live.wire import Wire
 
 JWT_SECRET = "super-secret-jwt-token-with-at-least-32-characters-long"
 SECRET_KEY = "sb_secret_0123456789abcdef"
@@ -84,3 +86,20 @@ async def connect(gateway: SimpleNamespace) -> AsyncIterator:
     yield make
     for client in clients:
         await client.close()
+
+
+@pytest.fixture
+async def http():
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+async def dial(gateway, http):
+    """Opens sockets."""
+
+    async def make(vsn="2.0.0", key=None):
+        url = f"{gateway.url}/realtime/v1/websocket"
+        return Wire(await http.ws_connect(url, params={"apikey": key or gateway.anon, "vsn": vsn}), vsn)
+
+    return make

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import uuid
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from rhythmai.local.storage.failures import too_large
+from rhythmai.local.storage.failures import no_object, too_large
 
 PIECE: Final = 1 << 20
 """Bytes are written to disk in pieces of this size, in a thread."""
@@ -40,9 +41,21 @@ class Files:
         self._objects.mkdir(parents=True, exist_ok=True)
 
     def path(self, version: str) -> Path:
-        """Raises ValueError for a version that is not ours."""
-        name = str(uuid.UUID(version))
+        """Raises FileNotFoundError for a version that we cannot have given."""
+        try:
+            name = str(uuid.UUID(version))
+        except ValueError as error:
+            raise FileNotFoundError(version) from error
         return self._objects / name[:2] / name
+
+    def find(self, version: str) -> Path:
+        """The file of a version. Raises StorageFailure when it is not there."""
+        try:
+            path = self.path(version)
+            path.stat()
+        except FileNotFoundError as error:
+            raise no_object() from error
+        return path
 
     async def receive(self, pieces: AsyncIterator[bytes], limit: int | None) -> Received:
         """Stream to disk. Raises StorageFailure above `limit` bytes; whatever happens, half an upload leaves nothing."""
@@ -86,8 +99,10 @@ class Files:
         return Received(version=copy, size=target.stat().st_size, etag=_etag(target))
 
     def remove(self, version: str | None) -> None:
+        """Nothing happens when it is gone already."""
         if version:
-            self.path(version).unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                self.path(version).unlink()
 
 
 def _append(file: BinaryIO, piece: bytes) -> None:

@@ -74,9 +74,7 @@ class Objects:
     ) -> web.StreamResponse:
         """The bytes, whole or a range; None is whoever holds a public or signed URL."""
         row = await self._catalog.find(identity, bucket, name)
-        path = self._files.path(row["version"])
-        if not path.exists():
-            raise no_object()
+        path = self._files.find(row["version"])
         metadata = row["metadata"] or {}
         headers = {
             hdrs.CONTENT_TYPE: metadata.get("mimetype") or "application/octet-stream",
