@@ -60,8 +60,8 @@ create function queue.submit(
 language sql set search_path = ''
 as $$
   select private.enter(p_kind, p_video_url, coalesce(p_user_request, ''), o.options, p_owner, p_client, p_idempotency_key,
-                       p_trace_id, jsonb_build_array(p_kind, p_video_url, p_user_request, o.options))
-    from (select jsonb_strip_nulls(p_options)) o (options);
+                       p_trace_id, jsonb_build_array(p_kind, p_video_url, coalesce(p_user_request, ''), o.options))
+    from (select jsonb_strip_nulls(coalesce(p_options, '{}'))) o (options);
 $$;
 comment on function queue.submit(text, text, text, jsonb, uuid, text, text, text) is 'Insert an interactive job; idempotent by (tenant, key), flood-guarded.';
 
@@ -124,16 +124,22 @@ as $$
 $$;
 comment on function private.result_json(public.results, text) is 'One result as the contract shows it.';
 
--- How many jobs are in front, plus one; counted up to 1,000.
+-- How many jobs are in front, plus one; counted up to 1,000, from the turn served last on.
 create function private.queue_position(j public.jobs) returns integer
 language sql stable set search_path = ''
 as $$
   select case when j.status = 'pending' then (
     select 1 + count(*)::integer from (
-      select from public.jobs a
-       where a.kind = j.kind and a.lane = j.lane and a.status = 'pending' and a.run_at is null
-         and (a.priority > j.priority or a.priority = j.priority and (a.turn, a.seq) < (j.turn, j.seq))
-       limit 999) ahead) end;
+      (select 1 from public.jobs a
+        where a.kind = j.kind and a.lane = j.lane and a.priority > j.priority and a.status = 'pending' and a.run_at is null
+        limit 999)
+      union all
+      (select 1 from public.jobs a
+        where a.kind = j.kind and a.lane = j.lane and a.priority = j.priority and a.status = 'pending' and a.run_at is null
+          and a.turn < j.turn and a.turn >= case when j.priority = 0 then
+            coalesce(pg_sequence_last_value(to_regclass('private.served_' || j.kind || '_' || j.lane)), 0) else 0 end
+        limit 999)
+      limit 999) ahead) end;
 $$;
 comment on function private.queue_position(public.jobs) is 'The place of a pending job in its lane, 1 is next; null when it does not wait.';
 
