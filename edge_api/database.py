@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from typing import Any, Final, Self
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from uuid import UUID
 
 import asyncpg
 import structlog
 
 from edge_api.problems import Problem
+from rhythmai.dsn import connect_arguments
 
 log = structlog.get_logger()
 
@@ -33,7 +33,6 @@ UNFIT: Final = (
 """The database answers but will not do: a wrong password, no such database, no migrations, no rights."""
 RETRY_AFTER_S: Final = 5
 RETRY_AFTER_FLOOD_S: Final = 10
-TRANSACTION_POOLER_PORT: Final = 6543
 MAX_CONNECTIONS: Final = 10
 
 
@@ -46,11 +45,10 @@ class Database:
     @classmethod
     async def open(cls, url: str) -> Self:
         """Make the pool; connects to nothing yet."""
-        dsn, pooled = pooler(url)
-        options: dict[str, Any] = {"statement_cache_size": 0} if pooled else {}
         pool = await asyncpg.create_pool(
-            dsn, min_size=0, max_size=MAX_CONNECTIONS, timeout=5, command_timeout=15, **options
-        )
+            min_size=0, max_size=MAX_CONNECTIONS, timeout=5, command_timeout=15,
+            **connect_arguments(url, "rhythmai api"),
+        )  # fmt: skip
         return cls(pool)
 
     async def close(self) -> None:
@@ -143,14 +141,3 @@ def _translated(error: asyncpg.PostgresError) -> Problem | None:
 
 def _unavailable(detail: str) -> Problem:
     return Problem("database_unavailable", detail, headers={"Retry-After": str(RETRY_AFTER_S)})
-
-
-def pooler(url: str) -> tuple[str, bool]:
-    """Split off what says "transaction pooler" (port 6543 or `?pgbouncer=true`): asyncpg gets a URL it knows, and whether
-    prepared statements are off."""
-    parts = urlsplit(url)
-    query = parse_qsl(parts.query, keep_blank_values=True)
-    flagged = any(name == "pgbouncer" and value.lower() in {"true", "1"} for name, value in query)
-    plain = parts._replace(query=urlencode([pair for pair in query if pair[0] != "pgbouncer"]))
-    hosts = parts.netloc.rpartition("@")[2]
-    return urlunsplit(plain), flagged or any(host.endswith(f":{TRANSACTION_POOLER_PORT}") for host in hosts.split(","))

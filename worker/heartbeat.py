@@ -13,8 +13,9 @@ from uuid import UUID
 import asyncpg
 import structlog
 
+from rhythmai.dsn import connect_arguments
 from worker.domain import Lease
-from worker.jobs import AWAY, connect_options
+from worker.jobs import APPLICATION, AWAY
 
 log = structlog.get_logger()
 Verdict = Literal["lost", "cancelled"]
@@ -71,9 +72,9 @@ class Heartbeat:
         while not self._stopping.is_set():
             try:
                 if connection is None or connection.is_closed():
-                    connection = await asyncpg.connect(self._dsn, timeout=10, **connect_options(self._dsn))
+                    connection = await asyncpg.connect(timeout=10, **connect_arguments(self._dsn, APPLICATION))
                 await self._beat(connection)
-            except AWAY as error:
+            except (*AWAY, asyncpg.PostgresError) as error:
                 log.warning("heartbeat.missed", error=str(error) or type(error).__name__)
                 if connection is not None:
                     connection.terminate()

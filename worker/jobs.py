@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import asdict
@@ -16,6 +17,7 @@ import asyncpg
 import structlog
 from pydantic import BaseModel, ConfigDict
 
+from rhythmai.dsn import connect_arguments
 from worker.domain import Delivery, Direction, Job, Kind, Lease, Options, Plan, Result, Stage
 from worker.errors import Cancelled, LeaseLost, Misconfigured, QueueUnavailable
 
@@ -30,22 +32,18 @@ AWAY = (
     asyncpg.OperatorInterventionError,  # shutdown, crash shutdown, cannot connect now
     asyncpg.InsufficientResourcesError,
     asyncpg.InternalClientError,
+    asyncpg.InternalServerError,  # Supabase's pooler says with it that it has no connection to give
 )
 """What asyncpg raises when the database is away or going away."""
 
-TRANSACTION_POOLER_PORT = 6543
-
-
-def behind_transaction_pooler(dsn: str) -> bool:
-    """Whether the DSN is a transaction-mode pooler: no LISTEN and no prepared statements there."""
-    return f":{TRANSACTION_POOLER_PORT}/" in dsn
-
-
-def connect_options(dsn: str) -> dict[str, Any]:
-    """What asyncpg needs to know for this DSN; idle transactions would hold back vacuum for everybody."""
-    if behind_transaction_pooler(dsn):
-        return {"statement_cache_size": 0}
-    return {"server_settings": {"application_name": "rhythmai worker", "idle_in_transaction_session_timeout": "60s"}}
+HOPELESS = (
+    ssl.SSLCertVerificationError,
+    asyncpg.ClientConfigurationError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+)
+"""What connecting meets when no other try will help: DATABASE_URL has to change."""
+APPLICATION = "rhythmai worker"
 
 
 class PostgresQueue:
@@ -75,9 +73,18 @@ class PostgresQueue:
         """
 
         async def open_and_register() -> Self:
-            pool = await asyncpg.create_pool(
-                dsn, min_size=1, max_size=4, timeout=10, command_timeout=30, **connect_options(dsn)
-            )
+            try:
+                pool = await asyncpg.create_pool(
+                    min_size=1, max_size=4, timeout=10, command_timeout=30, **connect_arguments(dsn, APPLICATION)
+                )
+            except HOPELESS as error:
+                raise Misconfigured(f"DATABASE_URL does not let us in: {error}") from None
+            except asyncpg.InternalServerError as error:
+                if "not found" not in str(error):
+                    raise
+                raise Misconfigured(
+                    f"DATABASE_URL does not let us in: {error}; at Supabase's pooler the user is postgres.REF"
+                ) from None
             try:
                 worker_id = await pool.fetchval(
                     "select queue.register($1, $2, $3, $4, $5)", name, list(kinds), engine, version, lease
@@ -89,8 +96,6 @@ class PostgresQueue:
 
         try:
             return await patiently(open_and_register)
-        except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
-            raise Misconfigured(f"DATABASE_URL does not let us in: {error}") from None
         except (asyncpg.InvalidSchemaNameError, asyncpg.UndefinedFunctionError, asyncpg.UndefinedTableError) as error:
             raise Misconfigured(f"the database lacks our migrations ({error}): run `rhythmai migrate`") from None
 

@@ -13,7 +13,8 @@ import asyncpg
 import structlog
 from realtime import AsyncRealtimeClient, RealtimeSubscribeStates
 
-from worker.jobs import behind_transaction_pooler, connect_options
+from rhythmai.dsn import behind_transaction_pooler, connect_arguments
+from worker.jobs import APPLICATION
 
 log = structlog.get_logger()
 CHANNEL = "jobs"
@@ -53,7 +54,7 @@ class ListenWakeUps:
         await for_ever(lambda: self._session(wake), name="listen")
 
     async def _session(self, wake: Callable[[], None]) -> None:
-        connection = await asyncpg.connect(self._dsn, timeout=10, **connect_options(self._dsn))
+        connection = await asyncpg.connect(timeout=10, **connect_arguments(self._dsn, APPLICATION))
         lost = asyncio.Event()
         try:
             connection.add_termination_listener(lambda _: lost.set())

@@ -10,7 +10,7 @@ import pytest
 
 from worker.domain import Direction, Kind, Plan, Result, Stage, Variant
 from worker.errors import Cancelled, LeaseLost, Misconfigured, QueueUnavailable
-from worker.jobs import PostgresQueue, behind_transaction_pooler, patiently
+from worker.jobs import PostgresQueue, patiently
 
 DIRECTION = Direction(
     title="Dawn", prompt="soft piano", description="", genre="ambient", instruments=("piano",), tempo_bpm=70, key="D minor", mood="calm"
@@ -137,9 +137,3 @@ async def test_a_database_without_migrations_says_what_to_run(postgres):
             postgres.url("bare_of_migrations"), name="b", kinds=("merge",), engine="", version="",
             lease=timedelta(seconds=9), job_timeout=timedelta(1),
         )  # fmt: skip
-
-
-def test_the_transaction_pooler_is_known_by_its_port():
-    """Port 6543 is the transaction pooler."""
-    assert behind_transaction_pooler("postgresql://u:p@h:6543/postgres")
-    assert not behind_transaction_pooler("postgresql://u:6543@h:5432/postgres")
