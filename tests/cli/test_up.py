@@ -1,0 +1,152 @@
+"""`rhythmai up` as a person uses it: started, asked, hurt, stopped, started again."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import socket
+import tempfile
+from pathlib import Path
+
+import aiohttp
+import asyncpg
+import psutil
+import pytest
+
+from rhythmai.local.postgres import free_port
+from tests.cli.stack_process import Up, call
+
+SIGNS = {"edge_api": "Listening on", "rhythmai.local.gateway": r"gateway\.ready", "worker": r"worker\.ready"}
+"""Each child and what it says when it is there."""
+JOB = "insert into public.jobs (video_url) values ('https://example.com/a.mp4') returning id"
+
+
+@pytest.fixture
+def place():
+    """A data directory and two free ports. Not under pytest's own directory: Postgres is another user and has to get in."""
+    with tempfile.TemporaryDirectory(prefix="rhythmai-up-") as folder:
+        yield Path(folder) / "data dir", free_port(), free_port()
+
+
+async def environment(data: Path) -> dict[str, str]:
+    code, out, err = await call("env", "--data", data, cwd=data.parent)
+    assert code == 0, err
+    return dict(part.split("=", 1) for line in out.splitlines() for part in shlex.split(line.removeprefix("export ")))
+
+
+async def ask(database_url: str, query: str):
+    connection = await asyncpg.connect(database_url)
+    try:
+        return await connection.fetchval(query)
+    finally:
+        await connection.close()
+
+
+async def is_up(url: str) -> bool:
+    try:
+        async with aiohttp.ClientSession() as http, http.get(f"{url}/api/v1/ping") as response:
+            return response.status == 200
+    except aiohttp.ClientError:
+        return False
+
+
+def gone(family) -> bool:
+    """Whether all of these processes ended."""
+    _, alive = psutil.wait_procs(family, timeout=20)
+    return all(process.status() == psutil.STATUS_ZOMBIE for process in alive)
+
+
+@pytest.mark.slow
+async def test_a_stack_lives_and_dies_well(place):
+    """`env` points at it, a second one is refused, a killed child comes back, SIGTERM leaves no process, data are kept."""
+    data, port, db_port = place
+    script = data.parent / "extra.sql"
+    script.write_text("create table if not exists public.extra (id int)")
+    up = await Up.start(data, port, db_port, "--sql", script, LOCAL_JWT_SECRET="s" * 32)
+    try:
+        variables = await environment(data)
+        assert variables["SUPABASE_URL"] == variables["API_URL"] == f"http://127.0.0.1:{port}"
+        assert variables["JWT_SECRET"] == "s" * 32
+        assert set(variables) == {
+            "SUPABASE_URL", "SUPABASE_KEY", "SUPABASE_PUBLISHABLE_KEY", "DATABASE_URL", "JWT_SECRET", "API_URL",
+        }  # fmt: skip
+        job = await ask(variables["DATABASE_URL"], JOB)
+        assert await ask(variables["DATABASE_URL"], "select count(*) from public.extra") == 0
+
+        code, _, err = await call("up", "--data", data, cwd=data.parent)
+        assert code == 1
+        assert err.count("\n") == 1
+        assert f"pid {up.process.pid} on port {port} (Postgres on {db_port})" in err
+
+        for name, sign_of_life in SIGNS.items():
+            next(p for p in psutil.Process(up.process.pid).children() if p.cmdline()[-1] == name).kill()
+            await up.line("ended with code -9; it starts again")
+            await up.line(sign_of_life)
+        assert await is_up(variables["API_URL"])
+
+        family = up.family()
+        assert len(family) >= 4
+        assert await up.stop(signal.SIGTERM) == 0
+        assert gone(family)
+        assert (data / "logs" / "worker.log").exists()
+        code, _, err = await call("env", "--data", data, cwd=data.parent)
+        assert (code, err.count("\n")) == (1, 1)
+
+        up = await Up.start(data, port, db_port)
+        again = await environment(data)
+        assert again["SUPABASE_KEY"] == variables["SUPABASE_KEY"]
+        assert again["JWT_SECRET"] != variables["JWT_SECRET"]
+        assert await ask(again["DATABASE_URL"], f"select count(*) from public.jobs where id = '{job}'") == 1
+    finally:
+        await up.stop(signal.SIGINT)
+    assert "Stopped." in up.said[-1]
+
+
+@pytest.mark.slow
+async def test_a_killed_stack_is_taken_over(place):
+    """After kill -9 the next `up` ends what was left behind, Postgres too, and starts on the same ports."""
+    data, port, db_port = place
+    up = await Up.start(data, port, db_port)
+    family = up.family()
+    await up.stop(signal.SIGKILL)
+    up = await Up.start(data, port, db_port)
+    try:
+        assert gone(family)
+        assert await is_up(f"http://127.0.0.1:{port}")
+    finally:
+        await up.stop(signal.SIGTERM)
+
+
+async def test_a_port_in_use_is_named(place):
+    """A port that is taken is named together with the option that changes it, in one line."""
+    data, port, db_port = place
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = taken.getsockname()[1]
+        for ports, option in (((number, db_port), "--port"), ((port, number), "--db-port")):
+            code, _, err = await call(
+                "up", "--data", data, "--port", str(ports[0]), "--db-port", str(ports[1]), cwd=data.parent
+            )
+            assert code == 1
+            assert (
+                err == f"rhythmai: Port {number} is in use: stop what listens there, or choose another with {option}\n"
+            )
+
+
+async def test_a_script_that_is_not_there(place):
+    """A missing --sql file is one line, before anything is started."""
+    data, *_ = place
+    code, _, err = await call("up", "--data", data, "--sql", "nope.sql", cwd=data.parent)
+    assert (code, err) == (1, "rhythmai: nope.sql cannot be read: No such file or directory\n")
+    assert not data.exists()
+
+
+async def test_a_child_that_cannot_start_is_quoted(place):
+    """When a child says that it is misconfigured, the start is given up with its words, and nothing is left."""
+    data, port, db_port = place
+    code, _, err = await call(
+        "up", "--data", data, "--port", str(port), "--db-port", str(db_port), cwd=data.parent, ENGINE="organ"
+    )
+    assert code == 1
+    assert "The worker does not start: ENGINE is malformed" in err
+    assert err.count("\n") == 1
+    assert (await call("env", "--data", data, cwd=data.parent))[0] == 1
