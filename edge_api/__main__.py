@@ -23,7 +23,9 @@ async def listen(runner: web.AppRunner, host: str, port: int) -> int:
     try:
         await web.TCPSite(runner, host, port, backlog=BACKLOG).start()
     except OSError as error:
-        raise Misconfigured(f"Cannot listen on {host}:{port}: {error.strerror}; choose another port") from None
+        raise Misconfigured(
+            f"Cannot listen on {host}:{port}: {str(error.strerror).rpartition(': ')[2]}; choose another port"
+        ) from None
     listening: int = runner.addresses[0][1]
     return listening
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +27,7 @@ OPENAPI: Final = Path(__file__).with_name("openapi.yaml")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+@cache
 def contract() -> dict[str, Any]:
     """The hand-written description of the API."""
     described: dict[str, Any] = yaml.safe_load(OPENAPI.read_text())

@@ -154,6 +154,8 @@ async def read(request: web.Request, model: type[Body]) -> Body:
     unknown_field, invalid_request."""
     if "Content-Type" in request.headers and not re.fullmatch(r"application/([\w.-]+\+)?json", request.content_type):
         raise Problem("unsupported_media_type", "The body must be JSON; send it with Content-Type: application/json")
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise Problem("unsupported_media_type", "The body must not be compressed; send it without Content-Encoding")
     try:
         async with asyncio.timeout(BODY_S):
             raw = await request.read()
@@ -165,7 +167,7 @@ async def read(request: web.Request, model: type[Body]) -> Body:
         ) from error
     except web.RequestPayloadError as error:
         raise Problem(
-            "bad_request", "The body is not what its headers say (Content-Encoding, Transfer-Encoding)"
+            "bad_request", "The body is not what its headers say (Content-Length, Transfer-Encoding)"
         ) from error
     try:
         return model.model_validate_json(raw)

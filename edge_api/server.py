@@ -36,7 +36,13 @@ class Runner(web.AppRunner):
     """An AppRunner whose connections speak problem JSON when the parser gives up, and whose handler never raises."""
 
     def __init__(self, app: web.Application, *, cors: Cors, metrics: Metrics) -> None:
-        super().__init__(app, access_log=None, keepalive_timeout=KEEPALIVE_S, shutdown_timeout=GRACE_S)
+        super().__init__(
+            app,
+            access_log=None,
+            auto_decompress=False,  # no body is large enough to be worth a decompression bomb
+            keepalive_timeout=KEEPALIVE_S,
+            shutdown_timeout=GRACE_S,
+        )
         self._cors = cors
         self._metrics = metrics
         app.on_response_prepare.append(self._dress)
@@ -51,9 +57,8 @@ class Runner(web.AppRunner):
 
     async def _dress(self, request: web.Request, response: web.StreamResponse) -> None:
         self._cors.allow(request, response)
-        response.headers["X-Request-Id"] = request[REQUEST_ID]
-        for name, value in _HEADERS.items():
-            response.headers.setdefault(name, value)
+        cache = response.headers.get("Cache-Control", _HEADERS["Cache-Control"])
+        response.headers.update({**_HEADERS, "Cache-Control": cache, "X-Request-Id": request[REQUEST_ID]})
 
 
 class _Server(web.Server):
@@ -72,9 +77,10 @@ class _Connection(web.RequestHandler):
         """What is not HTTP: answer once, in our words, and close."""
         if request.writer.output_size > 0:
             raise ConnectionResetError("the answer had begun already")
-        log.info("request.malformed", error=type(exc).__name__)
+        request_id = secrets.token_hex(16)
+        log.info("request.malformed", error=type(exc).__name__, request_id=request_id)
         response = Problem("bad_request", "This is not an HTTP/1.1 request that this server can read").response()
-        response.headers.update(_HEADERS)
+        response.headers.update({**_HEADERS, "X-Request-Id": request_id})
         response.force_close()
         return response
 

@@ -39,18 +39,17 @@ class Uploads:
     def __init__(self, supabase_url: str, key: str) -> None:
         self._url = supabase_url
         self._key = key
-        self._http = httpx.AsyncClient(timeout=TIMEOUT_S)
+        self._http: httpx.AsyncClient | None = None
         self._client: AsyncClient | None = None
+        self._making = asyncio.Lock()
 
     async def sign(self, content_type: str) -> dict[str, object]:
         """The answer of POST /api/v1/upload. Raises Problem storage_unavailable."""
         path = secrets.token_hex(16) + SUFFIX[content_type]
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                if self._client is None:
-                    options = AsyncClientOptions(httpx_client=self._http)
-                    self._client = await create_async_client(self._url, self._key, options)
-                signed = await self._client.storage.from_(BUCKET).create_signed_upload_url(path)
+                client = await self._connected()
+                signed = await client.storage.from_(BUCKET).create_signed_upload_url(path)
         except (StorageException, httpx.HTTPError, OSError, ValueError, KeyError) as error:
             # ValueError, KeyError: an answer that is not Storage's JSON, as a proxy gives when Storage is away
             log.warning("storage.away", error=type(error).__name__, status=getattr(error, "status", None))
@@ -68,7 +67,17 @@ class Uploads:
         }
 
     async def close(self) -> None:
-        await self._http.aclose()
+        if self._http is not None:
+            await self._http.aclose()
+
+    async def _connected(self) -> AsyncClient:
+        async with self._making:
+            if self._client is None:
+                # Reading the system's certificates takes a while: not on the event loop.
+                self._http = await asyncio.to_thread(httpx.AsyncClient, timeout=TIMEOUT_S)
+                options = AsyncClientOptions(httpx_client=self._http)
+                self._client = await create_async_client(self._url, self._key, options)
+            return self._client
 
 
 def _end_of(token: str) -> datetime:

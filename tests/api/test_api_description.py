@@ -1,0 +1,144 @@
+"""openapi.yaml, the models, the routes and the real answers say the same: a change on one side alone fails here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema_rs
+import pytest
+
+from edge_api import models
+from edge_api.app import contract
+from edge_api.problems import STATUS
+
+MIGRATIONS = Path(__file__).parents[2] / "supabase" / "migrations"
+CHECKED = {
+    "type", "enum", "pattern", "minLength", "maxLength", "minimum", "maximum", "minItems", "maxItems", "items",
+    "properties", "required", "additionalProperties", "default",
+}  # fmt: skip
+
+
+def normal(schema: dict, definitions: dict) -> dict:
+    """A schema as plain as it gets: references and unions with null dissolved, words left out."""
+    if "$ref" in schema:
+        return normal(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    for union in ("anyOf", "oneOf"):
+        if union in schema:
+            (one,) = (part for part in schema[union] if part != {"type": "null"})
+            schema = {**schema, **normal(one, definitions), "null": True}
+    plain = {name: schema[name] for name in CHECKED & set(schema)}
+    kinds = plain.pop("type", [])
+    values = plain.pop("enum", None)
+    kinds = {kinds} if isinstance(kinds, str) else set(kinds)
+    null = schema.get("null") or "null" in kinds or None in (values or [])
+    plain["null"] = bool(null)
+    if values:
+        plain["enum"] = sorted(value for value in values if value is not None)
+    else:
+        plain["type"] = sorted(kinds - {"null"})
+    if plain.get("default", 0) is None:
+        del plain["default"]
+    if "items" in plain:
+        plain["items"] = normal(plain["items"], definitions)
+    if "properties" in plain:
+        plain["properties"] = {name: normal(part, definitions) for name, part in plain["properties"].items()}
+    return plain
+
+
+@pytest.mark.parametrize("model", [models.Gen, models.Direction, models.Merge, models.Again, models.Upload])
+def test_the_models_are_the_described_bodies(model):
+    """Every field, limit, pattern and default of a model stands in openapi.yaml, and nothing else does."""
+    schemas = contract()["components"]["schemas"]
+    made = model.model_json_schema()
+    assert normal(made, made.get("$defs", {})) == normal(schemas[model.__name__], schemas)
+
+
+async def test_the_routes_are_the_described_calls(start_api, api):
+    """Every route is described and every described call has a route."""
+    described = {
+        (method.upper(), path)
+        for path, item in contract()["paths"].items()
+        for method in item
+        if method in {"get", "post", "delete", "put", "patch"}
+    }
+    routes = {(route.method, route.resource.canonical) for route in start_api.runner.app.router.routes()}
+    assert {route for route in routes if route[0] != "HEAD"} - {("GET", "/")} == described
+
+
+def test_the_problem_codes_are_the_described_ones():
+    """The codes of the API are the enum of the contract, and each status has its answer somewhere."""
+    description = contract()
+    assert sorted(STATUS) == description["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
+    described = {
+        int(status)
+        for item in description["paths"].values()
+        for call in item.values()
+        if isinstance(call, dict)
+        for status in call["responses"]
+    }
+    assert set(STATUS.values()) - described == {405, 417}  # about the address and the connection, not about a call
+
+
+async def test_the_upload_types_are_the_buckets(db):
+    """Contract and bucket take the same media types and sizes."""
+    row = await db.fetchrow("select * from storage.buckets where id = 'uploads'")
+    upload = contract()["components"]["schemas"]["Upload"]["properties"]
+    assert upload["content_type"]["enum"] == row["allowed_mime_types"]
+    assert row["file_size_limit"] == models.MAX_UPLOAD_BYTES
+
+
+def validator(schema: str) -> jsonschema_rs.Draft202012Validator:
+    components = contract()["components"]
+    return jsonschema_rs.Draft202012Validator({"$ref": f"#/components/schemas/{schema}", "components": components})
+
+
+async def test_a_job_answers_exactly_the_described_members(api, gen, hand, ask):
+    """A real job with results of both kinds has all described members and no others."""
+    schemas = contract()["components"]["schemas"]
+    job = await gen(variants=1)
+    await hand.claim(job)
+    await hand.result(
+        index=0, prompt="x", audio_url="https://example.com/a.flac", seed=1, duration=2.5, bpm=90, peaks=[0.1]
+    )
+    _, view = await ask(api, "get", f"/api/v1/job/{job}")
+    validator("Job").validate(view)
+    assert set(view) == set(schemas["Job"]["required"]) == set(schemas["Job"]["properties"])
+    assert set(view["results"][0]) == set(schemas["Track"]["required"]) == set(schemas["Track"]["properties"])
+
+
+def test_the_examples_are_what_they_illustrate():
+    """Every example of a body or an answer is valid."""
+    components = contract()["components"]
+    contents = [
+        content
+        for part in (*components["responses"].values(), *calls())
+        for content in part.get("content", {}).values()
+        if "$ref" in content["schema"]
+    ]
+    examples = [
+        (content["schema"], value)
+        for content in contents
+        for value in [
+            *([content["example"]] if "example" in content else []),
+            *(e["value"] for e in content.get("examples", {}).values()),
+        ]
+    ]
+    assert len(examples) > 15
+    for schema, value in examples:
+        jsonschema_rs.Draft202012Validator({**schema, "components": components}).validate(value)
+
+
+def calls():
+    for item in contract()["paths"].values():
+        for call in item.values():
+            if isinstance(call, dict):
+                yield call.get("requestBody", {})
+                yield from call["responses"].values()
+
+
+async def test_the_description_is_served(api, ask):
+    """`GET /openapi.json` is openapi.yaml."""
+    status, served = await ask(api, "get", "/openapi.json")
+    assert status == 200
+    assert served == json.loads(json.dumps(contract()))
