@@ -26,7 +26,7 @@ def make_sample(path: Path, seconds: float = 12) -> None:
     # Drawn at half size: the motifs are soft, and scaling up is cheaper than drawing.
     y, x = (axis.astype(np.float32) / (HEIGHT // 2) for axis in np.mgrid[0 : HEIGHT // 2, 0 : WIDTH // 2])
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-        video = container.add_stream("libx264", rate=FPS, options={"preset": "veryfast", "crf": "24"})
+        video = container.add_stream("libx264", rate=FPS, options={"preset": "superfast", "crf": "24"})
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         audio = container.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
         for i in range(count):

@@ -38,6 +38,7 @@ class Measured(Answer):
     duration_s: Length
     fps: Rate
     has_audio: bool
+    timed: bool
 
 
 class Heard(Answer):

@@ -18,7 +18,7 @@ from worker.errors import Rejected, Unavailable
 
 _INHERITED = ("PATH", "LD_LIBRARY_PATH", "TMPDIR")
 _TAIL_BYTES = 4096
-_THE_FILES_FAULT = {"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGXCPU", "SIGSYS"}
+_THE_FILES_FAULT = {"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGXCPU", "SIGXFSZ", "SIGSYS"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

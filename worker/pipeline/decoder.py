@@ -57,7 +57,8 @@ def look(path: Path, max_duration_s: float, asked_s: float | None) -> tuple[dict
         raise footage.broken("no frame of it can be decoded")
     whole = measured.skip == "NONKEY" or end_s > measured.duration_s - _GAP_S
     duration_s = measured.duration_s if whole else end_s
-    found = scenes.describe(times, pictures, scenes.find_cuts(times, pictures, changes), duration_s)
+    cuts = scenes.find_cuts(times, pictures, changes, duration_s)
+    found = scenes.describe(times, pictures, cuts, duration_s)
     width, height = (measured.width, measured.height) if upright else (measured.height, measured.width)
     fields = {
         "duration_s": duration_s,
@@ -88,6 +89,8 @@ def answer(
         refusal = error
     except MemoryError:  # av.MemoryError is one, too
         refusal = footage.broken("it needs too much memory")
+    except av.FFmpegError as error:
+        refusal = footage.broken(error.strerror or "it is damaged")
     return {"code": refusal.code, "message": str(refusal)}, ()
 
 

@@ -46,6 +46,8 @@ class Footage:
     duration_s: float
     fps: float
     has_audio: bool
+    timed: bool
+    """Whether frames carry presentation times: AVI has none, its frames are counted."""
 
     @property
     def pixels(self) -> float:
@@ -59,7 +61,7 @@ class Footage:
     @property
     def skip(self) -> Skip:
         """libav's skip_frame: what is not decoded."""
-        return "DEFAULT" if self.light else "NONREF" if self.pixels <= _HEAVY_PIXELS else "NONKEY"
+        return "DEFAULT" if self.light or not self.timed else "NONREF" if self.pixels <= _HEAVY_PIXELS else "NONKEY"
 
 
 def broken(why: str) -> Rejected:
@@ -120,15 +122,18 @@ def measure(path: Path, max_duration_s: float, asked_s: float | None = None) -> 
     with open_media(path, VIDEO_FORMATS) as container:
         stream = picture(container)
         context = stream.codec_context
+        if context is None:  # PyAV's stubs do not say so
+            raise broken("its codec is unknown")
         if min(context.width, context.height) <= 0:
             raise broken("its picture has no size")
         check_size(context.width, context.height)
+        timed = container.format.name != "avi"
         rate = float(stream.average_rate or stream.guessed_rate or 25)
         count, start_s, end_s = 0, float("inf"), float("-inf")
         for packet in packets(container):
             if packet.stream_index != stream.index or packet.size == 0 or packet.is_discard:
                 continue
-            at_s = _time_s(packet)
+            at_s = _time_s(packet, timed=timed)
             if at_s is None:  # no clock at all: frames are counted instead
                 at_s = count / rate
             if (
@@ -156,16 +161,17 @@ def measure(path: Path, max_duration_s: float, asked_s: float | None = None) -> 
         return Footage(
             width=context.width,
             height=context.height,
-            codec=context.name,
+            codec=context.codec.canonical_name,
             start_s=start_s,
             duration_s=min(duration_s, allowed_s),
             fps=fps,
             has_audio=bool(container.streams.audio),
+            timed=timed,
         )
 
 
-def _time_s(packet: Packet[Stream]) -> float | None:
-    ticks = packet.pts if packet.pts is not None else packet.dts
+def _time_s(packet: Packet[Stream], *, timed: bool = True) -> float | None:
+    ticks = packet.pts if timed and packet.pts is not None else packet.dts
     return None if ticks is None or not packet.time_base else float(ticks * packet.time_base)
 
 
@@ -189,7 +195,7 @@ def frames(path: Path, footage: Footage) -> Iterator[tuple[float, float, VideoFr
         next_s = 0.0
         for frame in _decoded(container, stream):
             # A flushed frame has lost its time base; the stream's is the same.
-            at_s = next_s if frame.pts is None else float(frame.pts * tick_s) - footage.start_s
+            at_s = next_s if frame.pts is None or not footage.timed else float(frame.pts * tick_s) - footage.start_s
             if at_s >= footage.duration_s:
                 return
             length_s = float(frame.duration * tick_s) or 1 / footage.fps

@@ -39,20 +39,25 @@ def _histogram(picture: Thumbnail) -> npt.NDArray[np.float64]:
     return np.bincount(bins.ravel(), minlength=3 * _BINS) / picture.size
 
 
-def find_cuts(times: Sequence[float], pictures: Sequence[Thumbnail], changes: Sequence[float]) -> list[int]:
+def find_cuts(
+    times: Sequence[float], pictures: Sequence[Thumbnail], changes: Sequence[float], duration_s: float
+) -> list[int]:
     """Return the indices of first frames after a cut; `changes[i]` is the difference of pictures i-1 and i."""
     cuts: list[int] = []
+    earliest_s, latest_s = _SHORTEST_S, duration_s - _SHORTEST_S
+    flash_over = 0
     for i in range(1, len(pictures)):
-        if changes[i] < CUT or times[i] - times[cuts[-1] if cuts else 0] < _SHORTEST_S:
+        if changes[i] < CUT or i < flash_over or not earliest_s <= times[i] <= latest_s:
             continue
-        if times[-1] - times[i] < _SHORTEST_S:
-            break
         around = [*changes[max(1, i - _NEIGHBOURS) : i], *changes[i + 1 : i + 1 + _NEIGHBOURS]]
         if around and changes[i] < _STANDS_OUT * float(np.median(around)):
             continue
-        after = pictures[min(i + _NEIGHBOURS, len(pictures) - 1)]
-        if difference(pictures[i - 1], after) > CUT / 2:  # else it was a flash, and the same picture is back
-            cuts.append(i)
+        later = min(i + _NEIGHBOURS, len(pictures) - 1)
+        if difference(pictures[i - 1], pictures[later]) < CUT / 2:  # the same picture is back: it was a flash
+            flash_over = later + 1
+            continue
+        cuts.append(i)
+        earliest_s = times[i] + _SHORTEST_S
     return cuts
 
 

@@ -33,12 +33,12 @@ def looks_like(path: Path) -> tuple[str, bool]:
     """Return what to call the file in a message, and whether it begins like one of the video containers we take."""
     with path.open("rb") as file:
         head = file.read(512)
-    for place, magic, name in _MEDIA:
-        if head[place:].startswith(magic):
-            return name, True
     for place, magic, name in _OTHERS:
         if head[place:].startswith(magic):
             return name, False
+    for place, magic, name in _MEDIA:
+        if head[place:].startswith(magic):
+            return name, True
     text = head.lstrip().lower()
     if text.startswith((b"<!doctype html", b"<html", b"<head")):
         return "a web page (the link of a page, not of a file)", False

@@ -1,0 +1,99 @@
+"""The child process for hostile media: limits, secrets, ends of every kind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from worker.errors import Rejected, Unavailable
+from worker.pipeline.child import Ended, Limits, run_child
+
+CONFINED = "import resource\nwhile resource.getrlimit(resource.RLIMIT_FSIZE)[0] < 0: pass\n"
+"""Limits arrive a moment after the start; these tests wait for the one set last."""
+
+
+async def run(script: str, **limits: object) -> Ended:
+    return await run_child([sys.executable, "-c", script], Limits(**limits), task="Testing")
+
+
+async def test_what_it_says(tmp_path) -> None:
+    """Output, exit code and complaints come back apart."""
+    ended = await run("import sys; print('out'); print('oops', file=sys.stderr); sys.exit(3)")
+    assert ended == Ended(code=3, output=b"out\n", complaints="oops\n")
+
+
+async def test_no_secrets(monkeypatch) -> None:
+    """Nothing of the worker's environment reaches a child but where programs and libraries are."""
+    monkeypatch.setenv("SUPABASE_KEY", "secret")
+    ended = await run("import os; print(sorted(os.environ))")
+    assert set(eval(ended.output)) <= {"PATH", "LD_LIBRARY_PATH", "TMPDIR", "LC_CTYPE"}
+
+
+@pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE"])
+async def test_a_crash_is_the_files_fault(name: str) -> None:
+    """A child that crashes will crash again: the file is refused."""
+    with pytest.raises(Rejected, match=name) as caught:
+        await run(f"import os, signal; os.kill(os.getpid(), signal.{name})")
+    assert caught.value.code == "broken_video"
+
+
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM"])
+async def test_a_killed_child_is_not(name: str) -> None:
+    """A child killed from outside (by the system when memory is short, by an operator) may live next time."""
+    with pytest.raises(Unavailable, match=name) as caught:
+        await run(f"import os, signal; os.kill(os.getpid(), signal.{name})")
+    assert caught.value.code == "child_killed"
+
+
+async def test_processor_time() -> None:
+    """A child that computes for ever is stopped by its own processor time."""
+    with pytest.raises(Rejected, match="SIGXCPU"):
+        await run("while True: pass", cpu=timedelta(seconds=1))
+
+
+async def test_a_child_that_hangs() -> None:
+    """A child that waits for ever is stopped by the clock, and no process is left."""
+    with pytest.raises(Unavailable) as caught:
+        await run("import time; time.sleep(600)", wall=timedelta(seconds=0.2))
+    assert caught.value.code == "timeout"
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+async def test_memory() -> None:
+    """Memory beyond the limit is not to be had."""
+    ended = await run(CONFINED + "bytearray(2**31)", memory_bytes=2**30)
+    assert "MemoryError" in ended.complaints
+
+
+async def test_files(tmp_path) -> None:
+    """A child that may not write files does not."""
+    path = tmp_path / "out"
+    ended = await run(CONFINED + f"import os; os.write(os.open({str(path)!r}, os.O_CREAT | os.O_WRONLY), b'x')")
+    assert "File too large" in ended.complaints
+    assert path.stat().st_size == 0
+
+
+async def test_a_flood_of_output() -> None:
+    """Output beyond the limit is thrown away as it comes, and the child's file refused."""
+    with pytest.raises(Rejected, match="too much output"):
+        await run("import sys\nfor _ in range(64): sys.stdout.write('x' * 2**20)", output_bytes=2**20)
+
+
+async def test_cancelling_kills(tmp_path) -> None:
+    """Cancelling ends the child at once and waits for it."""
+    told = tmp_path / "told"
+    os.mkfifo(told)
+    task = asyncio.create_task(
+        run(f"import os, time; open({str(told)!r}, 'w').write(str(os.getpid())); time.sleep(600)", file_bytes=100)
+    )
+    pid = int(await asyncio.to_thread(told.read_text))
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not Path(f"/proc/{pid}").exists()

@@ -1,0 +1,142 @@
+"""Damaged media, by seeded mutation of valid files: every one is looked at or refused, and the worker lives on."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter
+
+from tests.unit.media import CONTAINERS, mutate, write_sound, write_video
+from worker.domain import Clip, Options
+from worker.errors import Rejected
+from worker.pipeline.answers import Heard, Measured, Refusal, Seen
+from worker.pipeline.clip import ChildLooker
+from worker.pipeline.merge import FfmpegMerger
+
+ROOT = Path(__file__).parents[2]
+ANSWERS = {
+    "look": TypeAdapter(Seen | Refusal),
+    "measure": TypeAdapter(Measured | Refusal),
+    "listen": TypeAdapter(Heard | Refusal),
+}
+# One process for many files: a process for each would spend most of its time on imports.
+DECODE_ALL = """
+import json, sys
+from pathlib import Path
+from worker.pipeline.decoder import answer
+task = sys.argv[1]
+for path in sys.argv[2:]:
+    fields, stills = answer(task, Path(path), 180.0, None)
+    print(json.dumps(fields | {"stills": [[still.time_s, len(still.jpeg)] for still in stills]}), flush=True)
+"""
+
+
+def damaged(folder: Path, valid: Path, count: int) -> list[Path]:
+    """Write `count` damaged copies of a file; the same every time."""
+    dice = random.Random(valid.name)
+    data = valid.read_bytes()
+    paths = [folder / f"{i}-{valid.name}" for i in range(count)]
+    for path in paths:
+        path.write_bytes(mutate(data, dice))
+    return paths
+
+
+async def decode_all(task: str, paths: list[Path]) -> list[str]:
+    """Decode every file; return the codes of refusals. A file that kills its process must be refused by the worker, too."""
+    codes: list[str] = []
+    while paths:
+        process = subprocess.run(
+            [sys.executable, "-c", DECODE_ALL, task, *map(str, paths)],
+            cwd=ROOT,
+            capture_output=True,
+            timeout=300,
+            check=False,
+        )
+        lines = process.stdout.splitlines()
+        for line in lines:
+            answer = ANSWERS[task].validate_json(line)
+            codes.append(answer.code if isinstance(answer, Refusal) else "")
+        if process.returncode == 0:
+            break
+        assert process.returncode < 0, process.stderr.decode()
+        with pytest.raises(Rejected):
+            await ChildLooker().look(paths[len(lines)], None)
+        paths = paths[len(lines) + 1 :]
+    return codes
+
+
+async def fuzz_videos(tmp_path: Path, suffix: str, count: int) -> None:
+    valid = write_video(tmp_path / f"valid.{suffix}")
+    codes = await decode_all("look", damaged(tmp_path, valid, count))
+    assert set(codes) <= {
+        "",
+        "broken_video",
+        "not_a_video",
+        "no_video_stream",
+        "too_many_pixels",
+        "too_long",
+        "empty_file",
+    }
+    assert "" in codes  # some damage is survived ...
+    assert set(codes) != {""}  # ... and some is not
+
+
+@pytest.mark.parametrize("suffix", CONTAINERS)
+async def test_damaged_videos(tmp_path, suffix: str) -> None:
+    """A damaged video gives a sane answer or a refusal with a known code, in every container."""
+    await fuzz_videos(tmp_path, suffix, 40)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", CONTAINERS)
+async def test_many_damaged_videos(tmp_path, suffix: str) -> None:
+    """A thousand kinds of damage per container are no different."""
+    await fuzz_videos(tmp_path, suffix, 1000)
+
+
+@pytest.mark.parametrize("suffix", ["flac", "wav", "mp3", "m4a", "ogg"])
+async def test_damaged_sounds(tmp_path, suffix: str) -> None:
+    """A damaged sound file has a length or is no sound."""
+    valid = write_sound(tmp_path / f"valid.{suffix}", 0.5)
+    codes = await decode_all("listen", damaged(tmp_path, valid, 40))
+    assert set(codes) <= {"", "not_audio"}
+
+
+async def test_noise(tmp_path) -> None:
+    """Random bytes behind the beginning of each container are refused."""
+    dice = random.Random(0)
+    paths = []
+    for i, head in enumerate(
+        [b"", b"\0\0\0\x18ftypisom", b"\x1aE\xdf\xa3", b"RIFF\0\0\0\0AVI ", b"FLV\x01", b"OggS", b"\x47"]
+    ):
+        paths.append(tmp_path / str(i))
+        paths[-1].write_bytes(head + dice.randbytes(50_000))
+    codes = await decode_all("look", paths)
+    assert set(codes) <= {"broken_video", "not_a_video", "no_video_stream"}
+
+
+async def test_the_worker_lives_on(tmp_path) -> None:
+    """The looker itself turns every damaged file into a clip or a refusal, one child each."""
+    for path in damaged(tmp_path, write_video(tmp_path / "valid.mp4"), 8):
+        with suppress(Rejected):
+            assert isinstance(await ChildLooker().look(path, None), Clip)
+
+
+async def test_damaged_merges(tmp_path) -> None:
+    """A damaged video or sound is merged as far as it goes, or refused; a half-written result never stays behind."""
+    into = tmp_path / "into"
+    into.mkdir()
+    video, sound = write_video(tmp_path / "valid.mp4"), write_sound(tmp_path / "valid.mp3", 1)
+    pairs = [(bad, sound) for bad in damaged(tmp_path, video, 6)] + [
+        (video, bad) for bad in damaged(tmp_path, sound, 6)
+    ]
+    for bad_video, bad_sound in pairs:
+        with suppress(Rejected):
+            merged = await FfmpegMerger().merge(bad_video, bad_sound, into, Options(mode="mix"))
+            merged.unlink()
+        assert list(into.iterdir()) == []
