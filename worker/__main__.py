@@ -110,6 +110,7 @@ async def serve(
     settings: Settings, engine: Engine | None, queue: PostgresQueue, heartbeat: Heartbeat, drain_asked: asyncio.Event
 ) -> int:
     """Listen until drained, by a signal or by `rhythmai drain`."""
+    storage = SupabaseStorage(settings.origin, settings.supabase_key)
     pipeline = Pipeline(
         queue=queue,
         fetcher=HttpFetcher(supabase_url=settings.origin, max_bytes=settings.max_bytes),
@@ -118,7 +119,7 @@ async def serve(
         engine=engine,
         master=master,
         merger=FfmpegMerger(),
-        storage=SupabaseStorage(settings.origin, settings.supabase_key),
+        storage=storage,
         work_dir=settings.work_dir,
     )
     listener = Listener(
@@ -164,6 +165,7 @@ async def serve(
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
+        await storage.close()
     return EXIT_DEVICE_LOST if listener.device_lost else 0
 
 

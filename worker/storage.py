@@ -23,20 +23,20 @@ class SupabaseStorage:
     """Implements `ports.Storage`. Never overwrites (upsert is off): paths carry a hash of the content, so an object that is
     there already is the same object."""
 
-    def __init__(self, supabase_url: str, key: str) -> None:
+    def __init__(self, supabase_url: str, key: str, *, tries: int = TRIES) -> None:
         self._url = supabase_url
+        self._tries = tries
         self._key = key
         self._client: AsyncClient | None = None
+        self._http: httpx.AsyncClient | None = None
+        self._making = asyncio.Lock()
 
     async def put(self, bucket: str, path: str, data: bytes | Path, content_type: str) -> str:
-        if self._client is None:
-            self._client = await create_async_client(
-                self._url, self._key, AsyncClientOptions(storage_client_timeout=TIMEOUT_S)
-            )
+        client = await self._connected()
         options = {"content-type": content_type, "cache-control": "31536000", "upsert": "false"}
-        for attempt in range(1, TRIES + 1):
+        for attempt in range(1, self._tries + 1):
             try:
-                await self._client.storage.from_(bucket).upload(path, data, options)  # type: ignore[arg-type]
+                await client.storage.from_(bucket).upload(path, data, options)  # type: ignore[arg-type]
                 break
             except StorageApiError as error:
                 if {str(error.status), str(error.code)} & ALREADY_THERE:
@@ -45,8 +45,22 @@ class SupabaseStorage:
             except (httpx.HTTPError, OSError, ValueError) as error:
                 # ValueError: an answer that is not the JSON the client expects, as a proxy gives when Storage is away
                 trouble = f"Storage cannot be reached: {error or type(error).__name__}"
-            if attempt == TRIES:
+            if attempt == self._tries:
                 raise Unavailable(trouble, code="storage_unavailable")
             log.warning("storage.again", bucket=bucket, attempt=attempt, error=trouble)
             await asyncio.sleep(random.uniform(0.5, 1.0) * 0.5 * 2**attempt)
         return f"{self._url}/storage/v1/object/public/{bucket}/{path}"
+
+    async def close(self) -> None:
+        if self._http is not None:
+            await self._http.aclose()
+
+    async def _connected(self) -> AsyncClient:
+        async with self._making:
+            if self._client is None:
+                # Reading the system's certificates takes a while: not on the event loop.
+                self._http = await asyncio.to_thread(httpx.AsyncClient, timeout=TIMEOUT_S)
+                self._client = await create_async_client(
+                    self._url, self._key, AsyncClientOptions(httpx_client=self._http)
+                )
+            return self._client

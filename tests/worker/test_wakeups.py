@@ -17,6 +17,7 @@ async def wakes(database_url, db):
         woken.clear()
         yield woken
     task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_an_insert_wakes_once_however_many_rows(wakes, db):

@@ -127,13 +127,12 @@ def measure(path: Path, max_duration_s: float, asked_s: float | None = None) -> 
         if min(context.width, context.height) <= 0:
             raise broken("its picture has no size")
         check_size(context.width, context.height)
-        timed = container.format.name != "avi"
         rate = float(stream.average_rate or stream.guessed_rate or 25)
         count, start_s, end_s = 0, float("inf"), float("-inf")
         for packet in packets(container):
             if packet.stream_index != stream.index or packet.size == 0 or packet.is_discard:
                 continue
-            at_s = _time_s(packet, timed=timed)
+            at_s = _time_s(packet)
             if at_s is None:  # no clock at all: frames are counted instead
                 at_s = count / rate
             if (
@@ -166,12 +165,12 @@ def measure(path: Path, max_duration_s: float, asked_s: float | None = None) -> 
             duration_s=min(duration_s, allowed_s),
             fps=fps,
             has_audio=bool(container.streams.audio),
-            timed=timed,
+            timed=container.format.name != "avi",
         )
 
 
-def _time_s(packet: Packet[Stream], *, timed: bool = True) -> float | None:
-    ticks = packet.pts if timed and packet.pts is not None else packet.dts
+def _time_s(packet: Packet[Stream]) -> float | None:
+    ticks = packet.pts if packet.pts is not None else packet.dts
     return None if ticks is None or not packet.time_base else float(ticks * packet.time_base)
 
 

@@ -30,7 +30,7 @@ _ENCODE: dict[str, Any] = {
     "preset": "veryfast",
     "crf": 20,
     "pix_fmt": "yuv420p",
-    "vf": "scale=trunc(iw/2)*2:trunc(ih/2)*2",  # H.264 in 4:2:0 has even sides
+    "vf": "setpts=PTS-STARTPTS,scale=trunc(iw/2)*2:trunc(ih/2)*2",  # H.264 in 4:2:0 has even sides
 }
 _SOUND: dict[str, Any] = {"acodec": "aac", "audio_bitrate": "192k", "ar": 48_000, "ac": 2}
 # Titles and places (phones store where a video was taken) are nobody's business in a public file.
@@ -82,7 +82,7 @@ def _command(
     video: Path, audio: Path, target: Path, codec: dict[str, Any], *, picture: Measured, music: Heard, options: Options
 ) -> list[str]:
     # Containers may start late and each stream of theirs later still: the first frame is set to time 0, sound follows.
-    footage = _input(video, VIDEO_FORMATS, itsoffset=-picture.start_s)
+    footage = _input(video, VIDEO_FORMATS, itsoffset=-picture.start_s if picture.timed else 0)
     length_s = picture.duration_s
     music_in = _input(audio, AUDIO_FORMATS)["a:0"].filter("asetpts", "PTS-STARTPTS")
     track = _even(music_in, length_s).filter("volume", f"{options.music_gain_db}dB")

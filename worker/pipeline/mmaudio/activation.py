@@ -46,7 +46,7 @@ class SnakeActivation(nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SnakeActivation:
         """Move with the module, but stay float32: exp of a rounded logarithm would be another filter."""
         self._constants = None
-        super()._apply(lambda t: fn(t).to(torch.float32), recurse)
+        super()._apply(lambda t: t.to(fn(t).device), recurse)  # type: ignore[no-untyped-call]
         return self
 
     def constants(self) -> tuple[Tensor, Tensor]:

@@ -22,7 +22,7 @@ class AdaptiveNorm(nn.Sequential):
 
     def __init__(self, width: int, parts: int) -> None:
         super().__init__(nn.SiLU(), Linear(width, parts * width))
-        self.parts = parts
+        self.width, self.parts = width, parts
 
     def from_activated(self, activated: Tensor) -> Tensor:
         """The rows for conditions that went through SiLU already: (..., D) -> (..., parts * D)."""
@@ -109,5 +109,4 @@ class FinalLayer(nn.Module):
 
     def forward(self, x: Tensor, rows: Tensor) -> Tensor:  # (B, N, D) -> (B, N, latent)
         shift, scale = rows.chunk(2, dim=-1)
-        out: Tensor = self.conv(modulate(x, shift, scale))
-        return out
+        return self.conv(modulate(x, shift, scale))

@@ -51,7 +51,7 @@ class SelfAttention(nn.Module):
         y = F.linear(x.to(self.in_proj_weight.dtype), self.in_proj_weight, self.in_proj_bias)
         q, k, v = y.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # each (B, h, N, C)
         answer = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
-        return self.out_proj(answer.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        return self.out_proj(answer.transpose(1, 2).flatten(2))
 
     def first(self, x: Tensor) -> Tensor:
         """What token 0 hears from all tokens: (B, N, D) -> (B, 1, D)."""
@@ -61,7 +61,7 @@ class SelfAttention(nn.Module):
         of_all = F.linear(x, self.in_proj_weight[width:], self.in_proj_bias[width:])
         k, v = of_all.unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
         q = of_first.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-        return self.out_proj(attend(q, k, v))  # type: ignore[no-any-return]
+        return self.out_proj(attend(q, k, v))
 
 
 class QuickMLP(nn.Module):
@@ -73,8 +73,7 @@ class QuickMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         hidden: Tensor = self.c_fc(x)
-        out: Tensor = self.c_proj(hidden * torch.sigmoid(1.702 * hidden))
-        return out
+        return self.c_proj(hidden * torch.sigmoid(1.702 * hidden))
 
 
 class Layer(nn.Module):
@@ -87,12 +86,12 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor, *, causal: bool = False) -> Tensor:
         x = x + self.attn(self.ln_1(x), causal=causal)
-        return x + self.mlp(self.ln_2(x))  # type: ignore[no-any-return]
+        return x + self.mlp(self.ln_2(x))
 
     def first(self, x: Tensor) -> Tensor:
         """Token 0 after this block, without computing the others: (B, 1, D)."""
         head = x[:, :1] + self.attn.first(self.ln_1(x))
-        return head + self.mlp(self.ln_2(head))  # type: ignore[no-any-return]
+        return head + self.mlp(self.ln_2(head))
 
 
 class Layers(nn.Module):
@@ -137,8 +136,7 @@ class ImageTower(nn.Module):
         for layer in most:
             x = layer(x)
         assert isinstance(last, Layer)
-        out: Tensor = self.ln_post(last.first(x)[:, 0]) @ self.proj
-        return out
+        return self.ln_post(last.first(x)[:, 0]) @ self.proj
 
     def forward(self, pixels: Tensor) -> Tensor:
         return F.normalize(self.raw(pixels), dim=-1)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,11 @@ class Shot(NamedTuple):
     pixels: Callable[[], Pixels]
 
 
+def _rgb(frame: Any) -> Pixels:
+    pixels: Pixels = frame.to_ndarray(format="rgb24")
+    return pixels
+
+
 def pyav_shots(path: Path) -> Iterator[Shot]:
     """All frames of the first video stream. Raises Rejected when the file is not a video we take."""
     import av
@@ -38,7 +44,7 @@ def pyav_shots(path: Path) -> Iterator[Shot]:
             for frame in container.decode(stream):
                 if frame.pts is not None and frame.time_base is not None:
                     time_s = float(frame.pts * frame.time_base)
-                    yield Shot(time_s, lambda frame=frame: frame.to_ndarray(format="rgb24"))
+                    yield Shot(time_s, partial(_rgb, frame))
     except av.error.FFmpegError as error:
         raise Rejected(f"the video cannot be decoded: {error.strerror or error}") from error
 
@@ -56,7 +62,7 @@ def torchcodec_shots(path: Path, device: str = "cpu") -> Iterator[Shot]:
         decoder = VideoDecoder(str(path), stream_index=index, dimension_order="NHWC", device=device)
         for i in range(len(decoder)):
             frame = decoder.get_frame_at(i)
-            yield Shot(float(frame.pts_seconds), lambda frame=frame: frame.data.cpu().numpy())
+            yield Shot(float(frame.pts_seconds), frame.data.cpu().numpy)
     except (av.error.FFmpegError, RuntimeError, ValueError) as error:
         raise Rejected(f"the video cannot be decoded: {error}") from error
 

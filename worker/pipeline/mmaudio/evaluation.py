@@ -6,7 +6,7 @@ the per-token modulation is computed for the distinct rows of the sync stream on
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -31,7 +31,7 @@ def distinct(length: int, *, empty: bool) -> tuple[Tensor, Tensor]:
         return positions, positions
     inner = (positions >= REACH) & (positions < length - REACH)
     first = torch.where(inner, REACH + (positions - REACH) % PERIOD, positions)
-    rows, place = first.unique(return_inverse=True)
+    rows, place = torch.unique(first, return_inverse=True)
     return rows, place
 
 
@@ -48,6 +48,10 @@ class Stage:
     tables: Tables
     copies: int
     """How many rows of the batch share one latent: 2 with guidance, else 1."""
+
+    def copied(self) -> Stage:
+        """With memory of its own for what changes from job to job at the same shape."""
+        return replace(self, clip=self.clip.clone(), text=self.text.clone(), place=self.place.clone())
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +132,8 @@ class Evaluation:
     def rows_bytes(self, stage: Stage) -> int:
         """Memory of one step's latent rows, by far the largest."""
         flow = self._flow
-        blocks = [b.latent_block for b in flow.joint_blocks if isinstance(b, JointBlock)] + list(flow.fused_blocks)
-        weights = [block.adaLN_modulation[1].weight for block in blocks]
-        return len(stage.sync) * sum(weight.shape[0] * weight.element_size() for weight in weights)
+        count = len(flow.joint_blocks) + len(flow.fused_blocks)
+        return len(stage.sync) * count * 6 * flow.shape.width * flow.block_dtype.itemsize
 
     def velocity(self, x: Tensor, rows: Rows, stage: Stage) -> Tensor:
         """Latents x (C, N, latent) float32 -> velocities (E, N, latent) float32: conditional first, then unconditional."""
@@ -148,8 +151,7 @@ class Evaluation:
             assert isinstance(block, FusedBlock)
             mine = of_latent.take(block.adaLN_modulation)[stage.place].unflatten(0, (count, -1))
             latent = block(latent, mine, stage.tables.latent)
-        out: Tensor = flow.final_layer(latent, rows.final[:, None])
-        return out
+        return flow.final_layer(latent, rows.final[:, None])
 
 
 class _Taker:
@@ -159,6 +161,6 @@ class _Taker:
         self._rows, self._at = rows, 0
 
     def take(self, norm: AdaptiveNorm) -> Tensor:
-        width = norm[1].out_features
+        width = norm.parts * norm.width
         self._at += width
         return self._rows[:, self._at - width : self._at]

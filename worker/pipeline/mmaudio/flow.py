@@ -67,8 +67,7 @@ class TimeEmbedding(nn.Module):
         return torch.cat([angles.cos(), angles.sin()], dim=-1)
 
     def forward(self, times: Tensor) -> Tensor:  # (T,) -> (T, D) float32
-        out: Tensor = self.mlp(self.sinusoids(times).to(self.mlp[0].weight.device))
-        return out
+        return self.mlp(self.sinusoids(times).to(self.get_parameter("mlp.0.weight").device))
 
 
 class Flow(nn.Module):
@@ -109,6 +108,10 @@ class Flow(nn.Module):
         self.fused_blocks.to(dtype)
         return self
 
+    @property
+    def block_dtype(self) -> torch.dtype:
+        return next(self.fused_blocks.parameters()).dtype
+
     def empty_clip(self, length: int) -> Tensor:  # (1, Nc, clip)
         return self.empty_clip_feat[None].expand(1, length, -1)
 
@@ -118,18 +121,26 @@ class Flow(nn.Module):
     def empty_text(self) -> Tensor:  # (1, 77, text)
         return self.empty_string_feat[None]
 
+    def project_clip(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """CLIP features (C, Nc, clip) -> tokens (C, Nc, D) and their pooled vector (C, D)."""
+        tokens = self.clip_input_proj(features.float())
+        return tokens, self.clip_cond_proj(tokens.mean(dim=1))
+
+    def project_text(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Text features (C, 77, text) -> tokens (C, 77, D) and their pooled vector (C, D)."""
+        tokens = self.text_input_proj(features.float())
+        return tokens, self.text_cond_proj(tokens.mean(dim=1))
+
+    def project_sync(self, features: Tensor) -> Tensor:
+        """Sync features (C, Ns, sync) -> (C, Ns, D); each of a segment's eight moments has a position of its own."""
+        placed = features.float().unflatten(1, (-1, 8)) + self.sync_pos_emb  # (C, Ns / 8, 8, sync)
+        return self.sync_input_proj(placed.flatten(1, 2))
+
     def condition(self, clip: Tensor, sync: Tensor, text: Tensor) -> Conditions:
         """Features (C, Nc, clip), (C, Ns, sync), (C, 77, text) -> conditions; once a request."""
-        placed = sync.float().unflatten(1, (-1, 8)) + self.sync_pos_emb  # (C, Ns / 8, 8, sync)
-        projected_clip = self.clip_input_proj(clip.float())
-        projected_text = self.text_input_proj(text.float())
-        return Conditions(
-            projected_clip,
-            projected_text,
-            self.sync_input_proj(placed.flatten(1, 2)),
-            self.clip_cond_proj(projected_clip.mean(dim=1)),
-            self.text_cond_proj(projected_text.mean(dim=1)),
-        )
+        clip_tokens, clip_pooled = self.project_clip(clip)
+        text_tokens, text_pooled = self.project_text(text)
+        return Conditions(clip_tokens, text_tokens, self.project_sync(sync), clip_pooled, text_pooled)
 
     def heard(self, times: Tensor, conditions: Conditions) -> Tensor:
         """The global condition of each time and request: (T,) -> (T, C, D) float32."""
@@ -161,5 +172,4 @@ class Flow(nn.Module):
         for block in self.fused_blocks:
             assert isinstance(block, FusedBlock)
             latent = block(latent, block.adaLN_modulation(each), tables.latent)
-        out: Tensor = self.final_layer(latent, self.final_layer.adaLN_modulation(heard))
-        return out
+        return self.final_layer(latent, self.final_layer.adaLN_modulation(heard))

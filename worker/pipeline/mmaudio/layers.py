@@ -59,6 +59,8 @@ def mlp_width(width: int) -> int:
 class GatedMLP(nn.Module):
     """w2(silu(w1 x) * w3 x) without biases; with a kernel all three are convolutions along the tokens."""
 
+    w1: nn.Module
+    w3: nn.Module
     w13: Tensor | None
 
     def __init__(self, width: int, kernel: int = 1) -> None:
@@ -83,7 +85,7 @@ class GatedMLP(nn.Module):
             x = x.to(self.w13.dtype)
             unfolded = unfold(x, self.kernel) if self.kernel > 1 else x
             gate, value = F.linear(unfolded, self.w13).chunk(2, dim=-1)
-        return self.w2(F.silu(gate) * value)  # type: ignore[no-any-return]
+        return self.w2(F.silu(gate) * value)
 
 
 def rotations(length: int, scale: float, head_width: int = 64) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from worker.pipeline.mmaudio import checkpoints, generated
 from worker.pipeline.mmaudio.evaluation import Evaluation
-from worker.pipeline.mmaudio.flow import Conditions, Flow, FlowShape, TimeEmbedding
+from worker.pipeline.mmaudio.flow import Conditions, FlowShape, TimeEmbedding
 from worker.pipeline.mmaudio.layers import EPSILON_F32, fuse, rotate, rotations
 from worker.pipeline.mmaudio.lengths import nearest
 from worker.pipeline.mmaudio.parity_case import Answers, Case
@@ -62,18 +62,20 @@ class Network:
         return self.evaluation.velocity(self.x0, self.evaluation.rows(heard[0], stage), stage)
 
     def sampled(self, strength: float, kind: str, steps: int) -> Tensor:
-        """One variant after the other: a negative text of its own each, and neighbours must not matter anyway."""
-        return torch.cat([self._sampled_one(i, strength, kind, steps) for i in range(len(self.x0))])
+        """All at once, but one by one where each has a negative text of its own."""
+        count = len(self.x0)
+        each = [slice(i, i + 1) for i in range(count)] if kind == "neg" else [slice(0, count)]
+        return torch.cat([self._sampled(mine, strength, kind, steps) for mine in each])
 
-    def _sampled_one(self, i: int, strength: float, kind: str, steps: int) -> Tensor:
-        mine = slice(i, i + 1)
-        asked = self.asked.take(torch.tensor([i]))
+    def _sampled(self, mine: slice, strength: float, kind: str, steps: int) -> Tensor:
+        count = len(self.x0[mine])
+        asked = self.asked.take(torch.arange(mine.start, mine.stop))
         if kind == "uncondvideo":
-            asked = self.empty(self.inputs["text"][mine])
+            asked = self.empty(self.inputs["text"][mine], batch=count)
         empty = self.empty(self.inputs["neg"][mine] if kind == "neg" else None)
         windows = Windows(*(self.x0.shape[1],) * 2, (0,), (0,), asked.clip.shape[1], (0,), asked.sync.shape[1])
         score = Score(
-            seeds=[0],
+            seeds=range(count),
             noise=self.x0[mine],
             windows=windows,
             asked=asked,

@@ -113,10 +113,10 @@ def _vocoder(case: Case, channels: int | None) -> BigVGAN:
 def vocoder_answers(case: Case) -> Answers:
     network = _vocoder(case, case.meta.get("upsample_initial_channel"))
     seen: dict[str, Tensor] = {}
-    first = network.resblocks[0]
-    parts = {"conv_pre": network.conv_pre, "up0": network.ups[0][0], "act0": first.activations[0], "resblock0": first}  # type: ignore[index, union-attr]
-    for name, part in parts.items():
-        part.register_forward_hook(lambda *h, key=f"trace.{name}": seen.update({key: h[2]}))  # type: ignore[union-attr]
+    places = {"conv_pre": "conv_pre", "up0": "ups.0.0", "act0": "resblocks.0.activations.0", "resblock0": "resblocks.0"}
+    for name, place in places.items():
+        part = network.get_submodule(place)
+        part.register_forward_hook(lambda *h, key=f"trace.{name}": seen.update({key: h[2]}))
     scale = {key: value.to(case.device) for key, value in mel_scale(network.shape.mels).items()}
     mel = case.normal("mel", case.meta["batch"], network.shape.mels, case.meta["frames"])
     yield "audio", network(mel * scale["data_std"] + scale["data_mean"])
@@ -174,7 +174,7 @@ def frame_answers(case: Case) -> Answers:
     try:
         for i, shot in enumerate(pyav_shots(case.path.parent / found[1])):
             for indices, repeats in zip(shown, selection.take(shot.time_s), strict=True):
-                indices += [i] * repeats
+                indices.extend([i] * repeats)
             times.append(shot.time_s)
             frames.append(torch.from_numpy(shot.pixels()).permute(2, 0, 1))
     except ImportError as error:

@@ -45,7 +45,7 @@ class DividedAttention(nn.Module):
         answer = attend(self._groups(q), *(self._with_class(part) for part in (k, v)))  # (S * groups, members, D)
         grouped = answer.unflatten(0, (len(x), -1))
         patches = (grouped.transpose(1, 2) if self.over_time else grouped).flatten(1, 2)
-        return self.proj(torch.cat([whole, patches], dim=1))  # type: ignore[no-any-return]
+        return self.proj(torch.cat([whole, patches], dim=1))
 
     def _groups(self, part: Tensor) -> Tensor:
         """(S, h, 1 + N, C) -> (S * groups, h, members, C) without the class token."""
@@ -66,8 +66,7 @@ class PlainMLP(nn.Module):
         self.fc1, self.fc2 = Linear(width, 4 * width), Linear(4 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.fc2(F.gelu(self.fc1(x)))
-        return out
+        return self.fc2(F.gelu(self.fc1(x)))
 
 
 class DividedBlock(nn.Module):
@@ -83,7 +82,7 @@ class DividedBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.timeattn(self.norm3(x))
         x = x + self.attn(self.norm1(x))
-        return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
+        return x + self.mlp(self.norm2(x))
 
 
 class Gathering(nn.Module):
@@ -140,6 +139,11 @@ class Synchformer(nn.Module):
                 products.to(dtype)
         return self
 
+    @staticmethod
+    def windows(tokens: Tensor) -> Tensor:
+        """Tubelets (B, T, 196, D) -> overlapping segments (B, S, 8, 196, D)."""
+        return tokens.unfold(1, TIMES, SEGMENT_STRIDE // TUBELET[0]).movedim(-1, 2)
+
     def segments(self, tokens: Tensor) -> Tensor:
         """Tokens of whole segments (S, 8, 196, D), before positions -> features (S, 8, D)."""
         placed = tokens + self.pos_embed[:, None, 1:] + self.temp_embed[:, :, None]
@@ -158,6 +162,5 @@ class Synchformer(nn.Module):
         """
         count = (video.shape[1] - SEGMENT_FRAMES) // SEGMENT_STRIDE + 1
         used = video[:, : (count - 1) * SEGMENT_STRIDE + SEGMENT_FRAMES]
-        tokens: Tensor = self.patch_embed_3d(used)
-        windows = tokens.unfold(1, TIMES, SEGMENT_STRIDE // TUBELET[0]).movedim(-1, 2)  # (B, S, 8, 196, D)
+        windows = self.windows(self.patch_embed_3d(used))
         return self.segments(windows.flatten(0, 1)).unflatten(0, (len(video), count)).flatten(1, 2)

@@ -88,8 +88,7 @@ class Upsampling(nn.Module):
         self.conv = _conv(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.conv(x.repeat_interleave(2, dim=1))
-        return out
+        return self.conv(x.repeat_interleave(2, dim=1))
 
 
 class Level(nn.Module):
@@ -123,8 +122,7 @@ class Decoder(nn.Module):
         x = self.mid(self.conv_in(z))
         for level in reversed(self.up):
             x = level(x)
-        out: Tensor = self.conv_out(_active(x))
-        return out
+        return self.conv_out(_active(x))
 
 
 class VAE(nn.Module):

@@ -49,13 +49,12 @@ def compose(duration_s: float, scenes: Sequence[Scene], direction: Direction, se
     _land(parts, hits, timeline, duration_s, key, style)
     _accent(parts, hits, timeline, measures, players)
     _loosen(parts, hits, style, rng)
-    borders = tuple(section.start_s for section in timeline.sections[1:])
     return Score(
         duration_s=duration_s,
         bpm=timeline.bpm,
         parts=[part for part in parts if part.notes],
         hits=hits,
-        accents_s=borders,
+        sections=tuple((section.start_s, section.energy) for section in timeline.sections),
     )
 
 

@@ -19,6 +19,7 @@ class Measure:
     chord: Chord
     following: Chord
     energy: float
+    section: int
     place: int
     """0 for the first bar of its section."""
     left: int
@@ -53,6 +54,7 @@ def harmonise(timeline: Timeline, key: Key, style: Style, rng: np.random.Generat
                     chord=chords[number],
                     following=chords[number + 1] if number + 1 < len(chords) else home,
                     energy=section.energy,
+                    section=section_number,
                     place=place,
                     left=section.bars - place - 1,
                     opening=section_number == 0 and len(timeline.sections) > 2,

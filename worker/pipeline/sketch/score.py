@@ -40,5 +40,5 @@ class Score:
     bpm: float
     parts: list[Part]
     hits: list[Hit]
-    accents_s: tuple[float, ...]
-    """When sections begin: the moments the music marks."""
+    sections: tuple[tuple[float, float], ...]
+    """Where each section begins, seconds, and its energy 0..1."""

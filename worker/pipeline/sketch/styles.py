@@ -35,6 +35,8 @@ class Style:
     looseness_ms: float = 6.0
     reverb: float = 0.3
     reverb_s: float = 1.6
+    tilt_db: float = 0.0
+    """Duller (below 0) or brighter than usual, dB per octave above 1 kHz."""
     pump: float = 0.0
     """How far the kick pushes the rest down, 0..1."""
     dust: bool = False
@@ -46,17 +48,17 @@ STYLES: dict[str, Style] = {
     "cinematic": Style(
         dark=("1 6 3 7", "1 6 4 5!", "1 4 1 5!", "1 3 6 7"), bright=("1 5 6 4", "1 3 4 5", "1 4 1 5", "1 6 2 5"),
         lead="strings", comp="strings", comping=("sustain", "pulse"), pad="strings", bass="cello", basses=("pedal", "long"),
-        kit="orchestral", drums="epic", motif="flowing", reverb=0.5, reverb_s=2.8, looseness_ms=10,
+        kit="orchestral", drums="epic", motif="flowing", tilt_db=-0.7, reverb=0.5, reverb_s=2.8, looseness_ms=10,
     ),
     "ambient": Style(
         bright=("1 4", "1 6 4 1", "1 3 4 4", "1 5 4 4"), dark=("1 6", "1 7 6 6", "1 4 6 1", "1 3 6 7"), chord_size=5, bars_per_chord=2,
-        lead="bells", comp="synth pad", comping=("swell", "swell"), pad="synth pad", bass="sub bass", basses=("pedal",),
-        motif="sparse", reverb=0.75, reverb_s=4.2, looseness_ms=25,
+        lead="bells", comp="synth pad", comping=("swell", "swell"), pad="synth pad", bass="sub bass", basses=("pedal", "pedal"),
+        motif="sparse", tilt_db=-1.8, reverb=0.75, reverb_s=4.2, looseness_ms=25,
     ),
     "lo-fi": Style(
         bright=("2 5 1 6", "4 3 2 1", "1 6 2 5", "4 5 3 6"), dark=("1 4 7 3", "1 6 2 5!", "4 5 1 1", "6 7 1 1"), chord_size=5,
         lead="vibraphone", comp="electric piano", comping=("lazy", "lazy"), bass="upright bass", basses=("long", "bossa"),
-        kit="dusty", drums="dust", motif="sparse", swing=0.3, swing_sixteenths=True, looseness_ms=14, reverb=0.22, reverb_s=1.2, dust=True,
+        kit="dusty", drums="dust", motif="sparse", swing=0.3, swing_sixteenths=True, looseness_ms=14, tilt_db=-2.0, reverb=0.22, reverb_s=1.2, dust=True,
     ),
     "house": Style(
         bright=("6 4 1 5", "1 5 6 4", "4 1 5 6"), dark=("1 7 6 7", "1 3 7 6", "1 6 3 7"), chord_size=4,
@@ -66,7 +68,7 @@ STYLES: dict[str, Style] = {
     "folk": Style(
         bright=("1 4 1 5", "1 5 6 4", "1 6 4 5", "1 4 5 1"), dark=("1 7 6 7", "1 3 7 1", "1 4 1 5"),
         lead="violin", comp="acoustic guitar", comping=("pick", "strum"), bass="upright bass", basses=("halves", "halves"),
-        kit="hands", drums="hands", motif="flowing", looseness_ms=10, reverb=0.25, reverb_s=1.3,
+        kit="hands", drums="hands", motif="flowing", looseness_ms=10, tilt_db=-0.4, reverb=0.25, reverb_s=1.3,
     ),
     "rock": Style(
         bright=("1 5 6 4", "1 4 5 4", "1 b7 4 1"), dark=("1 6 3 7", "1 7 6 7", "1 3 4 6"),
@@ -76,7 +78,7 @@ STYLES: dict[str, Style] = {
     "jazz": Style(
         bright=("2 5 1 6", "1 6 2 5", "3 6 2 5", "1 4 3 6 2 5 1 1"), dark=("2 5! 1 1", "1 4 2 5!", "4 7 3 6 2 5! 1 1"), chord_size=5,
         lead="saxophone", comp="piano", comping=("charleston", "charleston"), bass="upright bass", basses=("walk", "walk"),
-        kit="brushes", drums="swing", motif="swinging", swing=0.33, looseness_ms=12, reverb=0.22, reverb_s=1.2,
+        kit="brushes", drums="swing", motif="swinging", swing=0.33, looseness_ms=12, tilt_db=-0.8, reverb=0.22, reverb_s=1.2,
     ),
     "funk": Style(
         bright=("1 4 1 5", "2 5 2 5", "1 6 2 5"), dark=("1 4 1 4", "1 7 4 1", "1 1 4 5"), chord_size=5,
@@ -91,17 +93,17 @@ STYLES: dict[str, Style] = {
     "hip hop": Style(
         bright=("1 6 4 5", "4 3 2 1"), dark=("1 6 1 7", "1 4 6 5!", "1 1 6 7"), chord_size=4, bars_per_chord=1,
         lead="bells", comp="piano", comping=("lazy", "lazy"), pad="strings", bass="sub bass", basses=("slow808", "slow808"),
-        kit="machine", drums="boom", motif="sparse", swing=0.15, swing_sixteenths=True, looseness_ms=6, reverb=0.25, reverb_s=1.5,
+        kit="machine", drums="boom", motif="sparse", swing=0.15, swing_sixteenths=True, looseness_ms=6, tilt_db=-0.5, reverb=0.25, reverb_s=1.5,
     ),
     "neoclassical": Style(
         bright=("1 5 6 3 4 1 4 5", "1 4 5 1", "1 6 2 5"), dark=("1 6 3 7", "1 4 7 3 6 4 5! 1", "1 5! 1 4"),
         lead="piano", comp="piano", comping=("arpeggio", "arpeggio"), pad="strings", bass="cello", basses=("pedal", "long"),
-        motif="flowing", looseness_ms=14, reverb=0.42, reverb_s=2.2,
+        motif="flowing", looseness_ms=14, tilt_db=-1.2, reverb=0.42, reverb_s=2.2,
     ),
     "bossa nova": Style(
         bright=("1 6 2 5", "1 2 5 1", "4 3 2 1"), dark=("1 4 7 3", "1 2 5! 1", "1 6 2 5!"), chord_size=5,
         lead="flute", comp="nylon guitar", comping=("bossa", "bossa"), bass="upright bass", basses=("bossa", "bossa"),
-        kit="hands", drums="bossa", motif="swinging", looseness_ms=7, reverb=0.22, reverb_s=1.2,
+        kit="hands", drums="bossa", motif="swinging", looseness_ms=7, tilt_db=-0.6, reverb=0.22, reverb_s=1.2,
     ),
     "reggae": Style(
         bright=("1 4 1 5", "1 5 6 4", "1 2 1 2"), dark=("1 4 1 7", "1 6 7 1"),

@@ -16,6 +16,8 @@ from worker.domain import Scene
 
 BEND = 0.04
 """How far the tempo may leave what was asked for."""
+TOLERANCE_S = 0.08
+"""A change of picture and a beat this close are felt as one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,14 +67,15 @@ def lay_out(duration_s: float, scenes: Sequence[Scene], asked_bpm: float, beats_
         run = _bars_between(starts[-1], cut, bpm, asked_bpm, beats_per_bar)
         if run:
             bars += [replace(bar, section=len(starts) - 1) for bar in run]
-            starts.append(cut)
+            starts.append(run[-1].end_s)
         else:
             missed.append(cut)
     last = _closing_bars(starts[-1], duration_s, bpm, beats_per_bar)
     bars += [replace(bar, section=len(starts) - 1) for bar in last]
     final_s = bars[-1].end_s if bars else 0.0
     bars, sections = _sections(bars, set(starts[1:]), duration_s, scenes, drive)
-    accents = tuple(_snap(cut, bars) for cut in missed if cut < final_s - 0.2)
+    snapped = sorted({_snap(cut, bars) for cut in missed if cut < final_s})
+    accents = tuple(time_s for time_s in snapped if time_s < final_s - 0.05)
     return Timeline(bpm=bpm, bars=tuple(bars), sections=sections, final_s=final_s, accents_s=accents)
 
 
@@ -92,15 +95,16 @@ def _base_tempo(cuts: Sequence[float], asked_bpm: float, beats_per_bar: int) -> 
 
 
 def _bars_between(start_s: float, end_s: float, bpm: float, asked_bpm: float, beats_per_bar: int) -> list[Bar]:
-    """Bars that fill the stretch exactly, or none: whole bars first, then a half bar, then an odd one before the cut."""
+    """Bars that end on the cut, or none: whole bars first, then a half bar, then an odd one before it."""
     length_s = end_s - start_s
     beats = length_s * bpm / 60
     if length_s < 1.2:
         return []
     for unit in (beats_per_bar, 2, 1):
-        count = round(beats / unit) * unit
-        if count >= beats_per_bar and abs(count * 60 / length_s / asked_bpm - 1) <= BEND:
-            return _bars(start_s, count, length_s / count, beats_per_bar)
+        count = max(beats_per_bar, round(beats / unit) * unit)
+        beat_s = 60 / min(asked_bpm * (1 + BEND), max(asked_bpm * (1 - BEND), count * 60 / length_s))
+        if abs(count * beat_s - length_s) <= TOLERANCE_S:
+            return _bars(start_s, count, beat_s, beats_per_bar)
     return []
 
 
@@ -110,8 +114,8 @@ def _closing_bars(start_s: float, duration_s: float, bpm: float, beats_per_bar: 
     tail_s = min(max(1.4, 0.07 * duration_s), 3.2, 0.45 * duration_s)
     room = max(0.0, duration_s - tail_s - start_s) / beat_s
     beats = math.floor(room + 1e-6)
-    if beats >= 2 * beats_per_bar:
-        beats -= beats % beats_per_bar
+    if beats > beats_per_bar:
+        beats -= (beats % beats_per_bar) % 2  # a half bar before the end is well known, one beat is not
     return _bars(start_s, beats, beat_s, beats_per_bar)
 
 
@@ -161,8 +165,8 @@ def _energy(index: int, group: Sequence[Bar], duration_s: float, scenes: Sequenc
     """A form that grows to its climax at three quarters, bent by what the picture does, alternating for contrast."""
     middle = (group[0].start_s + group[-1].end_s) / 2
     place = middle / duration_s
-    arc = float(np.interp(place, [0.0, 0.2, 0.45, 0.55, 0.78, 1.0], [0.3, 0.62, 0.75, 0.58, 1.0, 0.7]))
-    if duration_s < 10:  # no time for an introduction
+    arc = float(np.interp(place, [0.0, 0.12, 0.45, 0.55, 0.8, 1.0], [0.42, 0.65, 0.8, 0.6, 1.0, 0.72]))
+    if duration_s < 12:  # no time for an introduction
         arc = 0.5 + 0.5 * arc
     levels = [0.7 * scene.motion + 0.3 * scene.brightness for scene in scenes] or [0.5]
     here = next(
@@ -172,6 +176,8 @@ def _energy(index: int, group: Sequence[Bar], duration_s: float, scenes: Sequenc
     spread = max(levels) - min(levels)
     picture = (here - min(levels)) / spread if spread > 0.05 else 0.5
     level = 0.5 * arc + 0.25 * picture + 0.25 * drive + (0.06 if index % 2 else -0.04)
+    if index % 5 == 4 and place < 0.8:  # a long piece breathes before its climax
+        level -= 0.3
     return min(1.0, max(0.08, level))
 
 

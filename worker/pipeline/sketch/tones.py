@@ -61,7 +61,7 @@ def padsynth(hz: float, partials: Wave, width_cents: float, count: int, seed: in
 @lru_cache(maxsize=96)
 def _pad_loop(hz: float, partials: bytes, width_cents: float, seed: int) -> Wave:
     amplitudes = np.frombuffer(partials, np.float32)
-    spectrum = np.zeros(_PAD // 2 + 1, np.float64)
+    spectrum = np.zeros(_PAD // 2 + 1)
     bin_hz = RATE / _PAD
     for number, amplitude in enumerate(amplitudes, start=1):
         centre = number * hz
@@ -73,8 +73,11 @@ def _pad_loop(hz: float, partials: bytes, width_cents: float, seed: int) -> Wave
         bump = np.exp(-0.5 * ((np.arange(low, high) * bin_hz - centre) / sigma) ** 2)
         spectrum[low:high] += amplitude * bump / np.sqrt(np.sum(bump**2) + 1e-12)
     rng = np.random.default_rng(seed + 1)
-    phases = rng.uniform(0, _TAU, (2, len(spectrum)))
-    loop = np.fft.irfft(spectrum * np.exp(1j * phases), axis=1)
+    sounding = np.flatnonzero(spectrum)
+    phases = np.float32(_TAU) * rng.random((2, len(sounding)), np.float32)
+    scattered = np.zeros((2, len(spectrum)), np.complex64)
+    scattered[:, sounding] = spectrum[sounding].astype(np.float32) * (np.cos(phases) + 1j * np.sin(phases))
+    loop = np.fft.irfft(scattered, axis=1)
     return np.asarray(loop / (4 * loop.std()), dtype=np.float32)
 
 
@@ -144,9 +147,9 @@ def struck(
     total = float(np.sum(amplitudes)) + 1e-9
     for ratio, amplitude, decay_s in zip(ratios, amplitudes, decays_s, strict=True):
         partial_hz = hz * float(ratio)
-        if partial_hz > 0.45 * RATE or amplitude / total < 1e-4:
+        if partial_hz > 0.45 * RATE or amplitude / total < 3e-4:
             continue
-        audible = min(count, int(decay_s * RATE * np.log(max(amplitude / total, 1e-4) / 1e-5)) + 1)
+        audible = min(count, int(decay_s * RATE * np.log(max(amplitude / total, 3e-4) / 5e-5)) + 1)
         time = t[:audible]
         fall = (amplitude / total) * np.exp(-time / decay_s)
         phase = rng.uniform(-0.6, 0.6)

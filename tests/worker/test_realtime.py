@@ -1,0 +1,57 @@
+"""The worker's Realtime and Storage adapters, through the real clients, against the local gateway."""
+
+import asyncio
+
+import pytest
+
+from worker.errors import Unavailable
+from worker.storage import SupabaseStorage
+from worker.wakeups import RealtimeWakeUps
+
+
+@pytest.fixture
+async def wakes(gateway):
+    woken = asyncio.Event()
+    task = asyncio.create_task(RealtimeWakeUps(gateway.url, gateway.key).run(woken.set))
+    async with asyncio.timeout(40):
+        await woken.wait()  # subscribed
+        woken.clear()
+        await woken.wait()  # the second look: what was inserted just before the subscription was live
+        woken.clear()
+        yield woken
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_an_insert_wakes_over_realtime_alone(wakes, db):
+    """The broadcast of the insert trigger on the private topic is enough to wake a worker."""
+    await db.execute("insert into public.jobs (video_url) values ('https://example.com/a.mp4')")
+    await wakes.wait()
+
+
+async def test_wake_ups_come_back_after_the_gateway_did(wakes, db, gateway):
+    """When Realtime restarts the client is rebuilt, looks for work at once, and hears the next insert."""
+    await gateway.restart()
+    await wakes.wait()
+    wakes.clear()
+    await wakes.wait()
+    wakes.clear()
+    await db.execute("insert into public.jobs (video_url) values ('https://example.com/a.mp4')")
+    await wakes.wait()
+
+
+async def test_an_object_is_put_once_and_an_equal_one_counts(gateway):
+    """A second upload of the same path is no error: paths carry a hash of their content."""
+    storage = SupabaseStorage(gateway.url, gateway.key)
+    url = await storage.put("audios", "a/0-abc.flac", b"fLaC", "audio/flac")
+    assert url == f"{gateway.url}/storage/v1/object/public/audios/a/0-abc.flac"
+    assert await storage.put("audios", "a/0-abc.flac", b"fLaC", "audio/flac") == url
+    await storage.close()
+
+
+async def test_storage_that_is_away_may_come_back(gateway):
+    """After its tries an unreachable Storage is Unavailable, so that the job is tried again later."""
+    storage = SupabaseStorage("http://127.0.0.1:9", gateway.key, tries=1)
+    with pytest.raises(Unavailable, match="Storage"):
+        await storage.put("audios", "a/0-abc.flac", b"fLaC", "audio/flac")
+    await storage.close()

@@ -1,0 +1,119 @@
+"""Whole jobs through a whole worker: music that comes out, bad input that is told apart, a worker that lives on."""
+
+import asyncio
+import json
+
+import aiohttp
+import av
+import pytest
+
+from rhythmai.sample import make_sample
+from tests.worker.conftest import MAX_BYTES, MAX_DURATION_S
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    file = tmp_path_factory.mktemp("video") / "video.mp4"
+    make_sample(file, seconds=2)
+    return file.read_bytes()
+
+
+async def fetch(url):
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        return await answer.read()
+
+
+async def test_a_video_becomes_tracks_and_then_a_film(box, insert, db, video, tmp_path):
+    """A plain SQL insert becomes three tracks of exactly the video's length; a merge job puts one of them under it."""
+    url = await box.upload(video)
+    done = await box.until_ended(await insert(video_url=url))
+    assert (done["status"], done["completed_count"], done["error"]) == ("completed", 3, None)
+    assert len({(r["title"], r["key"], r["bpm"]) for r in done["results"]}) == 3
+    (tmp_path / "a.flac").write_bytes(await fetch(done["results"][0]["audio_url"]))
+    with av.open(tmp_path / "a.flac") as track:
+        rate = track.streams.audio[0].rate
+        assert sum(frame.samples for frame in track.decode(audio=0)) == 2 * rate
+
+    options = json.dumps({"audio_url": done["results"][0]["audio_url"]})
+    merged = await box.until_ended(await insert(kind="merge", video_url=url, options=options))
+    (tmp_path / "m.mp4").write_bytes(await fetch(merged["results"][0]["video_url"]))
+    with av.open(tmp_path / "m.mp4") as film:
+        assert [s.codec.name for s in film.streams] == ["h264", "aac"]
+    assert list(box.work_dir.iterdir()) == []
+
+
+async def test_a_running_job_is_cancelled_and_leaves_nothing_behind(box, insert, db, video):
+    """Cancelling while the job runs stops it: no further rows, no temporary files."""
+    url = await box.upload(video)
+    job_id = await insert(video_url=url, options='{"variants": 8}')
+    async with asyncio.timeout(30):
+        while not await db.fetchval("select count(*) from public.results"):
+            await asyncio.sleep(0.01)
+    await db.fetchval("select queue.cancel($1)", job_id)
+    answer = await box.until_ended(job_id)
+    assert answer["status"] == "cancelled"
+    assert 1 <= answer["completed_count"] < 8
+    assert list(box.work_dir.iterdir()) == []
+
+
+def playlist(secret):
+    return f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nfile://{secret}\n#EXT-X-ENDLIST\n".encode()
+
+
+def script(secret):
+    return f"ffconcat version 1.0\nfile 'file:{secret}'\n".encode()
+
+
+async def test_files_that_are_no_video_fail_once_with_a_reason(box, insert, db, video, tmp_path):
+    """Text, nothing, sound alone, playlists and scripts that point at a local file, too long, too large: one attempt, a clear error."""
+    secret = tmp_path / "secret.mp4"
+    secret.write_bytes(video)
+    long_video = tmp_path / "long.mp4"
+    await asyncio.to_thread(make_sample, long_video, MAX_DURATION_S + 2)
+    files = {
+        "not_a_video": [b"this is a text file\n" * 50, playlist(secret), script(secret)],
+        "empty_file": [b""],
+        "too_long": [long_video.read_bytes()],
+        "too_large": [video + bytes(MAX_BYTES)],
+    }
+    for code, contents in files.items():
+        for content in contents:
+            answer = await box.until_ended(await insert(video_url=await box.upload(content)))
+            assert (answer["status"], answer["error_code"]) == ("failed", code), answer
+            assert len(answer["error"]) > 20
+    assert await db.fetchval("select max(attempt) from public.jobs") == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("file:///etc/passwd", "bad_url"),
+        ("http://169.254.169.254/latest/meta-data/", "forbidden_address"),
+        ("http://localhost:5432/", "forbidden_address"),
+        ("http://[::ffff:10.0.0.1]/a.mp4", "forbidden_address"),
+        ("not a url", "bad_url"),
+    ],
+)
+async def test_addresses_nobody_may_fetch_fail_once(box, insert, db, url, code):
+    """Local files and private addresses are refused before anything is asked of them."""
+    answer = await box.until_ended(await insert(video_url=url))
+    assert (answer["status"], answer["error_code"]) == ("failed", code)
+    assert await db.fetchval("select attempt from public.jobs") == 1
+
+
+async def test_a_host_that_cannot_be_reached_is_tried_again(box, insert, db):
+    """What may work later goes back to the queue with backoff and its reason in the row."""
+    await insert(video_url="http://does-not-exist.invalid/a.mp4")
+    async with asyncio.timeout(30):
+        while not await db.fetchval("select run_at is not null from public.jobs"):
+            await asyncio.sleep(0.02)
+    row = await db.fetchrow("select status, error_code, error from public.jobs")
+    assert (row["status"], row["error_code"]) == ("pending", "unreachable")
+    assert "does-not-exist.invalid" in row["error"]
+
+
+async def test_a_missing_object_is_not_tried_again(box, insert, gateway):
+    """404 ends the job at once."""
+    url = f"{gateway.url}/storage/v1/object/public/uploads/nobody/has/this.mp4"
+    answer = await box.until_ended(await insert(video_url=url))
+    assert (answer["status"], answer["error_code"]) == ("failed", "not_found")
