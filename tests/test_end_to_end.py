@@ -1,0 +1,121 @@
+"""What `make demo` does, and whether what comes out is music: decoded and measured."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import tempfile
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from tests.cli.stack_process import call
+
+BANDS_HZ = np.geomspace(40, 16_000, 49)
+WINDOW = 16_384
+"""Samples; long enough for every band to have a bin of its own."""
+EQUAL_DB = 1.5
+"""Two mixes of one piece differ by less than this in their spectrum; two pieces by more."""
+
+
+def decode(path: Path) -> tuple[np.ndarray, int]:
+    """All samples as (channels, samples), full scale 1.0, and their rate."""
+    with av.open(path) as container:
+        stream = container.streams.audio[0]
+        resampler = av.AudioResampler("fltp", stream.layout, stream.rate)
+        parts = [out.to_ndarray() for frame in container.decode(stream) for out in resampler.resample(frame)]
+        return np.concatenate(parts, axis=1), stream.rate
+
+
+def spectrum_db(samples: np.ndarray, rate: int) -> np.ndarray:
+    """The mean level in each of 48 bands, (48,), relative to the mean of all."""
+    mono = samples.mean(axis=0)
+    frames = np.lib.stride_tricks.sliding_window_view(mono, WINDOW)[:: WINDOW // 2] * np.hanning(WINDOW)
+    power = (np.abs(np.fft.rfft(frames)) ** 2).mean(axis=0)
+    bins = np.digitize(np.fft.rfftfreq(WINDOW, 1 / rate), BANDS_HZ)
+    levels = 10 * np.log10(np.array([power[bins == band].sum() for band in range(1, 49)]) + 1e-9)
+    return levels - levels.mean()
+
+
+def packets(path: Path) -> list[bytes]:
+    """The encoded pictures."""
+    with av.open(path) as container:
+        return [bytes(packet) for packet in container.demux(video=0) if packet.size]
+
+
+@pytest.fixture(scope="module")
+def demo():
+    """The output of one `rhythmai demo`: its folder, what it printed, its exit code and its errors."""
+    # Not under pytest's own directory: Postgres is another user and has to get in.
+    with tempfile.TemporaryDirectory(prefix="rhythmai-demo-") as folder:
+        place = Path(folder)
+        code, out, err = asyncio.run(call("demo", "--data", place / "data", cwd=place))
+        yield place / "output", out, code, err
+
+
+@pytest.mark.slow
+def test_the_demo(demo):
+    """Three tracks, a video with the first of them and the answer of the API are made, shown and saved."""
+    output, said, code, err = demo
+    assert (code, err) == (0, ""), said + err
+    job = json.loads((output / "job.json").read_text())
+    assert (job["status"], job["completed_count"], job["total_count"]) == ("completed", 3, 3)
+    assert [result["index"] for result in job["results"]] == [0, 1, 2]
+    names = {"sample.mp4", "track-1.flac", "track-2.flac", "track-3.flac", "merged.mp4", "job.json"}
+    assert {file.name for file in output.iterdir()} == names
+    for result in job["results"]:
+        assert result["engine"] == "sketch"
+        for fact in (result["title"], result["prompt"], result["key"], f"{result['bpm']:.0f} bpm", result["audio_url"]):
+            assert fact in said
+    for field in ("title", "prompt", "seed", "audio_url"):
+        assert len({result[field] for result in job["results"]}) == 3
+    assert "composing" in said
+    assert "merged.mp4" in said
+
+
+@pytest.mark.slow
+def test_the_tracks_are_music(demo):
+    """Each track is as long as the video to the sample, neither silent nor clipped, and unlike the others."""
+    output, *_ = demo
+    job = json.loads((output / "job.json").read_text())
+    with av.open(output / "sample.mp4") as video:
+        duration_s = float(video.streams.video[0].duration * video.streams.video[0].time_base)
+    spectra = []
+    for result in job["results"]:
+        samples, rate = decode(output / f"track-{result['index'] + 1}.flac")
+        assert result["duration"] == pytest.approx(duration_s, abs=0.001)
+        assert samples.shape[1] == round(duration_s * rate)
+        assert 0.1 < np.abs(samples).max() < 1.0
+        loud = np.sqrt(np.mean(samples**2, axis=0).reshape(-1, rate // 4).mean(axis=1))
+        assert np.median(loud) > 0.02
+        assert (loud > 0.001).mean() > 0.9
+        assert np.abs(samples.mean()) < 0.01
+        spectra.append(spectrum_db(samples, rate))
+    for one, other in itertools.combinations(spectra, 2):
+        assert np.sqrt(np.mean((one - other) ** 2)) > EQUAL_DB
+
+
+@pytest.mark.slow
+def test_the_merged_video(demo):
+    """The merged video has the very pictures of the sample, and the first track as AAC."""
+    output, *_ = demo
+    assert packets(output / "merged.mp4") == packets(output / "sample.mp4")
+    with av.open(output / "merged.mp4") as merged:
+        assert merged.streams.audio[0].codec_context.name == "aac"
+    track, rate = decode(output / "track-1.flac")
+    merged_track, merged_rate = decode(output / "merged.mp4")
+    assert abs(merged_track.shape[1] / merged_rate - track.shape[1] / rate) < 0.1
+    first, second = spectrum_db(track, rate), spectrum_db(merged_track, merged_rate)
+    heard = BANDS_HZ[:-1] < 10_000  # AAC thins out what nobody hears
+    assert np.sqrt(np.mean((first - second)[heard] ** 2)) < EQUAL_DB
+
+
+@pytest.mark.slow
+async def test_nothing_is_left_running(demo):
+    """The demo has stopped what it started."""
+    output, *_ = demo
+    code, _, err = await call("env", "--data", output.parent / "data", cwd=output.parent)
+    assert (code, err.startswith("rhythmai: No local stack runs")) == (1, True)
