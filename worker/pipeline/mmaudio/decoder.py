@@ -1,0 +1,44 @@
+"""From latents to a waveform: VAE and vocoder, in windows whose discarded halos bound the memory of any length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from worker.pipeline.mmaudio.bigvgan import BigVGAN
+from worker.pipeline.mmaudio.vae import VAE
+
+WHOLE_LATENTS = 432
+"""Up to this (10 s at 44.1 kHz) the VAE decodes in one piece: its middle attention is global."""
+VAE_CORE, VAE_HALO = 281, 32
+"""Latents decoded together and thrown away on each side: one native window. The convolutions reach 23."""
+WHOLE_MELS = 2 * WHOLE_LATENTS
+VOCODER_CORE = 768
+"""Mel frames vocoded together; the halo is the vocoder's own."""
+
+
+def in_pieces(length: int, core: int, halo: int, make: Callable[[int, int], Tensor], scale: int) -> Tensor:
+    """Pieces of an output (..., length * scale), each made from input [start - halo, end + halo), their halos cut off."""
+    pieces = []
+    for start in range(0, length, core):
+        end = min(start + core, length)
+        first, last = max(0, start - halo), min(length, end + halo)
+        pieces.append(make(first, last)[..., (start - first) * scale : (end - first) * scale])
+    return torch.cat(pieces, dim=-1)
+
+
+def to_mel(vae: VAE, latents: Tensor) -> Tensor:
+    """Latents (1, N, latent), unnormalised -> log mel (1, mels, 2N)."""
+    length = latents.shape[1]
+    if length <= WHOLE_LATENTS:
+        return vae(latents)
+    return in_pieces(length, VAE_CORE, VAE_HALO, lambda first, last: vae(latents[:, first:last]), 2)
+
+
+def to_wave(vocoder: BigVGAN, mel: Tensor, hop: int) -> Tensor:
+    """Log mel (1, mels, M) -> waveform (1, M * hop) float32 on the CPU."""
+    length = mel.shape[-1]
+    core = length if length <= WHOLE_MELS else VOCODER_CORE
+    return in_pieces(length, core, vocoder.halo, lambda first, last: vocoder(mel[..., first:last])[0].cpu(), hop)

@@ -1,0 +1,136 @@
+"""What the encoders see in a film, once a film: kept by the file's content, so that another seed or text costs nothing."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from worker.errors import Cancelled, Unavailable
+from worker.pipeline.mmaudio import resize
+from worker.pipeline.mmaudio.clip import ImageTower
+from worker.pipeline.mmaudio.frames import Chunk
+from worker.pipeline.mmaudio.lengths import SEGMENT_FRAMES, SEGMENT_STRIDE
+from worker.pipeline.mmaudio.synchformer import Synchformer
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Of one film: CLIP vectors (Nc, clip), and sync features (Ns, sync) unless they were not asked for."""
+
+    duration_s: float
+    clip: Tensor
+    sync: Tensor | None
+
+
+class Shelf(Generic[K, V]):
+    """The last `size` values by key."""
+
+    def __init__(self, size: int) -> None:
+        self._size, self._kept = size, OrderedDict[K, V]()
+
+    def get(self, key: K) -> V | None:
+        if key in self._kept:
+            self._kept.move_to_end(key)
+        return self._kept.get(key)
+
+    def put(self, key: K, value: V) -> V:
+        self._kept[key] = value
+        self._kept.move_to_end(key)
+        while len(self._kept) > self._size:
+            self._kept.popitem(last=False)
+        return value
+
+
+def in_batches(encode: Callable[[Tensor], Tensor], items: Tensor, size: int) -> Tensor:
+    """Encode in batches, halving them while memory runs out. Raises Unavailable when one item does not fit."""
+    done: list[Tensor] = []
+    at = 0
+    while at < len(items):
+        try:
+            done.append(encode(items[at : at + size]))
+            at += size
+        except torch.OutOfMemoryError as error:
+            if size == 1:
+                raise Unavailable("the GPU is out of memory even for a single frame: use a larger GPU") from error
+            size //= 2
+            torch.cuda.empty_cache()
+    return torch.cat(done)
+
+
+class Watcher:
+    """Feeds both encoders while frames arrive, in full batches; holds a few seconds of small frames at most.
+
+    `every`: CLIP sees every n-th of its frames and the others get the same vector; 1 is exact.
+    """
+
+    def __init__(self, image: ImageTower, sync: Synchformer | None, *, every: int = 1) -> None:
+        self._image, self._sync, self._every = image, sync, every
+        big = image.proj.device.type == "cuda"
+        self._clip_batch, self._segments = (64, 24) if big else (8, 4)
+        self._waiting: list[Tensor] = []
+        self._clip: list[Tensor] = []
+        self._repeats: list[Tensor] = []
+        self._clip_seen = 0
+        self._tail: Tensor | None = None
+        self._moments: list[Tensor] = []
+
+    def watch(self, film: Iterable[Chunk], cancelled: Callable[[], bool]) -> None:
+        for chunk in film:
+            if cancelled():
+                raise Cancelled("the job was cancelled while its video was watched")
+            self._see(chunk)
+            if self._sync is not None:
+                self._follow(chunk.sync, self._sync, enough=self._segments)
+        self._flush()
+        if self._sync is not None and self._tail is not None:
+            self._follow(self._tail[:0], self._sync, enough=1)
+
+    def features(self, duration_s: float, clip: int, sync: int) -> Features:
+        """Cut to the lengths of the request, in frames of 8 a second and features of Synchformer."""
+        seen = torch.cat(self._clip).repeat_interleave(torch.cat(self._repeats).to(self._clip[0].device), dim=0)
+        moments = torch.cat(self._moments) if self._moments else None
+        return Features(duration_s, seen[:clip], None if moments is None else moments[:sync])
+
+    def _see(self, chunk: Chunk) -> None:
+        if self._every == 1:
+            self._waiting.append(chunk.clip)
+            self._repeats.append(chunk.clip_repeats)
+        else:
+            self._skip(chunk)
+        if sum(map(len, self._waiting)) >= self._clip_batch:
+            self._flush()
+
+    def _skip(self, chunk: Chunk) -> None:
+        """Keep the frames shown at slots 0, n, 2n ...; a kept frame stands for all slots up to the next."""
+        for frame, repeats in zip(chunk.clip, chunk.clip_repeats.tolist(), strict=True):
+            start, self._clip_seen = self._clip_seen, self._clip_seen + repeats
+            slots = range(-(-start // self._every) * self._every, self._clip_seen, self._every)
+            if slots:
+                self._waiting.append(frame[None])
+                self._repeats.append(torch.tensor([len(slots) * self._every]))
+
+    def _flush(self) -> None:
+        if self._waiting:
+            frames = torch.cat(self._waiting)
+            self._clip.append(in_batches(lambda f: self._image(resize.clip_pixels(f)), frames, self._clip_batch))
+            self._waiting = []
+
+    def _follow(self, frames: Tensor, sync: Synchformer, *, enough: int) -> None:
+        """Whole segments of what has come so far, once there are `enough`; the rest waits for more frames."""
+        tail = frames if self._tail is None else torch.cat([self._tail, frames])
+        ready = (len(tail) - SEGMENT_FRAMES) // SEGMENT_STRIDE + 1
+        while ready >= enough:
+            some = min(ready, self._segments)
+            used = tail[: (some - 1) * SEGMENT_STRIDE + SEGMENT_FRAMES]
+            tokens = sync.patch_embed_3d(resize.sync_pixels(used)[None])
+            self._moments.append(in_batches(sync.segments, sync.windows(tokens)[0], self._segments).flatten(0, 1))
+            tail, ready = tail[some * SEGMENT_STRIDE :], ready - some
+        self._tail = tail

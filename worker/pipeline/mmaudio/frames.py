@@ -1,0 +1,147 @@
+"""The chosen frames of a video, chunk by chunk, from a child process that decodes: hostile files die elsewhere.
+
+The child sends each chosen frame once: a header (how often CLIP and Synchformer see it, height, width), then RGB bytes.
+"""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
+
+import torch
+from torch import Tensor
+
+from worker.errors import Rejected, Unavailable
+from worker.pipeline.mmaudio import resize
+from worker.pipeline.mmaudio.decoding import Decoder, shots
+from worker.pipeline.mmaudio.selection import Cut, Selection
+
+HEADER = struct.Struct("<4q")
+CHUNK_BYTES = 64 * 2**20
+"""Raw frames held at once, however long and large the video is."""
+REFUSED = 3
+"""Exit code of the child when the file itself is at fault; its last line on stderr says why."""
+PATIENCE_S = 10.0
+"""How long a child that was told to stop, or has sent all, may take to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Consecutive frames at the encoders' sizes, uint8, each distinct frame once for CLIP."""
+
+    clip: Tensor  # (F, 3, 384, 384)
+    clip_repeats: Tensor  # (F,) int64
+    sync: Tensor  # (G, 3, 224, 224), repeated already
+
+    @classmethod
+    def of(cls, raw: Tensor, repeats: Tensor) -> Chunk:
+        """From raw frames (F, 3, H, W) uint8 and how often each is shown, (F, 2) int64 on the CPU."""
+        to_clip, to_sync = ((repeats[:, i] > 0).nonzero()[:, 0] for i in range(2))
+        sync = resize.for_sync(raw[to_sync.to(raw.device)])
+        shown = torch.arange(len(to_sync)).repeat_interleave(repeats[to_sync, 1]).to(raw.device)
+        return cls(resize.for_clip(raw[to_clip.to(raw.device)]), repeats[to_clip, 0], sync[shown])
+
+
+class Film:
+    """Frames of one video for the encoders; iterate once, then ask `cut`."""
+
+    def __init__(self, path: Path, duration_s: float, device: torch.device, decoder: Decoder = "pyav") -> None:
+        self._path, self._device, self._decoder = path, device, decoder
+        self._selection = Selection(duration_s)
+
+    @property
+    def cut(self) -> Cut:
+        """What the frames amount to; true once all chunks were read."""
+        return self._selection.cut()
+
+    def __iter__(self) -> Iterator[Chunk]:
+        """Chunks on the device. Raises Rejected when the file cannot be decoded, Unavailable when the child dies."""
+        with _child(self._path, self._selection.duration_s, self._decoder) as stream:
+            pending: list[tuple[Tensor, tuple[int, int]]] = []
+            while (header := self._header(stream)) is not None:
+                *repeats, height, width = header
+                self._selection.clip.count += repeats[0]
+                self._selection.sync.count += repeats[1]
+                size = height * width * 3
+                fits = not pending or (
+                    pending[0][0].shape[:2] == (height, width) and (len(pending) + 1) * size <= CHUNK_BYTES
+                )
+                if not fits:
+                    yield self._chunk(pending)
+                    pending = []
+                pending.append((self._frame(stream, height, width), (repeats[0], repeats[1])))
+            if pending:
+                yield self._chunk(pending)
+
+    @staticmethod
+    def _header(stream: IO[bytes]) -> tuple[int, ...] | None:
+        raw = stream.read(HEADER.size)
+        if len(raw) < HEADER.size:
+            raise Unavailable("the video decoder stopped in the middle of the video")
+        header = HEADER.unpack(raw)
+        return header if header[2] else None
+
+    def _frame(self, stream: IO[bytes], height: int, width: int) -> Tensor:
+        frame = torch.empty(height, width, 3, dtype=torch.uint8, pin_memory=self._device.type == "cuda")
+        view, at = memoryview(frame.numpy()).cast("B"), 0
+        while at < len(view):
+            read = stream.readinto(view[at:])  # type: ignore[attr-defined]
+            if not read:
+                raise Unavailable("the video decoder stopped in the middle of a frame")
+            at += read
+        return frame
+
+    def _chunk(self, pending: list[tuple[Tensor, tuple[int, int]]]) -> Chunk:
+        frames = torch.stack([frame.to(self._device, non_blocking=True) for frame, _ in pending])
+        return Chunk.of(frames.permute(0, 3, 1, 2), torch.tensor([repeats for _, repeats in pending]))
+
+
+@contextmanager
+def _child(path: Path, duration_s: float, decoder: Decoder) -> Iterator[IO[bytes]]:
+    """A process that decodes; its end is waited for, and a refusal is raised as its own words."""
+    root = str(Path(__file__).resolve().parents[3])
+    code = (
+        f"import sys; sys.path.insert(0, {root!r}); from worker.pipeline.mmaudio.frames import main; sys.exit(main())"
+    )
+    command = [sys.executable, "-c", code, str(path), repr(duration_s), decoder]
+    with TemporaryFile() as said, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout
+        except Unavailable:
+            if process.wait(PATIENCE_S) == REFUSED:
+                said.seek(0)
+                raise Rejected(said.read().decode(errors="replace").strip().splitlines()[-1]) from None
+            raise
+        finally:
+            process.kill()
+
+
+def main() -> int:
+    """The child: PATH DURATION DECODER on the command line, frames on stdout."""
+    path, duration_s, decoder = Path(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
+    selection, out = Selection(duration_s), sys.stdout.buffer
+    try:
+        for shot in shots(path, "torchcodec" if decoder == "torchcodec" else "pyav"):
+            if shot.time_s > duration_s:
+                break
+            repeats = selection.take(shot.time_s)
+            if any(repeats):
+                pixels = shot.pixels()
+                out.write(HEADER.pack(*repeats, *pixels.shape[:2]))
+                out.write(pixels.tobytes())
+    except Rejected as error:
+        print(error, file=sys.stderr)
+        return REFUSED
+    except BrokenPipeError:
+        return 1
+    out.write(HEADER.pack(0, 0, 0, 0))
+    out.flush()
+    return 0
