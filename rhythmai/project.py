@@ -1,0 +1,89 @@
+"""The project that operators work on: the one the environment (or `.env`) names, else the running local stack."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Final, Self
+
+import asyncpg
+from pydantic import AliasChoices, Field, PostgresDsn, TypeAdapter, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from rhythmai.dsn import connect_arguments
+from rhythmai.errors import BadInput, NoStack, Unreachable
+
+AWAY: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+CONNECT_S: Final = 15.0
+
+
+class Project(BaseSettings):
+    """What of the environment an operator needs; every variable is documented in .env.example."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", frozen=True, populate_by_name=True, env_ignore_empty=True
+    )
+
+    database_url: str = Field(default="", validation_alias=AliasChoices("DATABASE_URL", "SUPABASE_DB_URL"))
+    supabase_url: str = ""
+    supabase_key: str = Field(
+        default="",
+        validation_alias=AliasChoices("SUPABASE_KEY", "SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY"),
+    )
+
+    @classmethod
+    def find(cls, data: Path | None = None) -> Self:
+        """`data` names a local stack and wins over the environment. Raises NoStack, BadInput."""
+        project = cls()
+        if data is not None or not project.database_url:
+            found = local(data)
+            project = cls(
+                database_url=found["DATABASE_URL"],
+                supabase_url=found["SUPABASE_URL"],
+                supabase_key=found["SUPABASE_KEY"],
+            )
+        try:
+            TypeAdapter(PostgresDsn).validate_python(project.database_url)
+        except ValidationError as error:
+            raise BadInput(f"DATABASE_URL is malformed: {error.errors()[0]['msg']}") from None
+        return project
+
+
+def local(data: Path | None) -> dict[str, str]:
+    """The environment of the local stack that runs. Raises NoStack."""
+    try:
+        from rhythmai.local.home import Home
+        from rhythmai.local.stack import default_data
+    except ModuleNotFoundError:
+        raise NoStack("DATABASE_URL is not set, and the local stack is not installed: set it") from None
+
+    place = data or default_data()
+    if running := Home(place).running():
+        return dict(running.environment)
+    raise NoStack(
+        f"DATABASE_URL is not set and no local stack runs on {place}: set it, or start one with `rhythmai up`"
+    )
+
+
+@asynccontextmanager
+async def database(project: Project) -> AsyncIterator[asyncpg.Connection]:
+    """A connection. Raises Unreachable, also when the database goes away later or refuses what we ask."""
+    try:
+        connection = await asyncpg.connect(
+            timeout=CONNECT_S, **connect_arguments(project.database_url, "rhythmai operator")
+        )
+    except ssl.SSLCertVerificationError as error:
+        raise Unreachable(f"The database's certificate is not trusted: {error.verify_message}") from None
+    except AWAY as error:
+        raise Unreachable(f"The database does not let us in: {error or type(error).__name__}") from None
+    try:
+        yield connection
+    except (asyncpg.InvalidSchemaNameError, asyncpg.UndefinedFunctionError, asyncpg.UndefinedTableError) as error:
+        raise Unreachable(f"The database lacks our migrations ({error}): run `rhythmai migrate`") from None
+    except AWAY as error:
+        raise Unreachable(f"The database did not do it: {error or type(error).__name__}") from None
+    finally:
+        with suppress(*AWAY):
+            await connection.close(timeout=5)
