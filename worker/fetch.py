@@ -126,7 +126,7 @@ class HttpFetcher:
             for _ in range(MAX_REDIRECTS + 1):
                 async with session.get(hop, allow_redirects=False) as answer:
                     if answer.status not in _REDIRECTS:
-                        _expect_ok(answer, url)
+                        _expect_ok(answer.status, url, own=own)
                         yield answer
                         return
                     location = answer.headers.get("Location", "")
@@ -157,12 +157,12 @@ def _joined(base: URL, location: str) -> str:
     )
 
 
-def _expect_ok(answer: aiohttp.ClientResponse, url: str) -> None:
-    status = answer.status
+def _expect_ok(status: int, url: str, *, own: bool) -> None:
     if status == 200:
         return
     said = f"{bare(url)} answered {status}"
-    if status in {404, 410}:
+    # Supabase Storage answers 400 for a missing object and keeps the 404 for the body.
+    if status in {404, 410} or (own and status == 400):
         raise Rejected(f"{said}: there is no such file; check the link", code="not_found")
     if status >= 500 or status in _PASSING:
         raise Unavailable(f"{said}; it is tried again later", code="upstream_error")
