@@ -1,0 +1,87 @@
+"""What stands for a hosted project: databases, poolers, the console script as a person calls it."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import shutil
+from dataclasses import dataclass
+
+import asyncpg
+import pytest
+
+from rhythmai.cli import main
+from tests.conftest import MIGRATIONS
+from tests.hosted.pooler import Pooler
+from tests.hosted.supabase_cli import SupabaseCLI
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a call of the console script ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def rhythmai(monkeypatch, capsys, tmp_path):
+    """Calls the console script, in an empty folder, with this environment."""
+    (tmp_path / "empty").mkdir(exist_ok=True)
+    monkeypatch.chdir(tmp_path / "empty")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+    def call(*arguments: str, **environment: str) -> Said:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr("sys.argv", ["rhythmai", *map(str, arguments)])
+        capsys.readouterr()
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+        return Said(code, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def sql():
+    """Runs one statement on a database and returns its rows."""
+
+    def run(url: str, statement: str, *arguments: object) -> list[asyncpg.Record]:
+        async def fetch():
+            connection = await asyncpg.connect(url)
+            try:
+                return await connection.fetch(statement, *arguments)
+            finally:
+                await connection.close()
+
+        return asyncio.run(fetch())
+
+    return run
+
+
+@pytest.fixture
+def empty_database(postgres, sql):
+    """The URL of a plain, empty database."""
+    name = f"empty_{secrets.token_hex(6)}"
+    sql(postgres.url(), f"create database {name}")
+    yield postgres.url(name)
+    sql(postgres.url(), f"drop database {name} with (force)")
+
+
+@pytest.fixture(scope="session")
+def pooler(postgres):
+    """pgbouncer in transaction mode before the tests' Postgres."""
+    with Pooler(postgres.url()) as running:
+        yield running
+
+
+@pytest.fixture
+def supabase_cli(tmp_path):
+    """The CLI in a folder with our migrations."""
+    shutil.copytree(MIGRATIONS, tmp_path / "project" / "supabase" / "migrations")
+    return SupabaseCLI(tmp_path / "project")

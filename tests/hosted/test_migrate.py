@@ -1,0 +1,114 @@
+"""`rhythmai migrate`, and its peace with the supabase CLI."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from rhythmai import schema
+from rhythmai.local.postgres import BASELINE
+from tests.conftest import execute
+
+VERSIONS = [migration.version for migration in schema.bundled()]
+LAST = VERSIONS[-1]
+
+
+@pytest.fixture
+def project_url(empty_database):
+    """A database of the shape of a Supabase project, without migrations."""
+    asyncio.run(execute(empty_database, BASELINE.read_text()))
+    return empty_database
+
+
+def test_a_plain_postgres_needs_the_baseline(rhythmai, empty_database):
+    """Without --baseline a plain Postgres is refused with a word, with it the way from nothing to up to date is one command."""
+    refused = rhythmai("migrate", DATABASE_URL=empty_database)
+    assert refused.code == 1
+    assert "add --baseline" in refused.err
+    done = rhythmai("migrate", "--baseline")
+    assert done.code == 0
+    assert [line.split("_")[0].split()[-1] for line in done.out.splitlines()[1:]] == VERSIONS
+    assert rhythmai("migrate", "--baseline").out.splitlines()[-1] == "Nothing to apply: the database is up to date."
+
+
+def test_a_dry_run_changes_nothing(rhythmai, project_url, sql):
+    """--dry-run and --status name what is pending and leave no trace."""
+    dry = rhythmai("migrate", "--dry-run", DATABASE_URL=project_url)
+    assert dry.out.count("Would apply") == len(VERSIONS)
+    assert rhythmai("migrate", "--status").out.count("pending") == len(VERSIONS)
+    assert sql(project_url, "select to_regnamespace('supabase_migrations')")[0][0] is None
+
+
+def test_another_statement_is_drift(rhythmai, project_url, sql):
+    """A recorded migration with other statements is refused by name, and nothing is changed."""
+    assert rhythmai("migrate", DATABASE_URL=project_url).code == 0
+    sql(
+        project_url,
+        "update supabase_migrations.schema_migrations set statements = array['select 1'] where version = $1",
+        VERSIONS[0],
+    )
+    sql(project_url, "delete from supabase_migrations.schema_migrations where version = $1", LAST)
+    refused = rhythmai("migrate")
+    assert refused.code == 1
+    assert VERSIONS[0] in refused.err
+    status = rhythmai("migrate", "--status")
+    assert status.code == 1
+    assert f"altered   {VERSIONS[0]}" in status.out
+    assert f"pending   {LAST}" in status.out
+    assert len(sql(project_url, "select from supabase_migrations.schema_migrations")) == len(VERSIONS) - 1
+
+
+def test_an_unknown_migration_is_drift_until_allowed(rhythmai, project_url, sql):
+    """A recorded migration that is not ours is refused, unless --allow-unknown says that it is the project's own."""
+    assert rhythmai("migrate", DATABASE_URL=project_url).code == 0
+    sql(
+        project_url,
+        "insert into supabase_migrations.schema_migrations (version, name) values ('20991231000000', 'theirs')",
+    )
+    refused = rhythmai("migrate")
+    assert refused.code == 1
+    assert "20991231000000_theirs" in refused.err
+    assert rhythmai("migrate", "--allow-unknown").code == 0
+
+
+def test_through_a_transaction_pooler(rhythmai, empty_database, pooler):
+    """Baseline, migrations and status work where every transaction may get another connection."""
+    url = pooler.url(empty_database)
+    assert rhythmai("migrate", "--baseline", DATABASE_URL=url).code == 0
+    assert rhythmai("migrate", "--status").out.count("applied") == len(VERSIONS)
+
+
+@pytest.mark.slow
+def test_the_cli_finds_what_we_applied(rhythmai, project_url, supabase_cli):
+    """After `rhythmai migrate` the supabase CLI has nothing to push."""
+    assert rhythmai("migrate", DATABASE_URL=project_url).code == 0
+    assert "up to date" in supabase_cli("db", "push", "--yes", remote=project_url)
+
+
+@pytest.mark.slow
+def test_we_find_what_the_cli_applied(rhythmai, project_url, supabase_cli, sql):
+    """After `supabase db push` there is no drift; and a file that one has not applied, the other does."""
+    supabase_cli("db", "push", "--yes", remote=project_url)
+    assert rhythmai("migrate", "--status", DATABASE_URL=project_url).out.count("applied") == len(VERSIONS)
+    # The last file only adds rows it finds again: as good as never applied.
+    sql(project_url, "delete from supabase_migrations.schema_migrations where version = $1", LAST)
+    assert rhythmai("migrate").out.split() == [
+        "Applied",
+        schema.bundled()[-1].version + "_" + schema.bundled()[-1].name,
+    ]
+    assert "up to date" in supabase_cli("db", "push", "--yes", remote=project_url)
+
+
+@pytest.mark.slow
+def test_repair_ends_drift(rhythmai, project_url, supabase_cli, sql):
+    """What the refusal advises works: `supabase migration repair` records our statements again."""
+    assert rhythmai("migrate", DATABASE_URL=project_url).code == 0
+    sql(
+        project_url,
+        "update supabase_migrations.schema_migrations set statements = array['select 1'] where version = $1",
+        LAST,
+    )
+    assert rhythmai("migrate").code == 1
+    supabase_cli("migration", "repair", "--status", "applied", LAST, "--yes", remote=project_url)
+    assert rhythmai("migrate").code == 0
