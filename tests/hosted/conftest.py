@@ -12,6 +12,7 @@ import pytest
 
 from rhythmai.cli import main
 from tests.conftest import MIGRATIONS
+from tests.hosted.gateway import running_gateway
 from tests.hosted.pooler import Pooler
 from tests.hosted.supabase_cli import SupabaseCLI
 
@@ -85,3 +86,10 @@ def supabase_cli(tmp_path):
     """The CLI in a folder with our migrations."""
     shutil.copytree(MIGRATIONS, tmp_path / "project" / "supabase" / "migrations")
     return SupabaseCLI(tmp_path / "project")
+
+
+@pytest.fixture(scope="module")
+def gateway(database_url, tmp_path_factory):
+    """Realtime and Storage over the module's database."""
+    with running_gateway(database_url, tmp_path_factory.mktemp("storage")) as running:
+        yield running

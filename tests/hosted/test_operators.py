@@ -1,0 +1,183 @@
+"""What operators call, over DATABASE_URL."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from worker.domain import Result
+from worker.jobs import PostgresQueue
+
+OWNER = "8c5b2b8e-0000-4000-8000-000000000001"
+
+
+@pytest.fixture
+def url(database_url, sql):
+    """A migrated database with an empty queue."""
+    sql(database_url, "truncate public.jobs, public.workers cascade")
+    return database_url
+
+
+@pytest.fixture
+def insert(url, sql):
+    """Inserts a job and returns its id."""
+
+    def insert(**columns):
+        columns = {"video_url": "https://example.com/a.mp4"} | columns
+        marks = ", ".join(f"${i}" for i in range(1, len(columns) + 1))
+        statement = f"insert into public.jobs ({', '.join(columns)}) values ({marks}) returning id"
+        return str(sql(url, statement, *columns.values())[0][0])
+
+    return insert
+
+
+def claimed(url, **result):
+    """A box takes a job, makes a first track and is still at it when its process is gone."""
+
+    async def work():
+        queue = await PostgresQueue.connect(
+            url, name="box", kinds=("generate",), engine="sketch", version="1",
+            lease=timedelta(minutes=5), job_timeout=timedelta(minutes=5),
+        )  # fmt: skip
+        await queue.ready("sketch")
+        job = await queue.claim()
+        if result:
+            await queue.put_result(job.lease, Result(index=0, **result))
+        await queue._pool.close()
+        return str(job.lease.job_id)
+
+    return asyncio.run(work())
+
+
+def test_nothing_is_a_sentence(rhythmai, url):
+    """An empty project is told in words, and is an empty list for programs."""
+    assert "no workers" in rhythmai("workers", DATABASE_URL=url).out
+    assert "no such jobs" in rhythmai("jobs").out
+    assert json.loads(rhythmai("workers", "--json").out) == []
+    assert json.loads(rhythmai("jobs", "--json").out) == []
+
+
+def test_workers_tell_what_they_do(rhythmai, url, insert):
+    """A box is shown with its job, for people in one line and for programs as JSON."""
+    insert()
+    job = claimed(url)
+    lines = rhythmai("workers", DATABASE_URL=url).out.splitlines()
+    assert lines[0].split()[:3] == ["NAME", "STATE", "ENGINE"]
+    assert lines[1].split()[:3] == ["box", "ready", "sketch"]
+    assert job in lines[1]
+    (box,) = json.loads(rhythmai("workers", "--json").out)
+    assert (box["name"], box["jobs"][0]["job_id"]) == ("box", job)
+
+
+def test_drain_asks_the_boxes_of_a_name(rhythmai, url, insert):
+    """drain marks the boxes of a name; a name that nobody has is an error."""
+    insert()
+    claimed(url)
+    refused = rhythmai("drain", "bix", DATABASE_URL=url)
+    assert (refused.code, "rhythmai workers" in refused.err) == (1, True)
+    assert json.loads(rhythmai("drain", "box", "--json").out) == {"name": "box", "draining": 1}
+    assert rhythmai("workers").out.splitlines()[1].split()[:2] == ["box", "draining"]
+
+
+def test_jobs_are_listed_by_what_they_do(rhythmai, url, insert):
+    """Running jobs come first, then waiting, then ended ones; --status keeps only its own."""
+    ended = insert()
+    rhythmai("cancel", ended, DATABASE_URL=url)
+    insert()
+    running = claimed(url)
+    waiting = insert()
+    assert [job["job_id"] for job in json.loads(rhythmai("jobs", "--json").out)] == [running, waiting, ended]
+    some = rhythmai("jobs", "--status", "pending", "--status", "cancelled", "--json").out
+    assert [job["job_id"] for job in json.loads(some)] == [waiting, ended]
+    assert len(rhythmai("jobs", "--limit", "1").out.splitlines()) == 2
+    assert len(rhythmai("jobs").out.splitlines()) == 4
+
+
+def test_cancel_is_for_every_owner(rhythmai, url, insert):
+    """An operator cancels owned jobs, too; a wrong id is told and does not keep the others from it."""
+    owned, wrong = insert(owner=OWNER), str(uuid4())
+    done = rhythmai("cancel", wrong, owned, DATABASE_URL=url)
+    assert done.out == f"{owned} cancelled\n"
+    assert (done.code, f"there is no job {wrong}" in done.err) == (1, True)
+
+
+def test_retry_gives_more_attempts(rhythmai, url, insert, sql):
+    """A failed job waits again after retry; a waiting one is refused with a word."""
+    job = insert()
+    sql(url, "update public.jobs set status = 'failed', finished_at = now(), error = 'x', error_code = 'x'")
+    (answer,) = json.loads(rhythmai("retry", job, "--json", DATABASE_URL=url).out)
+    assert (answer["job_id"], answer["status"]) == (job, "pending")
+    refused = rhythmai("retry", job)
+    assert (refused.code, "only a job that has ended" in refused.err) == (1, True)
+
+
+@pytest.mark.parametrize("age", ["soon", "30", "-1d", "30 d"])
+def test_an_age_is_a_number_with_a_unit(rhythmai, url, age):
+    """What is not an age is refused with an example."""
+    refused = rhythmai("purge", "--older-than", age, DATABASE_URL=url)
+    assert refused.code != 0
+    assert "30d" in refused.err or "option" in refused.err.lower()
+
+
+def test_a_database_without_migrations(rhythmai, empty_database):
+    """A database that lacks our functions is a word about `rhythmai migrate`."""
+    refused = rhythmai("workers", DATABASE_URL=empty_database)
+    assert (refused.code, "run `rhythmai migrate`" in refused.err) == (1, True)
+
+
+def test_a_database_that_is_away(rhythmai):
+    """A database that does not answer is one line."""
+    refused = rhythmai("jobs", DATABASE_URL="postgresql://u:p@127.0.0.1:9/x")
+    assert (refused.code, len(refused.err.splitlines())) == (1, 1)
+
+
+def test_nothing_to_work_on(rhythmai, monkeypatch):
+    """Without DATABASE_URL and without a local stack there is a word about both."""
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.delenv("SUPABASE_DB_URL", raising=False)
+    refused = rhythmai("workers")
+    assert (refused.code, "DATABASE_URL is not set" in refused.err) == (1, True)
+
+
+def test_purge_forgets_jobs_and_their_files(rhythmai, url, insert, sql, gateway):
+    """purge deletes old jobs with their objects in Storage and uploads that no job uses, and leaves what is young."""
+    environment = {"DATABASE_URL": url, "SUPABASE_URL": gateway.url, "SUPABASE_KEY": gateway.secret}
+    track, unused = gateway.put("audios", "a.flac", "audio/flac"), gateway.put("uploads", "u.mp4", "video/mp4")
+    used = gateway.put("uploads", "used.mp4", "video/mp4")
+    insert()
+    old = claimed(url, audio_url=track)
+    young = insert(video_url=used)
+    sql(
+        url,
+        "update public.jobs set status = 'completed', worker_id = null, deadline_at = null, finished_at = now() - interval '31 days' where id = $1",
+        old,
+    )
+    sql(url, "update storage.objects set created_at = now() - interval '2 days'")
+    assert json.loads(rhythmai("purge", "--older-than", "30d", "--json", **environment).out) == {
+        "jobs": 1,
+        "objects": 1,
+        "uploads": 1,
+    }
+    assert [str(row["id"]) for row in sql(url, "select id from public.jobs")] == [young]
+    assert gateway.get(track) in {400, 404}
+    assert gateway.get(unused) in {400, 404}
+    assert gateway.get(used) == 200
+
+
+def test_purge_keeps_what_storage_did_not_delete(rhythmai, url, insert, sql, gateway):
+    """While Storage is away nothing is forgotten: the same jobs come again."""
+    insert()
+    job = claimed(url, audio_url=f"{gateway.url}/storage/v1/object/public/audios/b.flac")
+    sql(
+        url,
+        "update public.jobs set status = 'completed', worker_id = null, deadline_at = null, finished_at = now() - interval '31 days'",
+    )
+    refused = rhythmai(
+        "purge", "--older-than", "30d", DATABASE_URL=url, SUPABASE_URL="http://127.0.0.1:9", SUPABASE_KEY="sb_secret_x"
+    )
+    assert (refused.code, "Storage" in refused.err) == (1, True)
+    assert [str(row["id"]) for row in sql(url, "select id from public.jobs")] == [job]
