@@ -1,0 +1,188 @@
+"""Mastering: exact length, fades, loudness under the ceiling, and a file that reads back."""
+
+import io
+import json
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from worker.domain import Track
+from worker.errors import Rejected, WorkerError
+from worker.pipeline.loudness import integrated_lufs, limited, peak_curve, true_peak
+from worker.pipeline.master import master
+
+RATE = 44100
+TAGS = {"title": "Fadéd Lanterns", "prompt": "instrumental, lo-fi", "seed": "42", "engine": "sketch", "job": "b7c1"}
+
+
+def music(seconds=4.0, rate=RATE, level=0.2, channels=2):
+    """Chords with a pulse: something with peaks, decays and lows."""
+    t = np.arange(int(seconds * rate)) / rate
+    beat = np.exp(-6 * (t % 0.5))
+    left = sum(np.sin(2 * np.pi * hz * t) for hz in (110, 220, 277, 330)) * beat
+    right = sum(np.sin(2 * np.pi * hz * t + 1) for hz in (110, 220, 262, 392)) * beat
+    return (level * np.stack([left, right])[:channels]).astype(np.float32)
+
+
+def made(samples, duration_s, *, rate=RATE, format="flac", tags=None):
+    return master(
+        Track(index=0, samples=samples, sample_rate=rate), duration_s=duration_s, format=format, tags=tags or {}
+    )
+
+
+def decoded(recording):
+    """Samples (channels, n) as -1..1, and all tags of the file."""
+    with av.open(io.BytesIO(recording.data)) as container:
+        frames = [frame.to_ndarray() for frame in container.decode(audio=0)]
+        stream = container.streams.audio[0]
+        channels = stream.channels
+        tags = {**container.metadata, **stream.metadata}
+    planes = [frame.reshape(-1, channels).T if frame.shape[0] == 1 and channels > 1 else frame for frame in frames]
+    wave = np.concatenate(planes, axis=1)
+    return (wave / 32768 if wave.dtype == np.int16 else wave).astype(np.float32), {
+        name.lower(): text for name, text in tags.items()
+    }
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    duration_s=st.floats(0.001, 6.0),
+    given_s=st.floats(0.01, 6.0),
+    rate=st.sampled_from([16000, 44100, 48000]),
+    channels=st.sampled_from([1, 2]),
+)
+def test_a_flac_decodes_to_exactly_the_length_asked_for(duration_s, given_s, rate, channels):
+    """Longer and shorter tracks alike end up at round(duration * rate) samples."""
+    recording = made(music(given_s, rate, channels=channels), duration_s, rate=rate)
+    wave, _ = decoded(recording)
+    assert wave.shape == (channels, max(1, round(duration_s * rate)))
+    assert recording.duration_s == pytest.approx(wave.shape[1] / rate)
+    assert true_peak(wave) <= 10 ** (-1 / 20)
+
+
+@pytest.mark.parametrize("level", [0.01, 0.05, 0.9, 30.0])
+def test_loudness_is_minus_14_and_true_peak_under_minus_1(level):
+    """Quiet and far too loud tracks alike reach -14 LUFS in the decoded file, with no peak over -1 dBTP between its samples."""
+    recording = made(music(6.0, level=level), 6.0)
+    wave, _ = decoded(recording)
+    assert integrated_lufs(wave, RATE) == pytest.approx(-14, abs=0.3)
+    assert recording.loudness_lufs == pytest.approx(-14, abs=0.3)
+    assert 20 * np.log10(true_peak(wave)) <= -1.0
+
+
+def test_sharp_peaks_are_limited_and_the_rest_is_not_turned_down():
+    """A few clicks over music do not cost the music its loudness."""
+    wave = music(6.0, level=0.05)
+    wave[:, RATE::RATE] = 3.0
+    out, _ = decoded(made(wave, 6.0))
+    assert integrated_lufs(out, RATE) == pytest.approx(-14, abs=0.5)
+    assert 20 * np.log10(true_peak(out)) <= -1.0
+
+
+def test_peaks_between_samples_are_seen():
+    """A sine at a quarter of the rate, sampled beside its crests, peaks 3 dB higher than any of its samples."""
+    t = np.arange(RATE)
+    wave = np.sin(np.pi / 2 * t + np.pi / 4)[None, :].astype(np.float32)
+    assert np.abs(wave).max() == pytest.approx(0.7071, abs=1e-3)
+    assert true_peak(wave[:, :-100] * np.hanning(RATE)[:-100].astype(np.float32)) == pytest.approx(1.0, abs=0.02)
+
+
+def test_the_limiter_never_passes_its_ceiling():
+    """Whatever the noise, no sample of the limited wave is over the ceiling, and what was under it long before is untouched."""
+    rng = np.random.default_rng(3)
+    wave = rng.standard_normal((2, RATE)).astype(np.float32) * 0.1
+    wave[:, 30000:30100] *= 40
+    out = limited(wave, peak_curve(wave), RATE, 0.5)
+    assert np.abs(out).max() <= 0.5 + 1e-6
+    assert np.array_equal(out[:, :25000], wave[:, :25000])
+
+
+def test_short_tracks_keep_their_level_under_the_ceiling():
+    """Under three seconds a programme loudness means nothing: only peaks are held."""
+    quiet, _ = decoded(made(music(1.0, level=0.01), 1.0))
+    assert np.abs(quiet).max() < 0.06
+    loud, _ = decoded(made(music(1.0, level=5.0), 1.0))
+    assert 20 * np.log10(true_peak(loud)) <= -1.0
+
+
+def test_silence_stays_silence():
+    """Digital silence is not dithered, not amplified, and has no loudness."""
+    recording = made(np.zeros((2, 5 * RATE), np.float32), 5.0)
+    wave, _ = decoded(recording)
+    assert not wave.any()
+    assert recording.loudness_lufs is None
+    assert set(recording.peaks) == {0.0}
+
+
+def test_an_offset_is_taken_out():
+    """Direct current costs headroom and clicks at both ends: it is removed."""
+    wave, _ = decoded(made(music(4.0) + np.float32(0.3), 4.0))
+    assert np.abs(wave.mean(axis=1)).max() < 1e-3
+
+
+def test_it_fades_in_and_out():
+    """The track begins and ends at zero, fades out over 15 % (1.5 s at most), and is whole in between."""
+    tone = np.sin(2 * np.pi * 440 * np.arange(4 * RATE) / RATE).astype(np.float32)
+    wave, _ = decoded(made(np.stack([tone, tone]), 4.0))
+    level = np.abs(wave[0]).reshape(-1, 441).max(axis=1)
+    assert np.abs(wave[:, [0, -1]]).max() < 0.001
+    assert level[2] == pytest.approx(level[200], rel=0.02)
+    assert level[338] == pytest.approx(level[200], rel=0.02)
+    assert level[370] == pytest.approx(level[200] / 2, rel=0.15)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_broken_samples_are_refused(bad):
+    """Samples that are not numbers name the track and the engine as the cause."""
+    wave = music(1.0)
+    wave[0, 7] = bad
+    with pytest.raises(WorkerError, match="Track 0 has 1 samples that are not numbers"):
+        made(wave, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("format", "content_type"),
+    [("flac", "audio/flac"), ("wav", "audio/wav"), ("mp3", "audio/mpeg"), ("m4a", "audio/mp4")],
+)
+def test_every_format_reads_back_with_its_tags(format, content_type):
+    """All four formats hold the music, at its length (m4a: up to the end of its last frame), and every tag."""
+    recording = made(music(5.0), 4.321, format=format, tags=TAGS)
+    wave, tags = decoded(recording)
+    assert (recording.content_type, recording.suffix) == (content_type, f".{format}")
+    expected = round(4.321 * RATE)
+    assert expected <= wave.shape[1] < expected + (1024 if format == "m4a" else 1)
+    assert integrated_lufs(wave, RATE) == pytest.approx(-14, abs=0.4)
+    held = json.loads(tags["comment"]) if format == "wav" else tags
+    assert {name: held[name] for name in TAGS} == TAGS
+
+
+def test_an_m4a_says_its_exact_length():
+    """The edit list holds the length to a sample, so players stop there."""
+    with av.open(io.BytesIO(made(music(5.0), 4.321, format="m4a").data)) as container:
+        stream = container.streams.audio[0]
+        assert stream.duration * stream.time_base == pytest.approx(round(4.321 * RATE) / RATE, abs=1 / RATE)
+
+
+def test_an_unknown_format_names_those_there_are():
+    """The message lists what can be asked for."""
+    with pytest.raises(Rejected, match="flac, wav, mp3, m4a"):
+        made(music(1.0), 1.0, format="ogg")
+
+
+def test_peaks_draw_the_track():
+    """At most 800 points from 0 to 1, the loud part higher than the quiet one."""
+    wave = music(6.0)
+    wave[:, : 3 * RATE] *= 0.2
+    peaks = made(wave, 6.0).peaks
+    assert len(peaks) == 800
+    assert all(0 <= peak <= 1 for peak in peaks)
+    assert max(peaks[:400]) < 0.5 * max(peaks[400:700])
+    assert len(made(wave[:, :30], 30 / RATE).peaks) == 30
+
+
+def test_mastering_is_deterministic():
+    """The same track gives the same bytes."""
+    assert made(music(4.0), 4.0).data == made(music(4.0), 4.0).data
