@@ -93,7 +93,7 @@ class HttpFetcher:
     async def _download(self, url: str, target: Path) -> None:
         async with self._answer(url) as answer:
             encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()
-            if encoding != "identity":
+            if encoding not in {"", "identity"}:
                 raise Rejected(
                     f"{bare(url)} was answered in compressed form ({encoding[:20]}), although plain bytes were asked for; "
                     "put the file on a server that sends it as it is",

@@ -20,7 +20,10 @@ from av.video.reformatter import VideoReformatter
 
 from worker.domain import Still
 from worker.errors import Rejected
-from worker.pipeline import footage, scenes
+from worker.pipeline import scenes
+from worker.pipeline.footage import listen, measure
+from worker.pipeline.frames import frames
+from worker.pipeline.media import broken, check_size
 from worker.pipeline.stills import StillPicker
 
 _GAP_S = 0.5
@@ -29,7 +32,7 @@ _GAP_S = 0.5
 
 def look(path: Path, max_duration_s: float, asked_s: float | None) -> tuple[dict[str, Any], tuple[Still, ...]]:
     """Decode the video once; return the fields of a `Clip` (without path and digest) and its stills. Raises Rejected."""
-    measured = footage.measure(path, max_duration_s, asked_s)
+    measured = measure(path, max_duration_s, asked_s)
     spacing_s = 1 / 30 if measured.light else 1 / 15
     reformatter = VideoReformatter()
     picker = StillPicker(measured.duration_s)
@@ -37,8 +40,8 @@ def look(path: Path, max_duration_s: float, asked_s: float | None) -> tuple[dict
     pictures: list[scenes.Thumbnail] = []
     changes: list[float] = []
     upright, end_s = True, 0.0
-    for at_s, length_s, frame in footage.frames(path, measured):
-        footage.check_size(frame.width, frame.height)
+    for at_s, length_s, frame in frames(path, measured):
+        check_size(frame.width, frame.height)
         end_s = at_s + length_s
         if times and at_s < times[-1] + 0.9 * spacing_s:
             continue
@@ -54,7 +57,7 @@ def look(path: Path, max_duration_s: float, asked_s: float | None) -> tuple[dict
         upright = frame.rotation % 180 == 0
         picker.see(at_s, frame, maybe_cut=change > scenes.CUT)
     if not pictures:
-        raise footage.broken("no frame of it can be decoded")
+        raise broken("no frame of it can be decoded")
     whole = measured.skip == "NONKEY" or end_s > measured.duration_s - _GAP_S
     duration_s = measured.duration_s if whole else end_s
     cuts = scenes.find_cuts(times, pictures, changes, duration_s)
@@ -80,17 +83,17 @@ def answer(
             case "look":
                 return look(path, max_duration_s, asked_s)
             case "measure":
-                return asdict(footage.measure(path, max_duration_s, asked_s)), ()
+                return asdict(measure(path, max_duration_s, asked_s)), ()
             case "listen":
-                return {"duration_s": footage.listen(path)}, ()
+                return {"duration_s": listen(path)}, ()
             case _:
                 raise ValueError(f"no such task: {task}")
     except Rejected as error:
         refusal = error
     except MemoryError:  # av.MemoryError is one, too
-        refusal = footage.broken("it needs too much memory")
+        refusal = broken("it needs too much memory")
     except av.FFmpegError as error:
-        refusal = footage.broken(error.strerror or "it is damaged")
+        refusal = broken(error.strerror or "it is damaged")
     return {"code": refusal.code, "message": str(refusal)}, ()
 
 

@@ -1,33 +1,25 @@
-"""Opening hostile media with PyAV and measuring it. Runs in the decoder's child process only.
+"""Measuring pictures and sounds without decoding them. Runs in the decoder's child process only.
 
 The truth is in the packets, never in a header: a container may claim any duration, or none at all.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
 import av
-from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Disposition, Stream
-from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
+from av.stream import Stream
 
-from worker.domain import AUDIO_FORMATS, PROTOCOLS, VIDEO_FORMATS
+from worker.domain import AUDIO_FORMATS, VIDEO_FORMATS
 from worker.errors import Rejected
-from worker.pipeline.signature import looks_like
+from worker.pipeline.media import broken, check_size, open_media, packets, picture
 
 Skip = Literal["DEFAULT", "NONREF", "NONKEY"]
-MAX_SIDE = 4096
 MAX_FPS = 240
-MAX_PACKETS = 2_000_000
 _LIGHT_PIXELS = 4e9
 """Up to this many pixels a video is decoded whole: about ten seconds of one core for H.264."""
 _HEAVY_PIXELS = 60e9
@@ -62,54 +54,6 @@ class Footage:
     def skip(self) -> Skip:
         """libav's skip_frame: what is not decoded."""
         return "DEFAULT" if self.light or not self.timed else "NONREF" if self.pixels <= _HEAVY_PIXELS else "NONKEY"
-
-
-def broken(why: str) -> Rejected:
-    return Rejected(f"The video cannot be read: {why}; export it again, for example as H.264 MP4", code="broken_video")
-
-
-@contextmanager
-def open_media(path: Path, formats: str) -> Iterator[InputContainer]:
-    """Open a local file in one of the formats. Raises Rejected (empty_file, not_a_video, broken_video)."""
-    if path.stat().st_size == 0:
-        raise Rejected("The file is empty; check that the upload was complete", code="empty_file")
-    what, ours = looks_like(path)
-    try:
-        container = av.open(str(path), options={"protocol_whitelist": PROTOCOLS, "format_whitelist": formats})
-    except (av.FFmpegError, ValueError) as error:
-        if ours:
-            raise broken(f"it begins like {what}, but the rest is missing or damaged") from error
-        raise Rejected(
-            f"The file is {what}, not a video; send MP4, MOV, WebM, MKV, AVI, TS, FLV or OGV", code="not_a_video"
-        ) from error
-    with container:
-        yield container
-
-
-def packets(container: InputContainer) -> Iterator[Packet[Stream]]:
-    """Yield what can be read. A cut-off file ends where its bytes end. Raises Rejected for absurdly many packets."""
-    with suppress(av.FFmpegError):
-        for count, packet in enumerate(container.demux()):
-            if count > MAX_PACKETS:
-                raise broken(f"it has more than {MAX_PACKETS} packets")
-            yield packet
-
-
-def picture(container: InputContainer) -> VideoStream:
-    """Return the first moving picture: cover art does not count. Raises Rejected."""
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
-            return stream
-    raise Rejected("The file has sound but no picture; send a video", code="no_video_stream")
-
-
-def check_size(width: int, height: int) -> None:
-    """Raises Rejected (too_many_pixels)."""
-    if max(width, height) > MAX_SIDE:
-        raise Rejected(
-            f"The video is {width} x {height} pixels, the limit is {MAX_SIDE} x {MAX_SIDE}; send a smaller version",
-            code="too_many_pixels",
-        )
 
 
 def measure(path: Path, max_duration_s: float, asked_s: float | None = None) -> Footage:
@@ -169,48 +113,6 @@ def measure(path: Path, max_duration_s: float, asked_s: float | None = None) -> 
         )
 
 
-def _time_s(packet: Packet[Stream]) -> float | None:
-    ticks = packet.pts if packet.pts is not None else packet.dts
-    return None if ticks is None or not packet.time_base else float(ticks * packet.time_base)
-
-
-def _duration_s(packet: Packet[Stream]) -> float:
-    return float(packet.duration * packet.time_base) if packet.duration and packet.time_base else 0.0
-
-
-def frames(path: Path, footage: Footage) -> Iterator[tuple[float, float, VideoFrame]]:
-    """Decode the footage once and yield (start in seconds, duration in seconds, frame), in order of presentation.
-
-    What cannot be decoded is left out, so that a damaged video counts as far as it can be seen.
-    """
-    with open_media(path, VIDEO_FORMATS) as container:
-        stream = picture(container)
-        context = stream.codec_context
-        context.thread_type = "AUTO"
-        context.thread_count = min(4, os.cpu_count() or 1)
-        context.skip_frame = footage.skip
-        context.options = {"max_pixels": str(MAX_SIDE * MAX_SIDE)}  # the size may change in the middle of a stream
-        tick_s = stream.time_base or Fraction(1, round(footage.fps))
-        next_s = 0.0
-        for frame in _decoded(container, stream):
-            # A flushed frame has lost its time base; the stream's is the same.
-            at_s = next_s if frame.pts is None or not footage.timed else float(frame.pts * tick_s) - footage.start_s
-            if at_s >= footage.duration_s:
-                return
-            length_s = float(frame.duration * tick_s) or 1 / footage.fps
-            next_s = at_s + length_s
-            yield at_s, length_s, frame
-
-
-def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    for packet in packets(container):
-        if packet.stream_index == stream.index and packet.size:
-            with suppress(av.FFmpegError):
-                yield from stream.decode(packet)
-    with suppress(av.FFmpegError):
-        yield from stream.decode(None)
-
-
 def listen(path: Path) -> float:
     """Return the length in seconds of the first sound stream, by its packets; its first frame must decode.
 
@@ -236,3 +138,12 @@ def listen(path: Path) -> float:
     if not heard or end_s <= start_s:
         raise Rejected(sorry, code="not_audio")
     return end_s - start_s
+
+
+def _time_s(packet: Packet[Stream]) -> float | None:
+    ticks = packet.pts if packet.pts is not None else packet.dts
+    return None if ticks is None or not packet.time_base else float(ticks * packet.time_base)
+
+
+def _duration_s(packet: Packet[Stream]) -> float:
+    return float(packet.duration * packet.time_base) if packet.duration and packet.time_base else 0.0
