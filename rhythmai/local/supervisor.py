@@ -122,12 +122,16 @@ class Child:
         while chunk := await process.stdout.read(2**16):
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
-                self._tell(line.decode(errors="replace").rstrip())
+                self._hear(line)
         if rest:
-            self._tell(rest.decode(errors="replace"))
+            self._hear(rest)
+
+    def _hear(self, raw: bytes) -> None:
+        line = raw.decode(errors="replace").rstrip()
+        self.last_lines.append(line)
+        self._tell(line)
 
     def _tell(self, line: str) -> None:
-        self.last_lines.append(line)
         self._file.emit(logging.makeLogRecord({"msg": line}))
         if self._echo:
             self._echo(self.name, line)

@@ -1,0 +1,68 @@
+"""Bad input to the console script: one line, exit code 1 (2 for wrong usage), and never a traceback."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli.stack_process import call
+
+NOWHERE = ("--data", "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["demo", "nope.mp4"], "nope.mp4 is not a file"),
+        (["demo", "."], ". is not a file"),
+        (["demo", "notes.txt"], "notes.txt is not a video by its name"),
+        (["demo", "--output", "notes.txt"], "--output"),
+        (["env", *NOWHERE], "No local stack runs on nowhere"),
+        (["submit", "a.mp4", *NOWHERE], "no local stack runs on nowhere"),
+        (["watch", "x", *NOWHERE], "x is not the id of a job"),
+        (["up", "--data", "notes.txt"], "--data"),
+    ],
+)
+async def test_bad_input_is_one_line(tmp_path, arguments, words):
+    """Bad input is answered with one line that names it, and exit code 1."""
+    (tmp_path / "notes.txt").write_text("x")
+    code, _, err = await call(*arguments, cwd=tmp_path)
+    assert code == 1
+    assert err.startswith("rhythmai: ")
+    assert words in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [["submit"], ["submit", "a.mp4", "--variants", "9"], ["up", "--port", "0"], ["play"]]
+)
+async def test_wrong_usage(tmp_path, arguments):
+    """Wrong usage is exit code 2 and points at --help."""
+    code, _, err = await call(*arguments, cwd=tmp_path)
+    assert code == 2
+    assert "--help" in err
+    assert "Traceback" not in err
+
+
+async def test_an_api_that_is_not_there(tmp_path):
+    """An API_URL where nobody listens is named in one line."""
+    code, _, err = await call("submit", "https://example.com/a.mp4", cwd=tmp_path, API_URL="http://127.0.0.1:1")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "http://127.0.0.1:1" in err
+
+
+async def test_a_dotenv_is_read(tmp_path):
+    """`.env` of the working directory counts like the environment."""
+    (tmp_path / ".env").write_text("API_URL=http://127.0.0.1:2\n")
+    _, _, err = await call("submit", "https://example.com/a.mp4", cwd=tmp_path)
+    assert "http://127.0.0.1:2" in err
+
+
+async def test_help_is_light(tmp_path):
+    """--help and --version import none of the heavy libraries."""
+    for option in ("--help", "--version"):
+        code, out, err = await call(option, cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1")
+        assert code == 0
+        assert "rhythmai" in out
+        imported = {line.rsplit("|")[-1].strip().partition(".")[0] for line in err.splitlines()}
+        assert "typer" in imported
+        assert not imported & {"aiohttp", "asyncpg", "pydantic", "av", "numpy", "realtime", "supabase", "openai"}
