@@ -48,7 +48,7 @@ def load_engine(settings: Settings) -> Engine | None:
         return SketchEngine()
     from worker.pipeline.mmaudio.engine import MMAudioEngine
 
-    return MMAudioEngine.load(settings.mmaudio_model, models_dir=settings.models_dir, device=settings.device)
+    return MMAudioEngine.load(settings.mmaudio_model, models_dir=settings.models_dir, device=settings.device or "auto")
 
 
 def make_describer(settings: Settings) -> Describer:

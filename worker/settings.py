@@ -23,7 +23,9 @@ def data_home() -> Path:
 class Settings(BaseSettings):
     """Every variable is documented in .env.example."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", frozen=True, populate_by_name=True, env_ignore_empty=True
+    )
 
     supabase_url: HttpUrl
     supabase_key: str = Field(
