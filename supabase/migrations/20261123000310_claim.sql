@@ -56,7 +56,7 @@ begin
   for v_worker in
     select w.id, w.name from public.workers w
      where w.state in ('loading', 'ready') and w.last_seen < now() - w.lease
-     order by w.id limit 10 for update skip locked
+     order by w.id limit 100 for update skip locked
   loop
     for v_job in
       select * from public.jobs j where j.worker_id = v_worker.id and j.status = 'processing'

@@ -8,10 +8,10 @@ import pytest
 
 async def test_a_claim_hands_over_the_whole_job(queue):
     """A worker gets the row and the indices that are done; the row says who holds it, since when, until when."""
-    id = await queue.insert(user_request="calm", options={"seed": 7})
+    job_id = await queue.insert(user_request="calm", options={"seed": 7})
     worker = await queue.worker()
     job = await worker.claim()
-    assert (job["id"], job["attempt"], job["worker_id"], job["status"]) == (str(id), 1, worker.id, "processing")
+    assert (job["id"], job["attempt"], job["worker_id"], job["status"]) == (str(job_id), 1, worker.id, "processing")
     assert (job["user_request"], job["options"], job["total_count"], job["done"]) == ("calm", {"seed": 7}, 3, [])
     row = await queue.job(job)
     assert row["deadline_at"] - row["claimed_at"] == timedelta(minutes=30)

@@ -14,7 +14,12 @@ async def test_submitting_makes_an_interactive_job(queue):
     row = await queue.job(
         await queue.submit(p_user_request="calm", p_options={"seed": 1, "format": None}, p_trace_id="t-1")
     )
-    assert (row["lane"], row["user_request"], row["options"], row["trace_id"]) == ("interactive", "calm", {"seed": 1}, "t-1")
+    assert (row["lane"], row["user_request"], row["options"], row["trace_id"]) == (
+        "interactive",
+        "calm",
+        {"seed": 1},
+        "t-1",
+    )
 
 
 async def test_null_counts_as_nothing(queue):
@@ -86,7 +91,9 @@ async def test_backfills_are_not_limited(db, queue):
     """Plain SQL by an operator passes the guard, also for an owner who is at the limit."""
     await db.execute("update private.settings set pending_per_owner = 1")
     await queue.submit(p_owner=OWNER)
-    await db.execute("insert into public.jobs (video_url, owner) select 'https://v', $1 from generate_series(1, 100)", OWNER)
+    await db.execute(
+        "insert into public.jobs (video_url, owner) select 'https://v', $1 from generate_series(1, 100)", OWNER
+    )
 
 
 async def test_a_job_is_shown_to_whom_it_concerns(db, queue):
@@ -102,17 +109,18 @@ async def test_a_job_is_shown_to_whom_it_concerns(db, queue):
 
 async def test_the_answer_has_the_contract_s_names(db, queue):
     """Field by field what the frontend speaks, with results one by one while the job runs."""
-    id = await queue.submit(p_user_request="calm")
+    job_id = await queue.submit(p_user_request="calm")
     worker = await queue.worker()
     job = await worker.claim()
     await worker.stage(job)
     await worker.put(job, 1, title="Dawn", peaks=[0.5])
-    answer = await db.fetchval("select queue.answer($1)", id)
+    answer = await db.fetchval("select queue.answer($1)", job_id)
     (result,) = answer.pop("results")
     created, started = answer.pop("created_at"), answer.pop("started_at")
-    assert created and started
+    assert created
+    assert started
     assert answer == {
-        "job_id": str(id), "status": "processing", "completed_count": 1, "total_count": 3, "error": None, "error_code": None,
+        "job_id": str(job_id), "status": "processing", "completed_count": 1, "total_count": 3, "error": None, "error_code": None,
         "kind": "generate", "stage": "composing", "video_url": "https://example.com/a.mp4", "user_request": "calm",
         "finished_at": None, "queue_position": None,
     }  # fmt: skip
@@ -125,58 +133,60 @@ async def test_the_answer_has_the_contract_s_names(db, queue):
 
 async def test_a_merge_answers_with_its_video(db, queue):
     """The one result of a merge is {"index": 0, "video_url": ...}."""
-    id = await queue.submit("merge", p_options={"audio_url": "https://a"})
+    job_id = await queue.submit("merge", p_options={"audio_url": "https://a"})
     worker = await queue.worker()
     await worker.put(await worker.claim(), 0, audio_url=None, video_url="https://s/m.mp4")
-    assert await db.fetchval("select queue.answer($1) -> 'results'", id) == [{"index": 0, "video_url": "https://s/m.mp4"}]
+    assert await db.fetchval("select queue.answer($1) -> 'results'", job_id) == [
+        {"index": 0, "video_url": "https://s/m.mp4"}
+    ]
 
 
 async def test_an_error_is_shown_when_it_is_final(db, queue):
     """While a job is retried its last error is in the row, not in the answer."""
-    id = await queue.submit()
+    job_id = await queue.submit()
     worker = await queue.worker()
     await worker.fail(await worker.claim(), again=True, error="away")
-    assert (await queue.job(id))["error"] == "away"
-    assert await db.fetchval("select queue.answer($1) ->> 'error'", id) is None
+    assert (await queue.job(job_id))["error"] == "away"
+    assert await db.fetchval("select queue.answer($1) ->> 'error'", job_id) is None
     await queue.no_more_waiting()
     await worker.fail(await worker.claim(), again=False, error="gone", code="rejected")
-    answer = await db.fetchval("select queue.answer($1)", id)
+    answer = await db.fetchval("select queue.answer($1)", job_id)
     assert (answer["error"], answer["error_code"]) == ("gone", "rejected")
 
 
 async def test_a_pending_job_is_cancelled_at_once(db, queue):
     """Cancelled before any worker saw it, also out of a backoff, and never claimed again."""
-    id = await queue.submit()
+    job_id = await queue.submit()
     worker = await queue.worker()
     await worker.fail(await worker.claim(), again=True)
-    assert (await db.fetchval("select queue.cancel($1)", id))["status"] == "cancelled"
-    assert (await queue.job(id))["run_at"] is None
+    assert (await db.fetchval("select queue.cancel($1)", job_id))["status"] == "cancelled"
+    assert (await queue.job(job_id))["run_at"] is None
     assert await worker.claim() is None
 
 
 async def test_a_running_job_is_asked_to_stop(db, queue):
     """Cancelling a running job leaves it to its worker, which hears of it with every write and beat."""
-    id = await queue.submit()
+    job_id = await queue.submit()
     worker = await queue.worker()
     job = await worker.claim()
-    assert (await db.fetchval("select queue.cancel($1)", id))["status"] == "processing"
+    assert (await db.fetchval("select queue.cancel($1)", job_id))["status"] == "processing"
     assert await worker.beat(job) == {UUID(job["id"]): "cancelled"}
 
 
 async def test_a_job_that_has_ended_cannot_be_cancelled(db, queue):
     """Terminal is terminal: the answer shows the end as it was."""
-    id = await queue.submit()
+    job_id = await queue.submit()
     worker = await queue.worker()
     job = await worker.claim()
     await worker.put(job)
     await worker.finish(job)
-    assert (await db.fetchval("select queue.cancel($1)", id))["status"] == "completed"
+    assert (await db.fetchval("select queue.cancel($1)", job_id))["status"] == "completed"
 
 
 async def test_only_the_owner_cancels(db, queue):
     """For anybody else an owned job does not exist, and it goes on."""
-    id = await queue.submit(p_owner=OWNER)
+    job_id = await queue.submit(p_owner=OWNER)
     for user in (OTHER, None):
-        assert await db.fetchval("select queue.cancel($1, $2)", id, user) is None
-    assert (await queue.job(id))["status"] == "pending"
-    assert (await db.fetchval("select queue.cancel($1, $2)", id, OWNER))["status"] == "cancelled"
+        assert await db.fetchval("select queue.cancel($1, $2)", job_id, user) is None
+    assert (await queue.job(job_id))["status"] == "pending"
+    assert (await db.fetchval("select queue.cancel($1, $2)", job_id, OWNER))["status"] == "cancelled"

@@ -46,7 +46,7 @@ async def due(db) -> None:
 @pytest.mark.parametrize("end", ["finish", "fail", "cancel", "cancel pending", "sweep"])
 async def test_every_end_of_a_job_makes_its_webhook(db, queue, end):
     """Completed, failed, cancelled, or killed by crashes: the delivery is there in the same transaction."""
-    id = await queue.insert(options={"callback_url": HOOK}, crashes=1)
+    job_id = await queue.insert(options={"callback_url": HOOK}, crashes=1)
     worker = await queue.worker()
     job = None if end == "cancel pending" else await worker.claim()
     assert await db.fetchval("select count(*) from public.deliveries") == 0
@@ -58,11 +58,11 @@ async def test_every_end_of_a_job_makes_its_webhook(db, queue, end):
         await worker.crash()
         await queue.sweep()
     else:
-        await db.execute("select queue.cancel($1)", id)
+        await db.execute("select queue.cancel($1)", job_id)
         if job:
             await worker.finish(job)
     row = await db.fetchrow("select * from public.deliveries")
-    assert (row["job_id"], row["url"], row["state"], row["attempt"]) == (id, HOOK, "pending", 0)
+    assert (row["job_id"], row["url"], row["state"], row["attempt"]) == (job_id, HOOK, "pending", 0)
 
 
 async def test_no_callback_no_webhook(db, queue):
@@ -77,11 +77,11 @@ async def test_no_callback_no_webhook(db, queue):
 
 async def test_the_body_is_the_answer_without_query_strings(db, queue, ended):
     """A delivery carries what GET would answer; the video's query string, which may hold a key, stays at home."""
-    id = await ended()
+    job_id = await ended()
     worker = await queue.worker()
     delivery = await claim(db, worker)
-    assert (delivery["job_id"], delivery["url"], delivery["attempt"]) == (str(id), HOOK, 1)
-    answer = await db.fetchval("select queue.answer($1)", id)
+    assert (delivery["job_id"], delivery["url"], delivery["attempt"]) == (str(job_id), HOOK, 1)
+    answer = await db.fetchval("select queue.answer($1)", job_id)
     assert delivery["body"] == answer | {"video_url": "https://example.com/a.mp4"}
     assert (answer["status"], answer["completed_count"]) == ("completed", 1)
 
@@ -143,14 +143,14 @@ async def test_workers_that_die_while_delivering_burn_tries_only(db, queue, ende
 
 async def test_a_retried_job_tells_its_second_end_too(db, queue, ended):
     """When an operator retries a job, its new end is delivered, and the body is never that of a pending job."""
-    id = await ended()
-    await db.execute("select queue.retry($1)", id)
+    job_id = await ended()
+    await db.execute("select queue.retry($1)", job_id)
     assert await db.fetchval("select count(*) from public.deliveries") == 0
     worker = await queue.worker()
     await worker.finish(await worker.claim())
     delivery = await claim(db, worker)
     assert delivery["body"]["status"] == "completed"
     await settle(db, delivery, worker, True)
-    await db.execute("select queue.retry($1)", id)
+    await db.execute("select queue.retry($1)", job_id)
     await worker.finish(await worker.claim())
     assert (await claim(db, worker))["attempt"] == 1

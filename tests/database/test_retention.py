@@ -15,13 +15,13 @@ async def old_job(db, queue):
     """A job that ended 31 days ago, with one result."""
 
     async def make(audio: str = "audios/a.flac", **columns):
-        id = await queue.insert(**columns)
+        job_id = await queue.insert(**columns)
         worker = await queue.worker()
         job = await worker.claim()
         await worker.put(job, audio_url=f"{STORE}/{audio}")
         await worker.finish(job)
-        await db.execute("update public.jobs set finished_at = now() - interval '31 days' where id = $1", id)
-        return id
+        await db.execute("update public.jobs set finished_at = now() - interval '31 days' where id = $1", job_id)
+        return job_id
 
     return make
 
@@ -46,8 +46,8 @@ async def test_objects_of_others_are_not_ours_to_delete(db, old_job):
 
 async def test_young_and_unfinished_jobs_stay(db, queue, old_job):
     """Only what ended before the given age goes, however long a job has waited."""
-    id = await old_job()
-    await db.execute("update public.jobs set finished_at = now() - interval '29 days' where id = $1", id)
+    job_id = await old_job()
+    await db.execute("update public.jobs set finished_at = now() - interval '29 days' where id = $1", job_id)
     waiting = await queue.insert()
     await db.execute("update public.jobs set created_at = now() - interval '1 year' where id = $1", waiting)
     assert await purge(db) == []
@@ -57,9 +57,9 @@ async def test_young_and_unfinished_jobs_stay(db, queue, old_job):
 async def test_batches_are_bounded_and_begin_with_the_oldest(db, old_job):
     """p_limit bounds a batch; the next call goes on."""
     for i in range(3):
-        id = await old_job(f"audios/{i}.flac")
+        job_id = await old_job(f"audios/{i}.flac")
         await db.execute(
-            "update public.jobs set finished_at = finished_at - $2 * interval '1 day' where id = $1", id, i
+            "update public.jobs set finished_at = finished_at - $2 * interval '1 day' where id = $1", job_id, i
         )
     assert [len(await purge(db, 2)), len(await purge(db, 2)), len(await purge(db, 2))] == [2, 1, 0]
 

@@ -94,7 +94,7 @@ async def test_a_tenant_s_own_jobs_keep_their_order(db, queue):
     """Within a tenant, older jobs come first."""
     ids = [await queue.insert() for _ in range(5)]
     worker = await queue.worker()
-    assert [job["id"] for job in await order(worker)] == [str(id) for id in ids]
+    assert [job["id"] for job in await order(worker)] == [str(job_id) for job_id in ids]
 
 
 async def test_priority_goes_before_fairness_within_a_lane(queue):
@@ -104,7 +104,7 @@ async def test_priority_goes_before_fairness_within_a_lane(queue):
     high = await queue.insert(priority=5)
     highest = await queue.insert(priority=9)
     worker = await queue.worker()
-    assert [job["id"] for job in await order(worker)] == [str(id) for id in (highest, high, *plain, low)]
+    assert [job["id"] for job in await order(worker)] == [str(job_id) for job_id in (highest, high, *plain, low)]
 
 
 async def test_a_job_that_was_handed_back_is_next_again(queue):

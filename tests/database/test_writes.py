@@ -208,13 +208,13 @@ async def test_an_old_error_is_gone_once_the_job_is_completed(queue):
 
 async def test_handing_back_burns_no_attempt(queue):
     """A release adds one to max_attempts, because the attempt, the fencing token, never goes down."""
-    id = await queue.insert()
+    job_id = await queue.insert()
     worker = await queue.worker()
     for attempt in range(1, 6):
         job = await worker.claim()
         assert job["attempt"] == attempt
         assert await worker.release(job) == "ok"
-    row = await queue.job(id)
+    row = await queue.job(job_id)
     assert (row["status"], row["attempt"], row["max_attempts"], row["run_at"]) == ("pending", 5, 8, None)
 
 
