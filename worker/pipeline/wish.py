@@ -17,7 +17,7 @@ _TEMPO_WORDS = {
 }
 _BPM = re.compile(r"(?<![\d.])(\d{2,3}(?:\.\d+)?)\s*-?\s*(?:bpm|beats per minute)", re.IGNORECASE)
 _NOT = re.compile(
-    r"\b(?:no|not|without|avoid|don't want|dont want|do not want|never|except|minus|less)\b(?P<what>[^.;!?\n]{0,40}?)(?=[.;!?\n]|\bbut\b|\bjust\b|\bonly\b|\bwith\b|$)"
+    r"\b(?:no|not|without|avoid|don't want|dont want|do not want|never|except|minus|less)\b(?P<what>[^.,;!?\n]{0,40}?)(?=[.,;!?\n]|\bbut\b|\bjust\b|\bonly\b|\bwith\b|$)"
 )
 _KEY_ASKED = re.compile(
     r"\b([A-G](?:[ -]?(?:#|♯|♭|b|sharp|flat))?[ -]?(?:major|minor|maj|min|m|dorian|phrygian|lydian|mixolydian))\b(?!')"
