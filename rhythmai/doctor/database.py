@@ -1,0 +1,95 @@
+"""The database: reachable, new enough, migrated; what kind of connection it is; whether the clocks agree."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from contextlib import suppress
+from typing import Final
+
+import asyncpg
+
+from rhythmai import schema
+from rhythmai.doctor.finding import Finding, fail, note, ok
+from rhythmai.drift import Drift, State, refuse_drift, standings
+from rhythmai.dsn import behind_transaction_pooler
+from rhythmai.errors import Unreachable
+from rhythmai.project import Project, database
+from worker.settings import Settings
+
+CHECK: Final = "database"
+OLDEST: Final = 15
+CLOCKS_S: Final = 30.0
+"""Beyond that tokens look expired, or not yet valid."""
+HEAR_S: Final = 3.0
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    project = Project(database_url=str(settings.database_url))
+    try:
+        async with database(project) as connection:
+            return [
+                await _version(connection),
+                await _migrations(connection),
+                await _clock(connection),
+                await _kind(connection, project),
+            ]
+    except Unreachable as error:
+        return [fail(CHECK, str(error), _way_in(project.database_url, str(error)))]
+
+
+def _way_in(url: str, said: str) -> str:
+    if ".supabase.co" in url and ("unreachable" in said or "Errno -2" in said or "Errno -5" in said):
+        return "db.REF.supabase.co has IPv6 only: take the session pooler's address (dashboard, Connect)"
+    if "certificate" in said:
+        return "Download the CA (dashboard, Settings, Database) and add ?sslmode=verify-full&sslrootcert=FILE"
+    return "Take DATABASE_URL from the dashboard (Connect) and check user, password and port"
+
+
+async def _version(connection: asyncpg.Connection) -> Finding:
+    # Asked as a statement: what a connection says of itself at its start may be its pooler's.
+    version = await connection.fetchval("show server_version")
+    if int(version.split(".")[0]) < OLDEST:
+        return fail(CHECK, f"Postgres {version} is too old", f"Upgrade it to {OLDEST} or newer")
+    return ok(CHECK, f"Postgres {version}")
+
+
+async def _migrations(connection: asyncpg.Connection) -> Finding:
+    found = await standings(connection, schema.bundled())
+    try:
+        refuse_drift(found, allow_unknown=True)
+    except Drift as drift:
+        return fail(CHECK, "the recorded migrations are not ours", str(drift))
+    pending = [one for one in found if one.state is State.PENDING]
+    if pending:
+        return fail(
+            CHECK, f"{len(pending)} migrations are missing, the first is {pending[0].name}", "Run `rhythmai migrate`"
+        )
+    if unknown := [one.name or one.version for one in found if one.state is State.UNKNOWN]:
+        return note(CHECK, f"all our migrations are there, and others: {', '.join(unknown)}")
+    return ok(CHECK, f"all {len(found)} migrations are there")
+
+
+async def _clock(connection: asyncpg.Connection) -> Finding:
+    before = time.time()
+    theirs = await connection.fetchval("select extract(epoch from clock_timestamp())::float8")
+    apart_s = abs(theirs - (before + time.time()) / 2)
+    if apart_s > CLOCKS_S:
+        return fail(CHECK, f"the clock of this machine is {apart_s:.0f} s off", "Switch on time synchronisation (NTP)")
+    return ok(CHECK, "the clocks agree")
+
+
+async def _kind(connection: asyncpg.Connection, project: Project) -> Finding:
+    """A transaction pooler hears no LISTEN, and says nothing of it."""
+    if behind_transaction_pooler(project.database_url):
+        return note(CHECK, "a transaction pooler: no LISTEN, so Realtime and the poll wake the workers")
+    channel, heard = f"doctor_{secrets.token_hex(8)}", asyncio.Event()
+    await connection.add_listener(channel, lambda *_: heard.set())
+    async with database(project) as other:
+        await other.execute("select pg_notify($1, '')", channel)
+    with suppress(TimeoutError):
+        await asyncio.wait_for(heard.wait(), HEAR_S)
+    if heard.is_set():
+        return ok(CHECK, "a direct connection or session pooler: LISTEN works")
+    return fail(CHECK, "LISTEN hears nothing: this is a transaction pooler", "Add ?pgbouncer=true to DATABASE_URL")

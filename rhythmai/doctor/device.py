@@ -1,0 +1,71 @@
+"""The GPU and the weights: needed when ENGINE is mmaudio and this box generates."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import shutil
+from pathlib import Path
+from typing import Final
+
+from rhythmai.doctor.finding import Finding, fail, note, ok
+from worker.errors import Misconfigured
+from worker.settings import Settings
+
+GPU: Final = "gpu"
+WEIGHTS: Final = "weights"
+PULL: Final = "Run `rhythmai models pull {model}`, or set ENGINE=sketch"
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    if "generate" not in settings.worker_kinds:
+        return [note(GPU, "not needed: this box only merges (WORKER_KINDS)")]
+    if settings.engine == "sketch":
+        return [note(GPU, "not needed: ENGINE=sketch composes on the CPU, and says so in every result")]
+    if importlib.util.find_spec("torch") is None:
+        return [fail(GPU, "ENGINE=mmaudio needs PyTorch", "pip install 'rhythmai[gpu]', or set ENGINE=sketch")]
+    return await asyncio.to_thread(_look, settings)
+
+
+def _look(settings: Settings) -> list[Finding]:
+    import torch
+
+    from worker.pipeline.mmaudio import loading, weights
+
+    try:
+        model = weights.model_named(settings.mmaudio_model)
+    except Misconfigured as error:
+        return [fail(WEIGHTS, str(error), "Set MMAUDIO_MODEL to one of them")]
+    try:
+        device = loading.choose_device(settings.device or "auto", model)
+    except Misconfigured as error:
+        remedy = "Check `nvidia-smi` and that the driver is new enough for CUDA " + (
+            torch.version.cuda or "(this PyTorch has none)"
+        )
+        gpu = fail(GPU, str(error), remedy)
+    else:
+        gpu = _device(device)
+    return [gpu, _weights(settings.models_dir, model.name)]
+
+
+def _device(device: object) -> Finding:
+    import torch
+
+    if torch.device(str(device)).type != "cuda":
+        return note(GPU, "DEVICE=cpu: about half an hour a job", "Run on a GPU box, or set ENGINE=sketch")
+    facts = torch.cuda.get_device_properties(torch.device(str(device)))
+    return ok(GPU, f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB, PyTorch {torch.__version__}")
+
+
+def _weights(models_dir: Path, model: str) -> Finding:
+    from worker.pipeline.mmaudio import weights
+
+    missing = [file for file in weights.files_of(weights.model_named(model)) if file.found(models_dir) is None]
+    if not missing:
+        return ok(WEIGHTS, f"{model} is in {models_dir}")
+    size_gb = sum(file.size_mb for file in missing) / 1000
+    existing = next(folder for folder in (models_dir, *models_dir.absolute().parents) if folder.exists())
+    free_gb = shutil.disk_usage(existing).free / 1e9
+    room = "" if free_gb > size_gb else f" (make room first: {free_gb:.1f} GB are free; or set MODELS_DIR)"
+    names = ", ".join(file.name for file in missing)
+    return fail(WEIGHTS, f"{names} missing in {models_dir}, {size_gb:.1f} GB", PULL.format(model=model) + room)

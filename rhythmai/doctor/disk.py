@@ -1,0 +1,31 @@
+"""Disk: room for the files of running jobs, and for the weights."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from rhythmai.doctor.finding import Finding, fail, note, ok
+from worker.settings import Settings
+
+CHECK: Final = "disk"
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    folder = settings.work_dir or Path(tempfile.gettempdir())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        return [fail(CHECK, f"{folder} is no folder we may write to", "Set WORK_DIR to one")]
+    free = shutil.disk_usage(folder).free
+    # A merge holds two downloads and what it makes of them.
+    need = settings.worker_slots * 3 * settings.max_bytes
+    said = f"{_gb(free)} free in {folder}; {settings.worker_slots} jobs of the largest size take {_gb(need)}"
+    if free < settings.max_bytes:
+        return [fail(CHECK, said, "Make room, or set WORK_DIR to another disk")]
+    return [note(CHECK, said, "Make room, or lower WORKER_SLOTS or MAX_BYTES") if free < need else ok(CHECK, said)]
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"

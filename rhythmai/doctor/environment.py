@@ -1,0 +1,103 @@
+"""The environment: is everything set and well-formed, and does it speak of one project?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import jwt
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings
+
+import edge_api.settings
+from rhythmai.doctor.finding import Finding, fail, note, ok
+from worker.settings import Settings
+
+CHECK: Final = "environment"
+STAND_INS: Final = {
+    "supabase_url": "http://unset.invalid",
+    "supabase_key": "unset",
+    "database_url": "postgresql://unset.invalid/x",
+}
+"""For what is required and missing, so that the rest can be examined."""
+
+
+def read(given: Mapping[str, str]) -> tuple[Settings, frozenset[str], list[Finding]]:
+    """The worker's settings, the fields that cannot be relied on, and what is wrong. `given` wins over the environment."""
+    broken = _wrong(Settings, given)
+    stand_ins = {
+        name: STAND_INS.get(name, Settings.model_fields[name].get_default(call_default_factory=True)) for name in broken
+    }
+    settings = Settings.model_validate({**given, **stand_ins})
+    wrong = broken | _wrong(edge_api.settings.Settings, given)
+    findings = [
+        fail(CHECK, line, "Set it in the environment or in .env; .env.example shows how") for line in wrong.values()
+    ]
+    if not broken:
+        findings += _one_project(settings)
+    return settings, frozenset(broken), findings or [ok(CHECK, f"{settings.origin} with a secret key")]
+
+
+def _wrong(settings: type[BaseSettings], given: Mapping[str, str]) -> dict[str, str]:
+    """A sentence for each field that is missing or malformed."""
+    try:
+        settings.model_validate(dict(given))
+    except ValidationError as error:
+        names = [(str(e["loc"][0]).lower(), e["type"], e["msg"].removeprefix("Value error, ")) for e in error.errors()]
+        return {
+            name: f"{name.upper()} is " + ("not set" if kind == "missing" else f"malformed: {message}")
+            for name, kind, message in names
+        }
+    return {}
+
+
+def _one_project(settings: Settings) -> list[Finding]:
+    """Key, URL and database belong together."""
+    findings = []
+    if wrong := _wrong_key(settings.supabase_key):
+        findings.append(fail(CHECK, f"SUPABASE_KEY is {wrong}", "Set the secret key: dashboard, Settings, API keys"))
+    if settings.supabase_url.path not in {"/", None, ""}:
+        findings.append(
+            fail(CHECK, f"SUPABASE_URL has a path: {settings.supabase_url}", f"Write it like {_bare(settings)}")
+        )
+    mine, theirs = _ref_of_url(settings), _ref_of_database(str(settings.database_url))
+    if mine and theirs and mine != theirs:
+        findings.append(
+            fail(
+                CHECK,
+                f"SUPABASE_URL is the project {mine}, DATABASE_URL the project {theirs}",
+                "Take both from one project: dashboard, Connect",
+            )
+        )
+    if mine and settings.supabase_url.scheme == "http":
+        findings.append(note(CHECK, "SUPABASE_URL is http, not https: keys travel in the clear", "Write https://"))
+    return findings
+
+
+def _wrong_key(key: str) -> str:
+    """What the key is instead of a secret one; empty when it is."""
+    if key.startswith("sb_"):
+        return "" if key.startswith("sb_secret_") else "a publishable key"
+    try:
+        claims: dict[str, Any] = jwt.decode(key, options={"verify_signature": False})
+    except jwt.PyJWTError:
+        return "neither an sb_secret_ key nor a legacy service_role JWT"
+    role = claims.get("role")
+    return "" if role == "service_role" else f"a key of role {role}"
+
+
+def _bare(settings: Settings) -> str:
+    return f"{settings.supabase_url.scheme}://{settings.supabase_url.host}"
+
+
+def _ref_of_url(settings: Settings) -> str:
+    found = re.fullmatch(r"([a-z0-9]{20})\.supabase\.co", settings.supabase_url.host or "")
+    return found[1] if found else ""
+
+
+def _ref_of_database(url: str) -> str:
+    parts = urlsplit(url)
+    found = re.search(r"\bpostgres\.([a-z0-9]{20}):|@db\.([a-z0-9]{20})\.supabase\.co\b", f"{parts.netloc}")
+    return next(filter(None, found.groups()), "") if found else ""

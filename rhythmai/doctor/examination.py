@@ -1,0 +1,61 @@
+"""All checks, one after the other; a check that cannot be made, or breaks, is a finding and never a traceback."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Final, NamedTuple
+
+from rhythmai.doctor import database, device, director, disk, environment, media, realtime, storage
+from rhythmai.doctor.finding import Finding, fail, note
+from worker.settings import Settings
+
+PATIENCE_S: Final = 120.0
+PROJECT: Final = frozenset({"supabase_url", "supabase_key"})
+BASE: Final = frozenset({"database_url"})
+
+
+class Check(NamedTuple):
+    """A check, the settings it cannot do without, and whether only a worker needs what it looks at."""
+
+    name: str
+    examine: Callable[[Settings], Awaitable[list[Finding]]]
+    needs: frozenset[str] = frozenset()
+    of_workers: bool = False
+
+
+CHECKS: Final = (
+    Check(database.CHECK, database.examine, BASE),
+    Check(realtime.CHECK, realtime.examine, PROJECT | BASE),
+    Check(storage.CHECK, storage.examine, PROJECT),
+    Check(director.CHECK, director.examine, of_workers=True),
+    Check(media.CHECK, media.examine, of_workers=True),
+    Check(device.GPU, device.examine, of_workers=True),
+    Check(disk.CHECK, disk.examine, of_workers=True),
+)
+
+
+async def examine(given: Mapping[str, str], *, api_only: bool = False) -> AsyncIterator[Finding]:
+    """Yield findings as they come. `given` (field: value) wins over the environment."""
+    settings, broken, findings = environment.read(given)
+    for finding in findings:
+        yield finding
+    for check in CHECKS:
+        if api_only and check.of_workers:
+            continue
+        if missing := sorted(check.needs & broken):
+            yield note(check.name, f"not examined: {', '.join(missing).upper()} first")
+            continue
+        for finding in await _patiently(check, settings):
+            yield finding
+
+
+async def _patiently(check: Check, settings: Settings) -> list[Finding]:
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            return await check.examine(settings)
+    except TimeoutError:
+        return [fail(check.name, f"no answer within {PATIENCE_S:.0f} s", "Check the network between here and there")]
+    except Exception as error:  # noqa: BLE001  a doctor does not die of a patient
+        said = f"{type(error).__name__}: {error}"
+        return [fail(check.name, f"the check itself broke: {said}", "Please report this line")]

@@ -1,0 +1,87 @@
+"""Realtime: join the private topic of the workers and receive a wake that the database sends."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+from realtime import AsyncRealtimeClient, RealtimeSubscribeStates
+
+from rhythmai.doctor.finding import Finding, fail, ok
+from rhythmai.errors import Unreachable
+from rhythmai.project import Project, database
+from worker.settings import Settings
+
+CHECK: Final = "realtime"
+JOIN_S: Final = 15.0
+WAKES: Final = 10
+"""A subscription is announced one to three seconds before it is live: a wake a second, that many times."""
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    client = AsyncRealtimeClient(
+        f"{settings.origin}/realtime/v1", settings.supabase_key, auto_reconnect=False, max_retries=1
+    )
+    state: asyncio.Future[tuple[RealtimeSubscribeStates, str]] = asyncio.get_running_loop().create_future()
+    woken = asyncio.Event()
+
+    def on_state(new: RealtimeSubscribeStates, error: Exception | None) -> None:
+        if not state.done():
+            state.set_result((new, str(error or "no reason given")))
+
+    try:
+        async with asyncio.timeout(JOIN_S):
+            await client.connect()
+            jobs = client.channel(
+                "jobs",
+                {
+                    "config": {
+                        "private": True,
+                        "broadcast": {"ack": False, "self": False},
+                        "presence": {"key": "", "enabled": False},
+                    }
+                },
+            )
+            await jobs.on_broadcast("wake", lambda _: woken.set()).subscribe(on_state)
+            joined, reason = await state
+        if joined is not RealtimeSubscribeStates.SUBSCRIBED:
+            return [
+                fail(
+                    CHECK,
+                    f"the private topic `jobs` cannot be joined: {reason}",
+                    "Check SUPABASE_KEY: it must be the secret key",
+                )
+            ]
+        return [await _heard(settings, woken)]
+    except Exception as error:  # noqa: BLE001  the library raises what its libraries raise
+        said = str(error) or type(error).__name__
+        return [
+            fail(
+                CHECK,
+                f"{settings.origin}/realtime/v1 cannot be reached: {said}",
+                "Check SUPABASE_URL and SUPABASE_KEY, and that the project is not paused",
+            )
+        ]
+    finally:
+        with suppress(Exception):
+            await asyncio.wait_for(client.close(), 5)
+
+
+async def _heard(settings: Settings, woken: asyncio.Event) -> Finding:
+    try:
+        async with database(Project(database_url=str(settings.database_url))) as connection:
+            for _ in range(WAKES):
+                await connection.execute("select private.wake()")
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(woken.wait(), 1)
+                    return ok(CHECK, "joined the private topic `jobs` and received a wake")
+    except Unreachable as error:
+        return fail(
+            CHECK, f"joined the private topic `jobs`, but no wake could be sent: {error}", "Repair the database first"
+        )
+    return fail(
+        CHECK,
+        "joined the private topic `jobs`, but a wake from the database did not arrive",
+        "Switch Realtime on (dashboard, Realtime, Settings), and check that DATABASE_URL is the same project",
+    )

@@ -1,0 +1,72 @@
+"""Storage: the buckets and their limits; put, read and delete an object."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Final
+
+from rhythmai.buckets import Buckets
+from rhythmai.doctor.finding import Finding, fail, note, ok
+from rhythmai.errors import RhythmAIError
+from worker.settings import Settings
+
+CHECK: Final = "storage"
+BUCKETS: Final = ("uploads", "videos", "audios")
+MIGRATE: Final = "Run `rhythmai migrate`, which makes the buckets"
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    try:
+        async with Buckets(settings.origin, settings.supabase_key) as buckets:
+            findings = [finding for bucket in BUCKETS for finding in await _bucket(buckets, bucket, settings)]
+            return [*findings, await _round_trip(buckets)]
+    except RhythmAIError as error:
+        return [fail(CHECK, str(error), "Check SUPABASE_URL and SUPABASE_KEY, and that the project is not paused")]
+
+
+async def _bucket(buckets: Buckets, bucket: str, settings: Settings) -> list[Finding]:
+    try:
+        found = await buckets.settings(bucket)
+    except RhythmAIError as error:
+        return [fail(CHECK, f"bucket {bucket}: {error}", MIGRATE)]
+    if not found["public"]:
+        return [
+            fail(
+                CHECK,
+                f"bucket {bucket} is not public: nobody could play what lies there",
+                "Make it public: dashboard, Storage",
+            )
+        ]
+    limit = found["file_size_limit"]
+    if bucket == "uploads" and limit and limit < settings.max_bytes:
+        return [
+            note(
+                CHECK,
+                f"bucket uploads takes {limit / 2**20:.0f} MB, MAX_BYTES would take {settings.max_bytes / 2**20:.0f} MB",
+                "Raise its limit, or lower MAX_BYTES",
+            )
+        ]
+    return [ok(CHECK, f"bucket {bucket} is public" + (f" and takes {limit / 2**20:.0f} MB" if limit else ""))]
+
+
+async def _round_trip(buckets: Buckets) -> Finding:
+    path, data = f"doctor/{secrets.token_hex(16)}.flac", secrets.token_bytes(64)
+    try:
+        url = await buckets.put("audios", path, data, "audio/flac")
+        try:
+            same = await buckets.read(url) == data
+        finally:
+            removed = await buckets.remove([("audios", path)])
+    except RhythmAIError as error:
+        return fail(
+            CHECK,
+            f"an object cannot be put, read and deleted: {error}",
+            "Check SUPABASE_KEY: it must be the secret key",
+        )
+    if not same or not removed:
+        return fail(
+            CHECK,
+            "an object came back changed, or could not be deleted",
+            "Check what stands between here and SUPABASE_URL",
+        )
+    return ok(CHECK, "put, read and deleted an object")

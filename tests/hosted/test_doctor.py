@@ -1,0 +1,214 @@
+"""`rhythmai doctor` on a healthy box, and on boxes that lack one thing."""
+
+from __future__ import annotations
+
+import json
+
+import jwt
+import pytest
+
+from rhythmai import schema
+from tests.hosted.director import Director
+from tests.hosted.gateway import JWT_SECRET
+
+VARIABLES = (
+    "SUPABASE_URL", "SUPABASE_KEY", "SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY", "DATABASE_URL", "SUPABASE_DB_URL",
+    "ENGINE", "BASE_URL", "API_KEY", "VLM_INPUT", "MMAUDIO_MODEL", "MODELS_DIR", "DEVICE", "WORKER_KINDS", "JWT_SECRET",
+)  # fmt: skip
+
+
+@pytest.fixture
+def healthy(database_url, gateway):
+    """The environment of a box that has everything."""
+    return {
+        "SUPABASE_URL": gateway.url,
+        "SUPABASE_KEY": gateway.secret,
+        "DATABASE_URL": database_url,
+        "ENGINE": "sketch",
+    }
+
+
+@pytest.fixture(autouse=True)
+def recorded(rhythmai, database_url, sql):
+    """The record says what the template holds: our migrations, applied as plain files."""
+    sql(database_url, "create schema if not exists supabase_migrations")
+    sql(database_url, "create table if not exists supabase_migrations.schema_migrations (version text primary key)")
+    sql(
+        database_url,
+        "insert into supabase_migrations.schema_migrations select unnest($1::text[]) on conflict do nothing",
+        [migration.version for migration in schema.bundled()],
+    )
+
+
+@pytest.fixture
+def doctor(rhythmai, monkeypatch):
+    """Examines a box with exactly this environment; returns the exit code and (check, verdict): texts."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+    def call(*arguments, **environment):
+        for name in VARIABLES:
+            monkeypatch.delenv(name, raising=False)
+        said = rhythmai("doctor", "--json", *arguments, **environment)
+        found = {}
+        for finding in json.loads(said.out):
+            line = f"{finding['text']} -> {finding['remedy']}"
+            found.setdefault((finding["check"], finding["verdict"]), []).append(line)
+        return said.code, found
+
+    return call
+
+
+@pytest.fixture
+def director():
+    with Director() as running:
+        yield running
+
+
+def fails(found):
+    return sorted(check for check, verdict in found if verdict == "fail")
+
+
+def test_a_healthy_box(doctor, healthy):
+    """Everything is there: each part is ok, and the exit code is 0."""
+    code, found = doctor(**healthy)
+    assert (code, fails(found)) == (0, [])
+    assert {check for check, verdict in found if verdict == "ok"} >= {
+        "environment",
+        "database",
+        "realtime",
+        "storage",
+        "ffmpeg",
+    }
+    assert any("LISTEN works" in line for line in found["database", "ok"])
+
+
+def test_for_people(rhythmai, healthy):
+    """Without --json each finding is a line that begins with its verdict, and what to do follows an arrow."""
+    lines = rhythmai("doctor", "--api-only", **healthy).out.splitlines()
+    assert all(line.startswith(("ok ", "note ", "fail ", " ")) for line in lines)
+    assert any(line.split()[:2] == ["ok", "storage"] for line in lines)
+
+
+def test_nothing_is_set(doctor):
+    """Every missing variable is a finding of its own, and what needs it is left for later."""
+    code, found = doctor(ENGINE="sketch")
+    assert code == 1
+    assert [line.split()[0] for line in found["environment", "fail"]] == [
+        "SUPABASE_URL",
+        "SUPABASE_KEY",
+        "DATABASE_URL",
+    ]
+    assert "not examined: DATABASE_URL first" in found["database", "note"][0]
+
+
+def test_malformed_variables(doctor, healthy):
+    """A malformed variable, of the worker or of the API, is named; the rest is examined."""
+    code, found = doctor(**healthy, LEASE_S="soon", JWT_SECRET="short")
+    assert code == 1
+    assert [line.split()[0] for line in found["environment", "fail"]] == ["LEASE_S", "JWT_SECRET"]
+    assert ("storage", "ok") in found
+
+
+@pytest.mark.parametrize(
+    ("key", "word"),
+    [
+        ("sb_publishable_x", "publishable"),
+        (jwt.encode({"role": "anon"}, JWT_SECRET), "role anon"),
+        ("eyJnonsense", "neither"),
+    ],
+)  # fmt: skip
+def test_the_wrong_key(doctor, healthy, key, word):
+    """A key that is not the secret one is recognised by its look."""
+    _, found = doctor("--api-only", **{**healthy, "SUPABASE_KEY": key})
+    assert word in found["environment", "fail"][0]
+    assert {"realtime", "storage"} <= set(fails(found))
+
+
+def test_a_legacy_key(doctor, healthy):
+    """A legacy service_role JWT is as good as an sb_secret_ key."""
+    key = jwt.encode({"role": "service_role", "exp": 4_000_000_000}, JWT_SECRET)
+    code, found = doctor("--api-only", **{**healthy, "SUPABASE_KEY": key})
+    assert (code, fails(found)) == (0, [])
+
+
+def test_two_projects(doctor, healthy):
+    """URL and database of different projects are noticed by their names."""
+    url, database = f"https://{'a' * 20}.supabase.co", f"postgresql://postgres.{'b' * 20}:p@127.0.0.1:9/postgres"
+    _, found = doctor("--api-only", **{**healthy, "SUPABASE_URL": url, "DATABASE_URL": database})
+    assert "project " + "b" * 20 in found["environment", "fail"][0]
+
+
+def test_migrations_are_missing(doctor, healthy, empty_database):
+    """A database without our migrations is told with the command that brings them."""
+    _, found = doctor("--api-only", **{**healthy, "DATABASE_URL": empty_database})
+    assert "rhythmai migrate" in found["database", "fail"][0]
+    assert "realtime" in fails(found)
+
+
+def test_a_database_that_is_away(doctor, healthy):
+    """A database that does not answer is a failure with a place to look."""
+    _, found = doctor("--api-only", **{**healthy, "DATABASE_URL": "postgresql://u:p@127.0.0.1:9/x"})
+    assert "Connect" in found["database", "fail"][0]
+
+
+def test_a_declared_transaction_pooler_is_fine(doctor, healthy, pooler):
+    """Behind a transaction pooler that DATABASE_URL tells of, everything is ok and one note says what is different."""
+    code, found = doctor("--api-only", **{**healthy, "DATABASE_URL": pooler.url(healthy["DATABASE_URL"])})
+    assert (code, fails(found)) == (0, [])
+    assert "no LISTEN" in found["database", "note"][0]
+
+
+def test_an_undeclared_transaction_pooler_is_found_out(doctor, healthy, pooler):
+    """A transaction pooler on an unusual port is recognised, before LISTEN silently hears nothing there."""
+    _, found = doctor("--api-only", **{**healthy, "DATABASE_URL": pooler.url(healthy["DATABASE_URL"], "")})
+    assert "pgbouncer=true" in found["database", "fail"][0]
+
+
+def test_a_private_bucket(doctor, healthy, sql):
+    """A bucket that nobody may read is a failure that names it."""
+    sql(healthy["DATABASE_URL"], "update storage.buckets set public = false where id = 'videos'")
+    _, found = doctor("--api-only", **healthy)
+    sql(healthy["DATABASE_URL"], "update storage.buckets set public = true where id = 'videos'")
+    assert "bucket videos is not public" in found["storage", "fail"][0]
+
+
+def test_the_director_is_asked(doctor, healthy, director):
+    """A model that takes everything is ok in every respect."""
+    code, found = doctor(**healthy, BASE_URL=director.url, API_KEY="right", VLM_INPUT="video_url")
+    assert (code, fails(found)) == (0, [])
+    assert [line.split(" ->")[0].split()[-1] for line in found["director", "ok"]] == [
+        "answers",
+        "frames",
+        "json_schema",
+        "video",
+    ]
+
+
+def test_the_director_refuses(doctor, healthy, director):
+    """What the model refuses fails when it is needed, and is a note when there is another way."""
+    director.refuses = {"image_url", "json_schema"}
+    _, found = doctor(**healthy, BASE_URL=director.url, API_KEY="right")
+    assert "no frames: 400" in found["director", "fail"][0]
+    assert "no json_schema: 400" in found["director", "note"][0]
+
+
+def test_the_director_knows_us_not(doctor, healthy, director):
+    """A wrong API_KEY is told as such."""
+    _, found = doctor(**healthy, BASE_URL=director.url, API_KEY="wrong")
+    assert "API_KEY" in found["director", "fail"][0]
+
+
+def test_mmaudio_without_weights(doctor, healthy, tmp_path):
+    """ENGINE=mmaudio without weights names the command that brings them."""
+    _, found = doctor(
+        **{**healthy, "ENGINE": "mmaudio"}, MMAUDIO_MODEL="small_16k", MODELS_DIR=str(tmp_path), DEVICE="cpu"
+    )
+    assert "rhythmai models pull small_16k" in found["weights", "fail"][0]
+    assert "half an hour" in found["gpu", "note"][0]
+
+
+def test_a_folder_that_is_none(doctor, healthy, tmp_path):
+    """A WORK_DIR that is not there is a failure of the disk."""
+    _, found = doctor(**healthy, WORK_DIR=str(tmp_path / "nowhere"))
+    assert "WORK_DIR" in found["disk", "fail"][0]
