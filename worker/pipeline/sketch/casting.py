@@ -63,39 +63,43 @@ def cast(direction: Direction, style: Style, excluded: str = "") -> Cast:
     """
     named = _instruments(direction)
     unwanted = set(find_instruments(excluded))
-    no_drums = bool(unwanted & PERCUSSION) or bool(_NO_DRUMS.search(direction.description.lower()))
     players = [name for name in named if name not in PERCUSSION | BASSES | unwanted]
-    solo = len(players) == len(named) == 1 and bool(
-        re.search(r"\bsolo\b|\balone\b", f"{direction.prompt} {direction.description}".lower())
-    )
+    told = f"{direction.prompt} {direction.description}".lower()
+    if len(players) == len(named) == 1 and re.search(r"\bsolo\b|\balone\b", told):
+        return _solo(players[0], style)
     lead = next((name for name in players if name != "synth pad"), "" if players else style.lead)
     rest = [name for name in players if name != lead]
     comp = _take(rest, lambda name: PATCHES[name].chordal and not PATCHES[name].sustained)
-    pad = _take(rest, lambda name: PATCHES[name].sustained and PATCHES[name].chordal)
+    pad = _take(rest, lambda name: PATCHES[name].sustained and PATCHES[name].chordal) or style.pad
     counter = _take(rest, lambda name: True)
     if not comp:
-        own = bool(lead) and PATCHES[lead].chordal and not PATCHES[lead].sustained
-        comp = (
-            lead
-            if own and (solo or not named[1:] or style.comp == lead or lead in {"piano", "electric piano"})
-            else style.comp
-        )
+        two_hands = lead in {"piano", "electric piano"} or (lead == style.comp)
+        comp = lead if two_hands else style.comp
     if comp == "electric guitar" and style.comping[1] in _CLEAN:
         comp = "electric guitar clean"
     bass = next((name for name in named if name in BASSES), style.bass)
-    full = len(named) >= 3 and not PERCUSSION & set(named)
-    drums = bool(PERCUSSION & set(named)) or (
-        bool(style.drums) and not (full and GENRES[genre_of(direction)].energy < 0.6)
-    )
+    percussion = PERCUSSION & set(named)
+    left_out = len(named) >= 3 and GENRES[genre_of(direction)].energy < 0.6  # a full list without drums means none
+    refused = bool(unwanted & PERCUSSION) or bool(_NO_DRUMS.search(direction.description.lower()))
     return Cast(
         lead=lead,
         comp=comp,
-        pad="" if solo else pad or style.pad,
-        bass="" if solo or bass in unwanted else bass,
-        arp="" if solo or style.arp in unwanted else style.arp,
-        counter="" if solo else counter,
-        drums=drums and not no_drums and not solo,
+        pad=pad,
+        bass="" if bass in unwanted else bass,
+        arp="" if style.arp in unwanted else style.arp,
+        counter=counter,
+        drums=not refused and bool(percussion or (style.drums and not left_out)),
         kit=_kit(named, style),
+    )
+
+
+def _solo(name: str, style: Style) -> Cast:
+    """One instrument: two hands where it has them, else several players of it."""
+    patch = PATCHES[name]
+    hands = name if patch.chordal and not patch.sustained else ""
+    lead = "" if name == "synth pad" else name
+    return Cast(
+        lead=lead, comp=hands, pad="" if hands else name, bass="", arp="", counter="", drums=False, kit=_kit([], style)
     )
 
 

@@ -147,7 +147,7 @@ def _string(
 def _driven(hz: float, length_s: float, velocity: float, seed: int) -> Wave:
     """A string into an overdriven amplifier and its loudspeaker."""
     count = _count(length_s, 0.12)
-    dry = plucked(hz, count, brightness=0.75, decay_s=2.2, position=0.12, seed=seed)[0]
+    dry = plucked(hz, count, brightness=0.4 + 0.5 * velocity, decay_s=2.2, position=0.12, seed=seed)[0]
     held = np.tanh(9.0 * (0.5 + 0.5 * velocity) * dry + 0.15)
     size = 1 << (count - 1).bit_length()
     at_hz = np.fft.rfftfreq(size, 1 / RATE) + 1

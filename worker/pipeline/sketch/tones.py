@@ -58,7 +58,7 @@ def padsynth(hz: float, partials: Wave, width_cents: float, count: int, seed: in
     return np.take(loop, np.arange(start, start + count) % _PAD, axis=1)
 
 
-@lru_cache(maxsize=96)
+@lru_cache(maxsize=48)
 def _pad_loop(hz: float, partials: bytes, width_cents: float, seed: int) -> Wave:
     amplitudes = np.frombuffer(partials, np.float32)
     spectrum = np.zeros(_PAD // 2 + 1)
