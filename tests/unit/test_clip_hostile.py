@@ -102,6 +102,8 @@ async def test_too_long(tmp_path) -> None:
     assert "30.0 s" in message
     assert "20 s" in message
     assert (await ChildLooker(max_duration_s=20).look(path, 5)).duration_s == 5
+    with pytest.raises(Rejected, match=r"30\.0 s"):
+        await ChildLooker(max_duration_s=20).look(path, 25)
 
 
 async def test_the_limit_itself_is_not_too_long(tmp_path) -> None:

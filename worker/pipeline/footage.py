@@ -79,9 +79,8 @@ def measure(path: Path, max_duration_s: float, asked_s: float | None = None) -> 
             at_s = _time_s(packet)
             if at_s is None:  # no clock at all: frames are counted instead
                 at_s = count / rate
-            if (
-                asked_s is not None and at_s - start_s > allowed_s + 1
-            ):  # a second more, as frames may be stored out of order
+            # Frames may be stored out of order: what is asked for ends within the second after it.
+            if asked_s is not None and at_s - start_s > allowed_s + 1:
                 break
             count += 1
             start_s = min(start_s, at_s)
@@ -92,7 +91,7 @@ def measure(path: Path, max_duration_s: float, asked_s: float | None = None) -> 
             raise broken("no frame of it is there; the upload may be incomplete")
         duration_s = end_s - start_s
         fps = count / duration_s
-        if asked_s is None and duration_s > max_duration_s:
+        if duration_s > max_duration_s and (asked_s is None or asked_s > max_duration_s):
             told_s = max(duration_s, (container.duration or 0) / av.time_base)
             raise Rejected(
                 f"The video lasts {told_s:.1f} s, the limit is {max_duration_s:g} s; "
