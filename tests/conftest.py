@@ -17,6 +17,11 @@ from rhythmai.local.postgres import BASELINE, Postgres, embedded_bin
 ROOT = Path(__file__).parent.parent
 MIGRATIONS = ROOT / "supabase" / "migrations"
 TEMPLATE = "migrated"
+LONG_UP = """
+create or replace function private.database_since() returns timestamptz
+language sql stable set search_path = '' as $$ select timestamptz '-infinity' $$;
+"""
+"""The server of the tests is younger than a lease: without this no worker could be dead yet."""
 
 
 def pytest_addoption(parser):
@@ -69,7 +74,7 @@ def template(postgres: Postgres) -> str:
     """The name of a database with the baseline and all migrations, to be copied."""
     asyncio.run(execute(postgres.url(), f"create database {TEMPLATE}"))
     files = [BASELINE, *sorted(MIGRATIONS.glob("*.sql"))]
-    asyncio.run(execute(postgres.url(TEMPLATE), *(file.read_text() for file in files)))
+    asyncio.run(execute(postgres.url(TEMPLATE), *(file.read_text() for file in files), LONG_UP))
     return TEMPLATE
 
 

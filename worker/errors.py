@@ -3,6 +3,7 @@
 WorkerError
  ├── Rejected          never again: the job cannot work (bad URL, not a video, too long, forbidden address)
  ├── Unavailable       again, later: something outside was away (5xx, timeout, out of memory)
+ │    └── ServiceAway  again, later, and it does not count: one of our own services was away (Storage)
  ├── Cancelled         the user took the job back: stop and settle it as cancelled
  ├── Yielded           hand the job back: the worker drains, or a batch job makes room for interactive work
  ├── LeaseLost         the job belongs to somebody else now: write nothing more
@@ -35,6 +36,12 @@ class Unavailable(WorkerError):
     """The job may work later."""
 
     code = "unavailable"
+
+
+class ServiceAway(Unavailable):
+    """One of our own services is away, which is no fault of the job: the attempt is not burnt."""
+
+    code = "service_away"
 
 
 class Cancelled(WorkerError):

@@ -21,7 +21,7 @@ import aiohttp
 from yarl import URL
 
 from worker.addresses import Policy, Resolve, bare, checked_connector, public_url, system_resolve, why_forbidden
-from worker.errors import Rejected, Unavailable, WorkerError
+from worker.errors import Rejected, ServiceAway, Unavailable, WorkerError
 
 MAX_BYTES = 512 * 2**20
 MAX_REDIRECTS = 5
@@ -77,7 +77,7 @@ class HttpFetcher:
         """Stream the URL to a new file in the folder `into`; its name and suffix say nothing about what is in it.
 
         Raises Rejected (bad_url, forbidden_address, too_large, not_found, http_error) or Unavailable (unreachable,
-        upstream_error, timeout); nothing is left on disk then.
+        upstream_error, timeout; ServiceAway for our own Storage); nothing is left on disk then.
         """
         target = into / f"media-{secrets.token_hex(8)}"
         try:
@@ -86,7 +86,10 @@ class HttpFetcher:
         except BaseException as error:
             target.unlink(missing_ok=True)
             if isinstance(error, (aiohttp.ClientError, OSError)):  # TimeoutError is an OSError
-                raise _translated(error, url) from error
+                told = _translated(error, url)
+                if isinstance(told, Unavailable) and self._covers(url):
+                    told = ServiceAway(str(told), code=told.code)
+                raise told from error
             raise
         return target
 
@@ -112,7 +115,7 @@ class HttpFetcher:
     @asynccontextmanager
     async def _answer(self, url: str) -> AsyncIterator[aiohttp.ClientResponse]:
         """Follow redirects to a 200 answer; every hop is checked like the first."""
-        own = self._own is not None and self._own.covers(url)
+        own = self._covers(url)
         connector = aiohttp.TCPConnector() if own else checked_connector(self._resolve, self._policy)
         async with aiohttp.ClientSession(
             connector=connector,
@@ -140,6 +143,9 @@ class HttpFetcher:
                 f"{bare(url)} redirects more than {MAX_REDIRECTS} times; give the file's own link", code="http_error"
             )
 
+    def _covers(self, url: str) -> bool:
+        return self._own is not None and self._own.covers(url)
+
     def _too_large(self, url: str, what: str) -> Rejected:
         limit = _megabytes(self._max_bytes)
         return Rejected(f"{bare(url)} {what}, the limit is {limit}; send a shorter or smaller file", code="too_large")
@@ -165,7 +171,8 @@ def _expect_ok(status: int, url: str, *, own: bool) -> None:
     if status in {404, 410} or (own and status == 400):
         raise Rejected(f"{said}: there is no such file; check the link", code="not_found")
     if status >= 500 or status in _PASSING:
-        raise Unavailable(f"{said}; it is tried again later", code="upstream_error")
+        away = ServiceAway if own else Unavailable
+        raise away(f"{said}; it is tried again later", code="upstream_error")
     raise Rejected(f"{said}; give a link that anyone can open without signing in", code="http_error")
 
 

@@ -139,8 +139,8 @@ class PostgresQueue:
     async def finish(self, lease: Lease) -> None:
         await self._write("select queue.finish($1, $2, $3)", lease)
 
-    async def fail(self, lease: Lease, *, code: str, message: str, again: bool) -> None:
-        await self._write("select queue.fail($1, $2, $3, $4, $5, $6)", lease, code, message, again)
+    async def fail(self, lease: Lease, *, code: str, message: str, again: bool, burn: bool = True) -> None:
+        await self._write("select queue.fail($1, $2, $3, $4, $5, $6, $7)", lease, code, message, again, burn)
 
     async def release(self, lease: Lease) -> None:
         await self._write("select queue.release($1, $2, $3)", lease)

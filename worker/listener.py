@@ -13,7 +13,16 @@ from typing import Any, Literal, Protocol
 import structlog
 
 from worker.domain import Job, Lease
-from worker.errors import Cancelled, DeviceLost, LeaseLost, QueueUnavailable, Unavailable, WorkerError, Yielded
+from worker.errors import (
+    Cancelled,
+    DeviceLost,
+    LeaseLost,
+    QueueUnavailable,
+    ServiceAway,
+    Unavailable,
+    WorkerError,
+    Yielded,
+)
 from worker.pipeline.run import Timings
 from worker.ports import Queue
 
@@ -179,7 +188,8 @@ class Listener:
                 self.drain()
             case _:
                 again = isinstance(outcome, Unavailable | QueueUnavailable)
-                await self.queue.fail(job.lease, code=outcome.code, message=str(outcome), again=again)
+                burn = not isinstance(outcome, ServiceAway | QueueUnavailable)
+                await self.queue.fail(job.lease, code=outcome.code, message=str(outcome), again=again, burn=burn)
                 log.warning("job.failed", code=outcome.code, error=str(outcome), may_run_again=again, seconds=seconds)
 
 

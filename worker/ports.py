@@ -29,8 +29,8 @@ class Queue(Protocol):
     async def finish(self, lease: Lease) -> None:
         """End the job: completed when at least one result is there, else failed."""
 
-    async def fail(self, lease: Lease, *, code: str, message: str, again: bool) -> None:
-        """Report an error: with `again` the job is retried with backoff while attempts are left."""
+    async def fail(self, lease: Lease, *, code: str, message: str, again: bool, burn: bool = True) -> None:
+        """Report an error: with `again` the job is retried with backoff while attempts are left; without `burn` this one does not count."""
 
     async def release(self, lease: Lease) -> None:
         """Hand the job back as if it had not been claimed (drain, yield)."""

@@ -11,7 +11,7 @@ import structlog
 from storage3.exceptions import StorageApiError
 from supabase import AsyncClient, AsyncClientOptions, create_async_client
 
-from worker.errors import Unavailable
+from worker.errors import ServiceAway
 
 log = structlog.get_logger()
 TRIES = 4
@@ -46,7 +46,7 @@ class SupabaseStorage:
                 # ValueError: an answer that is not the JSON the client expects, as a proxy gives when Storage is away
                 trouble = f"Storage cannot be reached: {error or type(error).__name__}"
             if attempt == self._tries:
-                raise Unavailable(trouble, code="storage_unavailable")
+                raise ServiceAway(trouble, code="storage_unavailable")
             log.warning("storage.again", bucket=bucket, attempt=attempt, error=trouble)
             await asyncio.sleep(random.uniform(0.5, 1.0) * 0.5 * 2**attempt)
         return f"{self._url}/storage/v1/object/public/{bucket}/{path}"

@@ -41,6 +41,15 @@ as $$
 $$;
 comment on function private.requeue_lost(public.jobs, text, text) is 'Take a locked job from its worker; counts a crash.';
 
+-- Since when workers could beat. While the database was down nobody could: a worker that was last seen before has a whole
+-- lease from its start, or every restart would take all running jobs from healthy workers.
+create function private.database_since() returns timestamptz
+language sql stable set search_path = ''
+as $$
+  select pg_postmaster_start_time();
+$$;
+comment on function private.database_since() is 'When the database started; a function of its own so that tests can move it.';
+
 -- Put right what time has made wrong: jobs of dead workers, jobs past their deadline, backed-off jobs that are due, hints
 -- that are off. Bounded, and it skips what others hold. Claims call it: one of them each second, and each that finds nothing.
 create function queue.sweep() returns integer
@@ -51,11 +60,12 @@ declare
   v_lane record;
   v_job public.jobs;
   v_count integer := 0;
+  v_since timestamptz := private.database_since();
 begin
   perform setval('private.swept_ms', (extract(epoch from clock_timestamp()) * 1000)::bigint);
   for v_worker in
     select w.id, w.name from public.workers w
-     where w.state in ('loading', 'ready') and w.last_seen < now() - w.lease
+     where w.state in ('loading', 'ready') and greatest(w.last_seen, v_since) < now() - w.lease
      order by w.id limit 100 for update skip locked
   loop
     for v_job in

@@ -74,8 +74,11 @@ end
 $$;
 comment on function queue.put_result(uuid, integer, bigint, jsonb) is 'Fenced: write one result row; an existing one is never overwritten.';
 
--- An error ended this attempt. With p_again the job is retried after a backoff while attempts are left.
-create function queue.fail(p_job uuid, p_attempt integer, p_worker bigint, p_code text, p_error text, p_again boolean) returns text
+-- An error ended this attempt. With p_again the job is retried after a backoff while attempts are left. Without p_burn the
+-- attempt does not count (our own Storage or database was away, which is no fault of the job), up to thirty of them.
+create function queue.fail(
+  p_job uuid, p_attempt integer, p_worker bigint, p_code text, p_error text, p_again boolean, p_burn boolean default true
+) returns text
 language plpgsql set search_path = ''
 as $$
 declare
@@ -86,11 +89,14 @@ begin
   if not found then
     return 'lost';
   end if;
+  if p_again and not p_burn and v_job.attempt < 30 then
+    update public.jobs j set max_attempts = j.max_attempts + 1 where j.id = p_job returning * into v_job;
+  end if;
   perform private.settle(v_job, p_again and v_job.attempt < v_job.max_attempts, p_code, p_error);
   return 'ok';
 end
 $$;
-comment on function queue.fail(uuid, integer, bigint, text, text, boolean) is 'Fenced: report an error; retries with backoff when p_again.';
+comment on function queue.fail(uuid, integer, bigint, text, text, boolean, boolean) is 'Fenced: report an error; retries with backoff when p_again.';
 
 -- The job is done: completed when something came out, else failed.
 create function queue.finish(p_job uuid, p_attempt integer, p_worker bigint) returns text

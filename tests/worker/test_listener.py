@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from worker.domain import Job, Kind, Lease
-from worker.errors import DeviceLost, LeaseLost, QueueUnavailable, Rejected, Unavailable, Yielded
+from worker.errors import DeviceLost, LeaseLost, QueueUnavailable, Rejected, ServiceAway, Unavailable, Yielded
 from worker.listener import Listener
 
 
@@ -34,8 +34,8 @@ class MemoryQueue:
     async def release(self, lease):
         self.settle("release", lease)
 
-    async def fail(self, lease, *, code, message, again):
-        self.settle(("fail", code, again), lease)
+    async def fail(self, lease, *, code, message, again, burn):
+        self.settle(("fail", code, again, burn), lease)
 
     def settle(self, how, lease):
         self.settled.append(how)
@@ -77,12 +77,13 @@ async def settled_by(run, *, before_drain=lambda listening: None):
     ("outcome", "settled"),
     [
         (None, ["finish"]),
-        (Rejected("no", code="not_a_video"), [("fail", "not_a_video", False)]),
-        (Unavailable("later"), [("fail", "unavailable", True)]),
-        (QueueUnavailable("away"), [("fail", "queue_unavailable", True)]),
+        (Rejected("no", code="not_a_video"), [("fail", "not_a_video", False, True)]),
+        (Unavailable("later"), [("fail", "unavailable", True, True)]),
+        (ServiceAway("no Storage"), [("fail", "service_away", True, False)]),
+        (QueueUnavailable("away"), [("fail", "queue_unavailable", True, False)]),
         (Yielded("room"), ["release"]),
         (DeviceLost("gone"), ["release"]),
-        (ZeroDivisionError("bug"), [("fail", "internal", True)]),
+        (ZeroDivisionError("bug"), [("fail", "internal", True, True)]),
     ],
 )
 async def test_each_outcome_is_settled_by_its_remedy(outcome, settled):
