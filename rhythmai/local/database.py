@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -29,6 +30,19 @@ async def prepare(connection: Any) -> None:
     """JSON goes in and comes out as Python values."""
     for name in ("json", "jsonb"):
         await connection.set_type_codec(name, encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
+
+
+async def connect(url: str, name: str) -> Any:
+    """A connection of one's own. Raises one of CONNECTION_ERRORS."""
+    attempt = asyncio.ensure_future(asyncpg.connect(url, timeout=5, server_settings={"application_name": name}))
+    try:
+        return await asyncio.shield(attempt)
+    except asyncio.CancelledError:
+        # asyncpg leaks the socket of a connect that is cancelled halfway: let it end first.
+        await asyncio.wait([attempt])
+        if not attempt.cancelled() and attempt.exception() is None:
+            attempt.result().terminate()
+        raise
 
 
 class Database:

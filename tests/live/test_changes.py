@@ -125,7 +125,7 @@ async def test_without_row_security_the_whole_old_row_is_told(dial, gateway, dat
     ("filter", "passing"),
     [
         ("id=eq.10", {10}), ("id=neq.10", {2, 33}), ("id=gt.9", {10, 33}), ("id=gte.10", {10, 33}), ("id=lt.10", {2}),
-        ("id=lte.10", {2, 10}), ("title=in.(two,\"a, b\")", {2, 33}), ("id=not.in.(2,10)", {33}), ("title=like.t%", {2, 10}),
+        ("id=lte.10", {2, 10}), ('title=in.(two,"a, b")', {2, 33}), ("id=not.in.(2,10)", {33}), ("title=like.t%", {2, 10}),
         ("title=ilike.T_o", {2}), ("title=match.^t", {2, 10}), ("title=imatch.^TWO$", {2}), ("tags=is.null", {2, 10}),
         ("tags=not.is.null", {33}), ("bpm=isdistinct.1", {2, 33}), ("bpm=eq.1.0", {10}), ("id=gt.2,title=like.t%", {10}),
         ("title=eq.a, b", {33}),
@@ -207,10 +207,10 @@ async def test_wildcards_hear_every_published_table(dial, gateway, database):
 async def test_a_rolled_back_change_is_not_announced(dial, gateway, database):
     """Only what is committed, by any client, is heard."""
     wire, _ = await listen(dial, {**SONGS, "table": "plain"}, key=gateway.secret)
-    with pytest.raises(ZeroDivisionError):
-        async with database.transaction():
-            await database.execute("insert into public.plain values (1, 'never')")
-            raise ZeroDivisionError
+    transaction = database.transaction()
+    await transaction.start()
+    await database.execute("insert into public.plain values (1, 'never')")
+    await transaction.rollback()
     await database.execute("insert into public.plain values (2, 'kept')")
     assert (await wire.get())[4]["data"]["record"]["title"] == "kept"
 

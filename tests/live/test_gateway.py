@@ -57,10 +57,10 @@ async def test_other_paths_go_to_the_api(settings, api, http):
     """Method, path, query and bodies of any size reach the API as they are, and its answer comes back."""
     async with Gateway(replace(settings, api_upstream=api[0])) as gateway:
         body = secrets.token_bytes(8_000_000)
-        url = f"http://localhost:{gateway.port}/api/v1/gen%20x?a=1%2F2"
+        url = f"http://localhost:{gateway.port}/api/v1/gen%20x?a=1%262"
         async with http.post(url, data=io.BytesIO(body)) as answer:
             assert answer.status == 201
-            assert answer.headers["X-Seen"] == "POST /api/v1/gen%20x?a=1%2F2 127.0.0.1"
+            assert answer.headers["X-Seen"] == "POST /api/v1/gen%20x?a=1%262 127.0.0.1"
             assert await answer.read() == body
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from rhythmai.local.database import CONNECTION_ERRORS
+from rhythmai.local.database import CONNECTION_ERRORS, connect
 from rhythmai.local.realtime.pgoutput import Change, Decoder
 
 log = logging.getLogger(__name__)
@@ -46,9 +46,7 @@ class Replication:
         backoff_s = 0.1
         while True:
             try:
-                connection = await asyncpg.connect(
-                    self._url, timeout=5, server_settings={"application_name": "gateway slot"}
-                )
+                connection = await connect(self._url, "gateway slot")
                 try:
                     backoff_s = 0.1
                     await self._follow(connection)
@@ -87,4 +85,9 @@ class Replication:
         decoder = Decoder()  # the slot describes the relations anew at every look
         for message in messages:
             for change in decoder.feed(message):
-                await self._on_change(change)
+                try:
+                    await self._on_change(change)
+                except CONNECTION_ERRORS:
+                    raise
+                except Exception:  # one row that cannot be told must not silence all that follow
+                    log.exception("realtime.change.failed: %s of %s is not announced", change.kind, change.relation.name)
