@@ -11,7 +11,7 @@ async def test_a_restart_of_the_database_gives_workers_a_lease_to_come_back(db, 
     try:
         await db.execute(f"{since} $$ select now() - interval '1 second' $$")
         assert await db.fetchval("select queue.sweep()") == 0
-        await db.execute(f"{since} $$ select now() - interval '1 hour' $$")
+        await db.execute(f"{since} $$ select now() - interval '2 hours' $$")
         assert await db.fetchval("select queue.sweep()") == 1
     finally:
         await db.execute(f"{since} $$ select timestamptz '-infinity' $$")
