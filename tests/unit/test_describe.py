@@ -232,6 +232,14 @@ async def test_an_endpoint_that_is_away_is_said_to_be_away():
     assert name == "local (m cannot be reached)"
 
 
+async def test_a_clip_without_frames_is_not_sent():
+    """Nothing to show and no address: the endpoint is left alone, and the name says why."""
+    async with describing(lambda body: reply(1)) as (endpoint, describer):
+        _, name = await describer.describe(clip(stills=0), "", 1)
+    assert name == "local (ernie-4.5-vl-28b-a3b was not asked: the clip has no frames)"
+    assert endpoint.bodies == []
+
+
 async def test_repetitions_are_replaced_by_local_directions():
     """Directions of the same genre, lead and tempo class count once; the rest is topped up, and the name says how many."""
     same = json.dumps({"directions": [item(0), item(0, title="Again"), item(1)]})

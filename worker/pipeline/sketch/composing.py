@@ -134,7 +134,7 @@ def _accent(parts: list[Part], hits: list[Hit], timeline: Timeline, measures: li
     for part in parts:
         if part.role == "comp" and not hits:
             for measure in on_cuts:
-                root = nearest_pitch(40, (measure.chord.root,))
+                root = nearest_pitch(PATCHES[part.instrument].centre - 24, (measure.chord.root,))
                 part.notes += [
                     Note(measure.bar.start_s, 2 * measure.bar.beat_s, pitch, 0.95) for pitch in (root, root + 12)
                 ]

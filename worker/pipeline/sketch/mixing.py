@@ -31,7 +31,8 @@ def mix(score: Score, style: Style, kit: str, check: Callable[[], None]) -> Wave
     music, low, room = (np.zeros((2, samples), np.float32) for _ in range(3))
     for part in score.parts:
         dry = _balanced(play(part, samples, check), part.role)
-        (low if part.role == "bass" else music).__iadd__(dry)
+        bus = low if part.role == "bass" else music
+        bus += dry
         room += LEVELS[part.role][2] * dry
     check()
     if score.hits:
@@ -74,7 +75,7 @@ def _gain(dry: Wave, level_db: float) -> np.float32:
 
 
 def _ridden(wave: Wave, sections: Sequence[tuple[float, float]]) -> Wave:
-    """Bring each section to the loudness its energy asks for: the quietest 6 dB under the loudest, whoever plays."""
+    """Bring each section to the loudness its energy asks for: 8 dB from none to all, whoever plays."""
     starts = [round(start_s * RATE) for start_s, _ in sections]
     if len(starts) < 2:
         return wave

@@ -177,7 +177,7 @@ def _energy(index: int, group: Sequence[Bar], duration_s: float, scenes: Sequenc
     picture = (here - min(levels)) / spread if spread > 0.05 else 0.5
     level = 0.5 * arc + 0.25 * picture + 0.25 * drive + (0.06 if index % 2 else -0.04)
     if index % 5 == 4 and place < 0.8:  # a long piece breathes before its climax
-        level -= 0.3
+        level -= 0.38
     return min(1.0, max(0.08, level))
 
 
