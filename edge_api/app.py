@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -17,14 +17,12 @@ from edge_api.database import Database
 from edge_api.metrics import Metrics
 from edge_api.page import STATIC, add_page
 from edge_api.routes import MAX_BODY_BYTES, Routes
-from edge_api.server import Runner
+from edge_api.server import Handler, Runner
 from edge_api.settings import Settings
 from edge_api.uploads import Uploads
 from edge_api.watch import Watches
 
 OPENAPI: Final = Path(__file__).with_name("openapi.yaml")
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @cache

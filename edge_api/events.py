@@ -69,8 +69,6 @@ async def stream(request: web.Request, watches: Watches, job: UUID, user: UUID |
                     async with asyncio.timeout(SLOWEST_READER_S):
                         await response.write(text.encode())
                     spoke_at = clock()
-                if request.transport is None or request.transport.is_closing():
-                    break
     except (ConnectionError, TimeoutError):
         response.force_close()  # the reader went away, or does not read
     except Problem:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-URL_PATTERN: Final = r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\x00-\x20\x7f/?#@\\]+([/?#][^\s\x00-\x20\x7f]*)?$"
+_BLANK: Final = r"\x00-\x20\x7f-\xa0\u2000-\u200f\u2028-\u202f\u3000\ufeff"
+"""Control, space and direction characters, written out: what \\s means differs between languages."""
+URL_PATTERN: Final = rf"^[Hh][Tt][Tt][Pp][Ss]?://[^{_BLANK}/?#@\\]+([/?#][^{_BLANK}]*)?$"
 TEXT_PATTERN: Final = r"^[^\x00]*$"
 KEY_PATTERN: Final = r"^[A-G](#|b)? (major|minor|dorian|phrygian|lydian|mixolydian)$"
 MAX_UPLOAD_BYTES: Final = 512 * 2**20
@@ -43,14 +45,20 @@ def _shape(pattern: str, **limits: Any) -> Any:
     return Field(**limits, json_schema_extra={"pattern": pattern})
 
 
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = BeforeValidator(_whole)
+"""Integers as JSON Schema means them: 3.0 is one."""
 Address = Annotated[str, AfterValidator(_address), _shape(URL_PATTERN, min_length=8, max_length=2048)]
 Line = Annotated[str, AfterValidator(_text), _shape(TEXT_PATTERN, max_length=200)]
 Text = Annotated[str, AfterValidator(_text), _shape(TEXT_PATTERN, max_length=2000)]
-Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1), Whole]
 
 
 class Body(BaseModel):
-    """Strict JSON: unknown fields are refused by name, nothing is converted."""
+    """Strict JSON: unknown fields are refused by name, no type is taken for another."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
@@ -73,7 +81,7 @@ class Gen(Body):
 
     video_url: Address
     user_request: Text | None = ""
-    variants: Annotated[int, Field(ge=1, le=8)] | None = None
+    variants: Annotated[int, Field(ge=1, le=8), Whole] | None = None
     seed: Seed | None = None
     duration: Annotated[float, Field(ge=0.64, le=86400)] | None = None
     negative_prompt: Text | None = None
@@ -98,7 +106,7 @@ class Again(Body):
     """POST /api/v1/job/{job_id}/again."""
 
     seed: Seed | None = None
-    variant: Annotated[int, Field(ge=0, le=7)] | None = None
+    variant: Annotated[int, Field(ge=0, le=7), Whole] | None = None
 
 
 class Upload(Body):
@@ -106,5 +114,5 @@ class Upload(Body):
 
     filename: Annotated[str, AfterValidator(_text), _shape(TEXT_PATTERN, min_length=1, max_length=255)]
     content_type: VideoType
-    size: Annotated[int, Field(ge=1)]
+    size: Annotated[int, Field(ge=1), Whole]
     """Bytes; more than MAX_UPLOAD_BYTES is 413, not 422."""

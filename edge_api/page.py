@@ -7,6 +7,8 @@ from typing import Final
 
 from aiohttp import web
 
+from edge_api.server import Handler
+
 STATIC: Final = Path(__file__).with_name("static")
 FOR_EVER: Final = "public, max-age=31536000, immutable"
 """Files under assets/ carry a hash of their content in their names."""
@@ -34,10 +36,10 @@ def add_page(app: web.Application, static: Path = STATIC) -> None:
     app.router.add_get("/", front)
     for file in sorted(path for path in static.rglob("*") if path.is_file()):
         name = file.relative_to(static).as_posix()
-        app.router.add_get("/" + name, _serve(file, FOR_EVER if name.startswith("assets/") else "no-cache"), name=None)
+        app.router.add_get("/" + name, _serve(file, FOR_EVER if name.startswith("assets/") else "no-cache"))
 
 
-def _serve(file: Path, cache: str) -> web.handler_type:  # type: ignore[name-defined]
+def _serve(file: Path, cache: str) -> Handler:
     async def serve(_: web.Request) -> web.StreamResponse:
         return web.FileResponse(file, headers={"Cache-Control": cache})
 

@@ -55,12 +55,15 @@ class Problem(Exception):
     def response(self) -> web.Response:
         status = STATUS[self.code]
         body = {"type": "about:blank", "title": TITLE[self.code], "status": status, "detail": self.detail}
-        return web.Response(
+        response = web.Response(
             status=status,
             text=json.dumps({**body, "code": self.code, **self.more}, ensure_ascii=False),
             content_type=CONTENT_TYPE,
             headers=self.headers,
         )
+        if self.code == "request_timeout":
+            response.force_close()  # the rest of the body may still come
+        return response
 
 
 def of_http(error: web.HTTPException) -> Problem:

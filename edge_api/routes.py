@@ -27,18 +27,10 @@ BODY_S: Final = 15
 """How long a client may take to send its body."""
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _KEY: Final = re.compile(r"[!-~]{1,255}")
-_MAY_PASS: Final = frozenset(
-    {
-        "unavailable",
-        "unreachable",
-        "upstream_error",
-        "timeout",
-        "no_disk",
-        "storage_unavailable",
-        "worker_lost",
-        "internal",
-    }
-)
+MAY_PASS: Final = frozenset({
+    "unavailable", "unreachable", "upstream_error", "timeout", "no_disk", "storage_unavailable", "child_killed",
+    "decoder_failed", "encoder", "worker_lost", "device_lost", "internal",
+})  # fmt: skip
 """Error codes of a failed merge that are not the request's fault: 502 instead of 422."""
 
 
@@ -149,7 +141,7 @@ class Routes:
         )
 
 
-async def read(request: web.Request, model: type[Body]) -> Body:
+async def read(request: web.Request, model: type[Body], *, within_s: float = BODY_S) -> Body:
     """The body as `model`. Raises Problem: unsupported_media_type, request_timeout, payload_too_large, invalid_json,
     unknown_field, invalid_request."""
     if "Content-Type" in request.headers and not re.fullmatch(r"application/([\w.-]+\+)?json", request.content_type):
@@ -157,14 +149,10 @@ async def read(request: web.Request, model: type[Body]) -> Body:
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise Problem("unsupported_media_type", "The body must not be compressed; send it without Content-Encoding")
     try:
-        async with asyncio.timeout(BODY_S):
+        async with asyncio.timeout(within_s):
             raw = await request.read()
     except TimeoutError as error:
-        raise Problem(
-            "request_timeout",
-            f"The body did not arrive within {BODY_S} s; send it again",
-            headers={"Connection": "close"},
-        ) from error
+        raise Problem("request_timeout", f"The body did not arrive within {within_s:g} s; send it again") from error
     except web.RequestPayloadError as error:
         raise Problem(
             "bad_request", "The body is not what its headers say (Content-Length, Transfer-Encoding)"
@@ -206,7 +194,7 @@ def _merged(view: View) -> str:
     if view["status"] == "cancelled":
         raise Problem("merge_cancelled", "The merge was cancelled while it ran; post it again if you want it", **job)
     if view["status"] == "failed":
-        code = "merge_unavailable" if view["error_code"] in _MAY_PASS else "merge_failed"
+        code = "merge_unavailable" if view["error_code"] in MAY_PASS else "merge_failed"
         raise Problem(code, f"The merge failed: {view['error']}", error_code=view["error_code"], **job)
     url: str = view["results"][0]["video_url"]
     return url

@@ -18,7 +18,7 @@ from edge_api.problems import Problem, of_http
 
 log = structlog.get_logger()
 
-Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 KEEPALIVE_S: Final = 65
 """Longer than the usual load balancer's; also the time a client has for its first headers."""
 GRACE_S: Final = 10
@@ -35,12 +35,12 @@ _HEADERS: Final = {
 class Runner(web.AppRunner):
     """An AppRunner whose connections speak problem JSON when the parser gives up, and whose handler never raises."""
 
-    def __init__(self, app: web.Application, *, cors: Cors, metrics: Metrics) -> None:
+    def __init__(self, app: web.Application, *, cors: Cors, metrics: Metrics, keepalive_s: float = KEEPALIVE_S) -> None:
         super().__init__(
             app,
             access_log=None,
             auto_decompress=False,  # no body is large enough to be worth a decompression bomb
-            keepalive_timeout=KEEPALIVE_S,
+            keepalive_timeout=keepalive_s,
             shutdown_timeout=GRACE_S,
         )
         self._cors = cors
@@ -52,6 +52,7 @@ class Runner(web.AppRunner):
         return _Server(
             _answering(server.request_handler, self._metrics),  # type: ignore[arg-type]
             request_factory=server.request_factory,
+            handler_cancellation=True,  # nobody waits for a merge whose client has gone
             **server._kwargs,  # noqa: SLF001
         )
 
@@ -85,7 +86,7 @@ class _Connection(web.RequestHandler):
         return response
 
 
-def _answering(inner: Handle, metrics: Metrics) -> Handle:
+def _answering(inner: Handler, metrics: Metrics) -> Handler:
     """Wrap the application's handler: translate what it raises, log and count what it answers."""
 
     async def handle(request: web.Request) -> web.StreamResponse:

@@ -82,8 +82,8 @@ class Watches:
         return text
 
     async def end(self, job: UUID, user: UUID | None, wait_s: float) -> View | None:
-        """The job once it has ended, None when that takes longer than `wait_s`."""
-        with suppress(TimeoutError):
+        """The job once it has ended, None when that takes longer than `wait_s` or nobody can watch now."""
+        with suppress(TimeoutError, Problem):
             async with asyncio.timeout(wait_s), aclosing(self.views(job, user)) as views:
                 async for view in views:
                     if view is not None and view["status"] in ENDED:

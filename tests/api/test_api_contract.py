@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import json
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+
+from edge_api.routes import MAY_PASS
 
 VIDEO = "https://example.com/holiday.mp4"
 AUDIO = "https://example.com/track.flac"
@@ -246,6 +250,17 @@ async def test_a_failed_merge_says_whose_fault_it_is(api, hand, ask, db, error_c
     answered, problem = await asking
     assert (answered, problem["code"], problem["error_code"], problem["job_id"]) == (status, code, error_code, job)
     assert problem["detail"] == "The merge failed: It did not work"
+
+
+def test_every_passing_error_of_a_worker_is_known():
+    """All codes that workers raise for trouble that may pass count as such here."""
+    raised = {"unavailable"}
+    for file in Path(__file__).parents[2].joinpath("worker").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Unavailable":
+                raised |= {word.value.value for word in node.keywords if word.arg == "code"}
+    assert "timeout" in raised
+    assert raised <= MAY_PASS
 
 
 async def test_a_cancelled_merge_is_409(api, ask, db):

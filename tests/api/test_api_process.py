@@ -71,11 +71,7 @@ async def test_a_taken_port_is_one_line(tmp_path, database_url):
 
 @pytest.mark.parametrize(
     "names",
-    [
-        ("SUPABASE_KEY", "DATABASE_URL"),
-        ("SUPABASE_SECRET_KEY", "SUPABASE_DB_URL"),
-        ("SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_DB_URL"),
-    ],
+    [("SUPABASE_SECRET_KEY", "DATABASE_URL"), ("SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_DB_URL")],
 )
 async def test_it_serves_until_told_to_stop(tmp_path, database_url, names):
     """Under each alias, from a `.env` too: it prints its address, answers, ends with 0 on SIGTERM, and logs no secret."""

@@ -34,7 +34,7 @@ async def refused(session, method, path, **options) -> dict:
         "", "x", "holiday.mp4", "/etc/passwd", "file:///etc/passwd", "ftp://example.com/a", "javascript:alert(1)",
         "http://", "http:///a", "https://?a", "https://user:word@example.com/a.mp4", "https://user@example.com/",
         "https://exa mple.com/", "https://example.com/a b", "https://example.com/a\n", " https://example.com/",
-        "https://example.com/\x00", "https://example.com\\@evil.example/", "https://example.com/" + "a" * 2048,
+        "https://example.com/\x00", "https://example.com\\@evil.example/", "https://a\x85b/", "https://a\u202eb/", "https://example.com/" + "a" * 2048,
     ],
 )  # fmt: skip
 async def test_a_video_url_must_be_a_plain_web_address(api, url):
