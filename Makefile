@@ -51,8 +51,8 @@ system:
 	else echo "make: missing:$$missing. Install them first (Debian: sudo apt install$$missing)"; exit 1; fi
 
 check: $(VENV)/.dev
-	@$(BIN)/ruff format --check --quiet || { echo "make: not formatted (make fmt does it):"; $(BIN)/ruff format --check; }
-	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --output-format=concise
+	@$(BIN)/ruff check --output-format=concise
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
@@ -67,7 +67,7 @@ bench: $(VENV)/.dev
 	@$(BIN)/python -m bench
 
 parity: $(VENV)/.dev
-	@$(BIN)/python -m pytest tests/engine
+	@$(BIN)/python -m worker.pipeline.mmaudio.parity tests/engine/fixtures
 
 clean:
 	@rm -rf $(VENV) output dist .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache

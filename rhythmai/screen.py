@@ -36,7 +36,7 @@ class Screen:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._quiet()
+        self.rest()
 
     def say(self, line: str = "", style: str | None = None) -> None:
         """A line that stays."""
@@ -66,7 +66,7 @@ class Screen:
         elif not event.ended:
             self.doing(WORDS.get(event.stage or event.status, event.stage or event.status))
         else:
-            self._quiet()
+            self.rest()
             if event.status == "completed":
                 self.say(f"Completed: {event.completed_count} of {event.total_count}.", "green")
             else:
@@ -86,7 +86,8 @@ class Screen:
         self.say(f"     {result.prompt}")
         self.say(f"     {result.audio_url}", "blue")
 
-    def _quiet(self) -> None:
+    def rest(self) -> None:
+        """Nothing goes on any more."""
         if self._status:
             self._status.stop()
             self._status = None

@@ -54,6 +54,8 @@ async def _demo(video: str | None, request: str, output: Path, data: Path | None
             job_id = await _make_music(client, url, request, screen)
             screen.doing("downloading the tracks, putting the first under the video")
             saved = await _save(client, url, job_id, output)
+            screen.doing("tidying up")
+        screen.rest()
         screen.say(f"Done in {time.monotonic() - began:.1f} s. Listen:", "bold green")
         for file in saved:
             screen.say(f"  {file}")
