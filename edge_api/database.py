@@ -34,6 +34,8 @@ UNFIT: Final = (
 RETRY_AFTER_S: Final = 5
 RETRY_AFTER_FLOOD_S: Final = 10
 MAX_CONNECTIONS: Final = 10
+PATIENCE_S: Final = 10
+"""How long a request waits for a connection of the pool when all are busy."""
 
 
 class Database:
@@ -111,7 +113,7 @@ class Database:
 
     async def _ask(self, call: str, *arguments: object) -> Any:
         try:
-            async with self._pool.acquire(timeout=5) as connection:
+            async with self._pool.acquire(timeout=PATIENCE_S) as connection:
                 return await connection.fetchval(call, *arguments)
         except AWAY as error:
             log.warning("database.away", error=type(error).__name__)
