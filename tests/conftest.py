@@ -78,11 +78,21 @@ def template(postgres: Postgres) -> str:
     return TEMPLATE
 
 
+async def drop(url: str, name: str) -> None:
+    """Also while a client that has just gone is being cleared away."""
+    while True:
+        try:
+            await execute(url, f"drop database {name} with (force)")
+        except asyncpg.ObjectInUseError:  # its replication slot is still there
+            await asyncio.sleep(0.05)
+        else:
+            return
+
+
 @pytest.fixture(scope="module")
 def database_url(postgres: Postgres, template: str) -> Iterator[str]:
     """A fresh database of the module's own, baseline and migrations applied; the URL is the superuser's."""
     name = f"test_{secrets.token_hex(6)}"
     asyncio.run(execute(postgres.url(), f"create database {name} template {template}"))
     yield postgres.url(name)
-    # Slots belong to one database and would keep it from being dropped.
-    asyncio.run(execute(postgres.url(), f"drop database {name} with (force)"))
+    asyncio.run(drop(postgres.url(), name))

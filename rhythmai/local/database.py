@@ -45,6 +45,14 @@ async def connect(url: str, name: str) -> Any:
         raise
 
 
+async def hang_up(connection: Any) -> None:
+    """Close politely, so that the server lets go at once of what the connection held; or else abruptly."""
+    try:
+        await connection.close(timeout=2)
+    except (*CONNECTION_ERRORS, asyncpg.PostgresError):
+        connection.terminate()
+
+
 class Database:
     """A lazily connected pool; every connection is the superuser's."""
 

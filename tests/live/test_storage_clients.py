@@ -234,9 +234,9 @@ async def test_the_whole_supabase_client_works(gateway):
     """supabase's sync client reaches Storage through its own URL building."""
 
     def use():
-        client = create_client(gateway.url, gateway.secret)
-        client.storage.create_bucket("whole")
-        client.storage.from_("whole").upload("a", b"abc", TEXT)
-        return client.storage.from_("whole").download("a")
+        with create_client(gateway.url, gateway.secret).storage as api:
+            api.create_bucket("whole")
+            api.from_("whole").upload("a", b"abc", TEXT)
+            return api.from_("whole").download("a")
 
     assert await asyncio.to_thread(use) == b"abc"

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from rhythmai.local.database import CONNECTION_ERRORS, connect
+from rhythmai.local.database import CONNECTION_ERRORS, connect, hang_up
 from rhythmai.local.realtime.pgoutput import Change, Decoder
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class Replication:
                     await self._follow(connection)
                 finally:
                     self.live.clear()
-                    connection.terminate()
+                    await hang_up(connection)
             except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
                 log.warning("realtime.replication.lost: %s; trying again in %.1f s", error, backoff_s)
                 await asyncio.sleep(backoff_s)
