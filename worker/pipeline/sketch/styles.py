@@ -111,7 +111,7 @@ STYLES: dict[str, Style] = {
         kit="rock", drums="onedrop", motif="flowing", swing=0.16, swing_sixteenths=True, looseness_ms=8, reverb=0.35, reverb_s=1.7,
     ),
     "drum and bass": Style(
-        bright=("1 5 6 4", "6 4 1 5"), dark=("1 6 7 4", "1 7 6 7", "1 3 6 7"), chord_size=4, bars_per_chord=2,
+        bright=("1 5 6 4", "6 4 1 5"), dark=("1 6 1 7", "1 7 6 1", "1 4 1 7"), chord_size=4, bars_per_chord=2,
         lead="synth pluck", comp="synth pad", comping=("sustain", "sustain"), pad="synth pad", bass="synth bass", basses=("driven", "driven"),
         arp="synth pluck", kit="machine", drums="break", motif="flowing", looseness_ms=1, reverb=0.35, reverb_s=1.9, pump=0.3,
     ),
