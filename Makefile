@@ -1,13 +1,14 @@
 # make demo [VIDEO=path-or-url]   a video in, three tracks out; no account, keys, GPU or Docker
 # make test                       everything this machine can prove (checks, then tests)
 # make check | fmt                format, lint, types, import rules | repair what can be repaired
+# make chaos [JOBS=200] [FOR=600]  several workers while everything around them breaks; one line at the end
 # make bench | parity             measurements | our MMAudio runtime against its reference
 # make clean                      remove what make made
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt bench parity clean system
+.PHONY: help demo test check fmt chaos bench parity clean system
 
 PYTHON ?= python3
 VENV := .venv
@@ -62,6 +63,11 @@ test: system check
 fmt: $(VENV)/.dev
 	@$(BIN)/ruff format
 	@$(BIN)/ruff check --fix
+
+JOBS ?= 40
+FOR ?= 60
+chaos: $(VENV)/.dev
+	@$(BIN)/python tests/chaos/harness.py --jobs $(JOBS) --seconds $(FOR)
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m bench
