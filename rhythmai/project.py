@@ -76,6 +76,8 @@ async def database(project: Project) -> AsyncIterator[asyncpg.Connection]:
         )
     except ssl.SSLCertVerificationError as error:
         raise Unreachable(f"The database's certificate is not trusted: {error.verify_message}") from None
+    except FileNotFoundError:
+        raise BadInput("DATABASE_URL names a file that is not there: check sslrootcert") from None
     except AWAY as error:
         raise Unreachable(f"The database does not let us in: {error or type(error).__name__}") from None
     try:

@@ -77,6 +77,8 @@ class PostgresQueue:
                 pool = await asyncpg.create_pool(
                     min_size=1, max_size=4, timeout=10, command_timeout=30, **connect_arguments(dsn, APPLICATION)
                 )
+            except FileNotFoundError:
+                raise Misconfigured("DATABASE_URL names a file that is not there: check sslrootcert") from None
             except HOPELESS as error:
                 raise Misconfigured(f"DATABASE_URL does not let us in: {error}") from None
             except asyncpg.InternalServerError as error:

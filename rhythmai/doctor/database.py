@@ -14,7 +14,7 @@ from rhythmai import schema
 from rhythmai.doctor.finding import Finding, fail, note, ok
 from rhythmai.drift import Drift, State, refuse_drift, standings
 from rhythmai.dsn import behind_transaction_pooler
-from rhythmai.errors import Unreachable
+from rhythmai.errors import RhythmAIError
 from rhythmai.project import Project, database
 from worker.settings import Settings
 
@@ -35,7 +35,7 @@ async def examine(settings: Settings) -> list[Finding]:
                 await _clock(connection),
                 await _kind(connection, project),
             ]
-    except Unreachable as error:
+    except RhythmAIError as error:
         return [fail(CHECK, str(error), _way_in(project.database_url, str(error)))]
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from realtime import AsyncRealtimeClient, RealtimeSubscribeStates
 
 from rhythmai.doctor.finding import Finding, fail, ok
-from rhythmai.errors import Unreachable
+from rhythmai.errors import RhythmAIError
 from rhythmai.project import Project, database
 from worker.settings import Settings
 
@@ -76,7 +76,7 @@ async def _heard(settings: Settings, woken: asyncio.Event) -> Finding:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(woken.wait(), 1)
                     return ok(CHECK, "joined the private topic `jobs` and received a wake")
-    except Unreachable as error:
+    except RhythmAIError as error:
         return fail(
             CHECK, f"joined the private topic `jobs`, but no wake could be sent: {error}", "Repair the database first"
         )

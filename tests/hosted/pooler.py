@@ -7,6 +7,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
@@ -63,10 +64,15 @@ class Pooler:
         for line in self._process.stderr:
             said.append(line)
             if "process up" in line:
+                # It goes on talking: somebody must listen, or it would stop at a full pipe.
+                self._listener = threading.Thread(target=said.extend, args=(self._process.stderr,))
+                self._listener.start()
                 return self
         raise AssertionError("".join(said))
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
-        self._process.communicate()
+        self._process.wait()
+        self._listener.join()
+        self._process.stderr.close()
         shutil.rmtree(self._folder)
