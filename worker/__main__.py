@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from importlib.metadata import version
 
 import structlog
@@ -25,8 +26,9 @@ from worker.pipeline.describe import OpenAIDescriber
 from worker.pipeline.local_describer import LocalDescriber
 from worker.pipeline.master import master
 from worker.pipeline.merge import FfmpegMerger
+from worker.pipeline.prompts import CountTokens, clip_tokens, estimate_tokens, fit
 from worker.pipeline.run import Pipeline
-from worker.ports import Describer, Engine
+from worker.ports import Engine
 from worker.settings import Settings, read_settings
 from worker.storage import SupabaseStorage
 from worker.wakeups import ListenWakeUps, RealtimeWakeUps
@@ -51,15 +53,16 @@ def load_engine(settings: Settings) -> Engine | None:
     return MMAudioEngine.load(settings.mmaudio_model, models_dir=settings.models_dir, device=settings.device or "auto")
 
 
-def make_describer(settings: Settings) -> Describer:
+def make_describer(settings: Settings, count_tokens: CountTokens) -> LocalDescriber | OpenAIDescriber:
     if not settings.base_url:
-        return LocalDescriber()
+        return LocalDescriber(count_tokens)
     return OpenAIDescriber(
         api_key=settings.api_key,
         base_url=settings.base_url,
         model=settings.vlm_model,
         sees=settings.vlm_input,
         timeout_s=settings.vlm_timeout_s,
+        count_tokens=count_tokens,
     )
 
 
@@ -111,15 +114,19 @@ async def serve(
 ) -> int:
     """Listen until drained, by a signal or by `rhythmai drain`."""
     storage = SupabaseStorage(settings.origin, settings.supabase_key)
+    reads_captions = settings.engine == "mmaudio" and engine is not None
+    count_tokens = clip_tokens() if reads_captions else estimate_tokens
+    describer = make_describer(settings, count_tokens)
     pipeline = Pipeline(
         queue=queue,
         fetcher=HttpFetcher(supabase_url=settings.origin, max_bytes=settings.max_bytes),
         looker=ChildLooker(max_duration_s=settings.max_duration_s),
-        describer=make_describer(settings),
+        describer=describer,
         engine=engine,
         master=master,
         merger=FfmpegMerger(),
         storage=storage,
+        fit=partial(fit, count_tokens=count_tokens) if reads_captions else str,
         work_dir=settings.work_dir,
     )
     listener = Listener(
@@ -166,6 +173,8 @@ async def serve(
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
         await storage.close()
+        if isinstance(describer, OpenAIDescriber):
+            await describer.aclose()
     return EXIT_DEVICE_LOST if listener.device_lost else 0
 
 

@@ -96,7 +96,8 @@ def seams():
 @pytest.fixture
 def run(seams):
     pipeline = Pipeline(
-        queue=seams, fetcher=seams, looker=seams, describer=seams, engine=seams, master=seams.master, merger=seams, storage=seams
+        queue=seams, fetcher=seams, looker=seams, describer=seams, engine=seams, master=seams.master, merger=seams, storage=seams,
+        fit=lambda text: text[:3],
     )  # fmt: skip
 
     async def run(stopped=lambda: False, draining=lambda: False, **changes):
@@ -134,9 +135,9 @@ async def test_a_retry_makes_only_what_is_missing(run, seams):
 
 
 async def test_hand_written_directions_replace_the_describer(run, seams):
-    """`plan` in the request is what gets composed."""
+    """`plan` in the request is what gets composed, its captions trimmed to what the engine reads."""
     await run(asked_plan=(direction("mine"),), total_count=1)
-    assert [(row.title, row.describer) for row in seams.rows] == [("mine", "user")]
+    assert [(row.title, row.prompt, row.describer) for row in seams.rows] == [("mine", "min", "user")]
 
 
 async def test_one_bad_variant_does_not_take_its_siblings_along(run, seams):

@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import structlog
@@ -60,6 +60,8 @@ class Pipeline:
     master: Master
     merger: Merger
     storage: Storage
+    fit: Callable[[str], str] = str
+    """Trims a hand-written caption to what the engine's text encoder sees."""
     work_dir: Path | None = None
     _engine_thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "engine"))
     _engine_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -131,7 +133,8 @@ class Pipeline:
         if job.plan is not None:
             return job.plan
         if job.asked_plan:
-            directions, describer = job.asked_plan, "user"
+            directions = tuple(replace(d, prompt=self.fit(d.prompt)) for d in job.asked_plan)
+            describer = "user"
         else:
             directions, describer = await self.describer.describe(
                 clip, job.user_request, job.total_count, job.video_url
