@@ -84,7 +84,11 @@ class Home:
     @contextmanager
     def hold(self) -> Iterator[None]:
         """Be the only one who serves this directory; the lock ends with the process, however it ends. Raises NoStack."""
-        with (self.data / "lock").open("w") as lock:
+        try:
+            file = (self.data / "lock").open("w")
+        except OSError as error:
+            raise BadInput(f"{self.data} is not ours ({error.strerror}): choose another with --data") from None
+        with file as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -97,7 +101,9 @@ class Home:
     def secrets(self, jwt_secret: str | None = None) -> Secrets:
         """The keys of this stack; `jwt_secret` replaces the kept one for this time."""
         if jwt_secret is not None and len(jwt_secret) < SHORTEST_SECRET:
-            raise BadInput(f"LOCAL_JWT_SECRET has {len(jwt_secret)} characters: it needs at least {SHORTEST_SECRET}")
+            raise BadInput(
+                f"LOCAL_JWT_SECRET (or JWT_SECRET) has {len(jwt_secret)} characters: it needs {SHORTEST_SECRET}"
+            )
         file = self.data / "keys.json"
         if not file.exists():
             kept = Secrets(
@@ -114,8 +120,8 @@ class Home:
         """The last record, whether its stack still lives or was killed."""
         try:
             return Running(**json.loads(self._record.read_text()))
-        except FileNotFoundError:
-            return None
+        except (OSError, ValueError, TypeError):
+            return None  # none, somebody else's, or of another version
 
     def running(self) -> Running | None:
         """The stack that serves this directory now."""

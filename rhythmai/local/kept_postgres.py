@@ -35,11 +35,14 @@ class KeptPostgres:
         self._keeper = asyncio.create_task(self._keep())
 
     async def stop(self) -> None:
-        """Also a server that somebody else started over the same data."""
+        """Also a server that somebody else started over the same data. Raises NoStack."""
         if self._keeper:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
-        await asyncio.to_thread(self._server.stop)
+        try:
+            await asyncio.to_thread(self._server.stop)
+        except PostgresFailed as error:
+            raise NoStack(str(error)) from None
 
     async def _keep(self) -> None:
         pid = self._server.pid

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 import asyncpg
+import psutil
 
 from rhythmai import schema
 from rhythmai.errors import BadInput
@@ -64,7 +65,8 @@ async def local_stack(
 ) -> AsyncIterator[Running]:
     """A stack over a data directory, ready when the context is entered, gone (the data stay) when it is left.
 
-    `settings` is what the environment says unless given; `scripts` is extra SQL, run at every start after the migrations; `echo(child, line)` gets what the children say.
+    `settings` is what the environment says unless given; `scripts` is extra SQL, run at every start after the
+    migrations; `echo(child, line)` gets what the children say.
     Raises NoStack (served already, or something in it does not start), BadInput (a port, a script, the directory).
     """
     settings = settings or LocalSettings()
@@ -73,7 +75,7 @@ async def local_stack(
     home.make()
     async with AsyncExitStack() as down:
         down.enter_context(home.hold())
-        _kill_leftovers(home)
+        await asyncio.to_thread(_kill_leftovers, home)
         keys = home.secrets(settings.jwt_secret)
         postgres = KeptPostgres(Postgres(home.postgres, password=keys.database_password, port=db_port), echo)
         await postgres.stop()  # one that a killed stack left behind
@@ -163,9 +165,12 @@ async def _lay(running: Running, scripts: Sequence[tuple[Path, str]]) -> datetim
 def _kill_leftovers(home: Home) -> None:
     """End the children of a stack that was killed and could not do it itself."""
     found = home.recorded()
-    for pid, birth in found.children.values() if found else ():
-        if lives(pid, birth):
+    left = [pid for pid, birth in (found.children.values() if found else ()) if lives(pid, birth)]
+    for pid in left:
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(pid)
             kill_group(pid)
+            process.wait(timeout=10)
 
 
 def _read(script: Path) -> str:
