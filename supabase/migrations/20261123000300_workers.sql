@@ -10,7 +10,7 @@ create function queue.register(p_name text, p_kinds text[], p_engine text, p_ver
 language sql set search_path = ''
 as $$
   delete from public.workers w where w.last_seen < now() - interval '7 days'
-    and not exists (select from public.jobs j where j.worker_id = w.id and j.status = 'processing');
+    and not exists (select from public.jobs j where j.worker_id = w.id);
   insert into public.workers (name, kinds, engine, version, lease) values (p_name, p_kinds, p_engine, p_version, p_lease)
     returning id;
 $$;
@@ -60,7 +60,7 @@ language plpgsql set search_path = ''
 as $$
 begin
   perform from public.workers w where w.id = p_worker for update;
-  perform queue.release(j.id, j.attempt, p_worker) from public.jobs j where j.worker_id = p_worker and j.status = 'processing';
+  perform queue.release(j.id, j.attempt, p_worker) from public.jobs j where j.worker_id = p_worker;
   update public.workers set state = 'gone', last_seen = now() where id = p_worker;
 end
 $$;

@@ -69,14 +69,14 @@ begin
      order by w.id limit 100 for update skip locked
   loop
     for v_job in
-      select * from public.jobs j where j.worker_id = v_worker.id and j.status = 'processing'
+      select * from public.jobs j where j.worker_id = v_worker.id
        order by j.id limit 100 for update skip locked
     loop
       perform private.requeue_lost(v_job, 'worker_lost', format('the worker %s stopped answering while it had this job', v_worker.name));
       v_count := v_count + 1;
     end loop;
     update public.workers w set state = 'lost' where w.id = v_worker.id
-       and not exists (select from public.jobs j where j.worker_id = v_worker.id and j.status = 'processing');
+       and not exists (select from public.jobs j where j.worker_id = v_worker.id);
   end loop;
 
   for v_job in
@@ -146,7 +146,7 @@ as $$
 declare
   v_ms bigint := extract(epoch from clock_timestamp()) * 1000;
   v_swept bigint := coalesce(pg_sequence_last_value('private.swept_ms'), 0);
-  v_sweep boolean := v_ms not between v_swept and v_swept + 999; -- also when the clock was set back
+  v_sweep boolean := abs(v_ms - v_swept) >= 1000; -- also when the clock was set back
   v_lanes text[] := array['interactive', 'batch'];
   v_kinds text[];
   v_kind text;

@@ -1,0 +1,47 @@
+"""The statements inside the queue's functions, taken from the database itself, and what EXPLAIN says of them."""
+
+from __future__ import annotations
+
+import re
+
+import asyncpg
+
+STATEMENTS = {
+    "walk, priority above 0": ("next_ready", r"select j\.id into v_job .*?priority > 0.*?skip locked"),
+    "walk": ("next_ready", r"select j\.id into v_job [^;]*?priority = 0.*?skip locked"),
+    "walk, priority below 0": ("next_ready", r"select j\.id into v_job [^;]*?priority < 0.*?skip locked"),
+    "last turn of the tenant": ("turn_of", r"select j\.turn >> 32 .*?limit 1"),
+    "jobs past their deadline": ("sweep", r"select \* from public\.jobs j where [^;]*?deadline_at.*?skip locked"),
+    "backed-off jobs that are due": ("sweep", r"select d\.id .*?skip locked"),
+    "jobs of a dead worker": ("sweep", r"select \* from public\.jobs j where j\.worker_id.*?skip locked"),
+}
+"""Name to (function, pattern in its source)."""
+
+PARAMETERS = {
+    "p_kind": ("text", "'generate'"), "p_lane": ("text", "'batch'"), "p_tenant": ("text", "'t7'"), "p_priority": ("smallint", "0::smallint"),
+    "v_served": ("bigint", "{served}"), "v_round": ("bigint", "{served} >> 32"), "v_worker.id": ("bigint", "1"),
+}  # fmt: skip
+"""Variables of those functions: type and a value to explain with."""
+
+
+async def explain(
+    db: asyncpg.Connection, name: str, *, mode: str = "force_generic_plan", options: str = "costs off"
+) -> str:
+    """The plan of one of STATEMENTS; plpgsql caches generic plans, a fresh connection begins with custom ones."""
+    function, pattern = STATEMENTS[name]
+    source = await db.fetchval("select prosrc from pg_proc where proname = $1", function)
+    found = re.search(pattern, source, re.DOTALL)
+    assert found, f"{function} has no statement like {pattern}"
+    statement = re.sub(r" into v_\w+", "", found[0])
+    used = [variable for variable in PARAMETERS if variable in statement]
+    for i, variable in enumerate(used, 1):
+        statement = statement.replace(variable, f"${i}")
+    types = ", ".join(PARAMETERS[variable][0] for variable in used)
+    served = await db.fetchval("select last_value from private.served_generate_batch")
+    values = ", ".join(PARAMETERS[variable][1] for variable in used).format(served=served)
+    async with db.transaction():
+        await db.execute(f"set local plan_cache_mode = {mode}")
+        await db.execute(f"prepare explained {f'({types})' if types else ''} as {statement}")
+        rows = await db.fetch(f"explain ({options}) execute explained {f'({values})' if values else ''}")
+        await db.execute("deallocate explained")
+    return "\n".join(row[0] for row in rows)

@@ -1,0 +1,89 @@
+"""Every step of the queue is a short index walk, whatever ANALYZE last saw."""
+
+import asyncpg
+import pytest
+
+from bench.queue_plans import STATEMENTS, explain
+from tests.database.desk import Queue
+
+INDEXES = {
+    "walk, priority above 0": "jobs_ready",
+    "walk": "jobs_ready",
+    "walk, priority below 0": "jobs_ready",
+    "last turn of the tenant": "jobs_tenant",
+    "jobs past their deadline": "jobs_deadline",
+    "backed-off jobs that are due": "jobs_backed_off",
+    "jobs of a dead worker": "jobs_held",
+}
+FINISHED = """
+insert into public.jobs (video_url, status, attempt, started_at, claimed_at, finished_at, tenant)
+select 'https://v', 'completed', 1, now(), now(), now(), 't' || i % 100 from generate_series(1, $1::int) i
+"""
+PENDING = (
+    "insert into public.jobs (video_url, tenant) select 'https://v', 't' || i % 100 from generate_series(1, $1::int) i"
+)
+
+
+@pytest.fixture(params=[(200, 5000), (5000, 200)], ids=["mostly pending", "mostly finished"])
+async def history(request, db):
+    """A table whose statistics are one-sided, and what happens after ANALYZE: five failures and a running job."""
+    finished, pending = request.param
+    await db.execute(FINISHED, finished)
+    await db.execute(PENDING, pending)
+    await db.execute("analyze public.jobs")
+    queue = Queue(db)
+    worker = await queue.worker()
+    for _ in range(5):
+        await worker.fail(await worker.claim(), again=True)
+    await worker.claim()
+
+
+@pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
+@pytest.mark.parametrize("name", STATEMENTS)
+async def test_every_step_walks_its_index_in_order(db, history, name, mode):
+    """No sort of a backlog, no scan of a table, and the index that was made for it."""
+    plan = await explain(db, name, mode=mode)
+    assert INDEXES[name] in plan, plan
+    assert "Seq Scan" not in plan, plan
+    assert "Sort" not in plan or name == "jobs of a dead worker", plan  # those are a handful
+
+
+async def test_a_claim_scans_no_table(db, history):
+    """The functions themselves, counted: fifty claims read jobs by index only, and few rows each."""
+    worker = await Queue(db).worker()
+    counted = "select seq_scan, idx_tup_fetch from pg_stat_xact_user_tables where relid = 'public.jobs'::regclass"
+    async with db.transaction():
+        before = await db.fetchrow(counted)
+        for _ in range(50):
+            assert await worker.claim()
+        scans, fetched = (now - then for now, then in zip(await db.fetchrow(counted), before, strict=True))
+    assert scans == 0
+    assert fetched < 50 * 10
+
+
+async def read_by_claims(db: asyncpg.Connection, queue: Queue, count: int) -> float:
+    """Index entries of jobs_ready that a claim steps over, on average."""
+    counted = "select idx_tup_read from pg_stat_user_indexes where indexrelname = 'jobs_ready'"
+    await db.execute("select pg_stat_force_next_flush()")
+    before = await db.fetchval(counted)
+    worker = await queue.worker()
+    for _ in range(count):
+        await db.execute("select setval('private.swept_ms', (extract(epoch from clock_timestamp()) * 1000)::bigint)")
+        await worker.finish(await worker.claim())
+    await db.execute("select pg_stat_force_next_flush()")
+    return (await db.fetchval(counted) - before) / count
+
+
+async def test_a_held_snapshot_does_not_slow_claims_down(db, queue, dial):
+    """While somebody holds an old snapshot nothing can be vacuumed: claims start after the dead entries, not before them."""
+    await db.execute("vacuum public.jobs")  # what earlier tests left behind
+    await db.execute(PENDING, 3000)
+    holder = await dial()
+    snapshot = holder.transaction(isolation="repeatable_read")
+    await snapshot.start()
+    await holder.fetchval("select count(*) from public.jobs")
+    first = await read_by_claims(db, queue, 100)
+    await read_by_claims(db, queue, 800)
+    last = await read_by_claims(db, queue, 100)
+    await snapshot.rollback()
+    assert last <= 3 * max(first, 2)
