@@ -1,0 +1,123 @@
+"""A hosted project as a stranger meets it: names, TLS, a transaction pooler, keys; everything by environment alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from urllib.parse import urlsplit
+
+import httpx
+import jwt
+import pytest
+
+from rhythmai.sample import make_sample
+from tests.hosted.gateway import JWT_SECRET, PUBLISHABLE, SECRET, running_gateway
+from tests.hosted.pooler import Pooler
+from tests.hosted.programs import Program, clean
+from tests.hosted.tls import Door, make_certificates
+
+LEGACY = {role: jwt.encode({"role": role, "exp": 4_000_000_000}, JWT_SECRET) for role in ("anon", "service_role")}
+
+
+@pytest.fixture
+def certificates(tmp_path):
+    for folder in (tmp_path, *tmp_path.parents[:3]):
+        folder.chmod(folder.stat().st_mode | 0o055)  # the pooler runs as another user
+    made = make_certificates(tmp_path)
+    made.key.chmod(0o644)
+    return made
+
+
+@pytest.fixture
+def project(postgres, empty_database, certificates, tmp_path):
+    """The environment of a project behind TLS: Storage and Realtime under one https origin, Postgres behind a pooler."""
+    tls = (
+        f"client_tls_sslmode = require\nclient_tls_cert_file = {certificates.certificate}\n"
+        f"client_tls_key_file = {certificates.key}"
+    )
+    with Pooler(postgres.url(), more=tls) as pooler:
+        database = pooler.url(
+            empty_database, f"pgbouncer=true&sslmode=verify-full&sslrootcert={certificates.authority}"
+        )
+        environment = {
+            "DATABASE_URL": database.replace("127.0.0.1", "localhost"),
+            "SUPABASE_KEY": SECRET,
+            "SUPABASE_PUBLISHABLE_KEY": PUBLISHABLE,
+            "JWT_SECRET": JWT_SECRET,
+            "ENGINE": "sketch",
+            "WORKER_NAME": "first",
+            "API_PORT": "0",
+            "SSL_CERT_FILE": str(certificates.authority),
+        }
+        assert command(tmp_path, environment, "migrate", "--baseline").returncode == 0
+        # The gateway answers only as 127.0.0.1 or localhost with its own port: so the door has that name and port.
+        with running_gateway(empty_database, tmp_path / "storage", host="127.0.0.2") as gateway:
+            port = urlsplit(gateway.url).port
+            with Door(port, ("127.0.0.2", port), certificates):
+                yield environment | {"SUPABASE_URL": f"https://localhost:{port}"}
+
+
+def command(folder, environment, *arguments):
+    """The console script in a process of its own."""
+    (folder / "empty").mkdir(exist_ok=True)
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "rhythmai", *arguments], cwd=folder / "empty", env=clean(environment),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_from_nothing_to_music_by_environment_alone(project, tmp_path, certificates):
+    """migrate, doctor, API and worker need the environment only; a video becomes music, which everybody can download."""
+    doctor = command(tmp_path, project, "doctor", "--json")
+    assert doctor.returncode == 0, doctor.stdout
+    assert not [finding for finding in json.loads(doctor.stdout) if finding["verdict"] == "fail"]
+
+    make_sample(tmp_path / "holiday.mp4", 3)
+    # The second half lives on legacy keys: both kinds are taken.
+    legacy = {**project, "SUPABASE_KEY": LEGACY["service_role"], "SUPABASE_PUBLISHABLE_KEY": LEGACY["anon"]}
+    with (
+        Program("worker", "worker.ready", project, tmp_path),
+        Program("edge_api", "Listening on", legacy, tmp_path) as api,
+    ):
+        listening = next(line for line in api.said if line.startswith("Listening on"))
+        client = project | {"API_URL": listening.split()[-1]}
+        made = command(tmp_path, client, "submit", str(tmp_path / "holiday.mp4"), "--variants", "2", "--watch")
+        assert made.returncode == 0, made.stderr
+        job = made.stdout.split()[0]
+        (box,) = json.loads(command(tmp_path, project, "workers", "--json").stdout)
+        assert (box["name"], box["state"]) == ("first", "ready")
+        answer = httpx.get(f"{client['API_URL']}/api/v1/job/{job}").json()
+    assert (answer["status"], len(answer["results"])) == ("completed", 2)
+    context = ssl.create_default_context(cafile=certificates.authority)
+    for result in answer["results"]:
+        assert result["audio_url"].startswith(project["SUPABASE_URL"])
+        assert httpx.get(result["audio_url"], verify=context).content[:4] == b"fLaC"
+    purged = command(tmp_path, project, "purge", "--older-than", "0m", "--json")
+    assert json.loads(purged.stdout)["objects"] == 3, purged.stderr
+
+
+@pytest.mark.parametrize("module", ["worker", "edge_api"])
+def test_one_line_a_variable(module, tmp_path):
+    """What is missing or malformed is told in one line each, and the exit code is 2."""
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", module], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env=clean({"DATABASE_URL": "nonsense"}),
+    )  # fmt: skip
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert sorted(line.split()[0] for line in lines) == ["DATABASE_URL", "SUPABASE_KEY", "SUPABASE_URL"]
+
+
+def test_dot_env_and_aliases(tmp_path):
+    """`.env` in the working directory is read, and the names that Supabase gives are understood."""
+    (tmp_path / ".env").write_text(
+        "SUPABASE_URL=https://x.supabase.co\nSUPABASE_SERVICE_ROLE_KEY=k\nSUPABASE_DB_URL=postgresql://u:p@127.0.0.1:9/d\n"
+        "LEASE_S=1\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "worker"], cwd=tmp_path, capture_output=True, text=True, check=False, env=clean({}),
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert [line.split()[0] for line in done.stderr.splitlines()] == ["LEASE_S"]
