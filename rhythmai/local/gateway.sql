@@ -6,6 +6,25 @@
 create schema if not exists gateway;
 revoke all on schema gateway from public;
 
+create or replace function gateway.is_role(p_role text) returns boolean
+language sql stable as $$
+  select exists (
+    select from pg_roles as r where r.rolname = p_role and pg_has_role('authenticator', r.oid, 'member')
+  )
+$$;
+comment on function gateway.is_role(text) is 'Whether a token may name this role: those that the authenticator may take, never a superuser.';
+
+create or replace function gateway.become(p_role text, p_claims text) returns void
+language plpgsql as $$
+begin
+  if not gateway.is_role(p_role) then
+    raise exception 'role "%" does not exist', p_role using errcode = 'invalid_parameter_value';
+  end if;
+  perform set_config('request.jwt.claims', p_claims, true), set_config('role', p_role, true);
+end
+$$;
+comment on function gateway.become(text, text) is 'Take a role and its claims until the end of the transaction.';
+
 create or replace function gateway.authorise(p_topic text, p_role text, p_claims text, p_headers text)
 returns table (may_read text[], may_write text[])
 language plpgsql as $$
@@ -16,6 +35,10 @@ declare
 begin
   may_read := '{}';
   may_write := '{}';
+  if not gateway.is_role(p_role) then
+    return next;
+    return;
+  end if;
   begin
     insert into realtime.messages (id, topic, extension, private)
     select p.id, p_topic, p.extension, true from unnest(v_probes, v_extensions) as p (id, extension);
@@ -85,15 +108,21 @@ begin
   from jsonb_each_text(p_key) as e join pg_attribute as a on a.attrelid = p_relation and a.attname = e.key;
 
   for i in 1 .. cardinality(p_roles) loop
+    visible := false;
+    columns := '{}';
+    if not gateway.is_role(p_roles[i]) then
+      return next;
+      continue;
+    end if;
     columns := array(
       select a.attname::text from pg_attribute as a
       where a.attrelid = p_relation and a.attnum > 0 and not a.attisdropped
         and has_column_privilege(p_roles[i], p_relation, a.attnum, 'select')
       order by a.attnum
     );
-    select r.rolsuper or r.rolbypassrls or not c.relrowsecurity into v_bypass
+    select r.rolbypassrls or not c.relrowsecurity into v_bypass
     from pg_roles as r, pg_class as c where r.rolname = p_roles[i] and c.oid = p_relation;
-    visible := coalesce(v_bypass, false);
+    visible := v_bypass;
     if not visible and v_condition is not null then
       begin
         perform set_config('request.jwt.claims', p_claims[i], true), set_config('role', p_roles[i], true);

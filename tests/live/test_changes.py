@@ -56,6 +56,14 @@ async def test_a_user_hears_of_own_rows_only(dial, database):
     assert (await ben.get())[4]["data"]["record"]["id"] == 2
 
 
+async def test_a_stranger_does_not_disturb_the_others(dial, gateway, database):
+    """A subscriber whose role does not exist is told nothing of a row, and everybody else is told all the same."""
+    await listen(dial, SONGS, token=mint("nobody"))
+    wire, _ = await listen(dial, SONGS, key=gateway.secret)
+    await database.execute("insert into public.songs (id) values (5)")
+    assert (await wire.get())[4]["data"]["record"]["id"] == 5
+
+
 async def test_the_payload_is_as_documented(dial, gateway, database):
     """Columns with types, values as to_jsonb gives them, ids of the bindings, the commit's time."""
     wire, ids = await listen(dial, SONGS, {**SONGS, "event": "INSERT"}, key=gateway.secret)

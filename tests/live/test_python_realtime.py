@@ -136,3 +136,29 @@ async def test_changes_arrive_in_commit_order(connect, gateway, database):
     assert {c["name"]: c["type"] for c in inserted["columns"]}["tags"] == "_text"
     assert (updated["record"]["name"], updated["old_record"]) == ("dusk", {"id": 1})
     assert (deleted["type"], deleted["old_record"]) == ("DELETE", {"id": 1})
+
+
+async def test_http_send_reaches_the_members(connect):
+    """The client's http_send needs no membership; bytes do not reach clients of 1.0.0, JSON does."""
+    ann, ben = await connect(), await connect()
+    channel = ann.channel("by post", config())
+    heard = collect(channel)
+    await subscribe(channel)
+    await ben.channel("by post", config()).http_send("bytes", b"12")
+    await ben.channel("by post", config()).http_send("json", {"n": 1})
+    message = await get(heard)
+    assert (message["event"], message["payload"]) == ("json", {"n": 1})
+
+
+async def test_a_lost_connection_comes_back(connect):
+    """After the socket is closed the client connects and joins again, and the channel goes on."""
+    client = await connect()
+    channel = client.channel("phoenix nest", config(echo=True))
+    heard, states = collect(channel), asyncio.Queue()
+    await channel.subscribe(lambda state, error: states.put_nowait(state))
+    assert await get(states) == RealtimeSubscribeStates.SUBSCRIBED
+    await client._ws_connection.close()
+    while await get(states) != RealtimeSubscribeStates.SUBSCRIBED:
+        pass
+    await channel.send_broadcast("again", {})
+    assert (await get(heard))["event"] == "again"

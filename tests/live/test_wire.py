@@ -181,6 +181,15 @@ async def test_writing_without_permission_is_silent(dial, database):
     await database.execute("""drop policy "all read" on realtime.messages""")
 
 
+async def test_a_token_cannot_name_a_role_of_the_server(dial, gateway, http):
+    """Only roles that the authenticator may take count: a token that names a superuser may nothing."""
+    token = mint("postgres")
+    refused = await (await dial(key=token)).join("room", private=True)
+    assert refused[4]["response"]["reason"].startswith("Unauthorized: ")
+    async with http.get(f"{gateway.url}/storage/v1/bucket", headers={"Authorization": f"Bearer {token}"}) as answer:
+        assert (await answer.json())["statusCode"] == "403"
+
+
 async def test_binary_broadcasts(dial):
     """A type 3 frame comes out as a type 4 frame, and as JSON for 1.0.0."""
     new, old = await dial("2.0.0"), await dial("1.0.0")

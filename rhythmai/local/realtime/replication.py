@@ -90,4 +90,6 @@ class Replication:
                 except CONNECTION_ERRORS:
                     raise
                 except Exception:  # one row that cannot be told must not silence all that follow
-                    log.exception("realtime.change.failed: %s of %s is not announced", change.kind, change.relation.name)
+                    log.exception(
+                        "realtime.change.failed: %s of %s is not announced", change.kind, change.relation.name
+                    )
