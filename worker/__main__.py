@@ -21,6 +21,7 @@ from worker.fetch import HttpFetcher
 from worker.heartbeat import Heartbeat
 from worker.jobs import PostgresQueue
 from worker.listener import Listener
+from worker.metrics import Metrics
 from worker.pipeline.clip import ChildLooker
 from worker.pipeline.describe import OpenAIDescriber
 from worker.pipeline.local_describer import LocalDescriber
@@ -117,6 +118,7 @@ async def serve(
     reads_captions = settings.engine == "mmaudio" and engine is not None
     count_tokens = clip_tokens() if reads_captions else estimate_tokens
     describer = make_describer(settings, count_tokens)
+    metrics = Metrics()
     pipeline = Pipeline(
         queue=queue,
         fetcher=HttpFetcher(supabase_url=settings.origin, max_bytes=settings.max_bytes),
@@ -136,6 +138,7 @@ async def serve(
         slots=settings.worker_slots,
         poll_every=timedelta(seconds=settings.poll_s),
         grace=timedelta(seconds=settings.grace_s),
+        observe=metrics.ended,
     )
 
     webhooks = Webhooks(outbox=queue, secret=settings.webhook_secret)
@@ -151,6 +154,7 @@ async def serve(
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, listener.drain)
+    metrics.ready(lambda: listener.running)
     await queue.ready(f"{engine.name} {engine.model}".strip() if engine else "")
     log.info(
         "worker.ready",
@@ -167,7 +171,10 @@ async def serve(
         asyncio.create_task(webhooks.run()),
     ]
     try:
-        await listener.listen()
+        with metrics.served(settings.metrics_host, settings.metrics_port) as port:
+            if port is not None:
+                log.info("metrics.served", url=f"http://{settings.metrics_host}:{port}/metrics")
+            await listener.listen()
     finally:
         for task in beside:
             task.cancel()

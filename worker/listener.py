@@ -38,6 +38,16 @@ class Run(Protocol):
     ) -> Awaitable[None]: ...
 
 
+class Observe(Protocol):
+    """Told how each job ended here: completed, cancelled, failed, released or lost."""
+
+    def __call__(self, job: Job, outcome: str, seconds: dict[str, float]) -> None: ...
+
+
+def unobserved(job: Job, outcome: str, seconds: dict[str, float]) -> None:
+    """Nobody counts."""
+
+
 class Watch(Protocol):
     """The heartbeat's side of a lease."""
 
@@ -56,6 +66,7 @@ class Listener:
     slots: int = 2
     poll_every: timedelta = timedelta(seconds=5)
     grace: timedelta = timedelta(seconds=60)
+    observe: Observe = unobserved
     device_lost: bool = field(default=False, init=False)
     _awake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _draining: bool = field(default=False, init=False)
@@ -73,6 +84,11 @@ class Listener:
                 task.cancel()
         self._draining = True
         self.wake()
+
+    @property
+    def running(self) -> int:
+        """How many jobs are in flight."""
+        return len(self._running)
 
     @property
     def draining(self) -> bool:
@@ -126,12 +142,17 @@ class Listener:
         with timings.of("total"):
             outcome = await self._outcome(job, timings)
         try:
-            await self._settle(job, outcome, timings.seconds)
-        except LeaseLost as error:
-            log.warning("lease.lost", error=str(error), seconds=timings.seconds)
-        except QueueUnavailable as error:
-            # The lease runs out and somebody else takes the job; nothing is written twice.
-            log.warning("lease.lost", error=str(error), seconds=timings.seconds)
+            ended = await self._settle(job, outcome)
+        except (LeaseLost, QueueUnavailable) as error:
+            # With the database away for long the lease runs out and somebody else takes the job; nothing is written twice.
+            ended, outcome = "lost", error
+        told = (
+            {"seconds": timings.seconds}
+            if outcome is None
+            else {"seconds": timings.seconds, "error": str(outcome), "code": outcome.code}
+        )
+        log.info("lease.lost" if ended == "lost" else f"job.{ended}", **told)
+        self.observe(job, ended, timings.seconds)
 
     async def _outcome(self, job: Job, timings: Timings) -> WorkerError | None:
         """Run the job beside its stop signal; an error is an outcome, None is success."""
@@ -168,29 +189,28 @@ class Listener:
             if not stop.done():
                 stop.cancel()
 
-    async def _settle(self, job: Job, outcome: WorkerError | None, seconds: dict[str, float]) -> None:
+    async def _settle(self, job: Job, outcome: WorkerError | None) -> str:
+        """One fenced write ends the attempt; returns completed, cancelled, released, failed or lost."""
         match outcome:
             case None:
                 await self.queue.finish(job.lease)
-                log.info("job.completed", seconds=seconds)
+                return "completed"
             case LeaseLost():
-                log.warning("lease.lost", error=str(outcome), seconds=seconds)
+                return "lost"
             case Cancelled():
                 await self.queue.finish(job.lease)
-                log.info("job.cancelled", seconds=seconds)
-            case Yielded():
+                return "cancelled"
+            case Yielded() | DeviceLost():
                 await self.queue.release(job.lease)
-                log.info("job.released", reason=str(outcome), seconds=seconds)
-            case DeviceLost():
-                await self.queue.release(job.lease)
-                log.error("device.lost", error=str(outcome), seconds=seconds)
-                self.device_lost = True
-                self.drain()
+                if isinstance(outcome, DeviceLost):
+                    self.device_lost = True
+                    self.drain()
+                return "released"
             case _:
                 again = isinstance(outcome, Unavailable | QueueUnavailable)
                 burn = not isinstance(outcome, ServiceAway | QueueUnavailable)
                 await self.queue.fail(job.lease, code=outcome.code, message=str(outcome), again=again, burn=burn)
-                log.warning("job.failed", code=outcome.code, error=str(outcome), may_run_again=again, seconds=seconds)
+                return "failed"
 
 
 def _sorted(error: BaseException | None) -> WorkerError | None:

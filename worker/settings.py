@@ -54,7 +54,8 @@ class Settings(BaseSettings):
     grace_s: float = Field(default=60, ge=0)
     work_dir: Path | None = None
     webhook_secret: str = ""
-    metrics_port: int = Field(default=0, ge=0, le=65535)
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)
 
     max_duration_s: float = Field(default=180, gt=0)
     max_bytes: int = Field(default=512 * 2**20, gt=0)

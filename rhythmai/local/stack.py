@@ -133,7 +133,7 @@ def _children(
         "API_UPSTREAM": f"http://127.0.0.1:{api_port}",
     }
     # One port of metrics cannot be the API's and the worker's: it is the API's.
-    worker = {"ENGINE": settings.engine, "WORKER_NAME": settings.worker_name, "METRICS_PORT": "0"}
+    worker = {"ENGINE": settings.engine, "WORKER_NAME": settings.worker_name, "METRICS_PORT": ""}
     # -P: a folder of the user's that is called `worker` is not ours.
     python = (sys.executable, "-P", "-m")
     return [

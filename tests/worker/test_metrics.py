@@ -1,0 +1,27 @@
+import urllib.request
+from uuid import uuid4
+
+from worker.domain import Job, Kind, Lease
+from worker.metrics import Metrics
+
+
+def test_what_ended_and_what_runs_can_be_scraped():
+    """/metrics on its own port tells readiness, jobs in flight, outcomes and stage times."""
+    metrics = Metrics()
+    job = Job(
+        lease=Lease(job_id=uuid4(), attempt=1, worker_id=1), kind=Kind.GENERATE, video_url="https://example.com/a.mp4"
+    )
+    metrics.ready(lambda: 2)
+    metrics.ended(job, "completed", {"compose": 1.5})
+    with metrics.served("127.0.0.1", 0) as port, urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+        text = answer.read().decode()
+    assert 'rhythmai_worker_jobs_total{kind="generate",outcome="completed"} 1.0' in text
+    assert "rhythmai_worker_jobs_running 2.0" in text
+    assert "rhythmai_worker_ready 1.0" in text
+    assert 'rhythmai_worker_stage_seconds_sum{kind="generate",stage="compose"} 1.5' in text
+
+
+def test_without_a_port_nothing_is_served():
+    """METRICS_PORT unset opens no port."""
+    with Metrics().served("127.0.0.1", None) as port:
+        assert port is None
