@@ -14,8 +14,8 @@ import asyncpg
 import structlog
 
 from rhythmai.dsn import connect_arguments
+from worker.database import APPLICATION, AWAY
 from worker.domain import Lease
-from worker.jobs import APPLICATION, AWAY
 
 log = structlog.get_logger()
 Verdict = Literal["lost", "cancelled"]

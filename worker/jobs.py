@@ -4,46 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
-import ssl
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import timedelta
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 from uuid import UUID
 
 import asyncpg
-import structlog
-from pydantic import BaseModel, ConfigDict
 
 from rhythmai.dsn import connect_arguments
-from worker.domain import Delivery, Direction, Job, Kind, Lease, Options, Plan, Result, Stage
+from worker.database import APPLICATION, AWAY, HOPELESS, patiently
+from worker.domain import Delivery, Job, Lease, Plan, Result, Stage
 from worker.errors import Cancelled, LeaseLost, Misconfigured, QueueUnavailable
-
-log = structlog.get_logger()
-T = TypeVar("T")
-
-AWAY = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.OperatorInterventionError,  # shutdown, crash shutdown, cannot connect now
-    asyncpg.InsufficientResourcesError,
-    asyncpg.InternalClientError,
-    asyncpg.InternalServerError,  # Supabase's pooler says with it that it has no connection to give
-)
-"""What asyncpg raises when the database is away or going away."""
-
-HOPELESS = (
-    ssl.SSLCertVerificationError,
-    asyncpg.ClientConfigurationError,
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidCatalogNameError,
-)
-"""What connecting meets when no other try will help: DATABASE_URL has to change."""
-APPLICATION = "rhythmai worker"
+from worker.rows import JobRow
 
 
 class PostgresQueue:
@@ -176,95 +149,8 @@ class PostgresQueue:
             raise QueueUnavailable(f"the database cannot be reached: {error or type(error).__name__}") from error
 
 
-async def patiently(call: Callable[[], Awaitable[T]], *, give_up_after: timedelta = timedelta(minutes=10)) -> T:
-    """Repeat a call with jittered, capped backoff while the database is away. Raises QueueUnavailable in the end."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + give_up_after.total_seconds()
-    wait_s = 0.1
-    while True:
-        try:
-            return await call()
-        except (QueueUnavailable, *AWAY) as error:
-            if loop.time() > end:
-                raise QueueUnavailable(f"the database has been away for {give_up_after}: {error}") from error
-            log.warning("database.away", error=str(error) or type(error).__name__, again_in_s=round(wait_s, 1))
-        await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))
-        wait_s = min(wait_s * 2, 5.0)
-
-
 def _heed(verdict: str, lease: Lease) -> None:
     if verdict == "cancelled":
         raise Cancelled(f"job {lease.job_id} was cancelled")
     if verdict != "ok":
         raise LeaseLost(f"attempt {lease.attempt} of job {lease.job_id} is not ours any more")
-
-
-class OptionsRow(BaseModel):
-    """`jobs.options`; names a newer API may add are ignored."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    seed: int | None = None
-    duration: float | None = None
-    negative_prompt: str | None = None
-    conditioning: Any = "full"
-    format: Any = "flac"
-    steps: int | None = None
-    guidance: float | None = None
-    audio_url: str | None = None
-    mode: Any = "replace"
-    music_gain_db: float = 0.0
-    duck: bool = False
-    plan: list[dict[str, Any]] | None = None
-
-    def options(self) -> Options:
-        values = self.model_dump(exclude={"plan", "duration"})
-        return Options(**values, duration_s=self.duration)
-
-
-class JobRow(BaseModel):
-    """What `queue.claim` answers."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    id: UUID
-    attempt: int
-    worker_id: int
-    kind: Kind
-    lane: Any
-    video_url: str
-    user_request: str
-    options: OptionsRow
-    plan: dict[str, Any] | None
-    total_count: int
-    trace_id: str | None
-    done: frozenset[int]
-
-    def job(self) -> Job:
-        return Job(
-            lease=Lease(job_id=self.id, attempt=self.attempt, worker_id=self.worker_id),
-            kind=self.kind,
-            video_url=self.video_url,
-            user_request=self.user_request,
-            options=self.options.options(),
-            total_count=self.total_count,
-            lane=self.lane,
-            plan=Plan.from_json(self.plan) if self.plan else None,
-            asked_plan=tuple(_asked(i, raw) for i, raw in enumerate(self.options.plan or ())),
-            done=self.done,
-            trace_id=self.trace_id or "",
-        )
-
-
-def _asked(index: int, raw: dict[str, Any]) -> Direction:
-    """A hand-written direction; only the prompt is required, the rest has quiet defaults."""
-    return Direction(
-        title=raw.get("title") or f"Direction {index + 1}",
-        prompt=raw["prompt"],
-        description=raw.get("description") or "",
-        genre=raw.get("genre") or "",
-        instruments=tuple(raw.get("instruments") or ()),
-        tempo_bpm=float(raw.get("tempo_bpm") or 100),
-        key=raw.get("key") or "C major",
-        mood=raw.get("mood") or "",
-    )

@@ -14,7 +14,7 @@ import structlog
 from realtime import AsyncRealtimeClient, RealtimeSubscribeStates
 
 from rhythmai.dsn import behind_transaction_pooler, connect_arguments
-from worker.jobs import APPLICATION
+from worker.database import APPLICATION
 
 log = structlog.get_logger()
 CHANNEL = "jobs"

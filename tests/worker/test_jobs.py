@@ -8,9 +8,10 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
+from worker.database import patiently
 from worker.domain import Direction, Kind, Plan, Result, Stage, Variant
 from worker.errors import Cancelled, LeaseLost, Misconfigured, QueueUnavailable
-from worker.jobs import PostgresQueue, patiently
+from worker.jobs import PostgresQueue
 
 DIRECTION = Direction(
     title="Dawn", prompt="soft piano", description="", genre="ambient", instruments=("piano",), tempo_bpm=70, key="D minor", mood="calm"
