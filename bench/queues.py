@@ -220,7 +220,7 @@ async def main() -> None:
 
 TEXT = """# The queue, measured
 
-`make bench` or `python bench/queues.py` writes this page. {day}, Postgres {version} (embedded, fsync off), {cpus} CPUs ({machine}),
+`python bench/queues.py` writes this page. {day}, Postgres {version} (embedded, fsync off), {cpus} CPUs ({machine}),
 shared with other work: differences under 20 % mean little. Peers in the same run on the same server: {peers}.
 
 Every system holds {finished} finished and {pending} pending jobs; ours belong to 1,000 tenants. Claims are followed by their

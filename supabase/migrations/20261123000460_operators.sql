@@ -25,8 +25,8 @@ language sql set search_path = ''
 as $$
   with drained as (
     update public.workers w set draining = true
-     where w.name = p_name and w.state in ('loading', 'ready') returning 1)
-  select count(*)::integer from drained;
+     where w.name = p_name and w.state <> 'gone' returning w.state)
+  select count(*)::integer from drained where state <> 'lost'; -- one that thaws will hear of it too
 $$;
 comment on function queue.drain(text) is 'Ask the boxes of that name to finish and end; returns how many were asked.';
 
