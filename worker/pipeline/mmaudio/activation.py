@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+log = logging.getLogger(__name__)
 
 _HALF = ("0x1.09f0c2p-9", "0x1.33ac8cp-7", "-0x1.a28108p-6", "-0x1.d8544cp-5", "0x1.075110p-3", "0x1.c5d8cap-2")
 TAPS = tuple(float.fromhex(tap) for tap in (*_HALF, *reversed(_HALF)))
@@ -25,13 +25,23 @@ class Snake(nn.Module):
         self.alpha, self.beta = nn.Parameter(torch.zeros(channels)), nn.Parameter(torch.zeros(channels))
 
 
+Activate = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
 @cache
-def _kernel() -> Callable[[Tensor, Tensor, Tensor], Tensor] | None:
-    """The fused kernel, where triton is installed."""
+def _fastest(device: torch.device) -> Activate:
+    """The fused kernel where Triton is installed and can compile for this device, else plain PyTorch."""
+    if device.type != "cuda":
+        return activate_plain
     try:
         from worker.pipeline.mmaudio.activation_kernel import activate
-    except ImportError:
-        return None
+
+        one = torch.ones(1, device=device)
+        activate(torch.ones(1, 1, 8, device=device), one, one)
+    except Exception as error:  # noqa: BLE001
+        # No Triton, or no C compiler for it to use: whatever it is, the plain way gives the same numbers.
+        log.warning("the vocoder's fused activation is not available, falling back to plain PyTorch: %s", error)
+        return activate_plain
     return activate
 
 
@@ -57,8 +67,7 @@ class SnakeActivation(nn.Module):
         return self._constants
 
     def forward(self, x: Tensor) -> Tensor:  # (B, C, T)
-        kernel = _kernel() if x.is_cuda else None
-        return (kernel or activate_plain)(x, *self.constants())
+        return _fastest(x.device)(x, *self.constants())
 
 
 @cache

@@ -18,7 +18,7 @@ class Tables(NamedTuple):
 
 
 class AdaptiveNorm(nn.Sequential):
-    """From a condition to shifts, scales and gates: `parts` vectors of the width, scales with their one added."""
+    """From a condition to shifts, scales and gates: `parts` vectors of the width. Float32 also beside bfloat16 blocks."""
 
     def __init__(self, width: int, parts: int) -> None:
         super().__init__(nn.SiLU(), Linear(width, parts * width))
@@ -26,12 +26,7 @@ class AdaptiveNorm(nn.Sequential):
 
     def from_activated(self, activated: Tensor) -> Tensor:
         """The rows for conditions that went through SiLU already: (..., D) -> (..., parts * D)."""
-        rows: Tensor = self[1](activated)
-        rows.unflatten(-1, (self.parts, -1))[..., 1::3, :] += 1  # the scales: second and fifth
-        return rows
-
-    def forward(self, condition: Tensor) -> Tensor:
-        return self.from_activated(self[0](condition))
+        return self[1](activated)
 
 
 class Block(nn.Module):
@@ -44,6 +39,12 @@ class Block(nn.Module):
         if not only_keys:
             self.linear1 = TokenConv(width, width, kernel) if kernel > 1 else Linear(width, width)
             self.ffn = GatedMLP(width, kernel)
+
+    def to_precision(self, dtype: torch.dtype) -> None:
+        """Cast what multiplies tokens."""
+        for name in ("attn", "linear1", "ffn"):
+            if hasattr(self, name):
+                getattr(self, name).to(dtype)
 
     def before(self, x: Tensor, rows: Tensor, table: Tensor | None) -> tuple[Tensor | None, Tensor, Tensor]:
         """q, k, v of the stream x (B, N, D); rows (B, N or 1, 6D or 2D) are its shifts, scales and gates."""

@@ -25,7 +25,7 @@ _FLOW_EXTRAS = ("t_embed.freqs", "latent_rot", "clip_rot")
 """Tables some flow checkpoints carry along; ours are made anew."""
 _CLIP_EXTRAS = ("text_projection", "logit_scale", "attn_mask")
 _FILTERS = (".upsample.filter", ".downsample.lowpass.filter")
-_WEIGHT_NORMS = (("weight_g", "weight_v"), ("parametrizations.weight.original0", "parametrizations.weight.original1"))
+WEIGHT_NORMS = (("weight_g", "weight_v"), ("parametrizations.weight.original0", "parametrizations.weight.original1"))
 
 
 def flow(shape: FlowShape, state: State, source: str) -> Flow:
@@ -65,7 +65,7 @@ def vocoder(shape: VocoderShape, state: State, source: str) -> BigVGAN:
 def folded(state: State) -> dict[str, Tensor]:
     """`g * v / |v|` for every weight kept as magnitude and direction, in either spelling; the norm is over all axes but the first."""
     out = dict(state)
-    for magnitude, direction in _WEIGHT_NORMS:
+    for magnitude, direction in WEIGHT_NORMS:
         for key in [k for k in out if k.endswith("." + magnitude)]:
             stem = key.removesuffix(magnitude)
             if stem + direction not in out:

@@ -113,19 +113,19 @@ class Evaluation:
 
     def rows(self, heard: Tensor, stage: Stage) -> Rows:
         """The modulation rows of one step, heard (C or C + 1, D), or of all, heard (T, C or C + 1, D); float32."""
-        flow, silu = self._flow, torch.nn.functional.silu
+        flow, silu, kept = self._flow, torch.nn.functional.silu, self._flow.block_dtype
         each = silu(heard[..., stage.owner, :] + stage.sync)  # (R, D)
         whole = silu(heard[..., stage.entries, :])  # (E, D)
         of_latent: list[Tensor] = []
         of_streams: list[Tensor] = []
         for block in flow.joint_blocks:
             assert isinstance(block, JointBlock)
-            of_latent.append(block.latent_block.adaLN_modulation.from_activated(each))
+            of_latent.append(block.latent_block.adaLN_modulation.from_activated(each).to(kept))
             both = (block.clip_block, block.text_block)
             of_streams.extend(stream.adaLN_modulation.from_activated(whole) for stream in both)
         for block in flow.fused_blocks:
             assert isinstance(block, FusedBlock)
-            of_latent.append(block.adaLN_modulation.from_activated(each))
+            of_latent.append(block.adaLN_modulation.from_activated(each).to(kept))
         final = flow.final_layer.adaLN_modulation.from_activated(whole)
         return Rows(torch.cat(of_latent, dim=-1), torch.cat(of_streams, dim=-1), final)
 

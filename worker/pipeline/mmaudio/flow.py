@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from worker.pipeline.mmaudio.blocks import FinalLayer, FusedBlock, JointBlock, Tables
+from worker.pipeline.mmaudio.blocks import Block, FinalLayer, FusedBlock, JointBlock, Tables
 from worker.pipeline.mmaudio.layers import GatedMLP, Linear, TokenConv, rotations
 from worker.pipeline.mmaudio.lengths import nearest
 
@@ -101,16 +101,17 @@ class Flow(nn.Module):
     def to_precision(self, dtype: torch.dtype) -> Flow:
         """Cast the blocks, where nearly all the work is.
 
-        What is computed once a request, the first and the last layer and the streams between blocks stay in float32:
+        What is computed once a request, modulation included, the first and the last layer and the streams stay float32:
         guidance multiplies an error of one pass by up to eight.
         """
-        self.joint_blocks.to(dtype)
-        self.fused_blocks.to(dtype)
+        for block in self.modules():
+            if isinstance(block, Block):
+                block.to_precision(dtype)
         return self
 
     @property
     def block_dtype(self) -> torch.dtype:
-        return next(self.fused_blocks.parameters()).dtype
+        return self.get_parameter("fused_blocks.0.attn.qkv.weight").dtype
 
     def empty_clip(self, length: int) -> Tensor:  # (1, Nc, clip)
         return self.empty_clip_feat[None].expand(1, length, -1)

@@ -52,8 +52,17 @@ class Chunk:
 class Film:
     """Frames of one video for the encoders; iterate once, then ask `cut`."""
 
-    def __init__(self, path: Path, duration_s: float, device: torch.device, decoder: Decoder = "pyav") -> None:
+    def __init__(
+        self,
+        path: Path,
+        duration_s: float,
+        device: torch.device,
+        decoder: Decoder = "pyav",
+        *,
+        chunk_bytes: int = CHUNK_BYTES,
+    ) -> None:
         self._path, self._device, self._decoder = path, device, decoder
+        self._chunk_bytes = chunk_bytes
         self._selection = Selection(duration_s)
 
     @property
@@ -71,7 +80,7 @@ class Film:
                 self._selection.sync.count += repeats[1]
                 size = height * width * 3
                 fits = not pending or (
-                    pending[0][0].shape[:2] == (height, width) and (len(pending) + 1) * size <= CHUNK_BYTES
+                    pending[0][0].shape[:2] == (height, width) and (len(pending) + 1) * size <= self._chunk_bytes
                 )
                 if not fits:
                     yield self._chunk(pending)

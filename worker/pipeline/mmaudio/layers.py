@@ -156,11 +156,9 @@ def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 
 def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """Layer norm without weights, then `* scale + shift`; our scales include the one of "1 + scale".
-
-    x is float32, the answer has the precision of shift and scale.
-    """
-    return torch.addcmul(shift, F.layer_norm(x, x.shape[-1:]).to(scale.dtype), scale)
+    """Layer norm without weights, then `* (1 + scale) + shift`, in float32."""
+    normed = F.layer_norm(x, x.shape[-1:])
+    return torch.addcmul(normed + shift, normed, scale)
 
 
 def fuse(module: nn.Module) -> None:

@@ -44,7 +44,7 @@ def _row(name: str, rate: Rate, width: int, depth: int, fused: int, *, v2: bool 
 TINY_RANDOM = Model(
     name="tiny-random",
     rate=RATE_44K,
-    flow=FlowShape(latent=40, width=128, heads=2, depth=4, fused=2, v2=True, clip=48, sync=48, text=64),
+    flow=FlowShape(latent=40, width=64, heads=1, depth=3, fused=1, v2=True, clip=48, sync=48, text=64),
     vae=VAEShape(mels=128, latent=40, width=32),
     vocoder=VocoderShape(mels=128, rates=RATES_44K, kernels=KERNELS_44K, channels=64, clamps=True),
     image=ImageShape(width=64, layers=2, heads=4, embed=48),

@@ -1,0 +1,65 @@
+"""Small networks gain nothing from threads, and lose much where cores are shared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from worker.domain import Clip, Direction, Variant
+from worker.pipeline.mmaudio.engine import MMAudioEngine
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def fixtures() -> Path:
+    return Path(__file__).parent / "fixtures"
+
+
+@pytest.fixture(scope="session")
+def film(fixtures: Path) -> Path:
+    """Three seconds, 30 frames a second, 320 x 180."""
+    return fixtures / "pre" / "testsrc2_30fps_3s_320x180.mp4"
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> MMAudioEngine:
+    return MMAudioEngine.load("tiny-random", tmp_path_factory.mktemp("models"), "cpu")
+
+
+@pytest.fixture(scope="session")
+def clip_of():
+    def make(path: Path, duration_s: float) -> Clip:
+        return Clip(
+            path=path,
+            digest=f"{path}",
+            duration_s=duration_s,
+            width=320,
+            height=180,
+            fps=30.0,
+            has_audio=False,
+            scenes=(),
+            stills=(),
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def variant_of():
+    def make(index: int, seed: int, prompt: str = "calm piano") -> Variant:
+        direction = Direction(
+            title="A title",
+            prompt=prompt,
+            description="",
+            genre="ambient",
+            instruments=("piano",),
+            tempo_bpm=80.0,
+            key="D minor",
+            mood="calm",
+        )
+        return Variant(index=index, seed=seed, direction=direction)
+
+    return make

@@ -1,0 +1,70 @@
+"""Waveforms in pieces are the waveform in one."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from worker.pipeline.mmaudio import checkpoints, decoder, generated
+from worker.pipeline.mmaudio.bigvgan import VocoderShape
+from worker.pipeline.mmaudio.layers import fuse
+from worker.pipeline.mmaudio.mel_scale import mel_scale
+from worker.pipeline.mmaudio.models import KERNELS_16K, KERNELS_44K, RATES_16K, RATES_44K
+from worker.pipeline.mmaudio.vae import VAEShape
+
+SHAPES = {
+    "16k": (VocoderShape(mels=80, rates=RATES_16K, kernels=KERNELS_16K, channels=64, clamps=False), 256, 39),
+    "44k": (VocoderShape(mels=128, rates=RATES_44K, kernels=KERNELS_44K, channels=64, clamps=True), 512, 22),
+}
+
+
+def mel(mels: int, frames: int) -> torch.Tensor:
+    scale = mel_scale(mels)
+    return torch.from_numpy(generated.normal("mel", (1, mels, frames))) * scale["data_std"] + scale["data_mean"]
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("kind", sorted(SHAPES))
+def test_vocoder_chunks_with_the_halo_are_exact(kind: str):
+    """The halo follows from the receptive field, and chunks with it give the waveform of the whole."""
+    shape, hop, halo = SHAPES[kind]
+    vocoder = checkpoints.generated_vocoder(shape)
+    assert vocoder.halo == halo
+    spectrum = mel(shape.mels, 2 * halo + 8)
+    length = spectrum.shape[-1]
+    parts = decoder.in_pieces(length, halo + 4, halo, lambda first, last: vocoder(spectrum[..., first:last])[0], hop)
+    assert torch.allclose(parts, vocoder(spectrum)[0], atol=2e-6)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("kind", sorted(SHAPES))
+def test_nothing_is_heard_beyond_the_halo(kind: str):
+    """One mel frame that is not a number spoils the halo on each side of it, and not a frame more."""
+    shape, hop, halo = SHAPES[kind]
+    spectrum, at = mel(shape.mels, 2 * halo + 20), halo + 10
+    spectrum[..., at] = torch.nan
+    spoilt = checkpoints.generated_vocoder(shape)(spectrum)[0, 0].isnan().nonzero()[:, 0]
+    assert at - halo <= spoilt[0] // hop <= at - halo + 1
+    assert at + halo - 1 <= spoilt[-1] // hop <= at + halo
+
+
+@torch.inference_mode()
+def test_vae_windows_are_exact_but_for_the_global_attention():
+    """With the middle attention out of the way windows with their halo are the whole; with it they are close."""
+    vae = checkpoints.generated_vae(VAEShape(mels=128, latent=40, width=8))
+    fuse(vae)
+    latents = torch.from_numpy(generated.normal("z", (1, 2 * decoder.VAE_CORE, 40)))
+    whole, cut = vae(latents), decoder.to_mel(vae, latents)
+    assert cut.shape == whole.shape
+    assert not torch.allclose(cut, whole, atol=1e-4)
+    assert (cut - whole).norm() / whole.norm() < 0.1
+    vae.decoder.mid.attn_1 = torch.nn.Identity()
+    assert torch.allclose(decoder.to_mel(vae, latents), vae(latents), atol=1e-4)
+
+
+@torch.inference_mode()
+def test_what_fits_a_window_is_decoded_in_one_piece():
+    """Up to ten seconds nothing is cut."""
+    vae = checkpoints.generated_vae(VAEShape(mels=80, latent=20, width=8))
+    latents = torch.from_numpy(generated.normal("z", (1, 40, 20)))
+    assert torch.equal(decoder.to_mel(vae, latents), vae(latents))

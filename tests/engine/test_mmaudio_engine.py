@@ -1,0 +1,185 @@
+"""The engine: directions and a film in, tracks out."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from worker.domain import Options
+from worker.errors import Cancelled, Misconfigured, Rejected
+from worker.pipeline.mmaudio.engine import NEGATIVE_PROMPT, MMAudioEngine
+from worker.ports import Engine
+
+FAST = Options(steps=3)
+
+
+def never() -> bool:
+    return False
+
+
+def test_it_is_an_engine(engine: MMAudioEngine):
+    """It fits the port, and says its name and model."""
+    port: Engine = engine
+    assert (port.name, port.model) == ("mmaudio", "tiny-random")
+
+
+def test_a_film_becomes_tracks(engine: MMAudioEngine, film: Path, clip_of, variant_of):
+    """Every variant becomes a track of its own that lasts as long as the film, in the order asked for."""
+    variants = [variant_of(i, 100 + i, f"music number {i}") for i in (2, 0, 1)]
+    tracks = list(engine.compose(clip_of(film, 3.0), variants, Options(), never))
+    assert [track.index for track in tracks] == [2, 0, 1]
+    for track in tracks:
+        assert track.sample_rate == 44100
+        assert track.samples.shape == (1, 133_120)
+        assert track.samples.dtype == np.float32
+        assert 0.01 < np.abs(track.samples).max() <= 1.0
+    assert not np.allclose(tracks[0].samples, tracks[1].samples)
+
+
+def test_a_track_depends_on_its_own_seed_and_words_only(engine: MMAudioEngine, film: Path, clip_of, variant_of):
+    """Alone or in company, first or later, the same seed and caption give the same track."""
+    clip = clip_of(film, 2.0)
+    wanted = variant_of(0, 7, "slow strings")
+    alone = next(engine.compose(clip, [wanted], FAST, never))
+    company = [variant_of(1, 8, "fast drums"), wanted, variant_of(2, 9, "a bell")]
+    again = list(engine.compose(clip, company, FAST, never))[1]
+    assert np.allclose(alone.samples, again.samples, atol=1e-3)
+    other_seed = next(engine.compose(clip, [variant_of(0, 8, "slow strings")], FAST, never))
+    other_words = next(engine.compose(clip, [variant_of(0, 7, "fast drums")], FAST, never))
+    assert not np.allclose(alone.samples, other_seed.samples, atol=1e-2)
+    assert not np.allclose(alone.samples, other_words.samples, atol=1e-2)
+
+
+def test_a_film_is_watched_once(engine: MMAudioEngine, film: Path, clip_of, variant_of, tmp_path: Path):
+    """Another seed for the same content needs no video any more, not even the file."""
+    copied = tmp_path / "film.mp4"
+    copied.write_bytes(film.read_bytes())
+    clip = clip_of(copied, 1.5)
+    first = next(engine.compose(clip, [variant_of(0, 1)], FAST, never))
+    copied.unlink()
+    again = next(engine.compose(clip, [variant_of(0, 1)], FAST, never))
+    assert np.array_equal(first.samples, again.samples)
+
+
+def test_conditioning_decides_what_is_watched(engine: MMAudioEngine, film: Path, clip_of, variant_of):
+    """Text alone reads no video; text and picture and everything give music of their own."""
+    nowhere = clip_of(Path("nowhere.mp4"), 1.5)
+    text = next(engine.compose(nowhere, [variant_of(0, 1)], Options(steps=3, conditioning="text"), never))
+    clip = clip_of(film, 1.5)
+    both = next(engine.compose(clip, [variant_of(0, 1)], Options(steps=3, conditioning="text+clip"), never))
+    full = next(engine.compose(clip, [variant_of(0, 1)], FAST, never))
+    assert text.samples.shape == both.samples.shape == full.samples.shape
+    assert not np.allclose(text.samples, both.samples, atol=1e-3)
+    assert not np.allclose(both.samples, full.samples, atol=1e-3)
+
+
+def test_options_reach_the_sampler(engine: MMAudioEngine, clip_of, variant_of):
+    """Negative prompt, guidance and steps change the music; leaving them out means their defaults."""
+    clip = clip_of(Path("nowhere.mp4"), 1.0)
+
+    def made(**options) -> np.ndarray:
+        asked = Options(**{"conditioning": "text", "steps": 2, **options})
+        return next(engine.compose(clip, [variant_of(0, 1)], asked, never)).samples
+
+    usual = made()
+    assert np.array_equal(usual, made(negative_prompt=NEGATIVE_PROMPT, guidance=4.5))
+    for change in ({"negative_prompt": ""}, {"negative_prompt": "drums"}, {"guidance": 1.0}, {"steps": 3}):
+        assert not np.allclose(usual, made(**change), atol=1e-4), change
+
+
+def test_a_long_film_is_one_piece_of_music(engine: MMAudioEngine, clip_of, variant_of):
+    """Beyond one window the whole length comes out."""
+    clip = clip_of(Path("nowhere.mp4"), 21.0)
+    asked = Options(conditioning="text", steps=2)
+    track = next(engine.compose(clip, [variant_of(0, 1)], asked, never))
+    assert track.samples.shape[1] == 44100 * 21 // 1024 * 1024 + 1024
+
+
+def test_too_short_a_film_is_refused(engine: MMAudioEngine, clip_of, variant_of):
+    """Below 0.64 s the error says how long it is and how long it must be."""
+    with pytest.raises(Rejected, match=r"0\.50 s long; music needs at least 0\.64 s") as caught:
+        next(engine.compose(clip_of(Path("nowhere.mp4"), 0.5), [variant_of(0, 1)], Options(), never))
+    assert caught.value.code == "too_short"
+
+
+def test_cancelling_ends_the_job(engine: MMAudioEngine, film: Path, clip_of, variant_of):
+    """A cancelled job stops while watching, while sampling, and between tracks."""
+    with pytest.raises(Cancelled):
+        next(engine.compose(clip_of(film, 1.7), [variant_of(0, 1)], Options(), lambda: True))
+    variants = [variant_of(i, i) for i in range(3)]
+    made: list[int] = []
+    asked = Options(conditioning="text", steps=2)
+    tracks = engine.compose(clip_of(film, 1.0), variants, asked, lambda: len(made) == 2)
+    made += [next(tracks).index, next(tracks).index]
+    with pytest.raises(Cancelled):
+        next(tracks)
+    assert made == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("model", "device", "words"),
+    [
+        ("huge", "cpu", "MMAUDIO_MODEL='huge' is not a model: choose one of small_16k"),
+        ("small_44k", "cpu", "rhythmai models pull small_44k"),
+        ("large_44k_v2", "cpu", "missing weights/mmaudio_large_44k_v2.pth, ext_weights/v1-44.pth"),
+    ],
+)
+def test_a_worker_that_cannot_start_says_what_to_do(tmp_path: Path, model: str, device: str, words: str):
+    """An unknown model or missing weights are one line with the remedy."""
+    with pytest.raises(Misconfigured) as caught:
+        MMAudioEngine.load(model, tmp_path, device)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens where there is no GPU")
+@pytest.mark.parametrize("device", ["auto", "cuda"])
+def test_no_gpu_is_said_plainly(tmp_path: Path, device: str):
+    """Without a GPU the worker names the ways out."""
+    with pytest.raises(Misconfigured, match="there is none: run the worker on a GPU box, set ENGINE=sketch"):
+        MMAudioEngine.load("large_44k_v2", tmp_path, device)
+
+
+BARE = """
+import sys
+for name in ("av", "torchcodec", "torchvision", "open_clip", "huggingface_hub", "pydantic", "aiohttp", "structlog"):
+    sys.modules[name] = None
+from pathlib import Path
+from worker.domain import Clip, Direction, Options, Variant
+from worker.pipeline.mmaudio.engine import MMAudioEngine
+import worker.pipeline.mmaudio.parity, worker.pipeline.mmaudio.weights
+engine = MMAudioEngine.load("tiny-random", Path("nowhere"), "cpu")
+words = dict(title="", prompt="calm piano", description="", genre="", instruments=(), tempo_bpm=1.0, key="", mood="")
+film = Clip(path=Path("x"), digest="x", duration_s=1.0, width=1, height=1, fps=1, has_audio=False, scenes=(), stills=())
+variant = Variant(index=0, seed=1, direction=Direction(**words))
+track = next(engine.compose(film, [variant], Options(conditioning="text", steps=1), lambda: False))
+print(track.samples.shape)
+"""
+
+
+def test_a_bare_gpu_image_is_enough():
+    """Inference needs torch, numpy and safetensors, and nothing else that is not Python's own."""
+    done = subprocess.run([sys.executable, "-c", BARE], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "(1, 45056)", done.stderr
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@torch.inference_mode()
+def test_graphs_replay_what_was_evaluated(tmp_path: Path, clip_of, variant_of):
+    """On a GPU the captured graph gives the eager numbers, for the job it was captured with and for the next."""
+    from worker.pipeline.mmaudio.evaluation import Evaluation
+
+    graphed = MMAudioEngine.load("tiny-random", tmp_path, "cuda")
+    eager = MMAudioEngine.load("tiny-random", tmp_path, "cuda")
+    eager._runtime.velocity = Evaluation.velocity
+    clip, asked = clip_of(Path("nowhere.mp4"), 2.0), Options(conditioning="text")
+    for seed in (1, 2):
+        ours = next(graphed.compose(clip, [variant_of(0, seed, f"music {seed}")], asked, never))
+        theirs = next(eager.compose(clip, [variant_of(0, seed, f"music {seed}")], asked, never))
+        assert np.allclose(ours.samples, theirs.samples, atol=2e-2)

@@ -1,0 +1,139 @@
+"""Frames come chosen, resized and in chunks from a child process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from worker.errors import Rejected
+from worker.pipeline.mmaudio import resize
+from worker.pipeline.mmaudio.decoding import pyav_shots, torchcodec_shots
+from worker.pipeline.mmaudio.features import Watcher
+from worker.pipeline.mmaudio.frames import Film
+from worker.pipeline.mmaudio.selection import Selection
+
+CPU = torch.device("cpu")
+
+
+def written(path: Path, fps: int, count: int, size: tuple[int, int] = (64, 48)) -> Path:
+    """A small video whose frames differ."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=fps)
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p"
+        for i in range(count):
+            picture = np.full((size[1], size[0], 3), 40 + 4 * (i % 50), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def directly(path: Path, duration_s: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """All chosen frames at once, without a child and without chunks."""
+    selection, shown = Selection(duration_s), ([], [])
+    for shot in pyav_shots(path):
+        for kept, repeats in zip(shown, selection.take(shot.time_s), strict=True):
+            kept.extend([torch.from_numpy(shot.pixels()).permute(2, 0, 1)] * repeats)
+    return resize.for_clip(torch.stack(shown[0])), resize.for_sync(torch.stack(shown[1]))
+
+
+@pytest.mark.parametrize("limit", [64 * 2**20, 400_000])
+def test_chunks_hold_the_chosen_frames(film: Path, limit: int):
+    """However small the chunks, together they are the frames that direct decoding chooses."""
+    read = Film(film, 2.0, CPU, chunk_bytes=limit)
+    chunks = list(read)
+    clip = torch.cat([chunk.clip.repeat_interleave(chunk.clip_repeats, dim=0) for chunk in chunks])
+    sync = torch.cat([chunk.sync for chunk in chunks])
+    expected = directly(film, 2.0)
+    assert torch.equal(clip, expected[0])
+    assert torch.equal(sync, expected[1])
+    assert (read.cut.duration_s, read.cut.clip, read.cut.sync) == (2.0, 16, 50)
+    assert limit > 10**6 or len(chunks) > 10
+
+
+def test_a_slow_video_shows_its_frames_more_than_once(tmp_path: Path):
+    """Five frames a second fill both clocks; CLIP gets each distinct frame once."""
+    chunks = list(Film(written(tmp_path / "slow.mp4", 5, 12), 2.0, CPU))
+    assert sum(len(chunk.clip) for chunk in chunks) < sum(int(chunk.clip_repeats.sum()) for chunk in chunks)
+    assert sum(len(chunk.sync) for chunk in chunks) >= 50
+
+
+def test_portrait_video_is_cropped_in_the_middle(tmp_path: Path):
+    """The short side becomes 224, whichever it is."""
+    chunk = next(iter(Film(written(tmp_path / "tall.mp4", 25, 30, (48, 96)), 1.0, CPU)))
+    assert chunk.sync.shape[1:] == (3, 224, 224)
+    assert chunk.clip.shape[1:] == (3, 384, 384)
+
+
+def test_a_playlist_is_refused(tmp_path: Path):
+    """A playlist under a video's name reads no other file: its format is not on the list."""
+    secret = written(tmp_path / "secret.mp4", 25, 30)
+    disguised = tmp_path / "video.mp4"
+    disguised.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{secret}\n#EXT-X-ENDLIST\n")
+    with pytest.raises(Rejected, match="cannot be decoded"):
+        list(Film(disguised, 1.0, CPU))
+
+
+def test_a_file_without_pictures_is_refused(tmp_path: Path):
+    """Sound alone is not a film, and the reason comes from the child in words."""
+    path = tmp_path / "sound.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=44100)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 44100), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 44100
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    with pytest.raises(Rejected, match="no video stream"):
+        list(Film(path, 1.0, CPU))
+
+
+def test_two_passes_stay_within_rounding_of_the_cpu_kernel():
+    """The rule for GPUs differs by at most 2/255 on one pixel in a hundred of white noise, up and down."""
+    picture = torch.from_numpy(np.random.default_rng(1).integers(0, 256, (2, 3, 270, 480), dtype=np.uint8))
+    for size in [(384, 384), (224, 398), (60, 50)]:
+        ours, kernel = resize.two_passes(picture, *size).int(), resize.resize(picture, *size).int()
+        assert (ours - kernel).abs().max() <= 2
+        assert (ours != kernel).float().mean() < 1e-2
+
+
+def test_torchcodec_chooses_the_same_frames(film: Path):
+    """The decoder of the GPU box gives the same times and, up to rounding, the same pixels."""
+    try:
+        theirs = list(torchcodec_shots(film))
+    except (ImportError, RuntimeError, OSError) as error:
+        pytest.skip(f"torchcodec finds no FFmpeg libraries here: {type(error).__name__}")
+    ours = list(pyav_shots(film))
+    assert [shot.time_s for shot in theirs] == pytest.approx([shot.time_s for shot in ours], abs=1e-9)
+    apart = np.abs(theirs[10].pixels().astype(int) - ours[10].pixels().astype(int))
+    assert apart.max() <= 3
+
+
+@torch.inference_mode()
+def test_streaming_features_are_those_of_the_whole_film(film: Path, engine):
+    """Encoders fed chunk by chunk see what they would see at once."""
+    runtime = engine._runtime
+    read = Film(film, 3.0, CPU)
+    watcher = Watcher(runtime.image, runtime.synchformer)
+    watcher.watch(read, lambda: False)
+    seen = watcher.features(read.cut.duration_s, read.cut.clip, 64)
+    clip, sync = directly(film, 3.0)
+    whole = runtime.synchformer(resize.sync_pixels(sync[: read.cut.sync])[None])[0]
+    assert seen.sync is not None
+    assert torch.allclose(seen.clip, runtime.image(resize.clip_pixels(clip[: read.cut.clip])), atol=1e-5)
+    assert torch.allclose(seen.sync, whole, atol=1e-4)
+
+
+@torch.inference_mode()
+def test_fewer_clip_frames_are_held(film: Path, engine):
+    """At a lower rate every n-th vector stands for the ones after it."""
+    runtime = engine._runtime
+    features = []
+    for every in (1, 4):
+        watcher = Watcher(runtime.image, None, every=every)
+        watcher.watch(Film(film, 2.0, CPU), lambda: False)
+        features.append(watcher.features(2.0, 16, 0).clip)
+    assert torch.allclose(features[1], features[0][::4].repeat_interleave(4, dim=0), atol=1e-5)

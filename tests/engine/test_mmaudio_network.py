@@ -1,0 +1,118 @@
+"""The fast way through the networks is the plain one."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor
+
+from worker.pipeline.mmaudio import checkpoints, generated
+from worker.pipeline.mmaudio.evaluation import Evaluation, distinct
+from worker.pipeline.mmaudio.flow import Conditions, Flow, FlowShape
+from worker.pipeline.mmaudio.layers import fuse
+from worker.pipeline.mmaudio.sampling import Batching, Run, Sampler, Score, noise
+from worker.pipeline.mmaudio.windows import Windows
+
+LATENTS, CLIP, SYNC = 24, 16, 48
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["v1", "v2"])
+def plain(request: pytest.FixtureRequest) -> Flow:
+    shape = FlowShape(latent=8, width=128, heads=2, depth=4, fused=2, v2=request.param, clip=48, sync=32, text=40)
+    return checkpoints.generated_flow(shape)
+
+
+@pytest.fixture(scope="module")
+def fused(plain: Flow) -> Flow:
+    network = copy.deepcopy(plain)
+    fuse(network)
+    return network
+
+
+def conditions(flow: Flow, count: int = 2) -> Conditions:
+    clip = torch.from_numpy(generated.unit("clip", (count, CLIP, 48)))
+    sync = torch.from_numpy(generated.normal("sync", (count, SYNC, 32)))
+    text = torch.from_numpy(generated.unit("text", (count, 77, 40)))
+    return flow.condition(clip, sync, text)
+
+
+def empty(flow: Flow) -> Conditions:
+    return flow.condition(flow.empty_clip(CLIP), flow.empty_sync(SYNC), flow.empty_text())
+
+
+def distance(ours: Tensor, theirs: Tensor) -> float:
+    return float((ours - theirs).norm() / theirs.norm())
+
+
+@torch.inference_mode()
+def test_the_fast_way_equals_the_formulas(plain: Flow, fused: Flow):
+    """Stacked passes over distinct rows give the velocities of one plain pass each."""
+    x, evaluation = noise([1, 2], LATENTS, 8), Evaluation(fused, LATENTS)
+    stage = evaluation.stage(conditions(fused), empty(fused), silent=False)
+    heard = evaluation.heard(torch.tensor([0.36]), conditions(fused), empty(fused))
+    asked, unasked = evaluation.velocity(x, evaluation.rows(heard[0], stage), stage).chunk(2)
+    tables = plain.tables(LATENTS, CLIP)
+    assert torch.allclose(asked, plain(x, 0.36, conditions(plain), tables), atol=5e-5)
+    nothing = empty(plain).take(torch.tensor([0, 0]))
+    assert torch.allclose(unasked, plain(x, 0.36, nothing, tables), atol=5e-5)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("length", [8, 16, 24, 48, 192])
+def test_an_empty_sync_stream_has_few_distinct_rows(plain: Flow, length: int):
+    """Eighteen rows stand for all of an empty stream, wherever its length lets them."""
+    stream = plain.project_sync(plain.empty_sync(length))[0]
+    rows, place = distinct(length, empty=True)
+    assert len(rows) == min(length, 18)
+    assert torch.allclose(stream[rows][place], stream, atol=1e-5)
+
+
+def sampled(
+    flow: Flow, seeds: list[int], asked: Conditions, *, size: int = 8, silent: bool = False, steps: int = 5
+) -> Tensor:
+    windows = Windows(LATENTS, LATENTS, (0,), (0,), CLIP, (0,), SYNC)
+    score = Score(
+        seeds=seeds,
+        noise=noise(seeds, LATENTS, 8),
+        windows=windows,
+        asked=asked,
+        empty=empty(flow),
+        silent=silent,
+    )
+    return Run(flow, score, Sampler(steps=steps))(Batching(size), lambda: False)
+
+
+@torch.inference_mode()
+def test_a_variant_does_not_depend_on_its_neighbours(fused: Flow):
+    """Noise is bitwise the same and latents are the same within tolerance, alone, in company, in another order and batch."""
+    both = conditions(fused)
+    together = sampled(fused, [7, 9], both)
+    turned = sampled(fused, [9, 7], both.take(torch.tensor([1, 0])))
+    single = sampled(fused, [7, 9], both, size=1)
+    alone = sampled(fused, [9], both.take(torch.tensor([1])))
+    assert torch.equal(noise([7, 9], 24, 8)[1], noise([9], 24, 8)[0])
+    for other in (turned.flip(0), single):
+        assert torch.allclose(together, other, atol=2e-5)
+    assert torch.allclose(together[1:], alone, atol=2e-5)
+
+
+@torch.inference_mode()
+def test_bfloat16_stays_close(plain: Flow):
+    """Blocks in bfloat16 move sampled latents by less than two per cent of their length, guidance included."""
+    network = copy.deepcopy(plain)
+    fuse(network)
+    exact = sampled(network, [7, 9], conditions(network), steps=25)
+    network.to_precision(torch.bfloat16)
+    assert network.t_embed.mlp[0].weight.dtype == network.latent_std.dtype == torch.float32
+    assert distance(sampled(network, [7, 9], conditions(network), steps=25), exact) < 2e-2
+
+
+@torch.inference_mode()
+def test_conditional_rows_of_a_silent_film_may_be_shared(fused: Flow):
+    """Where the asked sync stream is the empty one, saying so changes nothing but the work."""
+    flow = fused
+    text = torch.from_numpy(generated.unit("text", (2, 77, 40)))
+    asked = flow.condition(flow.empty_clip(CLIP).expand(2, -1, -1), flow.empty_sync(SYNC).expand(2, -1, -1), text)
+    assert torch.allclose(sampled(flow, [1, 2], asked), sampled(flow, [1, 2], asked, silent=True), atol=2e-5)
