@@ -1,7 +1,8 @@
 -- What the gateways ask the database for themselves: who may do what on a channel, who sees a changed row.
 --
 -- The functions take another role for the length of one look, as the hosted Realtime server does. They live in a
--- schema that nobody else may use; the gateway lays them at every start, and only a superuser can.
+-- schema that nobody else may use; the gateway lays them at every start, and only a superuser can. They leave the
+-- search path as it is: the policies, types and operators they meet are the project's, and may lean on it.
 
 create schema if not exists gateway;
 revoke all on schema gateway from public;

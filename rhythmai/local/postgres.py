@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+import psutil
+
 BASELINE: Final = Path(__file__).with_name("baseline.sql")
 """The shape of a Supabase project, for any plain Postgres 15 to 18."""
 SUPERUSER: Final = "postgres"
@@ -131,13 +133,10 @@ class Postgres:
         try:
             lines = (self.data / "postmaster.pid").read_text().split("\n")
             pid = abs(int(lines[0]))
-            os.kill(pid, 0)
-        except (FileNotFoundError, ValueError, ProcessLookupError):
+            command = psutil.Process(pid).cmdline()
+        except (FileNotFoundError, ValueError, psutil.Error):
             return None
-        except PermissionError:
-            pass
-        listing = subprocess.run(["ps", "-o", "comm=", "-p", str(pid)], capture_output=True, text=True, check=False)
-        if "postgres" not in listing.stdout and listing.returncode == 0:
+        if str(self.data) not in command:
             return None  # the number belongs to somebody else by now
         return pid, int(lines[3]) if len(lines) > 3 and lines[3].isdigit() else 0
 

@@ -47,9 +47,6 @@ class Changes:
     def of(self, subscriber: Subscriber) -> tuple[Binding, ...]:
         return self._bindings.get(subscriber, ())
 
-    def subscribers(self) -> tuple[Subscriber, ...]:
-        return tuple(self._bindings)
-
     def forget_tables(self) -> None:
         """The catalog may have changed since."""
         self._tables.clear()

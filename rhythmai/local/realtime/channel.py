@@ -8,6 +8,8 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
+
 from rhythmai.local.database import CONNECTION_ERRORS
 from rhythmai.local.keys import BadToken, Identity
 from rhythmai.local.realtime.authorisation import Policies, authorise
@@ -141,8 +143,8 @@ class Channel:
         if self.topic.private:
             try:
                 self._policies = await authorise(self._project.database, self.topic.name, identity)
-            except CONNECTION_ERRORS:
-                self.fail("Realtime was unable to connect to the project database")
+            except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
+                self.fail(f"The policies on realtime.messages could not be asked: {error}")
                 return
             if "broadcast" not in self._policies.may_read:
                 self.fail(f"You no longer have permission to read from this Channel topic: {self.topic.name}")

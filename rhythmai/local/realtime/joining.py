@@ -16,7 +16,7 @@ from rhythmai.local.realtime.filters import BadFilter
 from rhythmai.local.realtime.frames import Frame
 from rhythmai.local.realtime.join import Join
 from rhythmai.local.realtime.replay import CannotReplay, replay
-from rhythmai.local.realtime.subscriptions import LIVE, Refused
+from rhythmai.local.realtime.subscriptions import Refused
 from rhythmai.local.realtime.topics import PREFIX, Topic
 
 if TYPE_CHECKING:
@@ -72,9 +72,7 @@ async def join(project: Project, socket: Socket, frame: Frame) -> None:
         channel.push("broadcast", payload)
     if refusal:
         channel.tell("error", "postgres_changes", refusal)
-    elif wish.wait_s and wish.bindings:
-        channel.tell("ok", "postgres_changes", LIVE)
-    if wish.replication_ready or (wish.bindings and not wish.wait_s):
+    if wish.replication_ready or (wish.bindings and not refusal):
         project.subscriptions.start(channel, ready=wish.replication_ready)
 
 

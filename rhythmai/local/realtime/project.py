@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import contextlib
+from typing import TYPE_CHECKING, Final
 
 from rhythmai.local.database import Database
 from rhythmai.local.keys import Keys
@@ -18,6 +19,9 @@ from rhythmai.local.realtime.topics import Topics
 
 if TYPE_CHECKING:
     from rhythmai.local.realtime.socket import Socket
+
+GOODBYE_S: Final = 2.0
+"""How long clients have to answer that the gateway stops."""
 
 
 class Project:
@@ -47,8 +51,11 @@ class Project:
             await self.changes.announce(change)
 
     async def _on_live(self) -> None:
-        await self.subscriptions.renew()
+        await self.database.open()  # after a restart it may be another database
+        self.subscriptions.renew()
 
     async def close(self) -> None:
         """Say goodbye to every socket."""
-        await asyncio.gather(*(socket.close() for socket in tuple(self.sockets)), return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_S):
+                await asyncio.gather(*(socket.close() for socket in tuple(self.sockets)), return_exceptions=True)

@@ -34,7 +34,7 @@ class Replication:
         on_live: Callable[[], Awaitable[None]],
         busy: Callable[[], bool],
     ) -> None:
-        """`on_live` is called after every (re)connect, `on_batch` before the changes of each look into the log."""
+        """`on_live` is called after every (re)connect, before `live` is set, `on_batch` before the changes of each look into the log."""
         self._url = url
         self._on_change = on_change
         self._on_batch = on_batch
@@ -61,8 +61,8 @@ class Replication:
     async def _follow(self, connection: Any) -> None:
         slot = f"supabase_realtime_replication_slot_{secrets.token_hex(6)}"
         await connection.fetchval("select pg_create_logical_replication_slot($1, 'pgoutput', true)", slot)
-        self.live.set()
         await self._on_live()
+        self.live.set()
         seen = ""
         while True:
             # Looking at a position is far cheaper than decoding: an idle database costs next to nothing.

@@ -44,10 +44,13 @@ class Subscriptions:
         if task := self._tasks.pop(subscriber, None):
             task.cancel()
 
-    async def renew(self) -> None:
-        """After the slot was lost: everybody is told again, and reads again what it may have missed."""
-        for subscriber in self._changes.subscribers():
-            self.start(subscriber)
+    def renew(self) -> None:
+        """After the slot was lost: who was told before is told again, and reads again what it may have missed."""
+        for subscriber, task in tuple(self._tasks.items()):
+            if task.done():
+                for binding in self._changes.of(subscriber):
+                    binding.live_from = None
+                self.start(subscriber)
 
     async def establish_once(self, subscriber: Subscriber) -> None:
         """Raises Refused, or the database's errors."""
@@ -58,7 +61,8 @@ class Subscriptions:
                 await self._check(connection, binding)
             position = await connection.fetchval("select pg_current_wal_insert_lsn() - '0/0'::pg_lsn")
         for binding in bindings:
-            binding.live_from = int(position)
+            if binding.live_from is None:  # a client that waited for it has been told already
+                binding.live_from = int(position)
 
     async def _run(self, subscriber: Subscriber, *, ready: bool) -> None:
         if ready:
