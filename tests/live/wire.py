@@ -31,3 +31,8 @@ class Wire:
         payload = {"config": config, **({"access_token": token} if token else {})}
         await self.send(f"realtime:{topic}", "phx_join", payload, ref=ref, join_ref=ref)
         return await self.get()
+
+
+def reply(topic, status, response, *, ref="1", join_ref="1"):
+    """A phx_reply of 2.0.0."""
+    return [join_ref, ref, topic, "phx_reply", {"status": status, "response": response}]
