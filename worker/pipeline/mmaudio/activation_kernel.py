@@ -18,8 +18,8 @@ GROUP = 8
 """Outputs a lane makes; a power of two."""
 
 
-@triton.jit
-def _activate(  # noqa: ANN202
+@triton.jit  # type: ignore[untyped-decorator]
+def _activate(  # type: ignore[no-untyped-def]  # noqa: ANN202
     x,  # noqa: ANN001
     y,  # noqa: ANN001
     rate,  # noqa: ANN001

@@ -78,14 +78,14 @@ def _download(file: File, models_dir: Path, progress: Progress, release: str) ->
 
 def _from_hub(file: File, models_dir: Path, progress: Progress) -> Path:
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.utils import tqdm
+    from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
 
-    class Bar(tqdm):  # type: ignore[type-arg]
+    class Bar(tqdm):
         """Tells our progress instead of drawing itself."""
 
         def __init__(self, *arguments: Any, **options: Any) -> None:
             self._nowhere = Path(os.devnull).open("w")  # noqa: SIM115
-            super().__init__(*arguments, **{**options, "file": self._nowhere, "disable": False})
+            super().__init__(*arguments, **{**options, "file": self._nowhere, "disable": False})  # type: ignore[no-untyped-call]
 
         def update(self, n: float | None = 1) -> bool | None:
             shown = super().update(n)

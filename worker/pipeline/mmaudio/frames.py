@@ -99,7 +99,7 @@ class Film:
 
     def _frame(self, stream: IO[bytes], height: int, width: int) -> Tensor:
         frame = torch.empty(height, width, 3, dtype=torch.uint8, pin_memory=self._device.type == "cuda")
-        view, at = memoryview(frame.numpy()).cast("B"), 0
+        view, at = frame.numpy().reshape(-1).data, 0
         while at < len(view):
             read = stream.readinto(view[at:])  # type: ignore[attr-defined]
             if not read:

@@ -60,6 +60,7 @@ class GatedMLP(nn.Module):
     """w2(silu(w1 x) * w3 x) without biases; with a kernel all three are convolutions along the tokens."""
 
     w1: nn.Module
+    w2: nn.Module
     w3: nn.Module
     w13: Tensor | None
 

@@ -1,0 +1,227 @@
+"""The official files come from the hub or the release, are checked, and are read strictly."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import torch
+
+from worker.errors import Misconfigured, Unavailable
+from worker.pipeline.mmaudio import weights
+from worker.pipeline.mmaudio.download import fetch
+from worker.pipeline.mmaudio.models import MODELS
+from worker.pipeline.mmaudio.weights import HUB, File
+
+CONTENT = bytes(range(256)) * 20_000
+MD5 = hashlib.md5(CONTENT).hexdigest()
+FILE = File(repository=HUB, path="ext_weights/v1-44.pth", size_mb=5, licence="test", md5=MD5, release=True)
+
+
+@dataclass
+class Shelves:
+    """What the server has: paths and their bytes; several bodies are sent one after the other."""
+
+    bodies: dict[str, list[bytes]] = field(default_factory=dict)
+    asked: list[tuple[str, str, str | None]] = field(default_factory=list)
+    cut_after: int | None = None
+    url: str = ""
+
+
+@pytest.fixture
+def server() -> Iterator[Shelves]:
+    """A hub and a release in one, on loopback."""
+    shelves = Shelves()
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *arguments):
+            pass
+
+        def do_HEAD(self):
+            self.answer(body=False)
+
+        def do_GET(self):
+            self.answer(body=True)
+
+        def answer(self, *, body: bool):
+            shelves.asked.append((self.command, self.path, self.headers["Range"]))
+            queue = shelves.bodies.get(self.path)
+            if not queue:
+                self.send_response(404)
+                self.send_header("X-Error-Code", "EntryNotFound")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            content = queue[0] if not body or len(queue) == 1 else queue.pop(0)
+            start = int(self.headers["Range"].removeprefix("bytes=").rstrip("-")) if self.headers["Range"] else 0
+            self.send_response(206 if start else 200)
+            self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+            self.send_header("X-Repo-Commit", "a" * 40)
+            self.send_header("Content-Length", str(len(content) - start))
+            self.end_headers()
+            if body:
+                self.wfile.write(content[start : shelves.cut_after])
+                self.close_connection = True
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    shelves.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield shelves
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+PULL = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from worker.errors import WorkerError
+from worker.pipeline.mmaudio.download import fetch
+from worker.pipeline.mmaudio.weights import CLIP, HUB, VAE_44K
+kind, models_dir, release, md5 = sys.argv[1:]
+file = replace(VAE_44K, md5=md5) if kind == "vae" else CLIP
+told = []
+try:
+    path = fetch(file, Path(models_dir), lambda *progress: told.append(progress), release)
+    print(path.relative_to(models_dir), told[-1])
+except WorkerError as error:
+    print(type(error).__name__, error)
+"""
+
+
+def pulled(server: Shelves, models_dir: Path, kind: str = "vae") -> str:
+    """Fetch in a process of its own: the hub's client reads HF_ENDPOINT when it is imported."""
+    environment = os.environ | {
+        "HF_ENDPOINT": server.url,
+        "HF_HOME": str(models_dir / "home"),
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", PULL, kind, str(models_dir), f"{server.url}/release", MD5],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_a_file_comes_from_the_hub(server: Shelves, tmp_path: Path):
+    """The hub's copy is fetched into its place, and progress ends at its size."""
+    server.bodies[f"/{HUB}/resolve/main/ext_weights/v1-44.pth"] = [CONTENT]
+    assert pulled(server, tmp_path) == f"ext_weights/v1-44.pth ('v1-44.pth', {len(CONTENT)}, {len(CONTENT)})"
+    assert (tmp_path / "ext_weights" / "v1-44.pth").read_bytes() == CONTENT
+    requests = len(server.asked)
+    pulled(server, tmp_path)
+    assert len(server.asked) == requests
+
+
+def test_a_corrupt_file_is_fetched_again_once(server: Shelves, tmp_path: Path):
+    """One bad copy is replaced without a word to the user."""
+    server.bodies[f"/{HUB}/resolve/main/ext_weights/v1-44.pth"] = [b"broken" * 100, CONTENT]
+    assert pulled(server, tmp_path).startswith("ext_weights/v1-44.pth")
+
+
+def test_a_file_that_stays_corrupt_is_refused(server: Shelves, tmp_path: Path):
+    """After the second bad copy the error names the file and both checksums, and nothing is left behind."""
+    server.bodies[f"/{HUB}/resolve/main/ext_weights/v1-44.pth"] = [b"broken" * 100]
+    said = pulled(server, tmp_path)
+    assert said.startswith("Misconfigured v1-44.pth was fetched twice and is corrupt: its md5 is ")
+    assert MD5 in said
+    assert not (tmp_path / "ext_weights" / "v1-44.pth").exists()
+
+
+def test_the_hubs_sha256_serves_where_nothing_else_is_listed(server: Shelves, tmp_path: Path):
+    """CLIP is checked against what the hub says, in whichever of its two forms it is there."""
+    server.bodies["/apple/DFN5B-CLIP-ViT-H-14-384/resolve/main/open_clip_model.safetensors"] = [CONTENT]
+    said = pulled(server, tmp_path, "clip")
+    assert said.startswith("DFN5B-CLIP-ViT-H-14-384/open_clip_model.safetensors")
+
+
+def test_the_release_serves_what_the_hub_lacks(server: Shelves, tmp_path: Path):
+    """A file that is not in the hub's repository comes from the release."""
+    server.bodies["/release/v1-44.pth"] = [CONTENT]
+    assert pulled(server, tmp_path).startswith("ext_weights/v1-44.pth")
+    assert [path for _, path, _ in server.asked][-1] == "/release/v1-44.pth"
+
+
+def test_a_broken_download_continues_where_it_stopped(server: Shelves, tmp_path: Path):
+    """The part that came is kept; the next run asks for the rest."""
+    server.bodies["/release/v1-44.pth"] = [CONTENT]
+    server.cut_after = 300_000
+    assert pulled(server, tmp_path).startswith("Unavailable")
+    part = tmp_path / "ext_weights" / "v1-44.pth.part"
+    assert part.stat().st_size == 300_000
+    server.cut_after = None
+    assert pulled(server, tmp_path).startswith("ext_weights/v1-44.pth")
+    assert server.asked[-1] == ("GET", "/release/v1-44.pth", "bytes=300000-")
+    assert not part.exists()
+
+
+def test_nowhere_to_be_had_is_unavailable(server: Shelves, tmp_path: Path):
+    """When neither has it, the error says where it looked."""
+    said = pulled(server, tmp_path)
+    assert said == f"Unavailable {server.url}/release/v1-44.pth answers 404 Not Found"
+
+
+def test_whole_files_are_left_alone(tmp_path: Path):
+    """A file that is here and right is not asked for."""
+    path = FILE.under(tmp_path)
+    path.parent.mkdir()
+    path.write_bytes(CONTENT)
+    assert fetch(FILE, tmp_path, lambda *progress: None, "http://127.0.0.1:9") == path
+
+
+def test_the_list_says_what_is_here(tmp_path: Path):
+    """Every file of every model is listed with its size and licence; shared ones under each model."""
+    FILE.under(tmp_path).parent.mkdir()
+    FILE.under(tmp_path).write_bytes(b"here")
+    listed = weights.listing(tmp_path)
+    assert {line.model for line in listed} == {name for name, model in MODELS.items() if not model.generated}
+    assert all(line.size_mb > 0 and line.licence for line in listed)
+    assert {line.file for line in listed if line.present} == {"ext_weights/v1-44.pth"}
+    assert sum(line.file == "ext_weights/v1-44.pth" for line in listed) == 4
+
+
+def test_the_test_model_needs_nothing(tmp_path: Path):
+    """Pulling generated weights is done at once."""
+    weights.pull("tiny-random", tmp_path, lambda *progress: None)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(Misconfigured, match="is not a model"):
+        weights.pull("tiny", tmp_path, lambda *progress: None)
+
+
+def test_state_dicts_are_read_from_either_format(tmp_path: Path):
+    """Pickled or safetensors, below `generator` or not; what is no checkpoint is named."""
+    from safetensors.torch import save_file
+
+    state = {"weight": torch.arange(3.0)}
+    path = FILE.under(tmp_path)
+    path.parent.mkdir()
+    torch.save({"generator": state, "steps": 1}, path)
+    assert torch.equal(weights.read(FILE, tmp_path)["weight"], state["weight"])
+    path.write_bytes(b"not a checkpoint")
+    with pytest.raises(Misconfigured, match="cannot be read"):
+        weights.read(FILE, tmp_path)
+    other = replace(FILE, path="ext_weights/other.safetensors")
+    save_file(state, other.under(tmp_path))
+    assert torch.equal(weights.read(other, tmp_path)["weight"], state["weight"])
+
+
+def test_an_unreachable_release_keeps_what_has_come(tmp_path: Path):
+    """Without a network the error says that the part is kept."""
+    from worker.pipeline.mmaudio.download import _from_release
+
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        _from_release("http://127.0.0.1:9/v1-44.pth", FILE.under(tmp_path), lambda *progress: None)
