@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 import shutil
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -15,6 +17,7 @@ from tests.conftest import MIGRATIONS
 from tests.hosted.gateway import running_gateway
 from tests.hosted.pooler import Pooler
 from tests.hosted.supabase_cli import SupabaseCLI
+from tests.hosted.tls import make_certificates
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,17 @@ def pooler(postgres):
     """pgbouncer in transaction mode before the tests' Postgres."""
     with Pooler(postgres.url()) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def certificates():
+    """An authority and a server's certificate, readable for the pooler, which runs as another user when we are root."""
+    folder = Path(tempfile.mkdtemp(prefix="rhythmai-tls-"))
+    folder.chmod(0o755)
+    made = make_certificates(folder)
+    made.key.chmod(0o644)
+    yield made
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -98,16 +98,6 @@ async def test_over_ipv6(database_url, postgres):
 
 
 @pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tls")
-    for parent in (folder, *folder.parents[:3]):
-        parent.chmod(parent.stat().st_mode | 0o055)  # the pooler runs as another user
-    made = make_certificates(folder)
-    made.key.chmod(0o644)
-    return made
-
-
-@pytest.fixture(scope="module")
 def tls_pooler(postgres, certificates):
     """A pooler that insists on TLS."""
     more = (

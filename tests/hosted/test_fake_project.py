@@ -6,57 +6,26 @@ import json
 import ssl
 import subprocess
 import sys
-from urllib.parse import urlsplit
 
 import httpx
 import jwt
 import pytest
 
 from rhythmai.sample import make_sample
-from tests.hosted.gateway import JWT_SECRET, PUBLISHABLE, SECRET, running_gateway
-from tests.hosted.pooler import Pooler
+from tests.hosted.fake import fake_project
+from tests.hosted.gateway import JWT_SECRET
 from tests.hosted.programs import Program, clean
-from tests.hosted.tls import Door, make_certificates
 
 LEGACY = {role: jwt.encode({"role": role, "exp": 4_000_000_000}, JWT_SECRET) for role in ("anon", "service_role")}
 
 
 @pytest.fixture
-def certificates(tmp_path):
-    for folder in (tmp_path, *tmp_path.parents[:3]):
-        folder.chmod(folder.stat().st_mode | 0o055)  # the pooler runs as another user
-    made = make_certificates(tmp_path)
-    made.key.chmod(0o644)
-    return made
-
-
-@pytest.fixture
-def project(postgres, empty_database, certificates, tmp_path):
-    """The environment of a project behind TLS: Storage and Realtime under one https origin, Postgres behind a pooler."""
-    tls = (
-        f"client_tls_sslmode = require\nclient_tls_cert_file = {certificates.certificate}\n"
-        f"client_tls_key_file = {certificates.key}"
-    )
-    with Pooler(postgres.url(), more=tls) as pooler:
-        database = pooler.url(
-            empty_database, f"pgbouncer=true&sslmode=verify-full&sslrootcert={certificates.authority}"
-        )
-        environment = {
-            "DATABASE_URL": database.replace("127.0.0.1", "localhost"),
-            "SUPABASE_KEY": SECRET,
-            "SUPABASE_PUBLISHABLE_KEY": PUBLISHABLE,
-            "JWT_SECRET": JWT_SECRET,
-            "ENGINE": "sketch",
-            "WORKER_NAME": "first",
-            "API_PORT": "0",
-            "SSL_CERT_FILE": str(certificates.authority),
-        }
-        assert command(tmp_path, environment, "migrate", "--baseline").returncode == 0
-        # The gateway answers only as 127.0.0.1 or localhost with its own port: so the door has that name and port.
-        with running_gateway(empty_database, tmp_path / "storage", host="127.0.0.2") as gateway:
-            port = urlsplit(gateway.url).port
-            with Door(port, ("127.0.0.2", port), certificates):
-                yield environment | {"SUPABASE_URL": f"https://localhost:{port}"}
+def project(empty_database, certificates, tmp_path):
+    """The environment of a project with our migrations."""
+    with fake_project(empty_database, certificates, tmp_path / "storage") as environment:
+        environment |= {"ENGINE": "sketch", "WORKER_NAME": "first", "API_PORT": "0"}
+        assert command(tmp_path, environment, "migrate").returncode == 0
+        yield environment
 
 
 def command(folder, environment, *arguments):

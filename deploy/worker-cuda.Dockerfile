@@ -1,0 +1,27 @@
+# A GPU worker. PyPI's PyTorch brings CUDA; the host brings the driver and the NVIDIA container toolkit.
+# Weights lie in the volume /models: docker run --rm -v rhythmai-models:/models --entrypoint rhythmai rhythmai-worker-cuda models pull
+# Build from the root of a clone: docker build -f deploy/worker-cuda.Dockerfile -t rhythmai-worker-cuda .
+FROM python:3.12-slim AS build
+WORKDIR /src
+COPY . .
+RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheel .
+
+FROM python:3.12-slim
+# FFmpeg's libraries are torchcodec's.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ffmpeg \
+    && rm -rf /var/lib/apt/lists/*
+RUN --mount=type=bind,from=build,source=/wheel,target=/wheel \
+    pip install --no-cache-dir "$(ls /wheel/*.whl)[gpu]" \
+    && useradd --system --create-home --home-dir /var/lib/rhythmai rhythmai \
+    && install --directory --owner=rhythmai /models
+USER rhythmai
+WORKDIR /var/lib/rhythmai
+ENV PYTHONUNBUFFERED=1 \
+    NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=compute,video,utility \
+    ENGINE=mmaudio \
+    MODELS_DIR=/models
+VOLUME /models
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["python", "-m", "worker"]

@@ -1,0 +1,96 @@
+"""Dockerfiles and systemd units, linted: they cannot be built here."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from worker.__main__ import EXIT_DEVICE_LOST
+
+ROOT = Path(__file__).parent.parent.parent
+DEPLOY = ROOT / "deploy"
+DOCKERFILES = sorted(DEPLOY.glob("*.Dockerfile"))
+UNITS = sorted(DEPLOY.glob("*.service"))
+OF_OTHERS = {"PYTHONUNBUFFERED", "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES"}
+DOCUMENTED = set(re.findall(r"^(?:# )?([A-Z][A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+
+
+def instructions(dockerfile: Path) -> list[tuple[str, str]]:
+    """(instruction, rest) with continued lines joined and comments left out."""
+    text = re.sub(r"^#.*\n", "", dockerfile.read_text(), flags=re.MULTILINE).replace("\\\n", " ")
+    return [(line.split(" ", 1)[0], line.split(" ", 1)[1].strip()) for line in text.splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: file.name)
+def test_dockerfiles_are_sound(file):
+    """Bases are pinned, nothing runs as root, the program gets its signals, and no layer keeps what nobody needs."""
+    found = instructions(file)
+    bases = [rest.split()[0] for word, rest in found if word == "FROM"]
+    assert all(re.search(r":\d", base) for base in bases)
+    final = found[max(i for i, (word, _) in enumerate(found) if word == "FROM") :]
+    words = dict(final)
+    assert words["USER"] == "rhythmai"
+    command = json.loads(words["ENTRYPOINT"])  # the exec form: a shell would keep SIGTERM to itself
+    assert command[:2] == ["python", "-m"]
+    assert importlib.util.find_spec(f"{command[2]}.__main__")
+    for word, rest in found:
+        if word == "RUN" and "pip " in rest:
+            assert "--no-cache-dir" in rest
+        if word == "RUN" and "apt-get install" in rest:
+            assert "--no-install-recommends" in rest
+            assert "rm -rf /var/lib/apt/lists" in rest
+        if word == "ENV":
+            assert set(re.findall(r"(\w+)=", rest)) <= DOCUMENTED | OF_OTHERS
+        assert word != "ADD"
+    assert not re.search(r"SUPABASE_KEY|DATABASE_URL|API_KEY", file.read_text()), "secrets come with the environment"
+
+
+def test_the_build_context_is_enough():
+    """What the wheel is made of is let in by .dockerignore, and .env never is."""
+    let_in = set(re.findall(r"^!(.*)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
+    assert let_in >= {
+        "rhythmai",
+        "edge_api",
+        "worker",
+        "supabase",
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        ".env.example",
+    }
+    assert ".env" not in let_in
+    assert all((ROOT / path).exists() for path in let_in)
+
+
+@pytest.mark.parametrize("file", UNITS, ids=lambda file: file.name)
+def test_units_are_sound(file, tmp_path):
+    """Each unit starts one of our programs, and systemd (where it is) finds nothing to complain about."""
+    text = file.read_text()
+    module = re.search(r"^ExecStart=/opt/rhythmai/bin/python -m (\w+)$", text, re.MULTILINE)[1]
+    assert importlib.util.find_spec(f"{module}.__main__")
+    assert "EnvironmentFile=/etc/rhythmai/env" in text
+    if shutil.which("systemd-analyze"):
+        copy = tmp_path / file.name
+        copy.write_text(text.replace("/opt/rhythmai/bin/python", sys.executable))
+        done = subprocess.run(
+            ["systemd-analyze", "verify", "--man=no", copy], capture_output=True, text=True, check=False
+        )
+        ours = [line for line in done.stderr.splitlines() if file.name in line]
+        assert not ours, ours
+
+
+def test_exit_codes_and_units_agree():
+    """The worker's unit restarts a lost GPU, leaves a drained or misconfigured worker alone, and waits out its grace."""
+    text = (DEPLOY / "rhythmai-worker.service").read_text()
+    assert "Restart=on-failure" in text
+    assert EXIT_DEVICE_LOST == 3
+    assert "RestartPreventExitStatus=2\n" in text
+    grace = re.search(r"^# GRACE_S=(\d+)$", (ROOT / ".env.example").read_text(), re.MULTILINE)[1]
+    assert int(re.search(r"TimeoutStopSec=(\d+)", text)[1]) > int(grace)
