@@ -102,6 +102,17 @@ async def test_a_delivery_under_way_belongs_to_one_worker(db, queue, ended):
     assert row["delivered_at"] is not None
 
 
+async def test_an_old_try_of_the_same_worker_is_lost(db, queue, ended):
+    """A worker whose first try outlived its lease and that took the delivery again speaks for the second try only."""
+    await ended()
+    worker = await queue.worker()
+    first = await claim(db, worker)
+    await due(db)
+    second = await claim(db, worker)
+    assert await settle(db, first, worker, False, "timeout") == "lost"
+    assert await settle(db, second, worker, True) == "ok"
+
+
 async def test_twelve_tries_then_it_has_failed(db, queue, ended):
     """Each failed try waits about twice as long as the one before; after the twelfth the row says failed and why."""
     await ended()
