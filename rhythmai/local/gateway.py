@@ -122,7 +122,7 @@ class Gateway:
             with contextlib.suppress(*CONNECTION_ERRORS, asyncpg.PostgresError):
                 async with self._database.transaction() as connection:
                     await connection.execute("select realtime.keep_partitions()")
-            await asyncio.sleep(3600)
+            await asyncio.sleep(300)  # a laptop that slept for days wakes without today's
 
 
 async def _stopped(task: asyncio.Task[None]) -> None:
@@ -147,7 +147,14 @@ def main() -> None:
         settings = GatewaySettings.from_environment(os.environ)
     except KeyError as missing:
         sys.exit(f"The gateway needs {missing.args[0]} in its environment; `rhythmai up` sets it.")
-    asyncio.run(serve(settings))
+    try:
+        asyncio.run(serve(settings))
+    except OSError as error:
+        sys.exit(
+            f"The gateway cannot listen on {settings.host}:{settings.port}: {error.strerror}. Choose another GATEWAY_PORT."
+        )
+    except asyncpg.PostgresError as error:
+        sys.exit(f"The gateway cannot use DATABASE_URL: {error}. It needs a superuser's connection.")
 
 
 if __name__ == "__main__":

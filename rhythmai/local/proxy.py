@@ -38,7 +38,11 @@ class Proxy:
     async def forward(self, request: web.Request) -> web.StreamResponse:
         """Answer 502 problem JSON while the API is away."""
         assert self._session is not None
-        headers = [(name, value) for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP]
+        headers = [
+            (name, value)
+            for name, value in request.headers.items()
+            if name.lower() not in HOP_BY_HOP and not name.lower().startswith("x-forwarded-")
+        ]
         headers += [
             ("X-Forwarded-For", request.remote or ""),
             ("X-Forwarded-Proto", "http"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -62,6 +64,14 @@ async def gateway(settings: GatewaySettings, limits: Limits) -> AsyncIterator[Si
             secret=SECRET_KEY,
             storage_dir=settings.storage_dir,
         )
+
+
+@pytest.fixture
+def data_folder() -> Iterator[Path]:
+    """For a server of one's own; pytest's folders are closed to the system user that Postgres runs as."""
+    folder = Path(tempfile.mkdtemp(prefix="rhythmai-postgres-"))
+    yield folder / "data"
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -21,6 +21,14 @@ from tests.live.conftest import JWT_SECRET, PUBLISHABLE_KEY, SECRET_KEY
 from tests.live.wire import Wire
 
 
+def process_environment(settings):
+    """What the supervisor gives the process."""
+    return {
+        "PATH": os.environ["PATH"], "GATEWAY_PORT": "0", "DATABASE_URL": settings.database_url, "JWT_SECRET": JWT_SECRET,
+        "SUPABASE_KEY": SECRET_KEY, "SUPABASE_PUBLISHABLE_KEY": PUBLISHABLE_KEY, "STORAGE_DIR": str(settings.storage_dir),
+    }  # fmt: skip
+
+
 @pytest.fixture
 async def api():
     """An API behind the gateway: it echoes bodies and streams events until its client goes."""
@@ -100,12 +108,12 @@ async def test_browsers_of_any_origin_may_call_the_gateways(gateway, http):
 
 async def test_the_process_tells_when_it_is_ready_and_leaves_on_sigterm(settings):
     """`python -m rhythmai.local.gateway` prints one line when ready; SIGTERM says goodbye to sockets and exits 0."""
-    environment = {
-        "PATH": os.environ["PATH"], "GATEWAY_PORT": "0", "DATABASE_URL": settings.database_url, "JWT_SECRET": JWT_SECRET,
-        "SUPABASE_KEY": SECRET_KEY, "SUPABASE_PUBLISHABLE_KEY": PUBLISHABLE_KEY, "STORAGE_DIR": str(settings.storage_dir),
-    }  # fmt: skip
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "rhythmai.local.gateway", env=environment, stdout=asyncio.subprocess.PIPE
+        sys.executable,
+        "-m",
+        "rhythmai.local.gateway",
+        env=process_environment(settings),
+        stdout=asyncio.subprocess.PIPE,
     )
     ready = (await process.stdout.readline()).decode()
     url = ready.removeprefix("gateway.ready ").strip()
@@ -118,19 +126,31 @@ async def test_the_process_tells_when_it_is_ready_and_leaves_on_sigterm(settings
         assert await process.wait() == 0
 
 
-async def test_a_missing_variable_is_named():
-    """Without its environment the process ends with one sentence."""
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"DATABASE_URL": None}, "The gateway needs DATABASE_URL in its environment; `rhythmai up` sets it."),
+        ({"GATEWAY_PORT": "taken"}, "Choose another GATEWAY_PORT."),
+        ({"DATABASE_URL": "wrong"}, "It needs a superuser's connection."),
+    ],
+)
+async def test_a_gateway_that_cannot_start_says_what_to_do(settings, gateway, change, said):
+    """A missing variable, a taken port and a refused connection end the process with one sentence."""
+    words = {"taken": gateway.url.rpartition(":")[2], "wrong": settings.database_url.replace("postgres:", "nobody:")}
+    environment = {**process_environment(settings), **{name: words.get(word) for name, word in change.items()}}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "rhythmai.local.gateway", env={}, stderr=asyncio.subprocess.PIPE
-    )
-    _, said = await process.communicate()
+        sys.executable, "-m", "rhythmai.local.gateway",
+        env={name: value for name, value in environment.items() if value}, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    _, complaint = await process.communicate()
     assert process.returncode == 1
-    assert said.decode().strip() == "The gateway needs DATABASE_URL in its environment; `rhythmai up` sets it."
+    assert complaint.decode().strip().endswith(said)
+    assert "Traceback" not in complaint.decode()
 
 
-async def test_pushes_go_on_after_a_restart_of_postgres(settings, tmp_path_factory, http):
+async def test_pushes_go_on_after_a_restart_of_postgres(settings, data_folder, http):
     """Joined channels survive a restart: they are told when changes are live again, and broadcasts and changes come."""
-    server = Postgres(tmp_path_factory.mktemp("restarted") / "data", password="x", careless=True)
+    server = Postgres(data_folder, password="x", careless=True)
 
     async def execute(*statements):
         connection = await asyncpg.connect(server.url())

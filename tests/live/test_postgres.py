@@ -45,9 +45,9 @@ async def test_new_objects_are_open_until_revoked(database_url):
         await connection.close()
 
 
-async def test_a_restart_keeps_the_data(tmp_path_factory):
+async def test_a_restart_keeps_the_data(data_folder):
     """A server that was stopped starts again over its data, on the asked port."""
-    server = Postgres(tmp_path_factory.mktemp("again") / "data", password="secret word/?", careless=True)
+    server = Postgres(data_folder, password="secret word/?", careless=True)
     try:
         server.start()
         connection = await asyncpg.connect(server.url())

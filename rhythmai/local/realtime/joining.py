@@ -91,12 +91,13 @@ async def _subscribe(project: Project, channel: Channel, wish: Join) -> str | No
         try:
             async with asyncio.timeout(wish.wait_s):
                 await project.subscriptions.establish_once(channel)
-        except (Refused, TimeoutError, *CONNECTION_ERRORS) as error:
-            project.changes.drop(channel)
-            code = (
-                "RealtimeDisabledForConfiguration" if isinstance(error, Refused) else "PostgresChangesSubscribeTimeout"
-            )
-            raise JoinRefused(f"{code}: {error or 'the subscription was not live in time'}") from error
+        except BaseException as error:
+            project.changes.drop(channel)  # also when the client has gone meanwhile
+            if isinstance(error, Refused):
+                raise JoinRefused(f"RealtimeDisabledForConfiguration: {error}") from error
+            if isinstance(error, CONNECTION_ERRORS):
+                raise JoinRefused("PostgresChangesSubscribeTimeout: it was not live in time") from error
+            raise
     return None
 
 

@@ -58,7 +58,8 @@ class Objects:
             return await self._files.receive(pieces, rules["file_size_limit"])
 
         upload = await read_upload(request, receive, self._files.remove)
-        return await self._keep(owner, bucket, name, upload, upsert=upsert)
+        # A client that goes now must not leave a row without its file.
+        return await asyncio.shield(self._keep(owner, bucket, name, upload, upsert=upsert))
 
     async def _keep(self, owner: str | None, bucket: str, name: str, upload: Upload, *, upsert: bool) -> dict[str, str]:
         try:
@@ -133,10 +134,13 @@ class Objects:
             cache_control=metadata.get("cacheControl") or "no-cache",
             user_metadata=row["user_metadata"],
         )
-        return await self._keep(identity.user, *target, upload, upsert=upsert)
+        return await asyncio.shield(self._keep(identity.user, *target, upload, upsert=upsert))
 
     async def remove(self, identity: Identity, bucket: str, names: list[str]) -> list[dict[str, Any]]:
         await self._buckets.find(bucket)
+        return await asyncio.shield(self._remove(identity, bucket, names))
+
+    async def _remove(self, identity: Identity, bucket: str, names: list[str]) -> list[dict[str, Any]]:
         rows = await self._catalog.remove(identity, bucket, names)
         for row in rows:
             self._files.remove(row["version"])
