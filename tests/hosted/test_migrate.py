@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -112,3 +114,27 @@ def test_repair_ends_drift(rhythmai, project_url, supabase_cli, sql):
     assert rhythmai("migrate").code == 1
     supabase_cli("migration", "repair", "--status", "applied", LAST, "--yes", remote=project_url)
     assert rhythmai("migrate").code == 0
+
+
+def test_no_superuser_is_needed(rhythmai, project_url, sql):
+    """A role with no more rights than `postgres` has on a hosted project migrates, and its triggers send live events."""
+    name = f"hosted_{secrets.token_hex(4)}"
+    for statement in (
+        f"create role {name} login createdb createrole bypassrls password 'secret'",
+        f"grant anon, authenticated, service_role, supabase_realtime_admin to {name}",
+        f"alter schema public owner to {name}",
+        f"grant usage on schema realtime, storage, auth to {name}",
+        f"grant select, insert, update, delete on storage.buckets, storage.objects to {name}",
+        f"alter publication supabase_realtime owner to {name}",
+        f"grant create on database {urlsplit(project_url).path[1:]} to {name}",
+    ):
+        sql(project_url, statement)
+    parts = urlsplit(project_url)
+    url = parts._replace(netloc=f"{name}:secret@{parts.hostname}:{parts.port}").geturl()
+    done = rhythmai("migrate", DATABASE_URL=url)
+    assert done.code == 0, done.err
+    sql(url, "insert into public.jobs (video_url) values ('https://example.com/a.mp4')")
+    assert sql(project_url, "select count(*) from realtime.messages where topic = 'jobs'")[0][0] == 1
+    sql(project_url, f"reassign owned by {name} to postgres")
+    sql(project_url, f"drop owned by {name}")
+    sql(project_url, f"drop role {name}")
