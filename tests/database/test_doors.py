@@ -5,6 +5,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+POSTGRES = ("18",)
 OWNER, OTHER = uuid4(), uuid4()
 KEY = "a-key-of-sixteen-characters"
 
