@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from rhythmai.screen import Screen
 
 BATCH: Final = 100
+DELETED: Final = "select pg_stat_get_xact_tuples_deleted('public.jobs'::regclass)"
+"""What this connection deleted; transactions that were not reported yet count, too: only a difference tells."""
 UNITS: Final = {"d": "days", "h": "hours", "m": "minutes"}
 
 
@@ -66,8 +68,9 @@ async def _old_jobs(
     jobs = objects = 0
     while True:
         async with connection.transaction():
+            before = await connection.fetchval(DELETED)
             found = await connection.fetch("select bucket, path from queue.purge($1, $2)", older_than, BATCH)
-            deleted = await connection.fetchval("select pg_stat_get_xact_tuples_deleted('public.jobs'::regclass)")
+            deleted = await connection.fetchval(DELETED) - before
             await buckets.remove([(row["bucket"], row["path"]) for row in found])
         if not deleted:
             return jobs, objects

@@ -181,3 +181,15 @@ def test_purge_keeps_what_storage_did_not_delete(rhythmai, url, insert, sql, gat
     )
     assert (refused.code, "Storage" in refused.err) == (1, True)
     assert [str(row["id"]) for row in sql(url, "select id from public.jobs")] == [job]
+
+
+def test_purge_goes_on_until_nothing_is_old(rhythmai, url, sql, gateway):
+    """More old jobs than a batch holds are counted and forgotten to the last, also those that left nothing in Storage."""
+    sql(
+        url,
+        "insert into public.jobs (video_url, status, finished_at, error, error_code)"
+        " select 'https://example.com/a.mp4', 'failed', now() - interval '31 days', 'x', 'x' from generate_series(1, 250)",
+    )
+    environment = {"DATABASE_URL": url, "SUPABASE_URL": gateway.url, "SUPABASE_KEY": gateway.secret}
+    assert json.loads(rhythmai("purge", "--older-than", "30d", "--json", **environment).out)["jobs"] == 250
+    assert not sql(url, "select from public.jobs")
