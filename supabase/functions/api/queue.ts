@@ -1,0 +1,118 @@
+// The SQL functions of schema queue, by name. Whatever Postgres says is translated here.
+import postgres from "postgres";
+import { log } from "./log.ts";
+import { Problem } from "../_shared/problems.ts";
+
+/** Few: the platform runs many of us beside each other. */
+const MAX_CONNECTIONS = 5;
+const IDLE_S = 20;
+const CONNECT_S = 5;
+const QUERY_S = 15;
+
+export interface Asked {
+  owner: string | null;
+  client: string;
+  key: string | null;
+  trace: string;
+}
+
+/** A job as GET /api/v1/job/{job_id} answers it, as JSON text. */
+export type ViewText = string;
+
+export class Queue {
+  readonly #sql: postgres.Sql;
+
+  /** Connects to nothing yet; a database that is away is a 503 until it is there. */
+  constructor(url: string) {
+    this.#sql = postgres(url, {
+      prepare: false, // a transaction pooler keeps no statements
+      fetch_types: false,
+      max: MAX_CONNECTIONS,
+      idle_timeout: IDLE_S,
+      connect_timeout: CONNECT_S,
+      backoff: () => 0.1,
+      onnotice: () => {},
+      connection: { application_name: "rhythmai function" },
+      ...(new URL(url).searchParams.has("sslmode") ? {} : { ssl: "prefer" as const }),
+    });
+  }
+
+  /** Insert a job and return its id. Throws Problem: too_many_jobs, idempotency_mismatch, invalid_request. */
+  async submit(kind: "generate" | "merge", video: string, wish: string, options: object, by: Asked): Promise<string> {
+    const json = JSON.stringify(options);
+    return (await this.#ask(this.#sql`
+      select queue.submit(${kind}, ${video}, ${wish}, ${json}::text::jsonb, ${by.owner}, ${by.client}, ${by.key}, ${by.trace})
+    `))!;
+  }
+
+  /** Insert a job like `job`; null when the caller may not see that one. Throws Problem like submit. */
+  again(job: string, seed: number | null, variant: number | null, by: Asked): Promise<string | null> {
+    return this.#ask(this.#sql`
+      select queue.again(${job}, ${by.owner}, ${seed}, ${variant}, ${by.client}, ${by.key}, ${by.trace})
+    `);
+  }
+
+  /** Null when there is none for this caller. */
+  view(job: string, user: string | null): Promise<ViewText | null> {
+    return this.#ask(this.#sql`select queue.view(${job}, ${user})::text`);
+  }
+
+  /** Cancel, and answer like view. */
+  cancel(job: string, user: string | null): Promise<ViewText | null> {
+    return this.#ask(this.#sql`select queue.cancel(${job}, ${user})::text`);
+  }
+
+  /** `workers` and `workers_ready`. */
+  async health(): Promise<Record<string, number>> {
+    return JSON.parse((await this.#ask(this.#sql`select queue.health()::text`))!);
+  }
+
+  async #ask(query: postgres.PendingQuery<postgres.Row[]>): Promise<string | null> {
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(() => {
+      late.reject(new DOMException("The database does not answer", "TimeoutError"));
+      query.cancel();
+    }, QUERY_S * 1000);
+    try {
+      const [row] = await Promise.race([query.values(), late.promise]);
+      return row![0];
+    } catch (error) {
+      throw translated(error);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+function translated(error: unknown): unknown {
+  if (!(error instanceof postgres.PostgresError)) {
+    log("warning", "database.away", { error: (error as { code?: string }).code ?? (error as Error).name });
+    return unavailable("The database cannot be reached; try again in a few seconds");
+  }
+  switch (error.code) {
+    case "RY429":
+      return new Problem("too_many_jobs", error.message, { "Retry-After": "10" });
+    case "RY422":
+      return new Problem("idempotency_mismatch", error.message);
+    case "22023":
+      return new Problem("invalid_request", error.message);
+  }
+  switch (error.code.slice(0, 2)) {
+    case "08": // connection
+    case "53": // resources
+    case "57": // an operator steps in
+      log("warning", "database.away", { error: error.code });
+      return unavailable("The database cannot be reached; try again in a few seconds");
+    case "28": // who we are
+    case "3D":
+    case "3F":
+    case "42": // no migrations, no rights; messages of these classes name roles and functions, never values
+      log("error", "database.unfit", { error: error.message, remedy: "run `supabase db push`" });
+      return unavailable("The database is not ready for this API; its operator finds the reason in the log");
+  }
+  return error;
+}
+
+function unavailable(detail: string): Problem {
+  return new Problem("database_unavailable", detail, { "Retry-After": "5" });
+}

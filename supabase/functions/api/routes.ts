@@ -1,0 +1,159 @@
+// The calls of the contract: check the request, call an SQL function, answer.
+import { clientOf } from "../_shared/addresses.ts";
+import { byPublishedKeys, bySecret, Doorkeeper } from "../_shared/auth.ts";
+import { read, readIfAny } from "../_shared/body.ts";
+import openapi from "../_shared/openapi.ts";
+import { jobNotFound, Problem } from "../_shared/problems.ts";
+import { stream } from "./events.ts";
+import { type Asked, Queue } from "./queue.ts";
+import type { Settings } from "./settings.ts";
+import { MAX_UPLOAD_BYTES, Uploads } from "./uploads.ts";
+import { type View, Watches } from "./watch.ts";
+
+/** A request and what the shell around it found out already. */
+export interface Call {
+  request: Request;
+  id: string;
+  peer: string;
+  /** The {job_id} of the path. */
+  job: string;
+}
+
+export type Route = { methods: Record<string, (call: Call) => Promise<Response>>; pattern: RegExp; name: string };
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+/** Error codes of a failed merge that are not the request's fault: 502 instead of 422. */
+const MAY_PASS = new Set([
+  ...["unavailable", "unreachable", "upstream_error", "timeout", "no_disk", "storage_unavailable", "child_killed"],
+  ...["decoder_failed", "encoder", "worker_lost", "device_lost", "internal"],
+]);
+
+export class Routes {
+  readonly watches: Watches;
+  readonly #queue: Queue;
+  readonly #uploads: Uploads;
+  readonly #door: Doorkeeper;
+
+  constructor(private readonly settings: Settings) {
+    const { databaseUrl, jwtSecret, supabaseUrl, publishableKey, requireAuth } = settings;
+    this.#queue = new Queue(databaseUrl);
+    this.watches = new Watches(this.#queue);
+    this.#uploads = new Uploads(settings);
+    const verify = jwtSecret ? bySecret(jwtSecret) : byPublishedKeys(supabaseUrl);
+    this.#door = new Doorkeeper(verify, publishableKey, requireAuth);
+  }
+
+  table(): Route[] {
+    const job = "/api/v1/job/{job_id}";
+    return [
+      route("/api/v1/gen", { POST: (call) => this.gen(call) }),
+      route("/api/v1/merge", { POST: (call) => this.merge(call) }),
+      route("/api/v1/upload", { POST: (call) => this.upload(call) }),
+      route(job, { GET: (call) => this.view(call), DELETE: (call) => this.cancel(call) }),
+      route(`${job}/again`, { POST: (call) => this.again(call) }),
+      route(`${job}/events`, { GET: (call) => this.events(call) }),
+      route("/api/v1/ping", { GET: () => json({ status: "ok", message: "RhythmAI API is running" }) }),
+      route("/healthz", { GET: async () => json({ status: "ok", database: "ok", ...await this.#queue.health() }) }),
+      route("/openapi.json", { GET: () => json({ ...openapi, servers: [{ url: this.settings.base || "/" }] }) }),
+    ];
+  }
+
+  async gen(call: Call): Promise<Response> {
+    const user = await this.#user(call);
+    const { video_url, user_request, ...options } = await read(call.request, "Gen");
+    return json({
+      job_id: await this.#queue.submit("generate", video_url, user_request ?? "", options, this.#by(call, user)),
+    });
+  }
+
+  async merge(call: Call): Promise<Response> {
+    const user = await this.#user(call);
+    const { video_url, ...options } = await read(call.request, "Merge");
+    const job = await this.#queue.submit("merge", video_url, "", options, this.#by(call, user));
+    const atOnce = prefersAsync(call.request);
+    const view = atOnce ? null : await this.watches.end(job, user, this.settings.mergeWaitS, call.request.signal);
+    if (view) return json({ video_url: merged(view) });
+    const headers = { Location: `${this.settings.base}/api/v1/job/${job}` };
+    return json({ job_id: job }, 202, atOnce ? { ...headers, "Preference-Applied": "respond-async" } : headers);
+  }
+
+  async upload(call: Call): Promise<Response> {
+    await this.#user(call);
+    const { size, content_type } = await read(call.request, "Upload");
+    if (size > MAX_UPLOAD_BYTES) {
+      const detail = `A video may have at most ${MAX_UPLOAD_BYTES / 2 ** 20} MB; send a shorter or smaller one`;
+      throw new Problem("payload_too_large", detail);
+    }
+    return json(await this.#uploads.sign(content_type));
+  }
+
+  async view(call: Call): Promise<Response> {
+    return found(await this.#queue.view(jobOf(call), await this.#user(call)));
+  }
+
+  async cancel(call: Call): Promise<Response> {
+    return found(await this.#queue.cancel(jobOf(call), await this.#user(call)));
+  }
+
+  async again(call: Call): Promise<Response> {
+    const user = await this.#user(call);
+    const { seed, variant } = await readIfAny(call.request, "Again");
+    const job = await this.#queue.again(jobOf(call), seed ?? null, variant ?? null, this.#by(call, user));
+    if (job === null) throw jobNotFound();
+    return json({ job_id: job });
+  }
+
+  async events(call: Call): Promise<Response> {
+    return await stream(call.request, this.watches, jobOf(call), await this.#user(call));
+  }
+
+  #user({ request }: Call): Promise<string | null> {
+    return this.#door.user(request.headers.get("Authorization"));
+  }
+
+  #by({ request, id, peer }: Call, owner: string | null): Asked {
+    const { clientHeader } = this.settings;
+    const client = clientOf(peer, clientHeader ? request.headers.get(clientHeader) : null);
+    const key = request.headers.get("Idempotency-Key");
+    if (key !== null && !/^[!-~]{1,255}$/.test(key)) {
+      throw new Problem("invalid_request", "The Idempotency-Key must be 1 to 255 visible ASCII characters");
+    }
+    return { owner, client, key, trace: id };
+  }
+}
+
+function route(name: string, methods: Route["methods"]): Route {
+  return { name, methods, pattern: new RegExp(`^${name.replace("{job_id}", "(?<job>[^/]+)").replace(".", "\\.")}$`) };
+}
+
+function json(body: object, status = 200, headers: Record<string, string> = {}): Promise<Response> {
+  return Promise.resolve(found(JSON.stringify(body), status, headers));
+}
+
+function found(view: string | null, status = 200, headers: Record<string, string> = {}): Response {
+  if (view === null) throw jobNotFound();
+  return new Response(view, { status, headers: { "Content-Type": "application/json; charset=utf-8", ...headers } });
+}
+
+function jobOf({ job }: Call): string {
+  if (!UUID.test(job)) throw new Problem("not_found", "A job id is a UUID, as POST /api/v1/gen answered it");
+  return job;
+}
+
+function prefersAsync(request: Request): boolean {
+  const preferences = (request.headers.get("Prefer") ?? "").split(",");
+  return preferences.some((preference) => preference.split(";")[0]!.trim().toLowerCase() === "respond-async");
+}
+
+/** The video of a merge that has ended. Throws Problem: merge_failed, merge_unavailable, merge_cancelled. */
+function merged({ job_id, status, error, error_code, results }: View): string {
+  if (status === "cancelled") {
+    const detail = "The merge was cancelled while it ran; post it again if you want it";
+    throw new Problem("merge_cancelled", detail, {}, { job_id });
+  }
+  if (status === "failed") {
+    const code = MAY_PASS.has(error_code ?? "") ? "merge_unavailable" : "merge_failed";
+    throw new Problem(code, `The merge failed: ${error}`, {}, { error_code, job_id });
+  }
+  return (results[0] as { video_url: string }).video_url;
+}

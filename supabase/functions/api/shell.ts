@@ -1,0 +1,87 @@
+// The outermost shell: every answer is one of ours, with its headers and one log line.
+import { allow, isPreflight, preflight } from "../_shared/cors.ts";
+import { Problem } from "../_shared/problems.ts";
+import { log } from "./log.ts";
+import { randomHex } from "./random.ts";
+import type { Route } from "./routes.ts";
+
+const REQUEST_ID = /^[A-Za-z0-9_.-]{8,64}$/;
+const HEADERS = {
+  "Server": "RhythmAI",
+  "Cache-Control": "no-store",
+  "X-Content-Type-Options": "nosniff",
+  "Referrer-Policy": "no-referrer", // job ids stand in addresses
+};
+
+export type Handler = (request: Request, peer: string) => Promise<Response>;
+
+/** A handler that never throws. */
+export function answering(routes: Route[], corsOrigins: readonly string[]): Handler {
+  return async (request, peer) => {
+    const began = performance.now();
+    const asked = request.headers.get("X-Request-Id") ?? "";
+    const id = REQUEST_ID.test(asked) ? asked : randomHex();
+    const path = contractPath(new URL(request.url).pathname);
+    const route = routes.find(({ pattern }) => pattern.test(path));
+    let response: Response;
+    try {
+      response = isPreflight(request) ? preflight() : await dispatch(route, request, { id, peer, path });
+    } catch (error) {
+      response = (error instanceof Problem ? error : broke(error, id)).response();
+    }
+    for (const [name, value] of Object.entries(HEADERS)) response.headers.set(name, value);
+    response.headers.set("X-Request-Id", id);
+    allow(corsOrigins, request, response.headers);
+    const ms = Math.round((performance.now() - began) * 10) / 10;
+    // The pattern that matched, never the path: an id in it is a secret.
+    log("info", "request", {
+      method: request.method,
+      route: route?.name ?? "unmatched",
+      status: response.status,
+      ms,
+      request_id: id,
+    });
+    return response;
+  };
+}
+
+/** Supabase calls function `api` at /functions/v1/api/... or, with its gateway's part cut off, at /api/...: the contract's
+ * own paths but for the two that have no /api. */
+function contractPath(path: string): string {
+  return path.replace(/^\/functions\/v1(?=\/)/, "").replace(/^\/api(?=\/(healthz|openapi\.json)$)/, "");
+}
+
+async function dispatch(
+  route: Route | undefined,
+  request: Request,
+  { id, peer, path }: { id: string; peer: string; path: string },
+): Promise<Response> {
+  if (route === undefined) {
+    throw new Problem("not_found", "There is nothing at this address; the API is described at /openapi.json");
+  }
+  if ((request.headers.get("Expect") ?? "100-continue").toLowerCase() !== "100-continue") {
+    const detail = "The only expectation this server meets is 100-continue; leave the Expect header out";
+    throw new Problem("expectation_failed", detail);
+  }
+  // A stream has no end that HEAD could tell.
+  const headless = request.method === "HEAD" && !route.name.endsWith("/events");
+  const handle = route.methods[headless ? "GET" : request.method];
+  if (handle === undefined) {
+    const methods = Object.keys(route.methods);
+    if (methods.includes("GET") && !route.name.endsWith("/events")) methods.push("HEAD");
+    const allowed = methods.sort().join(", ");
+    const detail = `${request.method} means nothing here; this takes ${allowed}`;
+    throw new Problem("method_not_allowed", detail, { Allow: allowed });
+  }
+  return await handle({ request, id, peer, job: route.pattern.exec(path)?.groups?.job ?? "" });
+}
+
+function broke(error: unknown, id: string): Problem {
+  // The stack's lines are code; the message may hold a user's words and stays out.
+  const where = error instanceof Error
+    ? error.stack?.split("\n").filter((line) => /^ {4}at /.test(line)).slice(0, 3)
+    : [];
+  log("error", "request.broke", { error: error instanceof Error ? error.name : typeof error, where, request_id: id });
+  const detail = "Something went wrong on our side; try again, and report the X-Request-Id if it stays";
+  return new Problem("internal", detail);
+}

@@ -1,0 +1,95 @@
+// Watching a job until it ends: the waiting half of a merge, and the truth behind server-sent events.
+//
+// The job is read again and again, by primary key: that holds behind every pooler and without any notification. The
+// pause grows while nothing happens.
+import { jobNotFound, Problem } from "../_shared/problems.ts";
+import type { Schemas } from "../_shared/schema.ts";
+import type { Queue, ViewText } from "./queue.ts";
+
+export type View = Schemas["Job"];
+
+export const ENDED: ReadonlySet<string> = new Set(["completed", "failed", "cancelled"]);
+const FIRST_PAUSE_MS = 200;
+const LONGEST_PAUSE_MS = 2000;
+const MAX_WATCHES = 1000;
+
+/** All watches of this process: bounded in number, and ended together when the platform stops us. */
+export class Watches {
+  readonly #closing = new AbortController();
+  #open = 0;
+
+  constructor(private readonly queue: Queue) {}
+
+  /** End all watches: merges answer 202, streams end. */
+  close(): void {
+    this.#closing.abort();
+  }
+
+  /** The job as it is and at every change, and null after each pause without one; ends with the job, `gone` or close().
+   *
+   * Throws Problem: not_found (also later, when the job is purged), too_many_streams, database_unavailable (first view). */
+  async *views(job: string, user: string | null, gone: AbortSignal): AsyncGenerator<View | null, void> {
+    if (this.#open >= MAX_WATCHES) {
+      const detail = "Too many clients wait here already; ask GET /api/v1/job/{job_id} now and then instead";
+      throw new Problem("too_many_streams", detail, { "Retry-After": "10" });
+    }
+    this.#open++;
+    try {
+      const stop = AbortSignal.any([this.#closing.signal, gone]);
+      let seen: ViewText | undefined;
+      let pause = FIRST_PAUSE_MS;
+      while (!stop.aborted) {
+        const text = await this.#look(job, user, seen);
+        if (text === seen) {
+          yield null;
+        } else {
+          [seen, pause] = [text, FIRST_PAUSE_MS];
+          const view: View = JSON.parse(text);
+          yield view;
+          if (ENDED.has(view.status)) return;
+        }
+        await rest(pause, stop);
+        pause = Math.min(pause * 1.3, LONGEST_PAUSE_MS);
+      }
+    } finally {
+      this.#open--;
+    }
+  }
+
+  async #look(job: string, user: string | null, seen: ViewText | undefined): Promise<ViewText> {
+    let text: ViewText | null;
+    try {
+      text = await this.queue.view(job, user);
+    } catch (error) {
+      if (seen === undefined || !(error instanceof Problem)) throw error;
+      return seen; // the database is away for a moment: the watch outlives it
+    }
+    if (text === null) throw jobNotFound();
+    return text;
+  }
+
+  /** The job once it has ended, null when that takes longer than `waitS` or nobody can watch now. */
+  async end(job: string, user: string | null, waitS: number, gone: AbortSignal): Promise<View | null> {
+    try {
+      for await (const view of this.views(job, user, AbortSignal.any([gone, AbortSignal.timeout(waitS * 1000)]))) {
+        if (view && ENDED.has(view.status)) return view;
+      }
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+    }
+    return null;
+  }
+}
+
+function rest(ms: number, stop: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, ms);
+    stop.addEventListener("abort", done, { once: true });
+    function done() {
+      clearTimeout(timer);
+      stop.removeEventListener("abort", done);
+      resolve();
+    }
+    if (stop.aborted) done();
+  });
+}

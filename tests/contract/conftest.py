@@ -1,0 +1,138 @@
+"""Both hosts over one real database: every test that asks for `host` or `api` runs once for each."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import asyncpg
+import jwt
+import pytest
+
+from tests.contract.hand import Hand
+from tests.contract.hosts import HOSTS, Host
+from tests.contract.keys import API_KEY, SECRET, SERVICE_KEY, USED, spoken
+
+VIDEO = "https://example.com/holiday.mp4"
+
+
+class Storage(BaseHTTPRequestHandler):
+    """As much of Supabase Storage as signing an upload needs."""
+
+    def do_POST(self) -> None:
+        path = self.path.partition("/upload/sign/")[2]
+        allowed = self.headers["Authorization"] == f"Bearer {SERVICE_KEY}" and path.startswith("uploads/")
+        token = jwt.encode({"url": path, "exp": 1_900_000_000}, SECRET)
+        answer = {"url": f"/object/upload/sign/{path}?token={token}"} if allowed else {"error": "Unauthorized"}
+        self.send_response(200 if allowed else 400)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps(answer).encode())
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture(scope="session")
+def storage_url() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Storage)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def settings(database_url, storage_url) -> dict[str, str]:
+    """The environment of a host."""
+    password = urlsplit(database_url).password
+    assert password
+    USED.add(password)
+    return {
+        "SUPABASE_URL": storage_url,
+        "SUPABASE_KEY": SERVICE_KEY,
+        "SUPABASE_DB_URL": database_url,
+        "JWT_SECRET": SECRET,
+        "API_KEY": API_KEY,
+    }
+
+
+@pytest.fixture(params=HOSTS, scope="module")
+def name(request) -> str:
+    """Which of the two hosts."""
+    return request.param
+
+
+def silent(host: Host) -> None:
+    """Nothing that a host said holds a key."""
+    host.stop()
+    assert spoken(host.output) == set(), host.output
+
+
+@pytest.fixture(scope="module")
+def host(name, settings, tmp_path_factory) -> Iterator[Host]:
+    """The host that most tests share; its whole output is searched for keys when they are through."""
+    host = Host(name, tmp_path_factory.mktemp(name), **settings)
+    yield host
+    silent(host)
+
+
+@pytest.fixture
+def start(name, settings, tmp_path) -> Iterator[Callable[..., Host]]:
+    """Starts a host of one's own, with other settings."""
+    hosts: list[Host] = []
+
+    def start(**others: str) -> Host:
+        hosts.append(Host(name, tmp_path, **settings | others))
+        return hosts[-1]
+
+    yield start
+    for host in hosts:
+        silent(host)
+
+
+@pytest.fixture
+async def api(host) -> AsyncIterator[aiohttp.ClientSession]:
+    """A client of the shared host."""
+    async with host.session() as session:
+        yield session
+
+
+@pytest.fixture
+async def db(database_url) -> AsyncIterator[asyncpg.Connection]:
+    """The database as its superuser; flood limits are out of the way."""
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("update private.settings set pending_per_client = 100000, pending_per_owner = 100000")
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+def hand(db) -> Hand:
+    """Plays the worker."""
+    return Hand(db)
+
+
+async def ask(session: aiohttp.ClientSession, method: str, path: Any, **options: Any) -> tuple[int, Any]:
+    """Sends a request and returns status and JSON."""
+    async with session.request(method, path, **options) as answer:
+        return answer.status, await answer.json(content_type=None)
+
+
+@pytest.fixture
+def gen(api) -> Callable[..., Awaitable[str]]:
+    """Posts a job and returns its id."""
+
+    async def gen(headers=None, **fields) -> str:
+        status, answer = await ask(api, "post", "/api/v1/gen", json={"video_url": VIDEO, **fields}, headers=headers)
+        assert status == 200, answer
+        return answer["job_id"]
+
+    return gen

@@ -1,0 +1,226 @@
+"""Every call of the contract, from outside, on both hosts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from uuid import UUID, uuid4
+
+import pytest
+
+from tests.contract.conftest import VIDEO, ask
+
+AUDIO = "https://example.com/track.flac"
+MERGE = {"video_url": VIDEO, "audio_url": AUDIO}
+
+
+async def test_gen_makes_an_interactive_job_and_answers_only_its_id(api, db):
+    """`POST /api/v1/gen` inserts the row; what goes beyond video and wish becomes its options, null is left out."""
+    asked = {
+        "variants": 2, "seed": 2**32 - 1, "duration": 8.5, "negative_prompt": "vocals", "conditioning": "text",
+        "format": "mp3", "callback_url": "https://example.com/hook",
+    }  # fmt: skip
+    body = {"video_url": VIDEO, "user_request": "warm ☀", **asked, "plan": None}
+    status, answer = await ask(api, "post", "/api/v1/gen", json=body, headers={"X-Request-Id": "trace-of-the-test"})
+    assert (status, list(answer)) == (200, ["job_id"])
+    row = await db.fetchrow("select * from public.jobs where id = $1", UUID(answer["job_id"]))
+    assert (row["video_url"], row["user_request"], row["lane"], row["total_count"]) == (
+        VIDEO,
+        "warm ☀",
+        "interactive",
+        2,
+    )
+    assert (row["owner"], row["trace_id"]) == (None, "trace-of-the-test")
+    assert row["tenant"].startswith("client:")
+    assert json.loads(row["options"]) == asked
+
+
+async def test_a_plan_is_kept_as_it_was_written(gen, db):
+    """Whole numbers written as 3.0 are whole numbers; a null wish is the empty one."""
+    plan = [
+        {"prompt": "slow piano"},
+        {"prompt": "drums", "tempo_bpm": 140, "key": "F# minor", "instruments": ["drums"]},
+    ]
+    row = await db.fetchrow(
+        "select options, total_count, user_request from public.jobs where id = $1",
+        UUID(await gen(plan=plan, seed=3.0, user_request=None)),
+    )
+    assert (json.loads(row["options"]), row["total_count"], row["user_request"]) == ({"plan": plan, "seed": 3}, 2, "")
+
+
+async def test_results_appear_one_by_one(api, gen, hand):
+    """`GET /api/v1/job/{id}` shows the job as it is, with each track the moment it is there."""
+    job = await gen(variants=2)
+    path = f"/api/v1/job/{job}"
+    _, view = await ask(api, "get", path)
+    assert (view["job_id"], view["status"], view["completed_count"], view["total_count"]) == (job, "pending", 0, 2)
+    assert (view["results"], view["error"], view["queue_position"] >= 1) == ([], None, True)
+    await hand.claim(job)
+    await hand.stage("composing")
+    await hand.result(index=0, prompt="slow piano", audio_url=AUDIO, seed=7, duration=12, peaks=[0, 0.5])
+    _, view = await ask(api, "get", path.upper().replace("API/V1/JOB", "api/v1/job"))
+    assert (view["status"], view["stage"], view["completed_count"]) == ("processing", "composing", 1)
+    assert view["results"][0].items() >= {"prompt": "slow piano", "audio_url": AUDIO, "index": 0, "seed": 7}.items()
+    await hand.finish()
+    status, view = await ask(api, "get", path)
+    assert (status, view["status"], view["completed_count"], view["error"]) == (200, "completed", 1, None)
+
+
+async def test_a_failed_job_says_why(api, gen, hand):
+    """A failed job answers 200 with its error and code."""
+    job = await gen()
+    await hand.claim(job)
+    await hand.fail("not_video", "This is not a video; send another link")
+    status, view = await ask(api, "get", f"/api/v1/job/{job}")
+    assert (status, view["status"]) == (200, "failed")
+    assert (view["error"], view["error_code"]) == ("This is not a video; send another link", "not_video")
+
+
+async def test_cancel_is_immediate_for_a_pending_job_and_a_wish_for_a_running_one(api, gen, hand):
+    """`DELETE` ends a pending job, once more changes nothing; a running one ends when its worker heeds."""
+    pending, running = await gen(), await gen()
+    for _ in range(2):
+        status, view = await ask(api, "delete", f"/api/v1/job/{pending}")
+        assert (status, view["status"]) == (200, "cancelled")
+    await hand.claim(running)
+    assert (await ask(api, "delete", f"/api/v1/job/{running}"))[1]["status"] == "processing"
+    await hand.finish()
+    assert (await ask(api, "get", f"/api/v1/job/{running}"))[1]["status"] == "cancelled"
+
+
+async def test_the_same_idempotency_key_answers_with_the_first_job(api, gen):
+    """A repeated request is one job; the same key with another body is refused."""
+    key = {"Idempotency-Key": uuid4().hex}
+    assert await gen(headers=key, seed=1) == await gen(headers=key, seed=1)
+    status, problem = await ask(api, "post", "/api/v1/gen", json={"video_url": VIDEO, "seed": 2}, headers=key)
+    assert (status, problem["code"]) == (422, "idempotency_mismatch")
+
+
+@pytest.mark.parametrize("key", ["short", "", "x" * 256, "ключ-ключ-ключ-ключ"])
+async def test_a_bad_idempotency_key_is_refused(api, key):
+    """A key that could be guessed, is empty, too long or not ASCII is 422."""
+    headers = {"Idempotency-Key": key}
+    status, problem = await ask(api, "post", "/api/v1/gen", json={"video_url": VIDEO}, headers=headers)
+    assert (status, problem["code"]) == (422, "invalid_request")
+
+
+async def test_again_plays_the_old_directions(api, gen, hand, db):
+    """A new take keeps options and directions and drops the old seed; `variant` and `seed` pick one; a key makes it one job."""
+    job = await gen(seed=5, format="wav")
+    await hand.claim(job)
+    await hand.plan("piano", "strings", "drums")
+    key = {"Idempotency-Key": uuid4().hex}
+    status, all_of_it = await ask(api, "post", f"/api/v1/job/{job}/again", headers=key)
+    assert status == 200
+    assert (await ask(api, "post", f"/api/v1/job/{job}/again", headers=key))[1] == all_of_it
+    _, one = await ask(api, "post", f"/api/v1/job/{job}/again", json={"variant": 1, "seed": 42})
+    options = "select options from public.jobs where id = $1"
+    directions = [{"title": name, "prompt": name} for name in ("piano", "strings", "drums")]
+    assert json.loads(await db.fetchval(options, UUID(all_of_it["job_id"]))) == {"format": "wav", "plan": directions}
+    assert json.loads(await db.fetchval(options, UUID(one["job_id"]))) == {
+        "format": "wav", "plan": directions[1:2], "seed": 42,
+    }  # fmt: skip
+
+
+async def test_again_refuses_what_is_not_there(api, gen):
+    """An unknown job is 404, a variant beyond the last is 422 and says which there are."""
+    assert (await ask(api, "post", f"/api/v1/job/{uuid4()}/again"))[0] == 404
+    status, problem = await ask(api, "post", f"/api/v1/job/{await gen()}/again", json={"variant": 3})
+    assert (status, problem["detail"]) == (422, "variant 3 does not exist; this job has variants 0 to 2")
+
+
+async def newest_merge(db) -> str:
+    """The pending merge job, as soon as its row is there."""
+    async with asyncio.timeout(60):
+        while True:
+            job = await db.fetchval("select id from public.jobs where kind = 'merge' and status = 'pending'")
+            if job:
+                return str(job)
+            await asyncio.sleep(0)
+
+
+async def test_merge_waits_for_the_video(api, hand, db):
+    """`POST /api/v1/merge` answers with the merged video when it is ready in time."""
+    asking = asyncio.create_task(
+        ask(api, "post", "/api/v1/merge", json={**MERGE, "mode": "mix", "music_gain_db": -3.5, "duck": True})
+    )
+    job = await newest_merge(db)
+    options = json.loads(await db.fetchval("select options from public.jobs where id = $1", UUID(job)))
+    assert options == {"audio_url": AUDIO, "mode": "mix", "music_gain_db": -3.5, "duck": True}
+    await hand.claim(job)
+    await hand.result(index=0, video_url="https://example.com/merged.mp4")
+    await hand.finish()
+    assert await asking == (200, {"video_url": "https://example.com/merged.mp4"})
+    _, view = await ask(api, "get", f"/api/v1/job/{job}")
+    assert (view["kind"], view["results"]) == ("merge", [{"index": 0, "video_url": "https://example.com/merged.mp4"}])
+
+
+@pytest.mark.parametrize(
+    ("error_code", "status", "code"),
+    [("not_video", 422, "merge_failed"), ("upstream_error", 502, "merge_unavailable")],
+)
+async def test_a_failed_merge_says_whose_fault_it_is(api, hand, db, error_code, status, code):
+    """A merge that cannot work is 422, one that failed for an outside reason 502, both with job and cause."""
+    asking = asyncio.create_task(ask(api, "post", "/api/v1/merge", json=MERGE))
+    job = await newest_merge(db)
+    await hand.claim(job)
+    await hand.fail(error_code, "It did not work")
+    answered, problem = await asking
+    assert (answered, problem["code"], problem["error_code"], problem["job_id"]) == (status, code, error_code, job)
+    assert problem["detail"] == "The merge failed: It did not work"
+
+
+async def test_a_cancelled_merge_is_409(api, db):
+    """Whoever waits for a merge learns that it was cancelled."""
+    asking = asyncio.create_task(ask(api, "post", "/api/v1/merge", json=MERGE))
+    await ask(api, "delete", f"/api/v1/job/{await newest_merge(db)}")
+    status, problem = await asking
+    assert (status, problem["code"]) == (409, "merge_cancelled")
+
+
+async def test_merge_does_not_wait_when_it_is_asked_not_to(api):
+    """With `Prefer: respond-async` the answer is 202 with the job and its address."""
+    async with api.post("/api/v1/merge", json=MERGE, headers={"Prefer": "wait=10, respond-async"}) as answer:
+        assert (answer.status, answer.headers["Preference-Applied"]) == (202, "respond-async")
+        assert answer.headers["Location"] == f"/api/v1/job/{(await answer.json())['job_id']}"
+    assert (await ask(api, "delete", answer.headers["Location"]))[0] == 200
+
+
+async def test_a_merge_that_takes_too_long_answers_with_its_job(start):
+    """After MERGE_WAIT_S the answer is 202 with the job id; the merge goes on."""
+    async with start(MERGE_WAIT_S="0.01").session() as api:
+        async with api.post("/api/v1/merge", json=MERGE) as answer:
+            assert (answer.status, "Preference-Applied" in answer.headers) == (202, False)
+            job = (await answer.json())["job_id"]
+            assert answer.headers["Location"] == f"/api/v1/job/{job}"
+        assert (await ask(api, "delete", f"/api/v1/job/{job}"))[1]["status"] == "cancelled"
+
+
+async def test_upload_signs_an_unguessable_path(api, storage_url):
+    """`POST /api/v1/upload` answers where to PUT the video; the path has 128 random bits and nothing of the user."""
+    body = {"filename": "../../Mein Urlaub.mov", "content_type": "video/quicktime", "size": 1000}
+    status, signed = await ask(api, "post", "/api/v1/upload", json=body)
+    assert status == 200, signed
+    path = signed["video_url"].removeprefix(f"{storage_url}/storage/v1/object/public/uploads/")
+    assert len(bytes.fromhex(path.removesuffix(".mov"))) == 16
+    assert signed["upload_url"].startswith(f"{storage_url}/storage/v1/object/upload/sign/uploads/{path}?token=")
+    assert (signed["method"], signed["headers"]) == ("PUT", {"content-type": "video/quicktime", "x-upsert": "false"})
+    assert signed["expires_at"] == "2030-03-17T17:46:40+00:00"
+
+
+async def test_upload_refuses_what_the_bucket_would(api):
+    """A video over 512 MB is 413, a type that the bucket does not take is 422."""
+    film = {"filename": "a.mp4", "content_type": "video/mp4", "size": 512 * 2**20 + 1}
+    status, problem = await ask(api, "post", "/api/v1/upload", json=film)
+    assert (status, problem["code"]) == (413, "payload_too_large")
+    status, problem = await ask(api, "post", "/api/v1/upload", json={**film, "content_type": "text/html", "size": 1})
+    assert (status, problem["code"]) == (422, "invalid_request")
+
+
+async def test_ping_and_health(api, gen, hand):
+    """`ping` answers the two words that frontends know, `healthz` counts living workers."""
+    assert await ask(api, "get", "/api/v1/ping") == (200, {"status": "ok", "message": "RhythmAI API is running"})
+    await hand.claim(await gen())
+    status, health = await ask(api, "get", "/healthz")
+    assert (status, health["status"], health["database"]) == (200, "ok", "ok")
+    assert health["workers"] >= 1
