@@ -196,12 +196,12 @@ end
 $$;
 comment on function queue.claim(bigint, interval) is 'Take the next job of the worker''s kinds, or null.';
 
--- Seconds until the first backed-off job is due, null when none waits.
+-- Seconds until the first backed-off job is due, null when none waits. A job that an operator paused waits for no moment.
 create function queue.next_due() returns double precision
 language sql stable set search_path = ''
 as $$
   select greatest(0, extract(epoch from j.run_at - now()))::double precision
-    from public.jobs j where j.status = 'pending' and j.run_at is not null
+    from public.jobs j where j.status = 'pending' and j.run_at < 'infinity'
    order by j.run_at limit 1;
 $$;
 comment on function queue.next_due() is 'Seconds until the first backed-off job is due, null when none waits.';

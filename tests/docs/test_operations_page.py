@@ -57,6 +57,7 @@ def test_an_operator_reads_on(database_url, register, sql, tmp_path):
                             capture_output=True, text=True, check=False,
                         )  # fmt: skip
                         assert done.returncode == 0, f"line {block.line}: {block.text}\n{done.stderr}"
+                assert sql(database_url, "select queue.next_due()")[0][0] is None, "a pause is no backoff"
                 states[block.line] = (
                     count("tenant = 'archive'"),
                     count("run_at > now()"),
