@@ -12,6 +12,7 @@ from typing import Any
 import asyncpg
 import structlog
 from realtime import AsyncRealtimeClient, RealtimeSubscribeStates
+from realtime.types import RealtimeChannelOptions
 
 from rhythmai.dsn import behind_transaction_pooler, connect_arguments
 from worker.database import APPLICATION
@@ -20,6 +21,17 @@ log = structlog.get_logger()
 CHANNEL = "jobs"
 SECOND_LOOK = timedelta(seconds=3)
 """A subscription is announced one to three seconds before it is live: look again then."""
+
+
+def private(*, hears_itself: bool) -> RealtimeChannelOptions:
+    """Options of a private channel: a project may have switched public ones off."""
+    return {
+        "config": {
+            "private": True,
+            "broadcast": {"ack": False, "self": hears_itself},
+            "presence": {"key": "", "enabled": False},
+        }
+    }
 
 
 async def for_ever(session: Callable[[], Any], *, name: str) -> None:
@@ -97,27 +109,9 @@ class RealtimeWakeUps:
 
         try:
             await client.connect()
-            jobs = client.channel(
-                CHANNEL,
-                {
-                    "config": {
-                        "private": True,
-                        "broadcast": {"ack": False, "self": False},
-                        "presence": {"key": "", "enabled": False},
-                    }
-                },
-            )
+            jobs = client.channel(CHANNEL, private(hears_itself=False))
             await jobs.on_broadcast("wake", lambda _: wake()).subscribe(on_state)
-            echo = client.channel(
-                f"echo:{random.getrandbits(64):x}",
-                {
-                    "config": {
-                        "private": False,
-                        "broadcast": {"ack": False, "self": True},
-                        "presence": {"key": "", "enabled": False},
-                    }
-                },
-            )
+            echo = client.channel(f"echo:{random.getrandbits(64):x}", private(hears_itself=True))
             await echo.on_broadcast("ping", lambda _: pong.set()).subscribe(on_state)
             with suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(trouble), SECOND_LOOK.total_seconds())

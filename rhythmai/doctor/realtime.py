@@ -12,6 +12,7 @@ from rhythmai.doctor.finding import Finding, fail, ok
 from rhythmai.errors import RhythmAIError
 from rhythmai.project import Project, database
 from worker.settings import Settings
+from worker.wakeups import CHANNEL, private
 
 CHECK: Final = "realtime"
 JOIN_S: Final = 15.0
@@ -33,16 +34,7 @@ async def examine(settings: Settings) -> list[Finding]:
     try:
         async with asyncio.timeout(JOIN_S):
             await client.connect()
-            jobs = client.channel(
-                "jobs",
-                {
-                    "config": {
-                        "private": True,
-                        "broadcast": {"ack": False, "self": False},
-                        "presence": {"key": "", "enabled": False},
-                    }
-                },
-            )
+            jobs = client.channel(CHANNEL, private(hears_itself=False))
             await jobs.on_broadcast("wake", lambda _: woken.set()).subscribe(on_state)
             joined, reason = await state
         if joined is not RealtimeSubscribeStates.SUBSCRIBED:
