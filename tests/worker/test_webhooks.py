@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -79,6 +80,22 @@ async def test_a_delivery_is_signed_and_carries_the_jobs_answer(queue, insert, d
     assert (answer["job_id"], answer["status"], answer["error"]) == (str(job_id), "failed", "this is not a video")
     assert answer["video_url"] == "https://example.com/a.mp4"
     assert headers["RhythmAI-Signature"] == signature("s3cret", int(headers["RhythmAI-Timestamp"]), body)
+
+
+async def test_the_documented_snippet_verifies(queue, insert, db, receiver, sending):
+    """The code in docs/operations.md accepts our delivery and refuses another body, another secret and an old one."""
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    snippet = {}
+    exec(page.partition("```python verify\n")[2].partition("```")[0], snippet)
+    await end_a_job(queue, insert, receiver.url)
+    sending()
+    await settled(db, "delivered")
+    ((headers, body),) = receiver.got
+    assert snippet["is_ours"]("s3cret", headers, body)
+    assert not snippet["is_ours"]("s3cret", headers, body + b" ")
+    assert not snippet["is_ours"]("other", headers, body)
+    assert not snippet["is_ours"]("s3cret", headers | {"RhythmAI-Timestamp": "1"}, body)
+    assert not snippet["is_ours"]("s3cret", {}, body)
 
 
 @pytest.mark.parametrize("status", [500, 302, 404])
