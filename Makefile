@@ -8,7 +8,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt chaos bench parity clean system
+.PHONY: help demo test check fmt chaos bench bench-queue bench-realtime bench-engine bench-sketch parity clean system
 
 PYTHON ?= python3
 VENV := .venv
@@ -69,8 +69,15 @@ FOR ?= 60
 chaos: $(VENV)/.dev
 	@$(BIN)/python tests/chaos/harness.py --jobs $(JOBS) --seconds $(FOR)
 
-bench: $(VENV)/.dev
-	@$(BIN)/python -m bench
+bench: bench-queue bench-realtime bench-engine bench-sketch
+bench-queue: $(VENV)/.dev
+	@$(BIN)/python bench/queues.py
+bench-realtime: $(VENV)/.dev
+	@$(BIN)/python bench/realtime_deliveries.py 20
+bench-engine: $(VENV)/.dev
+	@$(BIN)/python bench/engine.py
+bench-sketch: $(VENV)/.dev
+	@$(BIN)/python -m bench.sketch 12
 
 parity: $(VENV)/.dev
 	@$(BIN)/python -m worker.pipeline.mmaudio.parity tests/engine/fixtures
