@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from worker.pipeline.clip import ChildLooker
 from worker.pipeline.merge import FfmpegMerger
 
 ROOT = Path(__file__).parents[2]
+MANY = int(os.environ.get("FUZZ", "100"))
+"""Mutations a container in the longer run; FUZZ=1000 takes a quarter of an hour."""
 ANSWERS = {
     "look": TypeAdapter(Seen | Refusal),
     "measure": TypeAdapter(Measured | Refusal),
@@ -96,7 +99,7 @@ async def test_damaged_videos(tmp_path, suffix: str) -> None:
 @pytest.mark.parametrize("suffix", CONTAINERS)
 async def test_many_damaged_videos(tmp_path, suffix: str) -> None:
     """A thousand kinds of damage per container are no different."""
-    await fuzz_videos(tmp_path, suffix, 1000)
+    await fuzz_videos(tmp_path, suffix, MANY)
 
 
 @pytest.mark.parametrize("suffix", ["flac", "wav", "mp3", "m4a", "ogg"])
