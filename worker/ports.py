@@ -97,8 +97,11 @@ class Engine(Protocol):
     @property
     def model(self) -> str: ...
 
-    def prepare(self, clip: Clip, options: Options) -> None:
-        """Do what needs the clip but not the plan (visual features), while the describer still thinks. May do nothing."""
+    def prepare(self, clip: Clip, options: Options, cancelled: Callable[[], bool]) -> None:
+        """Do what needs the clip but not the plan (visual features), while the describer still thinks. May do nothing.
+
+        Raises what `compose` raises.
+        """
 
     def compose(
         self, clip: Clip, variants: Sequence[Variant], options: Options, cancelled: Callable[[], bool]

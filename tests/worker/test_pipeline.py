@@ -58,7 +58,7 @@ class Seams:
     async def describe(self, clip, user_request, count, video_url):
         return tuple(direction(f"d{i}") for i in range(count)), "local"
 
-    def prepare(self, clip, options):
+    def prepare(self, clip, options, cancelled):
         self.prepared = threading.current_thread().name
 
     def compose(self, clip, variants, options, cancelled):

@@ -89,7 +89,7 @@ class Pipeline:
 
         await self.queue.set_stage(job.lease, Stage.DESCRIBING)
         with timings.of("describe"):
-            plan, _ = await asyncio.gather(self._plan(job, clip), self._prepare(job, clip))
+            plan, _ = await asyncio.gather(self._plan(job, clip), self._prepare(job, clip, stopped))
 
         await self.queue.set_stage(job.lease, Stage.COMPOSING)
         missing = [variant for variant in plan.variants if variant.index not in job.done]
@@ -145,12 +145,16 @@ class Pipeline:
         )
         return await self.queue.save_plan(job.lease, Plan(variants=variants, describer=describer))
 
-    async def _prepare(self, job: Job, clip: Clip) -> None:
+    async def _prepare(self, job: Job, clip: Clip, stopped: Callable[[], bool]) -> None:
         assert self.engine is not None
+        left = False
         async with self._engine_turn:
-            await asyncio.get_running_loop().run_in_executor(
-                self._engine_thread, self.engine.prepare, clip, job.options
-            )
+            try:
+                await asyncio.get_running_loop().run_in_executor(
+                    self._engine_thread, self.engine.prepare, clip, job.options, lambda: left or stopped()
+                )
+            finally:
+                left = True
 
     @asynccontextmanager
     async def _composed(

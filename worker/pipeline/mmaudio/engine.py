@@ -76,6 +76,14 @@ class MMAudioEngine:
     def model(self) -> str:
         return self._runtime.model.name
 
+    @torch.inference_mode()
+    def prepare(self, clip: Clip, options: Options, cancelled: Callable[[], bool]) -> None:
+        """Encode the film while the describer still thinks; `compose` finds the features on the shelf."""
+        _long_enough(clip.duration_s)
+        if options.conditioning != "text":
+            with _as_ours():
+                self._watched(clip, cancelled, with_sync=options.conditioning == "full")
+
     def compose(
         self, clip: Clip, variants: Sequence[Variant], options: Options, cancelled: Callable[[], bool]
     ) -> Iterator[Track]:
