@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 import structlog
 
 
 def configure() -> None:
-    """Set structlog up for this process."""
+    """Set logging up for this process: structlog's lines, and those of the engine, which knows the standard library only."""
     terminal = sys.stderr.isatty()
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    last: list[structlog.typing.Processor] = (
+        [structlog.dev.ConsoleRenderer()]
+        if terminal
+        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+    )
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.dev.ConsoleRenderer() if terminal else structlog.processors.dict_tracebacks,
-            *([] if terminal else [structlog.processors.JSONRenderer()]),
-        ],
+        processors=[*shared, *last],
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
+    handler = logging.StreamHandler(sys.stderr)
+    drop = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[drop, *last]))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("worker").setLevel(logging.INFO)
