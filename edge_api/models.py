@@ -51,9 +51,9 @@ def _whole(value: object) -> object:
 
 Whole = BeforeValidator(_whole)
 """Integers as JSON Schema means them: 3.0 is one."""
-Address = Annotated[str, AfterValidator(_address), _shape(URL_PATTERN, min_length=8, max_length=2048)]
-Line = Annotated[str, AfterValidator(_text), _shape(TEXT_PATTERN, max_length=200)]
-Text = Annotated[str, AfterValidator(_text), _shape(TEXT_PATTERN, max_length=2000)]
+Address = Annotated[str, _shape(URL_PATTERN, min_length=8, max_length=2048), AfterValidator(_address)]
+Line = Annotated[str, _shape(TEXT_PATTERN, max_length=200), AfterValidator(_text)]
+Text = Annotated[str, _shape(TEXT_PATTERN, max_length=2000), AfterValidator(_text)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1), Whole]
 
 
@@ -66,7 +66,7 @@ class Body(BaseModel):
 class Direction(Body):
     """A hand-written musical direction; only the caption for the generator is required."""
 
-    prompt: Annotated[str, AfterValidator(_text), _shape(TEXT_PATTERN, min_length=1, max_length=1000)]
+    prompt: Annotated[str, _shape(TEXT_PATTERN, min_length=1, max_length=1000), AfterValidator(_text)]
     title: Line | None = None
     description: Text | None = None
     genre: Line | None = None
@@ -112,7 +112,7 @@ class Again(Body):
 class Upload(Body):
     """POST /api/v1/upload."""
 
-    filename: Annotated[str, AfterValidator(_text), _shape(TEXT_PATTERN, min_length=1, max_length=255)]
+    filename: Annotated[str, _shape(TEXT_PATTERN, min_length=1, max_length=255), AfterValidator(_text)]
     content_type: VideoType
     size: Annotated[int, Field(ge=1), Whole]
     """Bytes; more than MAX_UPLOAD_BYTES is 413, not 422."""

@@ -2,51 +2,34 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 import asyncpg
-import jwt
 import pytest
 
 from tests.contract.hand import Hand
 from tests.contract.hosts import HOSTS, Host
 from tests.contract.keys import API_KEY, SECRET, SERVICE_KEY, USED, spoken
+from tests.contract.neighbours import Neighbours, neighbours
 
 VIDEO = "https://example.com/holiday.mp4"
 
 
-class Storage(BaseHTTPRequestHandler):
-    """As much of Supabase Storage as signing an upload needs."""
-
-    def do_POST(self) -> None:
-        path = self.path.partition("/upload/sign/")[2]
-        allowed = self.headers["Authorization"] == f"Bearer {SERVICE_KEY}" and path.startswith("uploads/")
-        token = jwt.encode({"url": path, "exp": 1_900_000_000}, SECRET)
-        answer = {"url": f"/object/upload/sign/{path}?token={token}"} if allowed else {"error": "Unauthorized"}
-        self.send_response(200 if allowed else 400)
-        self.send_header("Content-Type", "application/json")
-        self.end_headers()
-        self.wfile.write(json.dumps(answer).encode())
-
-    def log_message(self, *_: object) -> None:
-        """Says nothing."""
-
-
 @pytest.fixture(scope="session")
 def storage_url() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Storage)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    """Where the project answers."""
+    with neighbours() as server:
+        yield server.url
+
+
+@pytest.fixture
+def project() -> Iterator[Neighbours]:
+    """A project of the test's own, to publish keys in or to take away."""
+    with neighbours() as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

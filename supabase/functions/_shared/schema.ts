@@ -1,5 +1,5 @@
 // Bodies against the contract's own schemas: as much of JSON Schema as openapi.yaml uses for requests, with an answer in
-// words. Validators from npm compile code from strings, which edge runtimes forbid, or tell a form no reason.
+// words. Validators on npm make code of strings, which edge runtimes may forbid, or cannot say what is wrong in our words.
 import type { components } from "./contract.ts";
 import openapi from "./openapi.ts";
 
@@ -90,7 +90,7 @@ function ofKind(schema: Schema, kind: string, value: unknown): string | undefine
       return ofSize(value as number, schema.minimum, schema.maximum, "should be", ["greater", "less"], "");
     case "array":
       if (!Array.isArray(value)) return "should be a valid array";
-      return ofSize(value.length, schema.minItems, schema.maxItems, "should have", ["at least", "at most"], "items");
+      return ofSize(value.length, schema.minItems, schema.maxItems, "should have", ["at least", "at most"], "item");
     default:
       if (typeof value !== "string") return "should be a valid string";
       return ofSize(
@@ -99,7 +99,7 @@ function ofKind(schema: Schema, kind: string, value: unknown): string | undefine
         schema.maxLength,
         "should have",
         ["at least", "at most"],
-        "characters",
+        "character",
       ) ??
         ofPattern(schema, value);
   }
@@ -107,15 +107,16 @@ function ofKind(schema: Schema, kind: string, value: unknown): string | undefine
 
 function ofSize(
   size: number,
-  least: number | undefined,
-  most: number | undefined,
+  least = -Infinity,
+  most = Infinity,
   verb: string,
   [more, less]: [string, string],
   unit: string,
 ): string | undefined {
-  const than = unit ? "" : " than or equal to";
-  if (least !== undefined && size < least) return `${verb} ${more}${than} ${least} ${unit}`.trim();
-  if (most !== undefined && size > most) return `${verb} ${less}${than} ${most} ${unit}`.trim();
+  const limit = size < least ? least : most;
+  if (size >= least && size <= most) return;
+  const how = size < least ? more : less;
+  return unit ? `${verb} ${how} ${limit} ${unit}${limit === 1 ? "" : "s"}` : `${verb} ${how} than or equal to ${limit}`;
 }
 
 function ofPattern({ pattern, description }: Schema, value: string): string | undefined {
