@@ -25,7 +25,6 @@ from road import Road
 from rhythmai import schema
 from rhythmai.local.postgres import BASELINE, Postgres, free_port
 from rhythmai.sample import make_sample
-from worker.errors import ServiceAway
 from worker.storage import SupabaseStorage
 
 LEASE_S = 4
@@ -103,13 +102,11 @@ class Chaos:
     async def upload(self, environment):
         sample = self.folder / "sample.mp4"
         await asyncio.to_thread(make_sample, sample, 1.5)
-        storage = SupabaseStorage(self.road.url, environment["SUPABASE_KEY"])
-        for _ in range(20):  # until the gateway listens
-            try:
-                return await storage.put("uploads", f"{secrets.token_hex(16)}.mp4", sample, "video/mp4")
-            except ServiceAway as error:
-                last = error
-        raise last
+        storage = SupabaseStorage(self.road.url, environment["SUPABASE_KEY"], tries=6)
+        try:  # some tries pass until the gateway listens
+            return await storage.put("uploads", f"{secrets.token_hex(16)}.mp4", sample, "video/mp4")
+        finally:
+            await storage.close()
 
     async def ask(self, call, *arguments):
         """One answer from the database, whenever it is there."""
