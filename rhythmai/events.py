@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -13,6 +13,10 @@ from rhythmai.answers import ENDED, Job, Result, Status
 
 Via = Literal["realtime", "rest"]
 """How an event came: pushed, or found by asking."""
+
+
+STAGES: Final = {None: 0, "fetching": 1, "describing": 2, "composing": 3, "merging": 3}
+"""The order in which a running job passes its stages; a stage that only a newer server knows comes last."""
 
 
 class Standing(BaseModel):
@@ -24,6 +28,13 @@ class Standing(BaseModel):
     total_count: int = 0
     error: str | None = None
     error_code: str | None = None
+
+    def is_behind(self, other: Standing) -> bool:
+        """Whether this is an earlier moment of the same attempt, or of an ended job; a new attempt passes through pending."""
+        if other.status in ENDED:
+            return True
+        before, after = STAGES.get(self.stage, 9), STAGES.get(other.stage, 9)
+        return self.status == other.status == "processing" and before < after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +98,9 @@ class Story:
             yield ResultReady(job_id=self.job_id, result=result, via=via)
 
     def _standing(self, standing: Standing, via: Via) -> Iterator[Event]:
-        # A count alone is no news: the result itself was told.
+        # A count alone is no news: the result itself was told. A push may also be older than the answer before it.
         if self.standing is None or (standing.status, standing.stage) != (self.standing.status, self.standing.stage):
+            if self.standing is not None and standing.is_behind(self.standing):
+                return
             self.standing = standing
             yield JobChanged(job_id=self.job_id, via=via, **standing.model_dump())

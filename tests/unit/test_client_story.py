@@ -1,0 +1,54 @@
+"""Answers and pushes repeat and overtake each other; the story told of them does not."""
+
+from uuid import uuid4
+
+from rhythmai.answers import Job
+from rhythmai.events import Story
+
+BASE = {"completed_count": 0, "total_count": 3, "error": None, "error_code": None}
+
+
+def answer(story, **changes):
+    job = {"job_id": str(story.job_id), "results": [], "kind": "generate", "stage": None, "video_url": "https://e.com/v.mp4",
+           "user_request": "", "created_at": "2026-01-01T00:00:00Z", "started_at": None, "finished_at": None,
+           "queue_position": None} | BASE | changes  # fmt: skip
+    return told(story.from_answer(Job.model_validate(job)))
+
+
+def push(story, **changes):
+    return told(story.from_payload("job", {"stage": None} | BASE | changes))
+
+
+def told(events):
+    return [(event.status, event.stage) for event in events]
+
+
+def test_a_push_older_than_the_answer_is_no_news():
+    """After REST said "describing", the delayed pushes of the stages before are dropped, and later ones are told."""
+    story = Story(uuid4())
+    assert answer(story, status="processing", stage="describing") == [("processing", "describing")]
+    assert push(story, status="processing") == []
+    assert push(story, status="processing", stage="fetching") == []
+    assert push(story, status="processing", stage="composing") == [("processing", "composing")]
+
+
+def test_a_retry_is_news():
+    """A job that went back to the queue passes through pending, and its stages are told again."""
+    story = Story(uuid4())
+    push(story, status="processing", stage="composing")
+    assert push(story, status="pending") == [("pending", None)]
+    assert push(story, status="processing", stage="fetching") == [("processing", "fetching")]
+
+
+def test_nothing_comes_after_the_end():
+    """Once a job has ended, older pushes are dropped."""
+    story = Story(uuid4())
+    assert answer(story, status="completed") == [("completed", None)]
+    assert push(story, status="processing", stage="composing") == []
+
+
+def test_a_stage_of_a_newer_server_is_told():
+    """An unknown stage is passed on."""
+    story = Story(uuid4())
+    push(story, status="processing", stage="composing")
+    assert push(story, status="processing", stage="polishing") == [("processing", "polishing")]
