@@ -2,6 +2,7 @@
 # make test                       everything this machine can prove (checks, then tests)
 # make check | fmt                format, lint, types, import rules | repair what can be repaired
 # make chaos [JOBS=200] [FOR=600]  several workers while everything around them breaks; one line at the end
+# make contract                 one contract, two hosts: aiohttp and Supabase's edge
 # make bench | parity             measurements | our MMAudio runtime against its reference
 # make clean                      remove what make made
 
@@ -59,6 +60,9 @@ check: $(VENV)/.dev
 
 test: system check
 	@$(BIN)/python -m pytest
+
+contract: system $(VENV)/.dev
+	@$(BIN)/python -m tests.contract
 
 fmt: $(VENV)/.dev
 	@$(BIN)/ruff format

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-import-prefix -- stands alone, outside the function's deno.json
 // Writes _shared/contract.ts (types for frontends and the function) and _shared/openapi.ts (the contract itself, as the
 // function serves and checks it) from edge_api/openapi.yaml:
 //   deno run -A supabase/functions/generate.ts [folder]

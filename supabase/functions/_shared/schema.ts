@@ -87,36 +87,31 @@ function ofKind(schema: Schema, kind: string, value: unknown): string | undefine
     case "integer":
     case "number":
       if (kind === "integer" ? !Number.isInteger(value) : !Number.isFinite(value)) return `should be a valid ${kind}`;
-      return ofSize(value as number, schema.minimum, schema.maximum, "should be", ["greater", "less"], "");
+      return limited(
+        value as number,
+        schema.minimum,
+        schema.maximum,
+        (limit, low) => `should be ${low ? "greater" : "less"} than or equal to ${limit}`,
+      );
     case "array":
       if (!Array.isArray(value)) return "should be a valid array";
-      return ofSize(value.length, schema.minItems, schema.maxItems, "should have", ["at least", "at most"], "item");
+      return limited(value.length, schema.minItems, schema.maxItems, counted("item"));
     default:
       if (typeof value !== "string") return "should be a valid string";
-      return ofSize(
-        [...value].length,
-        schema.minLength,
-        schema.maxLength,
-        "should have",
-        ["at least", "at most"],
-        "character",
-      ) ??
+      return limited([...value].length, schema.minLength, schema.maxLength, counted("character")) ??
         ofPattern(schema, value);
   }
 }
 
-function ofSize(
-  size: number,
-  least = -Infinity,
-  most = Infinity,
-  verb: string,
-  [more, less]: [string, string],
-  unit: string,
-): string | undefined {
-  const limit = size < least ? least : most;
-  if (size >= least && size <= most) return;
-  const how = size < least ? more : less;
-  return unit ? `${verb} ${how} ${limit} ${unit}${limit === 1 ? "" : "s"}` : `${verb} ${how} than or equal to ${limit}`;
+type Words = (limit: number, low: boolean) => string;
+
+function counted(unit: string): Words {
+  return (limit, low) => `should have at ${low ? "least" : "most"} ${limit} ${unit}${limit === 1 ? "" : "s"}`;
+}
+
+function limited(size: number, least = -Infinity, most = Infinity, words: Words): string | undefined {
+  if (size < least) return words(least, true);
+  if (size > most) return words(most, false);
 }
 
 function ofPattern({ pattern, description }: Schema, value: string): string | undefined {

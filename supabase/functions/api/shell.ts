@@ -21,10 +21,11 @@ export function answering(routes: Route[], corsOrigins: readonly string[]): Hand
     const began = performance.now();
     const asked = request.headers.get("X-Request-Id") ?? "";
     const id = REQUEST_ID.test(asked) ? asked : randomHex();
-    const path = contractPath(new URL(request.url).pathname);
-    const route = routes.find(({ pattern }) => pattern.test(path));
+    let route: Route | undefined;
     let response: Response;
     try {
+      const path = contractPath(pathOf(request));
+      route = routes.find(({ pattern }) => pattern.test(path));
       response = isPreflight(request) ? preflight() : await dispatch(route, request, { id, peer, path });
     } catch (error) {
       response = (error instanceof Problem ? error : broke(error, id)).response();
@@ -43,6 +44,14 @@ export function answering(routes: Route[], corsOrigins: readonly string[]): Hand
     });
     return response;
   };
+}
+
+function pathOf(request: Request): string {
+  try {
+    return new URL(request.url).pathname; // made of the Host header, too
+  } catch {
+    throw new Problem("bad_request", "This is not an HTTP/1.1 request that this server can read");
+  }
 }
 
 /** Supabase calls function `api` at /functions/v1/api/... or, with its gateway's part cut off, at /api/...: the contract's
