@@ -210,7 +210,7 @@ MOODS: dict[str, Mood] = {
     "hopeful": Mood(aliases=("uplifting", "inspiring", "optimistic", "motivating", "inspirational", "motivational", "positive", "warm"), energy=0.55, valence=0.8, adjectives=("First", "Rising", "Clear")),
     "energetic": Mood(aliases=("exciting", "driving", "hype", "aggressive", "wild", "action", "pumping", "powerful", "energy", "intense"), energy=0.95, valence=0.6, adjectives=("Electric", "Running", "Restless")),
     "nostalgic": Mood(aliases=("bittersweet", "wistful", "memories", "retro", "vintage", "reflective", "longing", "pensive"), energy=0.3, valence=0.4, adjectives=("Faded", "Old", "Amber")),
-    "cool": Mood(aliases=("stylish", "confident", "smooth", "groovy", "fashion", "slick", "luxury", "urban"), energy=0.5, valence=0.65, adjectives=("Chrome", "Slow", "Midnight")),
+    "cool": Mood(aliases=("stylish", "confident", "smooth", "groovy", "fashion", "slick", "luxury", "urban"), energy=0.5, valence=0.65, adjectives=("Chrome", "Easy", "Midnight")),
 }  # fmt: skip
 
 
