@@ -14,25 +14,25 @@ import aiohttp
 from deno import find_deno_bin
 
 ROOT: Final = Path(__file__).parents[2]
-FUNCTION: Final = ROOT / "supabase" / "functions" / "api"
+FUNCTION: Final = ROOT / "supabase" / "functions" / "api" / "index.ts"
 HOSTS: Final = ("edge_api", "function")
 KEPT: Final = ("PATH", "HOME", "LANG", "DENO_DIR", "SSL_CERT_FILE", "NPM_CONFIG_REGISTRY", "TMPDIR")
 """What a host needs of this process's environment: the rest is the test's."""
 
 
-def command(name: str) -> list[str]:
+def command(name: str, function: Path) -> list[str]:
     if name == "edge_api":
         return [sys.executable, "-m", "edge_api"]
     return [
         find_deno_bin(), "run", "--no-prompt", "--allow-net", "--allow-env",
-        "--config", str(FUNCTION / "deno.json"), str(FUNCTION / "index.ts"),
+        "--config", str(function.with_name("deno.json")), str(function),
     ]  # fmt: skip
 
 
 class Host:
     """One running host: `.url`, and `.output`, everything it has said so far."""
 
-    def __init__(self, name: str, folder: Path, **settings: str) -> None:
+    def __init__(self, name: str, folder: Path, function: Path = FUNCTION, **settings: str) -> None:
         environment = {key: os.environ[key] for key in KEPT if key in os.environ} | {
             "API_PORT": "0",
             "DENO_SERVE_ADDRESS": "tcp:127.0.0.1:0",
@@ -43,7 +43,7 @@ class Host:
         self.name = name
         self._lines: list[str] = []
         self._process = subprocess.Popen(
-            command(name), cwd=folder, env=environment, text=True, errors="replace",
+            command(name, function), cwd=folder, env=environment, text=True, errors="replace",
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         self.url = self._listening()
@@ -61,6 +61,8 @@ class Host:
                     return found[1]
         finally:
             patience.cancel()
+        self._process.wait()
+        self._process.stdout.close()
         raise AssertionError(f"{self.name} did not start:\n{self.output}")
 
     def _read(self) -> None:

@@ -1,0 +1,84 @@
+"""The function's code: checked, linted, formatted, and one with the Python host where both must say the same."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from edge_api.app import contract
+from edge_api.problems import STATUS
+from edge_api.routes import MAY_PASS
+from tests.functions.conftest import FUNCTIONS
+from tests.functions.types import SHARED, write_contract, write_database
+
+CONFIG = ("--config", "api/deno.json")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("check", *CONFIG, "api/index.ts", "_shared/database.ts"),
+        ("lint", *CONFIG, "api", "_shared", "generate.ts"),
+        ("fmt", "--check", *CONFIG, "api", "_shared", "generate.ts"),
+    ],
+    ids=["check", "lint", "fmt"],
+)
+async def test_deno_finds_nothing(deno, command):
+    """Types fit, the linter is content, the form is the formatter's."""
+    code, said = await deno(*command)
+    assert code == 0, said
+
+
+def test_the_contract_s_types_are_up_to_date(tmp_path):
+    """contract.ts and openapi.ts are what openapi.yaml gives today: else run `python -m tests.functions`."""
+    write_contract(tmp_path)
+    for name in ("contract.ts", "openapi.ts"):
+        assert (SHARED / name).read_text() == (tmp_path / name).read_text(), name
+
+
+@pytest.mark.slow
+def test_the_database_s_types_are_up_to_date(tmp_path, database_url):
+    """database.ts is what `supabase gen types` makes of the migrations: else run `python -m tests.functions`."""
+    write_database(tmp_path, tmp_path, database_url)
+    assert (SHARED / "database.ts").read_text() == (tmp_path / "database.ts").read_text()
+
+
+def test_both_hosts_know_the_same_problems():
+    """Every code has the same status on both."""
+    text = (SHARED / "problems.ts").read_text()
+    table = text[text.index("STATUS = {") : text.index("} as const")]
+    assert {code: int(status) for code, status in re.findall(r"(\w+): (\d+)", table)} == STATUS
+
+
+def test_both_hosts_know_the_same_passing_errors():
+    """A failed merge is 502 for the same reasons on both."""
+    text = (FUNCTIONS / "api" / "routes.ts").read_text()
+    table = text[text.index("MAY_PASS = ") : text.index("]);", text.index("MAY_PASS = "))]
+    assert set(re.findall(r'"(\w+)"', table)) == MAY_PASS
+
+
+def test_every_word_of_the_request_schemas_is_understood():
+    """The contract's bodies use no keyword of JSON Schema that schema.ts does not check."""
+    silent = {"description", "default", "examples", "additionalProperties"}
+    text = (SHARED / "schema.ts").read_text()
+    interface = text[text.index("interface Schema {") : text.index("}", text.index("interface Schema {"))]
+    known = set(re.findall(r"^  (\$?\w+)\??:", interface, re.MULTILINE)) | silent
+    schemas = contract()["components"]["schemas"]
+
+    def words(schema: dict) -> set[str]:
+        parts = [*schema.get("properties", {}).values(), *schema.get("oneOf", [])]
+        if "items" in schema:
+            parts.append(schema["items"])
+        if "$ref" in schema:
+            parts.append(schemas[schema["$ref"].rpartition("/")[2]])
+        return set(schema).union(*map(words, parts))
+
+    for name in ("Gen", "Merge", "Again", "Upload"):
+        assert words(schemas[name]) <= known
+        assert schemas[name]["additionalProperties"] is False
+
+
+def test_nothing_here_is_python():
+    """No module hides PyPI's package of the name supabase."""
+    assert [path for path in FUNCTIONS.parent.rglob("*.py") if path] == []

@@ -1,0 +1,121 @@
+"""On Supabase's platform: addresses with and without the gateway's part, its header for clients, its clock, its environment."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from tests.contract.conftest import VIDEO, ask
+from tests.contract.hosts import FUNCTION
+from tests.contract.keys import SERVICE_KEY
+
+BODY = {"video_url": VIDEO}
+
+
+@pytest.fixture
+def hosted(tmp_path, start):
+    """The function where the global of Supabase's runtime exists; `GET /strike` is the platform's wall clock."""
+    main = tmp_path / "main.ts"
+    (tmp_path / "deno.json").write_text(FUNCTION.with_name("deno.json").read_text())
+    main.write_text(f"""
+        Object.assign(globalThis, {{ EdgeRuntime: {{}} }});
+        const serve = Deno.serve;
+        Deno.serve = ((answer: (request: Request, info: unknown) => Promise<Response>) =>
+          serve((request, info) => {{
+            if (!request.url.endsWith("/strike")) return answer(request, info);
+            dispatchEvent(new Event("beforeunload"));
+            return new Response();
+          }})) as typeof Deno.serve;
+        await import("{FUNCTION.as_uri()}");
+    """)
+    return lambda **settings: start(main, **settings)
+
+
+@pytest.mark.parametrize("before", ["", "/functions/v1"])
+async def test_the_gateway_s_part_of_an_address_may_be_there_or_not(hosted, before):
+    """Calls work as /functions/v1/api/v1/... and as /api/v1/..., health and description under /api too."""
+    async with hosted().session() as api:
+        status, made = await ask(api, "post", f"{before}/api/v1/gen", json=BODY)
+        assert status == 200
+        assert (await ask(api, "get", f"{before}/api/v1/job/{made['job_id']}"))[0] == 200
+        assert (await ask(api, "get", f"{before}/api/healthz"))[0] == 200
+        status, described = await ask(api, "get", f"{before}/api/openapi.json")
+        assert (status, described["servers"]) == (200, [{"url": "/functions/v1"}])
+        for path in ("/functions/v1", "/functions/v1/", "/functions/v2/api/v1/ping", "/api", "/api/v1/api/healthz"):
+            assert (await ask(api, "get", path))[0] == 404
+
+
+async def test_addresses_in_answers_are_those_that_clients_see(hosted):
+    """The Location of a merge leads through the gateway."""
+    body = {"video_url": VIDEO, "audio_url": VIDEO}
+    async with (
+        hosted().session() as api,
+        api.post("/api/v1/merge", json=body, headers={"Prefer": "respond-async"}) as answer,
+    ):
+        assert answer.headers["Location"] == f"/functions/v1/api/v1/job/{(await answer.json())['job_id']}"
+        assert (await ask(api, "delete", answer.headers["Location"]))[0] == 200
+
+
+async def test_the_client_is_whom_the_gateway_names(hosted, database_url):
+    """Clients are told apart by the header of the platform's edge, and by no other."""
+    db = await asyncpg.connect(database_url)
+    await db.execute("update private.settings set pending_per_client = 1")
+    async with hosted().session() as api:
+        for client, spoof, status in (
+            ("192.0.2.1", "1.1.1.1", 200),
+            ("192.0.2.1", "2.2.2.2", 429),
+            ("192.0.2.2", "1.1.1.1", 200),
+        ):
+            headers = {"CF-Connecting-IP": client, "X-Forwarded-For": spoof}
+            assert (await ask(api, "post", "/api/v1/gen", json=BODY, headers=headers))[0] == status
+    await db.execute("update private.settings set pending_per_client = 10000")
+    await db.close()
+
+
+async def test_when_the_clock_strikes_whoever_waits_gets_an_answer(hosted, database_url):
+    """Before the platform ends the function, a waiting merge is answered 202 and a stream ends."""
+    db = await asyncpg.connect(database_url)
+    waiting = "select count(*) from public.jobs where kind = 'merge' and status = 'pending'"
+    before = await db.fetchval(waiting)
+    async with asyncio.timeout(60), hosted(MERGE_WAIT_S="600").session() as api:
+        _, made = await ask(api, "post", "/api/v1/gen", json=BODY)
+        merging = asyncio.create_task(ask(api, "post", "/api/v1/merge", json={"video_url": VIDEO, "audio_url": VIDEO}))
+        async with api.get(f"/api/v1/job/{made['job_id']}/events") as stream:
+            assert b"event: job" in await stream.content.readuntil(b"\n\n") + await stream.content.readuntil(b"\n\n")
+            while await db.fetchval(waiting) == before:
+                await asyncio.sleep(0)
+            async with api.get("/strike") as answer:
+                assert answer.ok
+            await stream.read()
+        status, late = await merging
+        assert (status, "job_id" in late) == (202, True)
+    await db.close()
+
+
+async def test_the_platform_s_own_environment_is_enough(start):
+    """With what Supabase sets by itself (new keys as JSON, old ones beside) the function starts and tells visitors by their key."""
+    host = start(
+        FUNCTION, SUPABASE_KEY="", JWT_SECRET="", SUPABASE_SERVICE_ROLE_KEY="old", SUPABASE_ANON_KEY="eyOld",
+        SUPABASE_SECRET_KEYS=f'{{"default": "{SERVICE_KEY}"}}', SUPABASE_PUBLISHABLE_KEYS='{"default": "pub-key"}',
+    )  # fmt: skip
+    async with host.session() as api:
+        status, _ = await ask(api, "post", "/api/v1/gen", json=BODY, headers={"Authorization": "Bearer pub-key"})
+        assert status == 200
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"SUPABASE_DB_URL": ""}, "SUPABASE_DB_URL or DATABASE_URL is not set"),
+        ({"SUPABASE_URL": ""}, "SUPABASE_URL is not set"),
+        ({"SUPABASE_KEY": ""}, "SUPABASE_SECRET_KEY or SUPABASE_SERVICE_ROLE_KEY is not set"),
+        ({"JWT_SECRET": "short"}, "JWT_SECRET must have at least 32 characters"),
+        ({"MERGE_WAIT_S": "soon"}, "MERGE_WAIT_S must be a number of seconds"),
+    ],
+)
+def test_a_wrong_environment_is_named(start, settings, said):
+    """The function does not start, and says which variable is to blame."""
+    with pytest.raises(AssertionError, match=said):
+        start(FUNCTION, **settings)
