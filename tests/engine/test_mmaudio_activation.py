@@ -10,7 +10,7 @@ import sys
 import pytest
 import torch
 
-from worker.pipeline.mmaudio.activation import TAPS, activate_plain
+from worker.pipeline.mmaudio.activation import TAPS, activate_blocks, activate_plain
 
 
 def by_the_formula(x: list[float], rate: float, depth: float) -> list[float]:
@@ -28,12 +28,13 @@ def by_the_formula(x: list[float], rate: float, depth: float) -> list[float]:
     return [sum(TAPS[k] * s[min(max(2 * t + k - 5, 0), 2 * length - 1)] for k in range(12)) for t in range(length)]
 
 
-@pytest.mark.parametrize("length", [1, 2, 5, 13])
-def test_the_plain_form_is_the_formula(length: int):
-    """Polyphase convolutions give what the formula gives, at the ends too."""
+@pytest.mark.parametrize("activate", [activate_plain, activate_blocks])
+@pytest.mark.parametrize("length", [1, 2, 5, 13, 16, 37])
+def test_both_forms_are_the_formula(length: int, activate):
+    """Polyphase convolutions and products of blocks give what the formula gives, at the ends too."""
     x = torch.linspace(-2, 3, 2 * length).view(1, 2, length)
     rate, depth = torch.tensor([0.9, 1.2]), torch.tensor([1.1, 0.8])
-    made = activate_plain(x, rate, depth)
+    made = activate(x, rate, depth)
     for c in range(2):
         expected = by_the_formula(x[0, c].tolist(), float(rate[c]), float(depth[c]))
         assert made[0, c].tolist() == pytest.approx(expected, abs=2e-6)

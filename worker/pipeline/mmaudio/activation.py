@@ -30,9 +30,9 @@ Activate = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 @cache
 def _fastest(device: torch.device) -> Activate:
-    """The fused kernel where Triton is installed and can compile for this device, else plain PyTorch."""
+    """The fused kernel on a GPU where Triton is installed and can compile, products of blocks on a CPU."""
     if device.type != "cuda":
-        return activate_plain
+        return activate_blocks if device.type == "cpu" else activate_plain
     try:
         from worker.pipeline.mmaudio.activation_kernel import activate
 
@@ -51,6 +51,8 @@ class SnakeActivation(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.act = Snake(channels)
+        self.way: Activate | None = None
+        """How to compute it; the fastest that works here unless said otherwise."""
         self._constants: tuple[Tensor, Tensor] | None = None
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SnakeActivation:
@@ -67,7 +69,7 @@ class SnakeActivation(nn.Module):
         return self._constants
 
     def forward(self, x: Tensor) -> Tensor:  # (B, C, T)
-        return _fastest(x.device)(x, *self.constants())
+        return (self.way or _fastest(x.device))(x, *self.constants())
 
 
 @cache
@@ -93,3 +95,30 @@ def activate_plain(x: Tensor, rate: Tensor, depth: Tensor) -> Tensor:
     first, last = s[:, :, :1, :1].expand(-1, -1, 2, 3), s[:, :, 1:, -1:].expand(-1, -1, 2, 3)
     y = F.conv1d(torch.cat([first, s, last], dim=-1).flatten(1, 2), down, groups=channels)
     return y.to(x.dtype)
+
+
+BLOCK = 16
+"""Samples a CPU filters with one row of a matrix product: wider rows multiply more zeros, narrower ones copy more."""
+
+
+@cache
+def _matrices() -> tuple[Tensor, Tensor]:
+    """The filter as matrices over a block: up (BLOCK + 6, 2 BLOCK), and down (2 BLOCK + 10, BLOCK)."""
+    up, down = torch.zeros(BLOCK + 6, 2 * BLOCK), torch.zeros(2 * BLOCK + 10, BLOCK)
+    for t in range(BLOCK):
+        for j in range(6):
+            up[t + 5 - j, 2 * t], up[t + 6 - j, 2 * t + 1] = 2 * TAPS[2 * j + 1], 2 * TAPS[2 * j]
+        for k in range(12):
+            down[2 * t + k, t] = TAPS[k]
+    return up, down
+
+
+def activate_blocks(x: Tensor, rate: Tensor, depth: Tensor) -> Tensor:
+    """The activation as two matrix products over overlapping blocks: about twice as fast on a CPU as `activate_plain`."""
+    length, (up, down) = x.shape[-1], _matrices()
+    spare = -length % BLOCK
+    held = F.pad(x.float(), (3, 3 + spare), mode="replicate")
+    u = (held.unfold(-1, BLOCK + 6, BLOCK) @ up).flatten(2)[..., : 2 * length]  # (B, C, 2T)
+    s = torch.sin(u * rate[:, None]).square_().mul_(depth[:, None]).add_(u)
+    held = F.pad(s, (5, 5 + 2 * spare), mode="replicate")
+    return (held.unfold(-1, 2 * BLOCK + 10, 2 * BLOCK) @ down).flatten(2)[..., :length].to(x.dtype)

@@ -1,0 +1,238 @@
+"""How fast the engine is, beside the reference way: `python bench/engine.py [--model NAME] [--device cpu|cuda]`.
+
+From decoded uint8 frames (pinned, on a GPU) to float32 waveforms on the host, both ways in one run, with generated
+weights: speed does not depend on them. On a CPU the tiny model must be at least twice as fast; on an H200 the goals of
+the project are checked for large_44k_v2. Writes one JSON object to stdout; exits with 1 when a goal is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # also from a checkout that is not installed
+
+from engine_cost import cost
+from engine_reference import Reference
+
+from worker.pipeline.mmaudio import decoder, loading, tokens
+from worker.pipeline.mmaudio.features import Features, Watcher
+from worker.pipeline.mmaudio.frames import Chunk
+from worker.pipeline.mmaudio.lengths import clip_frames, sync_features
+from worker.pipeline.mmaudio.models import MODELS, Model
+from worker.pipeline.mmaudio.runtime import Runtime
+from worker.pipeline.mmaudio.sampling import Sampler
+from worker.pipeline.mmaudio.selection import Selection
+from worker.pipeline.mmaudio.windows import lay
+
+PEAK_BF16_TFLOPS = {"H200": 989.0, "H100": 989.0, "A100": 312.0, "L4": 121.0}
+"""Dense, as published."""
+GOALS_H200 = {"whole_s": 0.45, "again_s": 0.25, "times_faster": 8.0}
+FASTER_ON_CPU = 2.0
+CHUNK = 32
+
+
+def film(seconds: float, size: tuple[int, int], *, pinned: bool) -> tuple[Tensor, Tensor]:
+    """The chosen frames of a 30 fps film (F, 3, H, W) uint8, and how often each is shown (F, 2)."""
+    selection = Selection(seconds)
+    shown = [selection.take(i / 30) for i in range(int(seconds * 30) + 2)]
+    repeats = torch.tensor([each for each in shown if any(each)])
+    generator = torch.Generator().manual_seed(0)
+    frames = torch.randint(0, 256, (len(repeats), *size, 3), dtype=torch.uint8, generator=generator)
+    return (frames.pin_memory() if pinned else frames).permute(0, 3, 1, 2), repeats
+
+
+class Ours:
+    """The engine's way, stage by stage as in `MMAudioEngine`."""
+
+    def __init__(self, runtime: Runtime, seconds: float, steps: int, captions: list[str]) -> None:
+        self.runtime, self.seconds, self.captions = runtime, seconds, captions
+        self.sampler, self.windows = Sampler(steps=steps), lay(seconds, runtime.model.rate)
+        runtime.tokenize = tokens.hashed
+
+    def watch(self, frames: Tensor, repeats: Tensor) -> Features:
+        runtime = self.runtime
+        chunks = (
+            Chunk.of(frames[i : i + CHUNK].to(runtime.device, non_blocking=True), repeats[i : i + CHUNK])
+            for i in range(0, len(frames), CHUNK)
+        )
+        watcher = Watcher(runtime.image, runtime.synchformer)
+        watcher.watch(chunks, lambda: False)
+        return watcher.features(self.seconds, clip_frames(self.seconds), sync_features(self.seconds))
+
+    def sample(self, seen: Features) -> Tensor:
+        runtime = self.runtime
+        score = runtime.score(self.windows, seen, runtime.read(self.captions), "", range(len(self.captions)))
+        return runtime.sample(score, self.sampler, lambda: False)
+
+    def render(self, latents: Tensor) -> list[Tensor]:
+        runtime = self.runtime
+        mels = [decoder.to_mel(runtime.vae, one[None]) for one in latents]
+        return [decoder.to_wave(runtime.vocoder, mel, runtime.model.rate.hop) for mel in mels]
+
+    def forget_texts(self) -> None:
+        """Captions are new with every job."""
+        self.runtime.texts = type(self.runtime.texts)(64)
+
+
+def timed(device: torch.device, run: Callable[[], object], repeats: int) -> tuple[float, object]:
+    """The best of some runs in seconds, after one to warm up; and what the last returned."""
+    result, best = run(), float("inf")
+    for _ in range(repeats):
+        _wait(device)
+        started = time.perf_counter()
+        result = run()
+        _wait(device)
+        best = min(best, time.perf_counter() - started)
+    return best, result
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+@torch.inference_mode()
+def measure(model: Model, device: torch.device, asked: argparse.Namespace) -> dict[str, object]:
+    """Both ways and every stage; seconds, unless the name says otherwise."""
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    captions = [f"instrumental background music, number {i}" for i in range(asked.variants)]
+    frames, repeats = film(asked.seconds, (asked.height, asked.height * 16 // 9), pinned=device.type == "cuda")
+    ours = Ours(loading.runtime(model, loading.generated_parts(model), device), asked.seconds, asked.steps, captions)
+
+    def again(seen: Features) -> list[Tensor]:
+        ours.forget_texts()
+        return ours.render(ours.sample(seen))
+
+    watch_s, seen = timed(device, lambda: ours.watch(frames, repeats), asked.repeats)
+    assert isinstance(seen, Features)
+    sample_s, latents = timed(device, lambda: (ours.forget_texts(), ours.sample(seen))[1], asked.repeats)
+    assert isinstance(latents, Tensor)
+    render_s, _ = timed(device, lambda: ours.render(latents), asked.repeats)
+    again_s, _ = timed(device, lambda: again(seen), asked.repeats)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    whole_s, waves = timed(device, lambda: again(ours.watch(frames, repeats)), asked.repeats)
+    memory_gb = torch.cuda.max_memory_allocated() / 1e9 if device.type == "cuda" else None
+
+    reference = Reference(loading.generated_parts(model), device, dtype)
+    ids, nothing = tokens.hashed(captions), tokens.hashed([""])
+    latent_count = ours.windows.latents
+
+    def the_reference_way() -> list[Tensor]:
+        return [
+            reference.compose(frames, repeats, one[None], nothing, seed, latent_count, asked.steps)
+            for seed, one in enumerate(ids)
+        ]
+
+    reference_s, their_waves = timed(device, the_reference_way, max(1, asked.repeats // 2))
+    assert isinstance(waves, list)
+    assert isinstance(their_waves, list)
+    apart = max(float((a - b).norm() / b.norm()) for a, b in zip(waves, their_waves, strict=True))
+    costs = cost(model, asked.seconds, asked.variants, asked.steps)
+    total = sum(stage["gflop"] for stage in costs.values())
+    name = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
+    peak = next((tflops for key, tflops in PEAK_BF16_TFLOPS.items() if key in name), None)
+    return {
+        "model": model.name,
+        "device": name,
+        "threads": torch.get_num_threads(),
+        "precision": str(dtype).removeprefix("torch."),
+        "seconds": asked.seconds,
+        "variants": asked.variants,
+        "steps": asked.steps,
+        "watch_s": watch_s,
+        "sample_s": sample_s,
+        "render_s": render_s,
+        "whole_s": whole_s,
+        "again_s": again_s,
+        "reference_s": reference_s,
+        "times_faster": reference_s / whole_s,
+        "apart": apart,
+        "memory_gb": memory_gb,
+        "gflop": total,
+        "fraction_of_peak": None if peak is None else total / whole_s / 1e3 / peak,
+        "stages": costs,
+    }
+
+
+LEVERS = {
+    "16 steps": Sampler(steps=16),
+    "12 steps": Sampler(steps=12),
+    "12 steps, sway -0.5": Sampler(steps=12, sway=-0.5),
+    "guidance in 0..0.6": Sampler(interval=(0.0, 0.6)),
+}
+
+
+@torch.inference_mode()
+def levers(model: Model, device: torch.device, asked: argparse.Namespace) -> dict[str, float]:
+    """How far each lever's latents are from the exact ones, ||a - b|| / ||b||, with generated weights."""
+    ours = Ours(loading.runtime(model, loading.generated_parts(model), device), asked.seconds, 25, ["music", "rain"])
+    frames, repeats = film(asked.seconds, (90, 160), pinned=False)
+    seen = ours.watch(frames, repeats)
+    exact = ours.sample(seen)
+
+    def apart(latents: Tensor) -> float:
+        return float((latents - exact).norm() / exact.norm())
+
+    found = {}
+    for name, sampler in LEVERS.items():
+        ours.sampler = sampler
+        found[name] = apart(ours.sample(seen))
+    ours.sampler = Sampler()
+    for every in (2, 4):
+        held = seen.clip[::every].repeat_interleave(every, dim=0)[: len(seen.clip)]
+        found[f"clip at {8 // every} fps"] = apart(ours.sample(replace(seen, clip=held)))
+    return found
+
+
+def missed(result: dict[str, object]) -> list[str]:
+    """The goals that were not reached, as sentences."""
+    if result["device"] == "cpu":
+        slow = result["model"] == "tiny-random" and float(str(result["times_faster"])) < FASTER_ON_CPU
+        return [f"times_faster is {result['times_faster']:.2f}, less than {FASTER_ON_CPU}"] if slow else []
+    if "H200" not in str(result["device"]) or result["model"] != "large_44k_v2":
+        return []
+    words = []
+    for name, goal in GOALS_H200.items():
+        found = float(str(result[name]))
+        if (found < goal) if name == "times_faster" else (found > goal):
+            words.append(f"{name} is {found:.3f}, the goal is {goal}")
+    return words
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    gpu = torch.cuda.is_available()
+    parser.add_argument("--model", choices=sorted(MODELS), default="large_44k_v2" if gpu else "tiny-random")
+    parser.add_argument("--device", default="cuda" if gpu else "cpu")
+    parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument("--variants", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=25)
+    parser.add_argument("--height", type=int, default=360, help="of the decoded frames, 16:9")
+    parser.add_argument("--repeats", type=int, default=5 if gpu else 2)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--levers", action="store_true", help="measure the approximate levers instead")
+    asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
+    model, device = MODELS[asked.model], torch.device(asked.device)
+    if asked.levers:
+        print(json.dumps(levers(model, device, asked), indent=2))
+        return 0
+    result = measure(model, device, asked)
+    print(json.dumps(result, indent=2))
+    for sentence in (words := missed(result)):
+        print(sentence, file=sys.stderr)
+    return 1 if words else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

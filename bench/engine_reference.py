@@ -1,0 +1,61 @@
+"""The reference way, built from our own modules as their formulas read: what the engine is measured against.
+
+Each variant on its own: frames resized and encoded again, conditional and unconditional pass one after the other at
+every step, layers unfused, everything eager.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from worker.pipeline.mmaudio.activation import SnakeActivation, activate_plain
+from worker.pipeline.mmaudio.flow import Conditions
+from worker.pipeline.mmaudio.frames import Chunk
+from worker.pipeline.mmaudio.loading import Parts
+from worker.pipeline.mmaudio.resize import clip_pixels, sync_pixels
+from worker.pipeline.mmaudio.sampling import noise
+
+
+class Reference:
+    """Parts that were never fused, on one device."""
+
+    def __init__(self, parts: Parts, device: torch.device, dtype: torch.dtype) -> None:
+        self._parts, self._device = parts, device
+        parts.flow.to_precision(dtype)
+        parts.image.transformer.to_precision(dtype)
+        parts.synchformer.to_precision(dtype)
+        parts.vocoder.to(dtype)
+        for part in parts.all():
+            part.to(device)
+        for module in parts.vocoder.modules():
+            if isinstance(module, SnakeActivation):
+                module.way = activate_plain
+
+    @torch.inference_mode()
+    def compose(
+        self, raw: Tensor, repeats: Tensor, tokens: Tensor, negative: Tensor, seed: int, latents: int, steps: int
+    ) -> Tensor:
+        """One variant: decoded frames (F, 3, H, W) uint8 and token ids (1, 77) to a waveform (1, samples) on the host."""
+        parts = self._parts
+        chunk = Chunk.of(raw.to(self._device), repeats)
+        frames = chunk.clip.repeat_interleave(chunk.clip_repeats.to(self._device), dim=0)
+        clip = torch.cat([parts.image(clip_pixels(some)) for some in frames.split(40)])[None]
+        sync = parts.synchformer(sync_pixels(chunk.sync)[None])
+        asked, unasked = (self._condition(clip, sync, ids) for ids in (tokens, negative))
+        x = noise([seed], latents, parts.flow.shape.latent).to(self._device)
+        times = torch.linspace(0, 1, steps + 1)
+        for i in range(steps):
+            tables = parts.flow.tables(latents, clip.shape[1])
+            with_all = parts.flow(x, float(times[i]), asked, tables)
+            without = parts.flow(x, float(times[i]), unasked, tables)
+            x = x + (times[i + 1] - times[i]) * (4.5 * with_all + (1 - 4.5) * without)
+        mel = parts.vae(x * parts.flow.latent_std + parts.flow.latent_mean)
+        return parts.vocoder(mel)[0].cpu()
+
+    def _condition(self, clip: Tensor, sync: Tensor, ids: Tensor) -> Conditions:
+        flow, text = self._parts.flow, self._parts.text(ids.to(self._device))
+        if ids.flatten()[1] == 49407:  # the empty caption: nothing is heard
+            clip, sync = flow.empty_clip(clip.shape[1]), flow.empty_sync(sync.shape[1])
+            text = flow.empty_text()
+        return flow.condition(clip, sync, text)
