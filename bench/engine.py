@@ -129,7 +129,7 @@ def measure(model: Model, device: torch.device, asked: argparse.Namespace) -> di
 
     def the_reference_way() -> list[Tensor]:
         return [
-            reference.compose(frames, repeats, one[None], nothing, seed, latent_count, asked.steps)
+            reference.compose(frames, repeats, one[None], nothing, seed, asked.seconds, latent_count, asked.steps)
             for seed, one in enumerate(ids)
         ]
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from worker.pipeline.mmaudio.activation import SnakeActivation, activate_plain
 from worker.pipeline.mmaudio.flow import Conditions
 from worker.pipeline.mmaudio.frames import Chunk
+from worker.pipeline.mmaudio.lengths import clip_frames
 from worker.pipeline.mmaudio.loading import Parts
 from worker.pipeline.mmaudio.resize import clip_pixels, sync_pixels
 from worker.pipeline.mmaudio.sampling import noise
@@ -34,14 +35,22 @@ class Reference:
 
     @torch.inference_mode()
     def compose(
-        self, raw: Tensor, repeats: Tensor, tokens: Tensor, negative: Tensor, seed: int, latents: int, steps: int
+        self,
+        raw: Tensor,
+        repeats: Tensor,
+        tokens: Tensor,
+        negative: Tensor,
+        seed: int,
+        seconds: float,
+        latents: int,
+        steps: int,
     ) -> Tensor:
         """One variant: decoded frames (F, 3, H, W) uint8 and token ids (1, 77) to a waveform (1, samples) on the host."""
         parts = self._parts
         chunk = Chunk.of(raw.to(self._device), repeats)
-        frames = chunk.clip.repeat_interleave(chunk.clip_repeats.to(self._device), dim=0)
+        frames = chunk.clip.repeat_interleave(chunk.clip_repeats.to(self._device), dim=0)[: clip_frames(seconds)]
         clip = torch.cat([parts.image(clip_pixels(some)) for some in frames.split(40)])[None]
-        sync = parts.synchformer(sync_pixels(chunk.sync)[None])
+        sync = parts.synchformer(sync_pixels(chunk.sync)[None, : int(25 * seconds)])
         asked, unasked = (self._condition(clip, sync, ids) for ids in (tokens, negative))
         x = noise([seed], latents, parts.flow.shape.latent).to(self._device)
         times = torch.linspace(0, 1, steps + 1)
