@@ -24,7 +24,7 @@ class Wire:
             )
 
     async def get(self):
-        message = await asyncio.wait_for(self.ws.receive(), 10)
+        message = await asyncio.wait_for(self.ws.receive(), 30)
         return json.loads(message.data) if message.type is aiohttp.WSMsgType.TEXT else message
 
     async def join(self, topic, *, ref="1", token=None, **config):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any, Final
 
 import asyncpg
@@ -11,7 +12,10 @@ from rhythmai.local.database import CONNECTION_ERRORS, Database
 from rhythmai.local.realtime.bindings import Binding, Subscriber
 from rhythmai.local.realtime.changes import Changes
 
+log = logging.getLogger(__name__)
+
 RETRY_S: Final = 5.0
+AWAY_S: Final = 0.5
 READY_S: Final = 60.0
 LIVE: Final = "Subscribed to PostgreSQL"
 
@@ -85,12 +89,13 @@ class Subscriptions:
                 subscriber.tell("error", "postgres_changes", str(refusal))
                 if not refusal.again:
                     return
-            except CONNECTION_ERRORS:
-                pass
+                await asyncio.sleep(RETRY_S)
+            except CONNECTION_ERRORS as error:
+                log.warning("realtime.subscription.waiting: %s", error)
+                await asyncio.sleep(AWAY_S)
             else:
                 subscriber.tell("ok", "postgres_changes", LIVE)
                 return
-            await asyncio.sleep(RETRY_S)
 
     async def _check(self, connection: Any, binding: Binding) -> None:
         tables = await connection.fetchval("select gateway.published($1, $2)", binding.schema, binding.table)
