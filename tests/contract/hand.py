@@ -11,8 +11,9 @@ import asyncpg
 class Hand:
     """A worker that is led by the hand."""
 
-    def __init__(self, db: asyncpg.Connection) -> None:
+    def __init__(self, db: asyncpg.Connection, *kinds: str) -> None:
         self._db = db
+        self._kinds = kinds or ("generate", "merge")
         self._worker: int | None = None
         self._lease: tuple[UUID, int, int] | None = None
 
@@ -20,7 +21,7 @@ class Hand:
         """Take this job and every other that stands before it, or just the next one; None when none waits."""
         if self._worker is None:
             self._worker = await self._db.fetchval(
-                "select queue.register('hand', array['generate', 'merge'], 'sketch', '1', interval '1 day')"
+                "select queue.register('hand', $1, 'sketch', '1', interval '1 day')", list(self._kinds)
             )
         while True:
             claimed = json.loads(
