@@ -1,4 +1,4 @@
-"""Decoded frames of a video file in presentation order, with their times: PyAV, or torchcodec where it is asked for."""
+"""Decoded frames of a video file in presentation order, with their times: torchcodec on a GPU box, PyAV elsewhere."""
 
 from __future__ import annotations
 
@@ -17,6 +17,17 @@ Pixels = npt.NDArray[np.uint8]
 """RGB, (H, W, 3)."""
 Decoder = Literal["pyav", "torchcodec"]
 WHITELISTS = {"format_whitelist": VIDEO_FORMATS, "protocol_whitelist": PROTOCOLS}
+
+
+def usual(device: str) -> Decoder:
+    """torchcodec beside a GPU, where its FFmpeg libraries load; PyAV elsewhere. Both give the same frames."""
+    if device != "cuda":
+        return "pyav"
+    try:
+        import torchcodec.decoders  # noqa: F401
+    except (ImportError, OSError, RuntimeError):
+        return "pyav"
+    return "torchcodec"
 
 
 class Shot(NamedTuple):

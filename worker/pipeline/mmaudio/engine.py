@@ -18,7 +18,7 @@ import torch
 from worker.domain import Clip, Options, Track, Variant
 from worker.errors import Cancelled, DeviceLost, Rejected, Unavailable
 from worker.pipeline.mmaudio import decoder, loading, tokens, weights
-from worker.pipeline.mmaudio.decoding import Decoder
+from worker.pipeline.mmaudio.decoding import Decoder, usual
 from worker.pipeline.mmaudio.features import Features, Shelf, Watcher
 from worker.pipeline.mmaudio.frames import Film
 from worker.pipeline.mmaudio.lengths import CLIP_FPS, SHORTEST_S, clip_frames, sync_features
@@ -45,8 +45,8 @@ class MMAudioEngine:
         self._films: Shelf[tuple[str, float, bool], Features] = Shelf(FILMS_KEPT)
 
     @classmethod
-    def load(cls, model: str, models_dir: Path, device: str = "auto", *, decoder: Decoder = "pyav") -> Self:
-        """Load all weights, which takes about a minute, and warm up for the usual length.
+    def load(cls, model: str, models_dir: Path, device: str = "auto", *, decoder: Decoder | None = None) -> Self:
+        """Load all weights, which takes about a minute, and warm up for the usual length; `decoder` is the usual one of the device.
 
         Raises Misconfigured: an unknown model, no weights, no GPU, no tokenizer; in one line, with what to do.
         """
@@ -58,7 +58,7 @@ class MMAudioEngine:
         else:
             parts = loading.official_parts(row, models_dir)
             tokens.tokenize([""])
-        engine = cls(loading.runtime(row, parts, place), decoder=decoder)
+        engine = cls(loading.runtime(row, parts, place), decoder=decoder or usual(place.type))
         for line in weights.licences(row):
             log.info("licence: %s", line)
         if place.type == "cuda":
