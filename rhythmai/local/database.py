@@ -18,6 +18,7 @@ CONNECTION_ERRORS: Final = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what asyncpg makes of a server that dies in mid-sentence
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
@@ -53,7 +54,7 @@ async def hang_up(connection: Any) -> None:
     """Close politely, so that the server lets go at once of what the connection held; or else abruptly."""
     try:
         await connection.close(timeout=2)
-    except (*CONNECTION_ERRORS, asyncpg.PostgresError):
+    except Exception:  # noqa: BLE001 - a server that dies meanwhile confuses asyncpg in ways of its own
         connection.terminate()
 
 

@@ -8,8 +8,6 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-import asyncpg
-
 from rhythmai.local.database import CONNECTION_ERRORS, connect, hang_up
 from rhythmai.local.realtime.pgoutput import Change, Decoder
 
@@ -53,8 +51,8 @@ class Replication:
                 finally:
                     self.live.clear()
                     await hang_up(connection)
-            except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
-                log.warning("realtime.replication.lost: %s; trying again in %.1f s", error, backoff_s)
+            except Exception as error:  # noqa: BLE001 - it runs for ever, whatever a dying server makes of its client
+                log.warning("realtime.replication.lost: %r; trying again in %.1f s", error, backoff_s)
                 await asyncio.sleep(backoff_s)
                 backoff_s = min(backoff_s * 2, 2.0)
 
