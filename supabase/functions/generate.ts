@@ -11,6 +11,6 @@ const note =
   "// Made from edge_api/openapi.yaml by supabase/functions/generate.ts: change that, not this.\n// deno-fmt-ignore-file\n";
 
 const contract = parse(await Deno.readTextFile(source));
-const types = astToString(await openapiTS(contract, { alphabetize: false }));
+const types = astToString(await openapiTS(contract, { defaultNonNullable: false }));
 await Deno.writeTextFile(`${folder}/contract.ts`, note + types);
 await Deno.writeTextFile(`${folder}/openapi.ts`, `${note}export default ${JSON.stringify(contract, null, 1)};\n`);

@@ -210,7 +210,7 @@ export interface components {
              * @description What the music should be like, in any language. The director reads the first 500 characters.
              * @default
              */
-            user_request: string | null;
+            user_request?: string | null;
             /** @description How many tracks; 3 when left out. With `plan`, its length counts. */
             variants?: number | null;
             /** @description The same seed makes the same music; every track derives its own. Random when left out. */

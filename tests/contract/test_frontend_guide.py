@@ -1,0 +1,176 @@
+"""docs/frontend.md, run as it stands: real supabase-js on Deno, the local gateway, an API, and a worker led by the hand."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import time
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+from aiohttp import web
+from deno import find_deno_bin
+
+from rhythmai.local.gateway import Gateway, GatewaySettings
+from rhythmai.local.realtime.limits import Limits
+from tests.contract.hand import Hand
+from tests.contract.hosts import ROOT, Host
+from tests.contract.keys import SECRET, SERVICE_KEY, make_token
+
+GUIDE = ROOT / "docs" / "frontend.md"
+SHARED = ROOT / "supabase" / "functions" / "_shared"
+PUBLISHABLE_KEY = "sb_publishable_0123456789abcdef"
+# The local stack has no Auth: sign-in is answered by the test. Nothing of a session is kept on disk.
+RUN = """
+const [plain, auth] = [globalThis.fetch, Deno.env.get("AUTH_URL")];
+globalThis.fetch = (input, init) => {
+  const url = new URL(input instanceof Request ? input.url : input);
+  return url.pathname.startsWith("/auth/v1/") ? plain(auth + url.pathname + url.search, init) : plain(input, init);
+};
+Object.defineProperty(globalThis, "localStorage", { value: undefined });
+await import("./main.ts");
+Deno.exit(0);
+"""
+
+
+def snippets() -> dict[str, str]:
+    """The guide's files by name."""
+    blocks = re.findall(r"```(\w*)\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    assert {kind for kind, _ in blocks} == {"ts"}  # nothing else that would have to be run
+    return {text.partition("\n")[0].removeprefix("// "): text for _, text in blocks}
+
+
+@pytest.fixture
+def ann() -> UUID:
+    """Who signs in."""
+    return uuid4()
+
+
+@pytest.fixture
+async def auth(ann):
+    """Supabase Auth as far as signing in with a password asks for it."""
+
+    async def token(request: web.Request) -> web.Response:
+        assert (await request.json())["email"] == "ann@example.com"
+        user = {"id": str(ann), "aud": "authenticated", "role": "authenticated", "email": "ann@example.com",
+                "app_metadata": {}, "user_metadata": {}, "created_at": "2026-01-01T00:00:00Z"}  # fmt: skip
+        session = {"access_token": make_token(ann), "token_type": "bearer", "expires_in": 3600, "refresh_token": "r"}
+        return web.json_response({**session, "expires_at": int(time.time()) + 3600, "user": user})
+
+    app = web.Application()
+    app.router.add_post("/auth/v1/token", token)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def stack(name, settings, tmp_path):
+    """The local gateway in front of one host, which signs uploads for that gateway's Storage."""
+    gateway = Gateway(
+        GatewaySettings(
+            port=0, database_url=settings["SUPABASE_DB_URL"], jwt_secret=SECRET, secret_key=SERVICE_KEY,
+            publishable_key=PUBLISHABLE_KEY, storage_dir=tmp_path / "storage", api_upstream="http://127.0.0.1:9",
+        ),
+        Limits(),
+    )  # fmt: skip
+    async with gateway:
+        url = f"http://127.0.0.1:{gateway.port}"
+        with Host(name, tmp_path, **settings | {"SUPABASE_URL": url, "MERGE_WAIT_S": "0"}) as host:
+            yield url, host.url
+
+
+class Story:
+    """What the page says, line by line, and a worker that listens to it."""
+
+    def __init__(self, running: asyncio.subprocess.Process, hand: Hand, db: asyncpg.Connection) -> None:
+        self.lines: list[str] = []
+        self._running = running
+        self._hand = hand
+        self._db = db
+
+    async def says(self, pattern: str) -> str:
+        """Read until the page says it; answers with the first group."""
+        async for raw in self._running.stdout:
+            self.lines.append(raw.decode().rstrip())
+            if found := re.match(pattern, self.lines[-1]):
+                return found[1]
+        raise AssertionError("\n".join(self.lines))
+
+    async def pending(self, kind: str) -> str:
+        """The one job of this kind that waits, as soon as it is there."""
+        while True:
+            job = await self._db.fetchval(
+                "select id::text from public.jobs where kind = $1 and status = 'pending'", kind
+            )
+            if job:
+                return job
+
+    async def work(self, job: str, **results: str) -> None:
+        await self._hand.claim(job)
+        await self._hand.stage("composing")
+        await self._hand.plan("piano", "strings")
+        for index in range(await self._db.fetchval("select total_count from public.jobs where id::text = $1", job)):
+            await self._hand.result(index=index, **{name: url.format(index) for name, url in results.items()})
+        await self._hand.finish()
+
+    async def play(self) -> None:
+        """In the order of the guide's last file."""
+        track = "https://example.com/{}.flac"
+        await self.work(await self.says(r"(\S+) pending"), audio_url=track)
+        await self.work(await self.pending("merge"), video_url="https://example.com/merged.mp4")
+        await self.work(await self.pending("generate"), audio_url=track)
+        await self.work(await self.says(r"(\S+) pending"), audio_url=track)
+        await self.says(r"(invalid_request)")
+        await self._running.wait()
+
+
+@pytest.mark.slow
+async def test_every_snippet_of_the_guide_runs(stack, ann, auth, hand, db, tmp_path):
+    """A visitor uploads, submits, watches, merges and follows; a user signs in, sees her rows change, cancels; all types fit."""
+    project_url, api_url = stack
+    place = tmp_path / "page"
+    place.mkdir()
+    for file, text in snippets().items():
+        ours = text.replace("https://REF.supabase.co/functions/v1", api_url).replace(
+            "https://REF.supabase.co", project_url
+        )
+        (place / file).write_text(ours.replace("sb_publishable_...", PUBLISHABLE_KEY))
+    for made in ("contract.ts", "database.ts"):
+        shutil.copy(SHARED / made, place)
+    (place / "run.js").write_text(RUN)
+    imports = {"@supabase/supabase-js": "npm:@supabase/supabase-js@2.119.1"}
+    compiler = {"lib": ["deno.window", "dom"], "strict": True}
+    (place / "deno.json").write_text(json.dumps({"lock": False, "imports": imports, "compilerOptions": compiler}))
+    environment = os.environ | {"AUTH_URL": auth, "NO_COLOR": "1"}
+
+    async def deno(*arguments: str) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            find_deno_bin(), *arguments, cwd=place, env=environment,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+
+    checked, _ = await (check := await deno("check", "main.ts")).communicate()
+    assert check.returncode == 0, checked.decode()
+    running = await deno("run", "--allow-all", "run.js")
+    story = Story(running, hand, db)
+    async with asyncio.timeout(120):
+        await story.play()
+    said = "\n".join(story.lines)
+    assert running.returncode == 0, said
+    told = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "JOB", said).splitlines()
+    for line in (
+        "JOB pending 0 of 2", "JOB processing 0 of 2", "done completed 2", "JOB track 1", "merged https://example.com/merged.mp4",
+        "JOB is processing of me", "JOB is completed of me", "JOB has https://example.com/0.flac", "cancelled cancelled",
+        "invalid_request video_url: must be an http or https address with a host and without a user name",
+    ):  # fmt: skip
+        assert line in told, said
+    assert await db.fetchval("select count(*) from public.jobs where owner = $1", ann) == 2
+    merged = await db.fetchval("select video_url from public.jobs where kind = 'merge' order by seq desc limit 1")
+    assert merged.startswith(f"{project_url}/storage/v1/object/public/uploads/")
