@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -10,6 +12,8 @@ import pytest
 from tests.contract.conftest import VIDEO, ask
 from tests.contract.hosts import FUNCTION
 from tests.contract.keys import SERVICE_KEY
+from tests.hosted.pooler import Pooler
+from tests.hosted.tls import make_certificates
 
 BODY = {"video_url": VIDEO}
 
@@ -103,6 +107,34 @@ async def test_the_platform_s_own_environment_is_enough(start):
     async with host.session() as api:
         status, _ = await ask(api, "post", "/api/v1/gen", json=BODY, headers={"Authorization": "Bearer pub-key"})
         assert status == 200
+
+
+async def test_it_works_through_a_transaction_pooler(start, postgres, database_url):
+    """Behind pgbouncer, with what dashboards add to its address, calls of many clients at once are answered."""
+    with Pooler(postgres.url()) as pooler:
+        url = pooler.url(database_url, "pgbouncer=true&connection_limit=1")
+        async with start(FUNCTION, SUPABASE_DB_URL=url).session() as api:
+            answers = await asyncio.gather(*(ask(api, "post", "/api/v1/gen", json=BODY) for _ in range(50)))
+    assert {status for status, _ in answers} == {200}
+
+
+@pytest.fixture
+def encrypted(postgres):
+    """A door to Postgres that takes encrypted connections only."""
+    with tempfile.TemporaryDirectory(prefix="rhythmai-tls-") as folder:
+        made = make_certificates(Path(folder))
+        Path(folder).chmod(0o755)  # the pooler runs as another user when we are root
+        made.key.chmod(0o644)
+        files = f"client_tls_cert_file = {made.certificate}\nclient_tls_key_file = {made.key}"
+        with Pooler(postgres.url(), more=f"client_tls_sslmode = require\n{files}") as pooler:
+            yield pooler
+
+
+@pytest.mark.parametrize("query", ["", "sslmode=require"])
+async def test_it_speaks_tls_where_the_database_wants_it(start, encrypted, database_url, query):
+    """A database that takes encrypted connections only gets them, also when its address does not say so."""
+    async with start(FUNCTION, SUPABASE_DB_URL=encrypted.url(database_url, query)).session() as api:
+        assert (await ask(api, "get", "/healthz"))[0] == 200
 
 
 @pytest.mark.parametrize(

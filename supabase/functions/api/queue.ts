@@ -24,7 +24,10 @@ export class Queue {
 
   /** Connects to nothing yet; a database that is away is a 503 until it is there. */
   constructor(url: string) {
-    this.#sql = postgres(url, {
+    const address = new URL(url);
+    const sslmode = address.searchParams.get("sslmode") ?? "prefer";
+    address.search = ""; // what dashboards add for other clients would be taken for settings of Postgres
+    this.#sql = postgres(address.href, {
       prepare: false, // a transaction pooler keeps no statements
       fetch_types: false,
       max: MAX_CONNECTIONS,
@@ -33,7 +36,7 @@ export class Queue {
       backoff: () => 0.1,
       onnotice: () => {},
       connection: { application_name: "rhythmai function" },
-      ...(new URL(url).searchParams.has("sslmode") ? {} : { ssl: "prefer" as const }),
+      ssl: sslmode === "disable" ? false : sslmode as "require" | "prefer" | "verify-full",
     });
   }
 
