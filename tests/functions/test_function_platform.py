@@ -11,7 +11,7 @@ import pytest
 
 from tests.contract.conftest import VIDEO, ask
 from tests.contract.hosts import FUNCTION
-from tests.contract.keys import SERVICE_KEY
+from tests.contract.keys import SERVICE_KEY, bearer
 from tests.hosted.pooler import Pooler
 from tests.hosted.tls import make_certificates
 
@@ -114,7 +114,9 @@ async def test_it_works_through_a_transaction_pooler(start, postgres, database_u
     with Pooler(postgres.url()) as pooler:
         url = pooler.url(database_url, "pgbouncer=true&connection_limit=1")
         async with start(FUNCTION, SUPABASE_DB_URL=url).session() as api:
-            answers = await asyncio.gather(*(ask(api, "post", "/api/v1/gen", json=BODY) for _ in range(50)))
+            answers = await asyncio.gather(
+                *(ask(api, "post", "/api/v1/gen", json=BODY, headers=bearer()) for _ in range(50))
+            )
     assert {status for status, _ in answers} == {200}
 
 
