@@ -31,6 +31,8 @@ def test_commands_exist(page):
     """Every `rhythmai ...` in a block is a command of the console script, with options that it has."""
     commands = get_command(app).commands
     for block in blocks(page):
+        if block.language == "python":
+            continue  # `from rhythmai import ...` is no command
         for words in re.findall(r"(?:^|\s)rhythmai ([a-z][^|\n]*)", block.text):
             name, *rest = words.split()
             assert name in commands, words

@@ -1,0 +1,42 @@
+"""docs/client.md: its Python is run as one program against a local stack."""
+
+import asyncio
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from rhythmai.local.postgres import free_port
+from rhythmai.local.stack import local_stack
+from rhythmai.sample import make_sample
+from tests.docs.blocks import DOCS, blocks
+
+
+@pytest.fixture
+def data():
+    folder = Path(tempfile.mkdtemp(prefix="rhythmai-client-page-"))  # Postgres's own user has to reach it
+    yield folder / "data"
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.slow
+async def test_the_examples_make_music(data, tmp_path):
+    """Uploaded, submitted, watched, made again, merged, cancelled and refused, as the page says."""
+    program = "".join(block.text for block in blocks(DOCS / "client.md") if block.order == "run")
+    (tmp_path / "page.py").write_text(program)
+    make_sample(tmp_path / "holiday.mp4", 2)
+    async with local_stack(data, port=free_port(), db_port=free_port()) as running:
+        page = await asyncio.create_subprocess_exec(
+            sys.executable, "page.py", cwd=tmp_path, env=os.environ | running.environment,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        said = (await page.communicate())[0].decode()
+    assert page.returncode == 0, said
+    assert "completed" in said
+    assert "\n1: " in said
+    assert "cancelled" in said or "processing" in said
+    assert "invalid_request" in said
+    assert (tmp_path / "with-music.mp4").stat().st_size > 10_000
