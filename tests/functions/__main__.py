@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rhythmai.local.postgres import BASELINE, Postgres
 from tests.conftest import MIGRATIONS, execute, programs
-from tests.functions.types import SHARED, write_contract, write_database
+from tests.functions.made import SHARED, write_contract, write_database
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from edge_api.app import contract
 from edge_api.problems import STATUS
 from edge_api.routes import MAY_PASS
 from tests.functions.conftest import FUNCTIONS
-from tests.functions.types import SHARED, write_contract, write_database
+from tests.functions.made import SHARED, write_contract, write_database
 
 CONFIG = ("--config", "api/deno.json")
 

@@ -5,7 +5,7 @@ import { read, readIfAny } from "../_shared/body.ts";
 import openapi from "../_shared/openapi.ts";
 import { jobNotFound, Problem } from "../_shared/problems.ts";
 import { stream } from "./events.ts";
-import { type Asked, Queue } from "./queue.ts";
+import { type Asked, Queue, type ViewText } from "./queue.ts";
 import type { Settings } from "./settings.ts";
 import { MAX_UPLOAD_BYTES, Uploads } from "./uploads.ts";
 import { type View, Watches } from "./watch.ts";
@@ -19,7 +19,12 @@ export interface Call {
   job: string;
 }
 
-export type Route = { methods: Record<string, (call: Call) => Promise<Response>>; pattern: RegExp; name: string };
+export interface Route {
+  /** As in the contract, with {job_id}. */
+  name: string;
+  pattern: RegExp;
+  methods: Record<string, (call: Call) => Response | Promise<Response>>;
+}
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 /** Error codes of a failed merge that are not the request's fault: 502 instead of 422. */
@@ -61,9 +66,8 @@ export class Routes {
   async gen(call: Call): Promise<Response> {
     const user = await this.#user(call);
     const { video_url, user_request, ...options } = await read(call.request, "Gen");
-    return json({
-      job_id: await this.#queue.submit("generate", video_url, user_request ?? "", options, this.#by(call, user)),
-    });
+    const by = this.#by(call, user);
+    return json({ job_id: await this.#queue.submit("generate", video_url, user_request ?? "", options, by) });
   }
 
   async merge(call: Call): Promise<Response> {
@@ -126,13 +130,17 @@ function route(name: string, methods: Route["methods"]): Route {
   return { name, methods, pattern: new RegExp(`^${name.replace("{job_id}", "(?<job>[^/]+)").replace(".", "\\.")}$`) };
 }
 
-function json(body: object, status = 200, headers: Record<string, string> = {}): Promise<Response> {
-  return Promise.resolve(found(JSON.stringify(body), status, headers));
+function json(body: object, status = 200, headers: Record<string, string> = {}): Response {
+  return text(JSON.stringify(body), status, headers);
 }
 
-function found(view: string | null, status = 200, headers: Record<string, string> = {}): Response {
+function text(body: string, status = 200, headers: Record<string, string> = {}): Response {
+  return new Response(body, { status, headers: { "Content-Type": "application/json; charset=utf-8", ...headers } });
+}
+
+function found(view: ViewText | null): Response {
   if (view === null) throw jobNotFound();
-  return new Response(view, { status, headers: { "Content-Type": "application/json; charset=utf-8", ...headers } });
+  return text(view);
 }
 
 function jobOf({ job }: Call): string {
