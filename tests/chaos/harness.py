@@ -24,6 +24,7 @@ from road import Road
 
 from rhythmai import schema
 from rhythmai.local.postgres import BASELINE, Postgres, free_port
+from rhythmai.project import AWAY
 from rhythmai.sample import make_sample
 from worker.storage import SupabaseStorage
 
@@ -117,7 +118,7 @@ class Chaos:
                     return await getattr(db, call)(*arguments)
                 finally:
                     await db.close()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except AWAY:
                 await asyncio.sleep(0.1)
 
     async def insert(self, jobs, seconds, video):
