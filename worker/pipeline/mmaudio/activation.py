@@ -115,7 +115,7 @@ def _matrices() -> tuple[Tensor, Tensor]:
 
 def activate_blocks(x: Tensor, rate: Tensor, depth: Tensor) -> Tensor:
     """The activation as two matrix products over overlapping blocks: about twice as fast on a CPU as `activate_plain`."""
-    length, (up, down) = x.shape[-1], _matrices()
+    length, (up, down) = x.shape[-1], (matrix.to(x.device) for matrix in _matrices())
     spare = -length % BLOCK
     held = F.pad(x.float(), (3, 3 + spare), mode="replicate")
     u = (held.unfold(-1, BLOCK + 6, BLOCK) @ up).flatten(2)[..., : 2 * length]  # (B, C, 2T)

@@ -74,6 +74,6 @@ def _capture(evaluation: Evaluation, x: Tensor, rows: Rows, stage: Stage) -> _Ca
             evaluation.velocity(own_x, own_rows, own_stage)
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # others may allocate meanwhile
         velocity = evaluation.velocity(own_x, own_rows, own_stage)
     return _Captured(graph, own_x, own_rows, own_stage, velocity)

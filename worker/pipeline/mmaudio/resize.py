@@ -6,6 +6,8 @@ and clamping after each: at most 2/255 away on a few pixels in a thousand (the k
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 import torch
@@ -38,13 +40,26 @@ def _taps(source: int, target: int, device: torch.device) -> Tensor:
     return (weights / weights.sum(dim=0)).to(device, torch.float32)
 
 
+@contextmanager
+def _full_float32() -> Iterator[None]:
+    """Tensor cores would round the weights to ten bits, and every tenth pixel to a neighbour."""
+    flags = torch.backends.cuda.matmul
+    allowed = flags.allow_tf32
+    flags.allow_tf32 = False
+    try:
+        yield
+    finally:
+        flags.allow_tf32 = allowed
+
+
 def two_passes(frames: Tensor, height: int, width: int) -> Tensor:
     """uint8 (F, 3, H, W) -> uint8 (F, 3, height, width), on any device."""
     x = frames.float()
-    if x.shape[-1] != width:
-        x = (x @ _taps(x.shape[-1], width, x.device)).round_().clamp_(0, 255)
-    if x.shape[-2] != height:
-        x = (_taps(x.shape[-2], height, x.device).T @ x).round_().clamp_(0, 255)
+    with _full_float32():
+        if x.shape[-1] != width:
+            x = (x @ _taps(x.shape[-1], width, x.device)).round_().clamp_(0, 255)
+        if x.shape[-2] != height:
+            x = (_taps(x.shape[-2], height, x.device).T @ x).round_().clamp_(0, 255)
     return x.to(torch.uint8)
 
 
