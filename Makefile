@@ -16,6 +16,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 export VIDEO ?=
+# Deno trusts the roots this machine trusts, as pip and npm do: a company's proxy signs with its own.
+export DENO_TLS_CA_STORE ?= mozilla,system
 
 help:
 	@sed -n 's/^# //p' Makefile

@@ -16,8 +16,11 @@ from deno import find_deno_bin
 ROOT: Final = Path(__file__).parents[2]
 FUNCTION: Final = ROOT / "supabase" / "functions" / "api" / "index.ts"
 HOSTS: Final = ("edge_api", "function")
-KEPT: Final = ("PATH", "HOME", "LANG", "DENO_DIR", "SSL_CERT_FILE", "NPM_CONFIG_REGISTRY", "TMPDIR")
-"""What a host needs of this process's environment: the rest is the test's."""
+KEPT: Final = (
+    "PATH", "HOME", "LANG", "TMPDIR",
+    "DENO_DIR", "DENO_CERT", "DENO_TLS_CA_STORE", "NODE_EXTRA_CA_CERTS", "NPM_CONFIG_REGISTRY", "SSL_CERT_DIR", "SSL_CERT_FILE",
+)  # fmt: skip
+"""What a host needs of this process's environment (Deno fetches npm packages at its first start): the rest is the test's."""
 
 
 def command(name: str, function: Path) -> list[str]:
