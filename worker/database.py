@@ -26,6 +26,8 @@ AWAY = (
     asyncpg.InsufficientResourcesError,
     asyncpg.InternalClientError,
     asyncpg.InternalServerError,  # Supabase's pooler says with it that it has no connection to give
+    asyncpg.ReadOnlySQLTransactionError,  # the connection is still at the server that was the primary before a failover
+    asyncpg.TransactionRollbackError,  # a deadlock or a serialization failure: the same call again will do
 )
 """What asyncpg raises when the database is away or going away."""
 

@@ -11,12 +11,15 @@ from typing import Any, Self
 from uuid import UUID
 
 import asyncpg
+import structlog
 
 from rhythmai.dsn import connect_arguments
 from worker.database import APPLICATION, AWAY, HOPELESS, patiently
 from worker.domain import Delivery, Job, Lease, Plan, Result, Stage
 from worker.errors import Cancelled, LeaseLost, Misconfigured, QueueUnavailable
 from worker.rows import JobRow
+
+log = structlog.get_logger()
 
 
 class PostgresQueue:
@@ -85,8 +88,20 @@ class PostgresQueue:
         await patiently(lambda: self._ask("select queue.ready($1, $2)", self.worker_id, engine))
 
     async def claim(self) -> Job | None:
-        raw = await self._ask("select queue.claim($1, $2)", self.worker_id, self._job_timeout)
-        return None if raw is None else JobRow.model_validate_json(raw).job()
+        while (raw := await self._ask("select queue.claim($1, $2)", self.worker_id, self._job_timeout)) is not None:
+            try:
+                return JobRow.model_validate_json(raw).job()
+            except (ValueError, LookupError, TypeError) as error:  # pydantic's is a ValueError
+                # A row that we cannot read must not travel from worker to worker and end each of them.
+                await self._refuse(json.loads(raw), error)
+        return None
+
+    async def _refuse(self, row: dict[str, Any], error: Exception) -> None:
+        lease = Lease(job_id=UUID(row["id"]), attempt=row["attempt"], worker_id=self.worker_id)
+        log.error("job.unreadable", job=row["id"], error=str(error))
+        reason = "the options or the plan of this job cannot be read; insert it anew with the fields of the contract"
+        with suppress(LeaseLost, Cancelled):
+            await self.fail(lease, code="bad_options", message=reason, again=False)
 
     async def next_due(self) -> timedelta | None:
         seconds = await self._ask("select queue.next_due()")

@@ -1,5 +1,43 @@
 -- How a job enters: whatever the door, one BEFORE INSERT trigger checks the options, sets the tenant and stamps the turn.
 
+-- What is wrong with a hand-written direction, as a sentence, or null. Types and lengths; the API is stricter about what they say.
+create function private.direction_error(p_place text, p_direction jsonb) returns text
+language plpgsql immutable set search_path = ''
+as $$
+declare
+  v_key text;
+  v_value jsonb;
+  v_allowed text[] := array['prompt', 'title', 'description', 'genre', 'instruments', 'tempo_bpm', 'key', 'mood'];
+begin
+  if jsonb_typeof(p_direction) <> 'object' then
+    return format('%s must be an object with a prompt, not %s', p_place, left(p_direction::text, 100));
+  end if;
+  if coalesce(p_direction ->> 'prompt', '') !~ '\S' then
+    return format('%s.prompt is missing: a direction needs the caption the music is made from', p_place);
+  end if;
+  for v_key, v_value in select e.key, e.value from jsonb_each(p_direction) e loop
+    if v_key <> all (v_allowed) then
+      return format('%s: unknown field %s; a direction takes %s', p_place, left(v_key, 100), array_to_string(v_allowed, ', '));
+    end if;
+    continue when jsonb_typeof(v_value) = 'null';
+    if v_key = 'tempo_bpm' then
+      if jsonb_typeof(v_value) <> 'number' or not v_value::numeric between 20 and 300 then
+        return format('%s.tempo_bpm must be a number from 20 to 300, not %s', p_place, left(v_value::text, 100));
+      end if;
+    elsif v_key = 'instruments' then
+      if jsonb_typeof(v_value) <> 'array' or jsonb_array_length(v_value) > 16
+        or exists (select from jsonb_array_elements(v_value) i where jsonb_typeof(i) <> 'string' or length(i #>> '{}') > 200) then
+        return format('%s.instruments must be a list of at most 16 strings of at most 200 characters', p_place);
+      end if;
+    elsif jsonb_typeof(v_value) <> 'string' or length(v_value #>> '{}') > 2000 then
+      return format('%s.%s must be a string of at most 2000 characters', p_place, v_key);
+    end if;
+  end loop;
+  return null;
+end
+$$;
+comment on function private.direction_error(text, jsonb) is 'What is wrong with a hand-written direction, as a sentence, or null.';
+
 -- What is wrong with the options of a job, as a sentence, or null. The API refuses the same things earlier and more kindly.
 create function private.options_error(p_kind text, p_options jsonb) returns text
 language plpgsql immutable set search_path = ''
@@ -8,6 +46,7 @@ declare
   v_key text;
   v_value jsonb;
   v_shown text;
+  v_error text;
   v_allowed text[] := case p_kind
     when 'merge' then array['audio_url', 'mode', 'music_gain_db', 'duck', 'callback_url']
     else array['variants', 'seed', 'duration', 'negative_prompt', 'conditioning', 'format', 'plan', 'steps', 'guidance', 'callback_url']
@@ -49,6 +88,12 @@ begin
     elsif v_key = 'plan' then
       if jsonb_typeof(v_value) <> 'array' or jsonb_array_length(v_value) not between 1 and 8 then
         return 'options.plan must be a list of 1 to 8 directions';
+      end if;
+      select private.direction_error(format('options.plan[%s]', d.place - 1), d.direction) into v_error
+        from jsonb_array_elements(v_value) with ordinality d (direction, place)
+       where private.direction_error('', d.direction) is not null order by d.place limit 1;
+      if v_error is not null then
+        return v_error;
       end if;
     else
       if jsonb_typeof(v_value) <> 'string' or length(v_value #>> '{}') > 4096 then
@@ -130,6 +175,7 @@ begin
     if v_error is not null then
       raise exception using errcode = '22023', message = v_error;
     end if;
+    new.options := jsonb_strip_nulls(new.options); -- null means unset, and workers need not know
     if new.kind = 'merge' then
       new.total_count := 1;
     elsif jsonb_typeof(new.options -> 'plan') = 'array' then

@@ -6,17 +6,57 @@ from dataclasses import replace
 from datetime import timedelta
 
 import asyncpg
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given, settings
 
 from worker.database import patiently
 from worker.domain import Direction, Kind, Plan, Result, Stage, Variant
 from worker.errors import Cancelled, LeaseLost, Misconfigured, QueueUnavailable
 from worker.jobs import PostgresQueue
+from worker.rows import JobRow
 
 DIRECTION = Direction(
     title="Dawn", prompt="soft piano", description="", genre="ambient", instruments=("piano",), tempo_bpm=70, key="D minor", mood="calm"
 )  # fmt: skip
 PLAN = Plan(variants=(Variant(index=0, seed=7, direction=DIRECTION),), describer="local")
+
+JUNK = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(0, 400)
+    | st.text("ab ", max_size=3)
+    | st.just([])
+    | st.just({})
+)
+WORDS = st.text("ab c", max_size=4) | JUNK
+DIRECTIONS = st.fixed_dictionaries(
+    {"prompt": st.just("harp") | WORDS},
+    optional={
+        **dict.fromkeys(("title", "description", "genre", "key", "mood"), WORDS),
+        "tempo_bpm": st.integers(20, 300) | JUNK,
+        "instruments": st.lists(WORDS, max_size=2) | JUNK,
+    },
+)
+OPTIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "variants": st.integers(1, 8) | JUNK,
+        "seed": st.integers(0, 2**32 - 1) | JUNK,
+        "duration": st.floats(1, 100) | JUNK,
+        "steps": st.sampled_from([25, 25.0]) | JUNK,
+        "guidance": JUNK,
+        "negative_prompt": WORDS,
+        "conditioning": st.just("text") | JUNK,
+        "format": st.just("mp3") | JUNK,
+        "plan": st.lists(DIRECTIONS | JUNK, max_size=2) | JUNK,
+    },
+)
+ROW = {
+    "id": "8f3a0f5e-0000-4000-8000-000000000000", "attempt": 1, "worker_id": 1, "kind": "generate", "lane": "batch",
+    "video_url": "https://example.com/a.mp4", "user_request": "", "plan": None, "total_count": 3, "trace_id": None, "done": [],
+}  # fmt: skip
 
 
 async def test_a_claimed_job_carries_what_was_asked(queue, insert):
@@ -35,6 +75,39 @@ async def test_a_claimed_job_carries_what_was_asked(queue, insert):
     assert [d.prompt for d in job.asked_plan] == ["harp", "tuba"]
     assert job.done == frozenset()
     assert await queue.claim() is None
+
+
+async def test_a_row_that_cannot_be_read_fails_alone(queue, insert, db):
+    """A job whose options mean nothing to this worker ends as failed, and the claim goes on to the next one: it must not end worker after worker."""
+    strange = await insert()
+    await db.execute("alter table public.jobs disable trigger user")
+    try:
+        await db.execute("""update public.jobs set options = '{"plan": [{"title": "x"}]}' where id = $1""", strange)
+    finally:
+        await db.execute("alter table public.jobs enable trigger user")
+    plain = await insert()
+    assert (await queue.claim()).lease.job_id == plain
+    row = await db.fetchrow("select status, attempt, error_code from public.jobs where id = $1", strange)
+    assert tuple(row) == ("failed", 1, "bad_options")
+
+
+@settings(max_examples=20, deadline=None)
+@given(asked=st.lists(OPTIONS, min_size=30, max_size=30))
+def test_what_the_database_takes_the_worker_reads(asked, database_url):
+    """Options that the insert takes are read by `JobRow`, whatever they are: both sides agree on types."""
+
+    async def taken():
+        db = await asyncpg.connect(database_url)
+        try:
+            return await db.fetch(
+                "select jsonb_strip_nulls(o) as options from unnest($1::jsonb[]) o where private.options_error('generate', o) is null",
+                [json.dumps(options) for options in asked],
+            )
+        finally:
+            await db.close()
+
+    for row in asyncio.run(taken()):
+        JobRow.model_validate(ROW | {"options": json.loads(row["options"])}).job()
 
 
 async def test_the_first_plan_holds(queue, insert):
