@@ -18,7 +18,7 @@ from worker.pipeline.sketch.melody import sing
 from worker.pipeline.sketch.patches import PATCHES
 from worker.pipeline.sketch.score import Hit, Note, Part, Score
 from worker.pipeline.sketch.styles import STYLES, Style
-from worker.pipeline.sketch.timeline import Timeline, lay_out
+from worker.pipeline.sketch.timeline import ROUNDING_S, Timeline, lay_out
 from worker.pipeline.vocabulary import GENRES, MOODS, find_moods
 
 SLOWEST, FASTEST = 40.0, 220.0
@@ -139,7 +139,7 @@ def _accent(parts: list[Part], hits: list[Hit], timeline: Timeline, measures: li
                     Note(measure.bar.start_s, 2 * measure.bar.beat_s, pitch, 0.95) for pitch in (root, root + 12)
                 ]
     for time_s in timeline.accents_s:
-        measure = next(m for m in measures if m.bar.start_s <= time_s < m.bar.end_s)
+        measure = [m for m in measures if m.bar.start_s <= time_s + ROUNDING_S][-1]
         if players.drums:
             hits += [Hit(time_s, "crash", 0.5), Hit(time_s, "kick", 0.8)]
         for part in parts:

@@ -18,6 +18,8 @@ BEND = 0.04
 """How far the tempo may leave what was asked for."""
 TOLERANCE_S = 0.08
 """A change of picture and a beat this close are felt as one."""
+ROUNDING_S = 1e-6
+"""A bar's start and the end of the one before are sums of their own: which of the two is later is chance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,5 +184,5 @@ def _energy(index: int, group: Sequence[Bar], duration_s: float, scenes: Sequenc
 
 
 def _snap(time_s: float, bars: Sequence[Bar]) -> float:
-    bar = next((bar for bar in bars if bar.start_s <= time_s < bar.end_s), bars[-1])
+    bar = [bar for bar in bars if bar.start_s <= time_s + ROUNDING_S][-1]
     return bar.at(round((time_s - bar.start_s) / bar.beat_s * 2) / 2)
