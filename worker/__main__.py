@@ -49,9 +49,16 @@ def load_engine(settings: Settings) -> Engine | None:
         from worker.pipeline.sketch.engine import SketchEngine
 
         return SketchEngine()
-    from worker.pipeline.mmaudio.engine import MMAudioEngine
+    try:
+        from worker.pipeline.mmaudio.engine import MMAudioEngine
 
-    return MMAudioEngine.load(settings.mmaudio_model, models_dir=settings.models_dir, device=settings.device or "auto")
+        return MMAudioEngine.load(
+            settings.mmaudio_model, models_dir=settings.models_dir, device=settings.device or "auto"
+        )
+    except ModuleNotFoundError as error:
+        raise Misconfigured(
+            f"ENGINE=mmaudio needs {error.name}: pip install 'rhythmai[gpu]', or set ENGINE=sketch for the procedural composer"
+        ) from None
 
 
 def make_describer(settings: Settings, count_tokens: CountTokens) -> LocalDescriber | OpenAIDescriber:
@@ -154,26 +161,28 @@ async def serve(
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, listener.drain)
-    metrics.ready(lambda: listener.running)
-    await queue.ready(f"{engine.name} {engine.model}".strip() if engine else "")
-    log.info(
-        "worker.ready",
-        worker=queue.worker_id,
-        name=settings.worker_name,
-        kinds=settings.worker_kinds,
-        engine=engine and engine.name,
-        model=engine and engine.model,
-    )
-    beside = [
-        asyncio.create_task(ListenWakeUps(str(settings.database_url)).run(wake)),
-        asyncio.create_task(RealtimeWakeUps(settings.origin, settings.supabase_key).run(wake)),
-        asyncio.create_task(drain_when_asked()),
-        asyncio.create_task(webhooks.run()),
-    ]
+    beside: list[asyncio.Task[None]] = []
     try:
+        await storage.check()
         with metrics.served(settings.metrics_host, settings.metrics_port) as port:
             if port is not None:
                 log.info("metrics.served", url=f"http://{settings.metrics_host}:{port}/metrics")
+            metrics.ready(lambda: listener.running)
+            await queue.ready(f"{engine.name} {engine.model}".strip() if engine else "")
+            log.info(
+                "worker.ready",
+                worker=queue.worker_id,
+                name=settings.worker_name,
+                kinds=settings.worker_kinds,
+                engine=engine and engine.name,
+                model=engine and engine.model,
+            )
+            beside = [
+                asyncio.create_task(ListenWakeUps(str(settings.database_url)).run(wake)),
+                asyncio.create_task(RealtimeWakeUps(settings.origin, settings.supabase_key).run(wake)),
+                asyncio.create_task(drain_when_asked()),
+                asyncio.create_task(webhooks.run()),
+            ]
             await listener.listen()
     finally:
         for task in beside:
@@ -182,7 +191,9 @@ async def serve(
         await storage.close()
         if isinstance(describer, OpenAIDescriber):
             await describer.aclose()
-    return EXIT_DEVICE_LOST if listener.device_lost else 0
+    if isinstance(listener.broken, Misconfigured):
+        raise listener.broken
+    return 0 if listener.broken is None else EXIT_DEVICE_LOST
 
 
 def main() -> None:

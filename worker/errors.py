@@ -9,7 +9,7 @@ WorkerError
  ├── LeaseLost         the job belongs to somebody else now: write nothing more
  ├── QueueUnavailable  the database is away: keep the models loaded, back off, go on
  ├── DeviceLost        the GPU is gone: hand back, exit non-zero, let the supervisor restart the box
- └── Misconfigured     the worker cannot start as it is set up: one line, exit code 2
+ └── Misconfigured     the worker cannot work as it is set up: hand back, one line, exit code 2
 """
 
 from __future__ import annotations
@@ -75,6 +75,6 @@ class DeviceLost(WorkerError):
 
 
 class Misconfigured(WorkerError):
-    """The environment does not describe a worker that can start."""
+    """The environment does not describe a worker that can work."""
 
     code = "misconfigured"

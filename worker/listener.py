@@ -17,6 +17,7 @@ from worker.errors import (
     Cancelled,
     DeviceLost,
     LeaseLost,
+    Misconfigured,
     QueueUnavailable,
     ServiceAway,
     Unavailable,
@@ -28,6 +29,8 @@ from worker.ports import Queue
 
 log = structlog.get_logger()
 Verdict = Literal["lost", "cancelled"]
+BUG = Unavailable("something went wrong inside the worker; it is logged there", code="internal")
+"""What nobody foresaw may pass with another try, and its traceback is for us, not for the user."""
 
 
 class Run(Protocol):
@@ -67,7 +70,8 @@ class Listener:
     poll_every: timedelta = timedelta(seconds=5)
     grace: timedelta = timedelta(seconds=60)
     observe: Observe = unobserved
-    device_lost: bool = field(default=False, init=False)
+    broken: DeviceLost | Misconfigured | None = field(default=None, init=False)
+    """Why this process can work no more; it drains then."""
     _awake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _draining: bool = field(default=False, init=False)
     _running: dict[asyncio.Task[None], Job] = field(default_factory=dict, init=False)
@@ -141,11 +145,7 @@ class Listener:
         log.info("job.started", kind=job.kind.value, lane=job.lane, done=len(job.done))
         with timings.of("total"):
             outcome = await self._outcome(job, timings)
-        try:
-            ended = await self._settle(job, outcome)
-        except (LeaseLost, QueueUnavailable) as error:
-            # With the database away for long the lease runs out and somebody else takes the job; nothing is written twice.
-            ended, outcome = "lost", error
+        ended, outcome = await self._ended(job, outcome)
         told = (
             {"seconds": timings.seconds}
             if outcome is None
@@ -189,6 +189,17 @@ class Listener:
             if not stop.done():
                 stop.cancel()
 
+    async def _ended(self, job: Job, outcome: WorkerError | None) -> tuple[str, WorkerError | None]:
+        """How the attempt ended, and why. Never raises: a job whose end cannot be written would be held until its deadline."""
+        try:
+            return await self._settle(job, outcome), outcome
+        except (LeaseLost, QueueUnavailable) as error:
+            # With the database away for long the lease runs out and somebody else takes the job; nothing is written twice.
+            return "lost", error
+        except Exception:
+            log.exception("job.bug")
+            return ("lost", BUG) if outcome is BUG else await self._ended(job, BUG)
+
     async def _settle(self, job: Job, outcome: WorkerError | None) -> str:
         """One fenced write ends the attempt; returns completed, cancelled, released, failed or lost."""
         match outcome:
@@ -200,11 +211,13 @@ class Listener:
             case Cancelled():
                 await self.queue.finish(job.lease)
                 return "cancelled"
-            case Yielded() | DeviceLost():
+            case DeviceLost() | Misconfigured():
                 await self.queue.release(job.lease)
-                if isinstance(outcome, DeviceLost):
-                    self.device_lost = True
-                    self.drain()
+                self.broken = outcome
+                self.drain()
+                return "released"
+            case Yielded():
+                await self.queue.release(job.lease)
                 return "released"
             case _:
                 again = isinstance(outcome, Unavailable | QueueUnavailable)
@@ -214,8 +227,8 @@ class Listener:
 
 
 def _sorted(error: BaseException | None) -> WorkerError | None:
-    """Errors by remedy. What nobody foresaw may pass with another try, and its traceback is for us, not for the user."""
+    """Errors by remedy."""
     if error is None or isinstance(error, WorkerError):
         return error
     log.error("job.bug", exc_info=error)
-    return Unavailable("something went wrong inside the worker; it is logged there", code="internal")
+    return BUG

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
 from worker.domain import Job
+from worker.errors import Misconfigured
 
 SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
 
@@ -39,11 +40,16 @@ class Metrics:
 
     @contextmanager
     def served(self, host: str, port: int | None) -> Iterator[int | None]:
-        """Answer GET /metrics while inside; port 0 takes a free one, None serves nothing. Yields the port."""
+        """Answer GET /metrics while inside; port 0 takes a free one, None serves nothing. Yields the port. Raises Misconfigured."""
         if port is None:
             yield None
             return
-        server, thread = start_http_server(port, host, self._registry)
+        try:
+            server, thread = start_http_server(port, host, self._registry)
+        except OSError as error:
+            raise Misconfigured(
+                f"METRICS_PORT={port} cannot be served on {host} ({error.strerror}): take another port"
+            ) from None
         try:
             yield server.server_port
         finally:

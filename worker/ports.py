@@ -72,7 +72,7 @@ class Storage(Protocol):
     async def put(self, bucket: str, path: str, data: bytes | Path, content_type: str) -> str:
         """Upload to `bucket/path`, which must be new; return the public URL. An equal object that is there already counts as uploaded.
 
-        Raises Unavailable.
+        Raises Unavailable, Rejected (larger than the bucket takes), Misconfigured (the key is refused, no such bucket).
         """
 
 

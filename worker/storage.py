@@ -11,12 +11,15 @@ import structlog
 from storage3.exceptions import StorageApiError
 from supabase import AsyncClient, AsyncClientOptions, create_async_client
 
-from worker.errors import ServiceAway
+from worker.errors import Misconfigured, Rejected, ServiceAway, WorkerError
 
 log = structlog.get_logger()
 TRIES = 4
 TIMEOUT_S = 120
 ALREADY_THERE = {"409", "Duplicate", "KeyAlreadyExists"}
+TOO_MUCH = {"413", "415"}
+NOT_OURS_TO_REPEAT = {"401", "403", "404", *TOO_MUCH}
+"""Answers that another try does not change: the key, the bucket, or what the bucket takes."""
 
 
 class SupabaseStorage:
@@ -31,6 +34,22 @@ class SupabaseStorage:
         self._http: httpx.AsyncClient | None = None
         self._making = asyncio.Lock()
 
+    async def check(self) -> None:
+        """Ask for our buckets once: a wrong key is better told at the start than after the first track.
+
+        Raises Misconfigured; a Storage that is away is not our business yet.
+        """
+        client = await self._connected()
+        for bucket in ("uploads", "videos", "audios"):
+            try:
+                await client.storage.get_bucket(bucket)
+            except StorageApiError as error:
+                if str(error.status) in NOT_OURS_TO_REPEAT:
+                    raise _refused(f"Storage refused bucket {bucket}: {error.message}", str(error.status)) from None
+            except (httpx.HTTPError, OSError, ValueError) as error:
+                log.warning("storage.away", error=str(error) or type(error).__name__)
+                return
+
     async def put(self, bucket: str, path: str, data: bytes | Path, content_type: str) -> str:
         client = await self._connected()
         options = {"content-type": content_type, "cache-control": "31536000", "upsert": "false"}
@@ -42,6 +61,8 @@ class SupabaseStorage:
                 if {str(error.status), str(error.code)} & ALREADY_THERE:
                     break
                 trouble = f"Storage refused {bucket}/{path}: {error.message} ({error.status})"
+                if str(error.status) in NOT_OURS_TO_REPEAT:
+                    raise _refused(trouble, str(error.status)) from error
             except (httpx.HTTPError, OSError, ValueError) as error:
                 # ValueError: an answer that is not the JSON the client expects, as a proxy gives when Storage is away
                 trouble = f"Storage cannot be reached: {error or type(error).__name__}"
@@ -64,3 +85,11 @@ class SupabaseStorage:
                     self._url, self._key, AsyncClientOptions(httpx_client=self._http)
                 )
             return self._client
+
+
+def _refused(trouble: str, status: str) -> WorkerError:
+    if status in TOO_MUCH:
+        return Rejected(f"{trouble}; the bucket takes less than that", code="storage_refused")
+    if status == "404":
+        return Misconfigured(f"{trouble}: run `rhythmai migrate`, which makes the buckets")
+    return Misconfigured(f"{trouble}: SUPABASE_KEY must be the project's secret (service role) key")

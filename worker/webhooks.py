@@ -59,6 +59,9 @@ class Webhooks:
                     await self._deliver(delivery)
             except QueueUnavailable as error:
                 log.warning("queue.unavailable", error=str(error))
+            except Exception:
+                # One strange delivery must not silence all others; its lease runs out.
+                log.exception("webhook.bug")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._awake.wait(), self.poll_every.total_seconds() * random.uniform(0.8, 1.2))
 

@@ -80,6 +80,22 @@ def test_one_line_a_variable(module, tmp_path):
     assert sorted(line.split()[0] for line in lines) == ["DATABASE_URL", "SUPABASE_KEY", "SUPABASE_URL"]
 
 
+def test_a_base_install_says_what_the_engine_needs(tmp_path):
+    """Without torch the default engine ends the worker in one line with the command that brings it, exit code 2."""
+    here = {
+        "SUPABASE_URL": "https://x.supabase.co",
+        "SUPABASE_KEY": "k",
+        "DATABASE_URL": "postgresql://u:p@127.0.0.1:9/d",
+    }
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", "import sys; sys.modules['torch'] = None; from worker.__main__ import main; main()"],
+        cwd=tmp_path, capture_output=True, text=True, check=False, env=clean(here),
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "ENGINE=mmaudio needs torch: pip install 'rhythmai[gpu]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_dot_env_and_aliases(tmp_path):
     """`.env` in the working directory is read, and the names that Supabase gives are understood."""
     (tmp_path / ".env").write_text(

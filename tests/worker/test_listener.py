@@ -7,7 +7,16 @@ from uuid import uuid4
 import pytest
 
 from worker.domain import Job, Kind, Lease
-from worker.errors import DeviceLost, LeaseLost, QueueUnavailable, Rejected, ServiceAway, Unavailable, Yielded
+from worker.errors import (
+    DeviceLost,
+    LeaseLost,
+    Misconfigured,
+    QueueUnavailable,
+    Rejected,
+    ServiceAway,
+    Unavailable,
+    Yielded,
+)
 from worker.listener import Listener
 
 
@@ -83,6 +92,7 @@ async def settled_by(run, *, before_drain=lambda listening: None):
         (QueueUnavailable("away"), [("fail", "queue_unavailable", True, False)]),
         (Yielded("room"), ["release"]),
         (DeviceLost("gone"), ["release"]),
+        (Misconfigured("a wrong key"), ["release"]),
         (ZeroDivisionError("bug"), [("fail", "internal", True, True)]),
     ],
 )
@@ -95,7 +105,28 @@ async def test_each_outcome_is_settled_by_its_remedy(outcome, settled):
 
     found, listening = await settled_by(run)
     assert found == settled
-    assert listening.device_lost == isinstance(outcome, DeviceLost)
+    assert listening.broken == (outcome if isinstance(outcome, DeviceLost | Misconfigured) else None)
+
+
+async def test_an_end_that_cannot_be_written_as_it_is_ends_as_a_bug():
+    """A failure whose words the database refuses is settled in words of our own: the job is not held until its deadline."""
+
+    class Refusing(MemoryQueue):
+        async def fail(self, lease, *, code, **rest):
+            if code == "not_a_video":
+                raise ValueError("a lone surrogate")
+            await super().fail(lease, code=code, **rest)
+
+    async def run(job, **_):
+        raise Rejected("\ud83c", code="not_a_video")
+
+    queue = Refusing(job())
+    listening = listener(queue, run)
+    task = asyncio.create_task(listening.listen())
+    await asyncio.wait_for(queue.settled_one.wait(), 10)
+    listening.drain()
+    await asyncio.wait_for(task, 10)
+    assert queue.settled == [("fail", "internal", True, True)]
 
 
 async def test_a_lost_lease_writes_nothing():

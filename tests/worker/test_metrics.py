@@ -1,7 +1,10 @@
 import urllib.request
 from uuid import uuid4
 
+import pytest
+
 from worker.domain import Job, Kind, Lease
+from worker.errors import Misconfigured
 from worker.metrics import Metrics
 
 
@@ -25,3 +28,13 @@ def test_without_a_port_nothing_is_served():
     """METRICS_PORT unset opens no port."""
     with Metrics().served("127.0.0.1", None) as port:
         assert port is None
+
+
+def test_a_port_that_is_taken_is_named():
+    """METRICS_PORT in use by another program is one line, not a traceback."""
+    with (
+        Metrics().served("127.0.0.1", 0) as port,
+        pytest.raises(Misconfigured, match=f"METRICS_PORT={port} cannot be served"),
+        Metrics().served("127.0.0.1", port),
+    ):
+        pass

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from worker.errors import Unavailable
+from worker.errors import Misconfigured, Rejected, Unavailable
 from worker.storage import SupabaseStorage
 from worker.wakeups import RealtimeWakeUps
 
@@ -54,4 +54,38 @@ async def test_storage_that_is_away_may_come_back(gateway):
     storage = SupabaseStorage("http://127.0.0.1:9", gateway.key, tries=1)
     with pytest.raises(Unavailable, match="Storage"):
         await storage.put("audios", "a/0-abc.flac", b"fLaC", "audio/flac")
+    await storage.close()
+
+
+async def test_a_key_that_storage_refuses_is_told_at_the_start(gateway):
+    """A wrong SUPABASE_KEY ends the worker with a word of the key, before and while it uploads, instead of composing in vain for ever."""
+    storage = SupabaseStorage(gateway.url, "sb_publishable_wrong")
+    with pytest.raises(Misconfigured, match="SUPABASE_KEY"):
+        await storage.check()
+    with pytest.raises(Misconfigured, match="SUPABASE_KEY"):
+        await storage.put("audios", "a/0-abc.flac", b"fLaC", "audio/flac")
+    await storage.close()
+
+
+async def test_a_right_key_and_an_absent_storage_pass_the_check(gateway):
+    """The check finds nothing wrong with our own gateway, and a Storage that is away is waited for later."""
+    for url in (gateway.url, "http://127.0.0.1:9"):
+        storage = SupabaseStorage(url, gateway.key)
+        await storage.check()
+        await storage.close()
+
+
+async def test_what_the_bucket_does_not_take_is_not_made_again(gateway):
+    """A refusal by type or size ends the job, since another try would end the same."""
+    storage = SupabaseStorage(gateway.url, gateway.key)
+    with pytest.raises(Rejected, match=r"audios/a/0-abc\.txt"):
+        await storage.put("audios", "a/0-abc.txt", b"text", "text/plain")
+    await storage.close()
+
+
+async def test_a_bucket_that_is_missing_says_how_to_make_it(gateway):
+    """Without our buckets the worker names the one command that makes them."""
+    storage = SupabaseStorage(gateway.url, gateway.key)
+    with pytest.raises(Misconfigured, match="rhythmai migrate"):
+        await storage.put("cellar", "a/0-abc.flac", b"fLaC", "audio/flac")
     await storage.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,29 @@ async def test_a_private_address_is_never_called(queue, insert, db, receiver, se
     sending(policy=why_forbidden)
     assert "never" in (await settled(db, "failed"))["last_error"]
     assert receiver.got == []
+
+
+async def test_one_strange_delivery_does_not_silence_the_others(queue, insert, db, receiver):
+    """An error that nobody foresaw is logged, and the sender goes on."""
+
+    class Strange:
+        calls = 0
+
+        async def claim_delivery(self):
+            self.calls += 1
+            if self.calls == 1:
+                raise ZeroDivisionError
+            return await queue.claim_delivery()
+
+        def settle_delivery(self, *arguments, **options):
+            return queue.settle_delivery(*arguments, **options)
+
+    await end_a_job(queue, insert, receiver.url)
+    webhooks = Webhooks(outbox=Strange(), policy=lambda address: None, poll_every=timedelta(milliseconds=10))
+    sender = asyncio.create_task(webhooks.run())
+    await settled(db, "delivered")
+    sender.cancel()
+    await asyncio.gather(sender, return_exceptions=True)
 
 
 async def test_a_job_without_callback_makes_no_delivery(queue, insert, db):
