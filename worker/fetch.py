@@ -172,7 +172,7 @@ def _expect_ok(status: int, url: str, *, own: bool) -> None:
         raise Rejected(f"{said}: there is no such file; check the link", code="not_found")
     if status >= 500 or status in _PASSING:
         away = ServiceAway if own else Unavailable
-        raise away(f"{said}; it is tried again later", code="upstream_error")
+        raise away(f"{said}; try again later", code="upstream_error")
     raise Rejected(f"{said}; give a link that anyone can open without signing in", code="http_error")
 
 
@@ -180,7 +180,7 @@ def _translated(error: Exception, url: str) -> WorkerError:
     where = bare(url)
     match error:
         case TimeoutError():
-            return Unavailable(f"{where} took too long to answer; it is tried again later", code="timeout")
+            return Unavailable(f"{where} took too long to answer; try again later", code="timeout")
         case aiohttp.InvalidURL():
             return Rejected(f"{where!r} is not a URL; give a plain http:// or https:// link", code="bad_url")
         case aiohttp.ClientConnectorDNSError():

@@ -71,9 +71,8 @@ async def describing(answer, **options):
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     port = runner.addresses[0][1]
-    describer = OpenAIDescriber(
-        api_key=KEY, base_url=f"http://127.0.0.1:{port}/v1", model="ernie-4.5-vl-28b-a3b", **options
-    )
+    options = {"api_key": KEY, "model": "ernie-4.5-vl-28b-a3b"} | options
+    describer = OpenAIDescriber(base_url=f"http://127.0.0.1:{port}/v1", **options)
     try:
         yield endpoint, describer
     finally:
@@ -241,13 +240,28 @@ async def test_a_clip_without_frames_is_not_sent():
 
 
 async def test_repetitions_are_replaced_by_local_directions():
-    """Directions of the same genre, lead and tempo class count once; the rest is topped up, and the name says how many."""
-    same = json.dumps({"directions": [item(0), item(0, title="Again"), item(1)]})
+    """Directions that differ in less than two of genre, lead and tempo class count once; the rest is topped up, and the name says how many."""
+    same = json.dumps({"directions": [item(0), item(0, title="Again", tempo_bpm=180), item(1)]})
     async with describing(lambda body: same) as (_, describer):
         directions, name = await describer.describe(clip(), "", 4)
     assert name == "openai:ernie-4.5-vl-28b-a3b (2 of 4 local)"
     assert len({direction.genre for direction in directions}) == 4
     assert directions[0].title == "Title 0"
+
+
+async def test_an_endpoint_of_ones_own_needs_no_key():
+    """Without API_KEY the endpoint is asked all the same: many that people run themselves want none."""
+    async with describing(lambda body: reply(1), api_key="") as (_, describer):
+        _, name = await describer.describe(clip(), "", 1)
+    assert name == "openai:ernie-4.5-vl-28b-a3b"
+
+
+@pytest.mark.parametrize(("wish", "keys"), [("", {"D minor", "A minor", "E minor"}), ("all in D minor", {"D minor"})])
+async def test_directions_stand_in_different_keys_unless_one_was_asked_for(wish, keys):
+    """A key that a model repeats moves up by fifths; a wish for a key holds for all."""
+    async with describing(lambda body: reply(3)) as (_, describer):
+        directions, _ = await describer.describe(clip(), wish, 3)
+    assert {direction.key for direction in directions} == keys
 
 
 async def test_a_cancelled_job_cancels_the_call():

@@ -62,8 +62,12 @@ def test_an_incomplete_direction_is_dropped(changes):
 
 
 def test_what_is_shown_is_one_clean_line():
-    """Addresses, markup and control characters of a reply never reach a page, and long texts are cut."""
-    raw = ITEM | {"title": '"See <b>https://evil.example/x</b>\n\u202enow"', "placement": "x" * 999, "key": "H major"}
+    """Addresses, markup, control characters and halves of characters of a reply never reach a page, and long texts are cut."""
+    raw = ITEM | {
+        "title": '"See \ud83d<b>https://evil.example/x</b>\n\u202enow"',
+        "placement": "x" * 999,
+        "key": "H major",
+    }
     (direction,) = read_reply(json.dumps(raw), 1)
     assert direction.title == "See b now"
     assert len(direction.description) < 300

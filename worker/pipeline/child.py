@@ -67,7 +67,7 @@ async def run_child(
             code = await process.wait()
     except TimeoutError:
         raise Unavailable(
-            f"{task} took longer than {limits.wall.total_seconds():.0f} s; it is tried again later", code="timeout"
+            f"{task} took longer than {limits.wall.total_seconds():.0f} s; try again later", code="timeout"
         ) from None
     finally:
         if process.returncode is None:
@@ -78,7 +78,7 @@ async def run_child(
         name = signal.Signals(-code).name
         if name in _THE_FILES_FAULT:
             raise Rejected(_unreadable(task, name), code="broken_video")
-        raise Unavailable(f"{task} was stopped from outside ({name}); it is tried again later", code="child_killed")
+        raise Unavailable(f"{task} was stopped from outside ({name}); try again later", code="child_killed")
     if len(output) > limits.output_bytes:
         raise Rejected(_unreadable(task, "too much output"), code="broken_video")
     return Ended(code=code, output=output, complaints=complaints)

@@ -63,7 +63,7 @@ async def ask_decoder(
     ended = await run_child(_command(task, path, numbers), limits, task="Reading the file", environment=_ENVIRONMENT)
     if ended.code != 0:
         why = ended.complaints.strip().rpartition("\n")[2]
-        raise Unavailable(f"The decoder failed ({why}); it is tried again later", code="decoder_failed")
+        raise Unavailable(f"The decoder failed ({why}); try again later", code="decoder_failed")
     line, _, rest = ended.output.partition(b"\n")
     try:
         answer = expect.model_validate_json(line)

@@ -14,9 +14,10 @@ import httpx2
 import openai
 
 from worker.domain import Clip, Direction
+from worker.pipeline.keys import find_key
 from worker.pipeline.local_describer import LocalDescriber
 from worker.pipeline.prompts import CountTokens, facts, instructions
-from worker.pipeline.replies import SCHEMA, read_reply
+from worker.pipeline.replies import SCHEMA, in_different_keys, read_reply
 
 VideoInput = Literal["frames", "video_url"]
 Answer = Literal["json_schema", "json_object", "text"]
@@ -59,7 +60,7 @@ class OpenAIDescriber:
         count_tokens: CountTokens | None = None,
     ) -> None:
         self._client = openai.AsyncOpenAI(
-            api_key=api_key,
+            api_key=api_key or "none",  # endpoints of one's own often want none, and the client insists on one
             base_url=base_url,
             max_retries=1,
             timeout=httpx2.Timeout(timeout_s, connect=min(5.0, timeout_s)),
@@ -93,6 +94,8 @@ class OpenAIDescriber:
             why = str(error) if isinstance(error, _Unusable) else "answered with something else than a chat completion"
             return self._instead(clip, user_request, count, why)
         directions = read_reply(text, count, self._count_tokens)
+        if find_key(user_request) is None:
+            directions = in_different_keys(directions)
         if not directions:
             return self._instead(clip, user_request, count, "wrote no usable direction")
         missing = count - len(directions)

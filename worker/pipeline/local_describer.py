@@ -91,7 +91,8 @@ def _sentence(
         if cuts
         else "grows with the picture"
     )
-    opening = f"A {_PACES[pace(tempo)]}, {mood} {flavour} piece in {key} at {tempo:g} BPM"
+    # Without the number: the composer bends the tempo a little so that bars meet the cuts.
+    opening = f"A {_PACES[pace(tempo)]}, {mood} {flavour} piece in {key}"
     return f"{opening}: {playing}{solo}{unheard} It {turns} and ends at home."
 
 

@@ -74,7 +74,7 @@ class FfmpegMerger:
         target.unlink(missing_ok=True)
         why = ended.complaints.strip().rpartition("\n")[2].replace(f"{into}/", "")
         if "No space left" in ended.complaints:
-            raise Unavailable("The worker's disk is full; it is tried again later", code="no_disk")
+            raise Unavailable("The worker's disk is full; try again later", code="no_disk")
         raise Rejected(f"The video and the music do not go together ({why}); export both again", code="broken_video")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -17,7 +18,9 @@ from worker.pipeline.vocabulary import find_instruments
 LONGEST_REPLY = 64_000
 
 _THINKING = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL | re.IGNORECASE)
-_UNSHOWABLE = re.compile(r"https?://\S+|www\.\S+|[<>`{}\\]|[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
+_UNSHOWABLE = re.compile(
+    r"https?://\S+|www\.\S+|[<>`{}\\]|[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 def _text(value: object) -> str:
@@ -123,13 +126,28 @@ def read_reply(text: str, count: int, count_tokens: CountTokens | None = None) -
 
 
 def distinct(directions: Iterable[Direction]) -> tuple[Direction, ...]:
-    """The first of each genre, lead instrument and tempo class."""
-    kept: dict[tuple[str, str, str], Direction] = {}
+    """Those that differ from each one kept before in at least two of genre, lead instrument and tempo class."""
+    kept: list[tuple[Direction, tuple[str, str, str]]] = []
     for direction in directions:
         lead = direction.instruments[0].lower()
         known = find_instruments(lead)
-        kept.setdefault((direction.genre.lower(), known[0] if known else lead, pace(direction.tempo_bpm)), direction)
-    return tuple(kept.values())
+        look = (direction.genre.lower(), known[0] if known else lead, pace(direction.tempo_bpm))
+        if all(sum(map(str.__ne__, look, other)) >= 2 for _, other in kept):
+            kept.append((direction, look))
+    return tuple(direction for direction, _ in kept)
+
+
+def in_different_keys(directions: Iterable[Direction]) -> tuple[Direction, ...]:
+    """A key that was taken before moves up by fifths until it is another."""
+    taken: set[str] = set()
+    moved = []
+    for direction in directions:
+        key = find_key(direction.key)
+        while key and str(key) in taken:
+            key = replace(key, tonic=(key.tonic + 7) % 12)
+        taken.add(str(key))
+        moved.append(replace(direction, key=str(key)) if key else direction)
+    return tuple(moved)
 
 
 def _items(text: str) -> Iterator[dict[str, Any]]:
