@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from aiohttp import hdrs, web
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
+LOOPBACK_NAME: Final = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 OWN = ("/realtime/v1/", "/storage/v1/")
 PORT = web.AppKey("port", int)
 """The port we listen on, known once the server is bound."""
@@ -21,10 +23,12 @@ def is_ours(path: str) -> bool:
 
 @web.middleware
 async def check_host(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse other names: a page on the internet that resolves its own name to this machine must not reach us."""
-    name, _, port = request.headers.get(hdrs.HOST, "").rpartition(":")
-    expected = str(request.config_dict[PORT])
-    if name.lower() not in LOOPBACK or port != expected:
+    """Refuse other names: a page on the internet that resolves its own name to this machine must not reach us.
+
+    Any port will do: a browser sends the one it dialled, and a proxy of yours in front of us may pass on its own.
+    """
+    if not LOOPBACK_NAME.fullmatch(request.headers.get(hdrs.HOST, "")):
+        expected = str(request.config_dict[PORT])
         detail = f"this gateway answers only as 127.0.0.1:{expected} or localhost:{expected}"
         return web.json_response({"message": detail}, status=421)
     return await handler(request)
