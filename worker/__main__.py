@@ -1,11 +1,12 @@
 """`python -m worker`: one box. The only place that reads the environment and joins ports to adapters.
 
-Exit codes: 0 drained, 2 misconfigured, 3 the device is lost (a supervisor should start the process again).
+Exit codes: 0 drained, 2 misconfigured, 3 the device is lost or hangs (a supervisor should start the process again).
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -16,9 +17,9 @@ from importlib.metadata import version
 import structlog
 
 from worker import log as logging_setup
-from worker.errors import Misconfigured
+from worker.errors import Misconfigured, Unregistered
 from worker.fetch import HttpFetcher
-from worker.heartbeat import Heartbeat
+from worker.heartbeat import Heartbeat, Order
 from worker.jobs import PostgresQueue
 from worker.listener import Listener
 from worker.metrics import Metrics
@@ -38,7 +39,7 @@ from worker.webhooks import Webhooks
 log = structlog.get_logger()
 BEAT_EVERY = timedelta(seconds=1.5)
 """Far more often than a lease needs: a beat is also how a running job learns within two seconds that it was cancelled."""
-EXIT_DEVICE_LOST = 3
+EXIT_START_AGAIN = 3
 
 
 def load_engine(settings: Settings) -> Engine | None:
@@ -74,7 +75,7 @@ def make_describer(settings: Settings, count_tokens: CountTokens) -> LocalDescri
     )
 
 
-async def enter(settings: Settings, on_drain: Callable[[], None]) -> tuple[PostgresQueue, Heartbeat]:
+async def enter(settings: Settings, on_order: Callable[[Order], None]) -> tuple[PostgresQueue, Heartbeat]:
     """Enter the worker in the database and begin to beat."""
     dsn = str(settings.database_url)
     queue = await PostgresQueue.connect(
@@ -86,7 +87,7 @@ async def enter(settings: Settings, on_drain: Callable[[], None]) -> tuple[Postg
         lease=timedelta(seconds=settings.lease_s),
         job_timeout=timedelta(seconds=settings.job_timeout_s),
     )
-    heartbeat = Heartbeat(dsn, queue.worker_id, every=BEAT_EVERY, on_drain=on_drain)
+    heartbeat = Heartbeat(dsn, queue.worker_id, every=BEAT_EVERY, on_order=on_order)
     heartbeat.start()
     return queue, heartbeat
 
@@ -94,14 +95,14 @@ async def enter(settings: Settings, on_drain: Callable[[], None]) -> tuple[Postg
 async def work(settings: Settings) -> int:
     """Run a worker until it drains; returns the exit code. Raises Misconfigured."""
     loop = asyncio.get_running_loop()
-    drain_asked = asyncio.Event()
+    orders: asyncio.Queue[Order] = asyncio.Queue()
 
-    def ask_to_drain() -> None:  # called in the heartbeat's thread
-        loop.call_soon_threadsafe(drain_asked.set)
+    def on_order(order: Order) -> None:  # called in the heartbeat's thread
+        loop.call_soon_threadsafe(orders.put_nowait, order)
 
     # Side by side: a box without weights says so at once, also when the database is away.
     loading = asyncio.create_task(asyncio.to_thread(load_engine, settings))
-    entering = asyncio.create_task(enter(settings, ask_to_drain))
+    entering = asyncio.create_task(enter(settings, on_order))
     await asyncio.wait({loading, entering}, return_when=asyncio.FIRST_EXCEPTION)
     if not entering.done():
         entering.cancel()
@@ -110,17 +111,22 @@ async def work(settings: Settings) -> int:
         await loading
     queue, heartbeat = await entering
     try:
-        return await serve(settings, await loading, queue, heartbeat, drain_asked)
+        code = await serve(settings, await loading, queue, heartbeat, orders)
     finally:
         await asyncio.to_thread(heartbeat.stop)
         await queue.close()
         log.info("worker.gone", worker=queue.worker_id)
+    if code == EXIT_START_AGAIN:
+        # A thread that hangs in the device never returns, and Python would wait for it.
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
 async def serve(
-    settings: Settings, engine: Engine | None, queue: PostgresQueue, heartbeat: Heartbeat, drain_asked: asyncio.Event
+    settings: Settings, engine: Engine | None, queue: PostgresQueue, heartbeat: Heartbeat, orders: asyncio.Queue[Order]
 ) -> int:
-    """Listen until drained, by a signal or by `rhythmai drain`."""
+    """Listen until drained, by a signal or by `rhythmai drain`; returns the exit code."""
     storage = SupabaseStorage(settings.origin, settings.supabase_key)
     reads_captions = settings.engine == "mmaudio" and engine is not None
     count_tokens = clip_tokens() if reads_captions else estimate_tokens
@@ -145,6 +151,8 @@ async def serve(
         slots=settings.worker_slots,
         poll_every=timedelta(seconds=settings.poll_s),
         grace=timedelta(seconds=settings.grace_s),
+        # A step on a GPU takes milliseconds, one of a big model on a CPU minutes.
+        patience=timedelta(minutes=5) if settings.device == "cpu" else timedelta(seconds=15),
         observe=metrics.ended,
     )
 
@@ -154,9 +162,13 @@ async def serve(
         listener.wake()
         webhooks.wake()
 
-    async def drain_when_asked() -> None:
-        await drain_asked.wait()
-        listener.drain()
+    async def obey() -> None:
+        while True:
+            match await orders.get():
+                case "gone":
+                    listener.give_up(Unregistered("the database knows this worker no more; a new start registers it"))
+                case "drain" if not listener.draining:
+                    listener.drain()
 
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -180,7 +192,7 @@ async def serve(
             beside = [
                 asyncio.create_task(ListenWakeUps(str(settings.database_url)).run(wake)),
                 asyncio.create_task(RealtimeWakeUps(settings.origin, settings.supabase_key).run(wake)),
-                asyncio.create_task(drain_when_asked()),
+                asyncio.create_task(obey()),
                 asyncio.create_task(webhooks.run()),
             ]
             await listener.listen()
@@ -191,9 +203,10 @@ async def serve(
         await storage.close()
         if isinstance(describer, OpenAIDescriber):
             await describer.aclose()
-    if isinstance(listener.broken, Misconfigured):
-        raise listener.broken
-    return 0 if listener.broken is None else EXIT_DEVICE_LOST
+    if listener.broken is None:
+        return 0
+    log.error("worker.broken", error=str(listener.broken), code=listener.broken.code)
+    return EXIT_START_AGAIN
 
 
 def main() -> None:

@@ -38,6 +38,13 @@ HOPELESS = (
     asyncpg.InvalidCatalogNameError,
 )
 """What connecting meets when no other try will help: DATABASE_URL has to change."""
+UNFIT = (
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.InvalidSchemaNameError,
+    asyncpg.UndefinedFunctionError,
+    asyncpg.UndefinedTableError,
+)
+"""The database answers, but is not as our migrations leave it."""
 APPLICATION = "rhythmai worker"
 
 

@@ -8,8 +8,9 @@ WorkerError
  ├── Yielded           hand the job back: the worker drains, or a batch job makes room for interactive work
  ├── LeaseLost         the job belongs to somebody else now: write nothing more
  ├── QueueUnavailable  the database is away: keep the models loaded, back off, go on
- ├── DeviceLost        the GPU is gone: hand back, exit non-zero, let the supervisor restart the box
- └── Misconfigured     the worker cannot work as it is set up: hand back, one line, exit code 2
+ ├── DeviceLost        the GPU is gone or hangs: hand back, exit 3, let the supervisor start the process again
+ ├── Unregistered      the database knows this worker no more: exit 3, a new start registers
+ └── Misconfigured     the worker cannot start as it is set up: one line, exit code 2
 """
 
 from __future__ import annotations
@@ -74,7 +75,13 @@ class DeviceLost(WorkerError):
     code = "device_lost"
 
 
+class Unregistered(WorkerError):
+    """The worker's row is gone, so it gets no work; a new process registers anew."""
+
+    code = "unregistered"
+
+
 class Misconfigured(WorkerError):
-    """The environment does not describe a worker that can work."""
+    """The environment does not describe a worker that can start."""
 
     code = "misconfigured"

@@ -98,7 +98,7 @@ class HttpFetcher:
             encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()
             if encoding not in {"", "identity"}:
                 raise Rejected(
-                    f"{bare(url)} was answered in compressed form ({encoding[:20]}), although plain bytes were asked for; "
+                    f"{bare(url)} was answered in compressed form ({encoding[:20]!a}), although plain bytes were asked for; "
                     "put the file on a server that sends it as it is",
                     code="http_error",
                 )

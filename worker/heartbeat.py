@@ -19,10 +19,12 @@ from worker.domain import Lease
 
 log = structlog.get_logger()
 Verdict = Literal["lost", "cancelled"]
+Order = Literal["drain", "gone"]
+"""To the worker itself: end in good order, or register anew because the database knows you no more."""
 
 
 class Heartbeat:
-    """Beats for a worker until stopped; tells the holders of leases what to stop.
+    """Beats for a worker until stopped; tells the holders of leases what to stop, and the worker when it is to end (`on_order`).
 
     Callbacks run in the heartbeat's thread: they must be quick and thread-safe. A beat that fails is tried again at the
     next one; whether a lease was lost meanwhile is the database's to say, and every write is fenced.
@@ -34,15 +36,15 @@ class Heartbeat:
         worker_id: int,
         *,
         every: timedelta,
-        on_drain: Callable[[], None],
+        on_order: Callable[[Order], None],
         on_beat: Callable[[], None] | None = None,
     ) -> None:
         self._dsn = dsn
         self._worker_id = worker_id
         self._every_s = every.total_seconds()
-        self._on_drain = on_drain
+        self._on_order = on_order
         self._on_beat = on_beat
-        self._held: dict[tuple[UUID, int], Callable[[Verdict], None]] = {}
+        self._held: dict[tuple[UUID, int], Callable[[Verdict], None] | None] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
@@ -56,7 +58,10 @@ class Heartbeat:
         self._thread.join(5)
 
     def hold(self, lease: Lease, on_stop: Callable[[Verdict], None]) -> None:
-        """Watch a lease: `on_stop` is called once when the user cancelled the job or the lease was lost."""
+        """Watch a lease until `drop`: `on_stop` is called once when the user cancelled the job or the lease was lost.
+
+        What the worker holds in the database but not here is handed back by the beat: hold it until its end is written.
+        """
         with self._lock:
             self._held[lease.job_id, lease.attempt] = on_stop
 
@@ -74,8 +79,9 @@ class Heartbeat:
                 if connection is None or connection.is_closed():
                     connection = await asyncpg.connect(timeout=10, **connect_arguments(self._dsn, APPLICATION))
                 await self._beat(connection)
-            except (*AWAY, asyncpg.PostgresError) as error:
-                log.warning("heartbeat.missed", error=str(error) or type(error).__name__)
+            except Exception as error:
+                known = isinstance(error, (*AWAY, asyncpg.PostgresError))
+                log.warning("heartbeat.missed", error=str(error) or type(error).__name__, exc_info=not known)
                 if connection is not None:
                     connection.terminate()
                 connection = None
@@ -89,18 +95,19 @@ class Heartbeat:
         with self._lock:
             leases = list(self._held)
         rows = await connection.fetch(
-            "select job_id, verdict from queue.beat($1, $2, $3)",
+            "select job_id, attempt, verdict from queue.beat($1, $2, $3)",
             self._worker_id, [job for job, _ in leases], [attempt for _, attempt in leases],
             timeout=10,
         )  # fmt: skip
         if self._on_beat is not None:
             self._on_beat()
-        attempts = dict(leases)
-        for row in rows:
-            if row["job_id"] is None:
-                self._on_drain()
+        for job_id, attempt, verdict in rows:
+            if job_id is None:
+                self._on_order(verdict)
                 continue
             with self._lock:
-                on_stop = self._held.pop((row["job_id"], attempts[row["job_id"]]), None)
+                on_stop = self._held.get((job_id, attempt))
+                if on_stop is not None:
+                    self._held[job_id, attempt] = None
             if on_stop is not None:
-                on_stop(row["verdict"])
+                on_stop(verdict)

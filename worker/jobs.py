@@ -14,7 +14,7 @@ import asyncpg
 import structlog
 
 from rhythmai.dsn import connect_arguments
-from worker.database import APPLICATION, AWAY, HOPELESS, patiently
+from worker.database import APPLICATION, AWAY, HOPELESS, UNFIT, patiently
 from worker.domain import Delivery, Job, Lease, Plan, Result, Stage
 from worker.errors import Cancelled, LeaseLost, Misconfigured, QueueUnavailable
 from worker.rows import JobRow
@@ -74,7 +74,7 @@ class PostgresQueue:
 
         try:
             return await patiently(open_and_register)
-        except (asyncpg.InvalidSchemaNameError, asyncpg.UndefinedFunctionError, asyncpg.UndefinedTableError) as error:
+        except UNFIT as error:
             raise Misconfigured(f"the database lacks our migrations ({error}): run `rhythmai migrate`") from None
 
     async def close(self) -> None:
@@ -132,6 +132,9 @@ class PostgresQueue:
     async def fail(self, lease: Lease, *, code: str, message: str, again: bool, burn: bool = True) -> None:
         await self._write("select queue.fail($1, $2, $3, $4, $5, $6, $7)", lease, code, message, again, burn)
 
+    async def crash(self, lease: Lease, *, code: str, message: str) -> None:
+        await self._write("select queue.crash($1, $2, $3, $4, $5)", lease, code, message)
+
     async def release(self, lease: Lease) -> None:
         await self._write("select queue.release($1, $2, $3)", lease)
 
@@ -162,6 +165,9 @@ class PostgresQueue:
             return await self._pool.fetchval(call, *arguments)
         except AWAY as error:
             raise QueueUnavailable(f"the database cannot be reached: {error or type(error).__name__}") from error
+        except UNFIT as error:
+            # Somebody is migrating it, or lays grants anew: not a reason to throw loaded models away.
+            raise QueueUnavailable(f"the database is not as we know it: {error}") from error
 
 
 def _heed(verdict: str, lease: Lease) -> None:

@@ -17,7 +17,6 @@ from worker.errors import (
     Cancelled,
     DeviceLost,
     LeaseLost,
-    Misconfigured,
     QueueUnavailable,
     ServiceAway,
     Unavailable,
@@ -70,8 +69,10 @@ class Listener:
     poll_every: timedelta = timedelta(seconds=5)
     grace: timedelta = timedelta(seconds=60)
     observe: Observe = unobserved
-    broken: DeviceLost | Misconfigured | None = field(default=None, init=False)
-    """Why this process can work no more; it drains then."""
+    patience: timedelta = timedelta(seconds=15)
+    """How long a job that was told to stop may take; then the device counts as hung."""
+    broken: WorkerError | None = field(default=None, init=False)
+    """Why this process can work no more."""
     _awake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _draining: bool = field(default=False, init=False)
     _running: dict[asyncio.Task[None], Job] = field(default_factory=dict, init=False)
@@ -87,6 +88,14 @@ class Listener:
             for task in self._running:
                 task.cancel()
         self._draining = True
+        self.wake()
+
+    def give_up(self, error: WorkerError) -> None:
+        """This process can work no more: it hands back at once what runs here, and ends."""
+        self.broken = error
+        self._draining = True
+        for task in self._running.keys() - {asyncio.current_task()}:
+            task.cancel()
         self.wake()
 
     @property
@@ -118,7 +127,7 @@ class Listener:
                 task = asyncio.create_task(self._work(job), name=f"job {job.lease.job_id}")
                 self._running[task] = job
                 task.add_done_callback(self._done)
-            due = await self.queue.next_due()
+            due = await self.queue.next_due() if len(self._running) < self.slots else None  # a job that ends wakes us
         except QueueUnavailable as error:
             log.warning("queue.unavailable", error=str(error))
             due = None
@@ -137,7 +146,9 @@ class Listener:
         for task in late:
             task.cancel()
         if late:
-            await asyncio.wait(late)
+            _, stuck = await asyncio.wait(late, timeout=2 * self.patience.total_seconds())
+            if stuck:  # the database is away, too; what we hold is taken from us when our lease ends
+                log.warning("worker.left_behind", jobs=len(stuck))
 
     async def _work(self, job: Job) -> None:
         structlog.contextvars.bind_contextvars(job=str(job.lease.job_id), attempt=job.lease.attempt, trace=job.trace_id)
@@ -146,6 +157,7 @@ class Listener:
         with timings.of("total"):
             outcome = await self._outcome(job, timings)
         ended, outcome = await self._ended(job, outcome)
+        self.watch.drop(job.lease)  # only now: the heart hands back what it does not know of
         told = (
             {"seconds": timings.seconds}
             if outcome is None
@@ -173,21 +185,24 @@ class Listener:
         try:
             both: list[asyncio.Future[Any]] = [work, stop]
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
-                work.cancel()
-                await asyncio.wait({work})
-                lost = stop.result() == "lost"
-                return LeaseLost("another attempt owns the job") if lost else Cancelled("the user cancelled the job")
-            return _sorted(work.exception())
+            if work.done():
+                return _sorted(work.exception())
+            await self._stop(work)
+            lost = stop.result() == "lost"
+            return LeaseLost("another attempt owns the job") if lost else Cancelled("the user cancelled the job")
         except asyncio.CancelledError:
             # The grace period is over: hand the job back.
-            work.cancel()
-            await asyncio.wait({work})
+            await self._stop(work)
             return Yielded("the worker stops")
         finally:
-            self.watch.drop(job.lease)
             if not stop.done():
                 stop.cancel()
+
+    async def _stop(self, work: asyncio.Future[None]) -> None:
+        work.cancel()
+        done, _ = await asyncio.wait({work}, timeout=self.patience.total_seconds())
+        if not done:
+            self.give_up(DeviceLost("a job that was told to stop does not: the device hangs"))
 
     async def _ended(self, job: Job, outcome: WorkerError | None) -> tuple[str, WorkerError | None]:
         """How the attempt ended, and why. Never raises: a job whose end cannot be written would be held until its deadline."""
@@ -211,10 +226,9 @@ class Listener:
             case Cancelled():
                 await self.queue.finish(job.lease)
                 return "cancelled"
-            case DeviceLost() | Misconfigured():
-                await self.queue.release(job.lease)
-                self.broken = outcome
-                self.drain()
+            case DeviceLost():
+                self.give_up(outcome)
+                await self.queue.crash(job.lease, code=outcome.code, message=str(outcome))
                 return "released"
             case Yielded():
                 await self.queue.release(job.lease)

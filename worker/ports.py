@@ -32,6 +32,9 @@ class Queue(Protocol):
     async def fail(self, lease: Lease, *, code: str, message: str, again: bool, burn: bool = True) -> None:
         """Report an error: with `again` the job is retried with backoff while attempts are left; without `burn` this one does not count."""
 
+    async def crash(self, lease: Lease, *, code: str, message: str) -> None:
+        """Hand back a job under which the device broke: it is retried elsewhere, but two such crashes end it."""
+
     async def release(self, lease: Lease) -> None:
         """Hand the job back as if it had not been claimed (drain, yield)."""
 
@@ -72,7 +75,7 @@ class Storage(Protocol):
     async def put(self, bucket: str, path: str, data: bytes | Path, content_type: str) -> str:
         """Upload to `bucket/path`, which must be new; return the public URL. An equal object that is there already counts as uploaded.
 
-        Raises Unavailable, Rejected (larger than the bucket takes), Misconfigured (the key is refused, no such bucket).
+        Raises Unavailable, Rejected (larger than the bucket takes).
         """
 
 

@@ -11,15 +11,17 @@ import structlog
 from storage3.exceptions import StorageApiError
 from supabase import AsyncClient, AsyncClientOptions, create_async_client
 
-from worker.errors import Misconfigured, Rejected, ServiceAway, WorkerError
+from worker.errors import Misconfigured, Rejected, ServiceAway
 
 log = structlog.get_logger()
 TRIES = 4
 TIMEOUT_S = 120
 ALREADY_THERE = {"409", "Duplicate", "KeyAlreadyExists"}
 TOO_MUCH = {"413", "415"}
-NOT_OURS_TO_REPEAT = {"401", "403", "404", *TOO_MUCH}
-"""Answers that another try does not change: the key, the bucket, or what the bucket takes."""
+"""Answers that another try does not change."""
+_KEY = "SUPABASE_KEY must be the project's secret (service role) key"
+REMEDIES = {"401": _KEY, "403": _KEY, "404": "run `rhythmai migrate`, which makes the buckets"}
+"""What to do about an answer at the start. Later the same answer may be a proxy's whose Storage is away: then we wait."""
 
 
 class SupabaseStorage:
@@ -44,8 +46,9 @@ class SupabaseStorage:
             try:
                 await client.storage.get_bucket(bucket)
             except StorageApiError as error:
-                if str(error.status) in NOT_OURS_TO_REPEAT:
-                    raise _refused(f"Storage refused bucket {bucket}: {error.message}", str(error.status)) from None
+                remedy = REMEDIES.get(str(error.status))
+                if remedy:
+                    raise Misconfigured(f"Storage refused bucket {bucket}: {error.message}; {remedy}") from None
             except (httpx.HTTPError, OSError, ValueError) as error:
                 log.warning("storage.away", error=str(error) or type(error).__name__)
                 return
@@ -61,8 +64,8 @@ class SupabaseStorage:
                 if {str(error.status), str(error.code)} & ALREADY_THERE:
                     break
                 trouble = f"Storage refused {bucket}/{path}: {error.message} ({error.status})"
-                if str(error.status) in NOT_OURS_TO_REPEAT:
-                    raise _refused(trouble, str(error.status)) from error
+                if str(error.status) in TOO_MUCH:
+                    raise Rejected(f"{trouble}; the bucket takes less than that", code="storage_refused") from error
             except (httpx.HTTPError, OSError, ValueError) as error:
                 # ValueError: an answer that is not the JSON the client expects, as a proxy gives when Storage is away
                 trouble = f"Storage cannot be reached: {error or type(error).__name__}"
@@ -85,11 +88,3 @@ class SupabaseStorage:
                     self._url, self._key, AsyncClientOptions(httpx_client=self._http)
                 )
             return self._client
-
-
-def _refused(trouble: str, status: str) -> WorkerError:
-    if status in TOO_MUCH:
-        return Rejected(f"{trouble}; the bucket takes less than that", code="storage_refused")
-    if status == "404":
-        return Misconfigured(f"{trouble}: run `rhythmai migrate`, which makes the buckets")
-    return Misconfigured(f"{trouble}: SUPABASE_KEY must be the project's secret (service role) key")

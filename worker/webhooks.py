@@ -26,6 +26,7 @@ from worker.ports import Outbox
 
 log = structlog.get_logger()
 TIMEOUT = aiohttp.ClientTimeout(total=15)
+AT_ONCE = 8
 GONE = 410
 """A receiver that answers so wants no more tries."""
 
@@ -38,7 +39,7 @@ def signature(secret: str, timestamp: int, body: bytes) -> str:
 
 @dataclass(slots=True, kw_only=True)
 class Webhooks:
-    """Sends deliveries one after the other until cancelled. Without a secret they go out unsigned."""
+    """Sends deliveries until cancelled, some at once: a slow receiver must not hold the others up. Without a secret they go out unsigned."""
 
     outbox: Outbox
     secret: str = ""
@@ -52,20 +53,41 @@ class Webhooks:
         self._awake.set()
 
     async def run(self) -> None:
-        while True:
-            self._awake.clear()
-            try:
-                while (delivery := await self.outbox.claim_delivery()) is not None:
-                    await self._deliver(delivery)
-            except QueueUnavailable as error:
-                log.warning("queue.unavailable", error=str(error))
-            except Exception:
-                # One strange delivery must not silence all others; its lease runs out.
-                log.exception("webhook.bug")
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._awake.wait(), self.poll_every.total_seconds() * random.uniform(0.8, 1.2))
+        sending: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                self._awake.clear()
+                while (delivery := await self._due()) is not None:
+                    sending.add(asyncio.create_task(self._deliver(delivery)))
+                    if len(sending) == AT_ONCE:
+                        _, sending = await asyncio.wait(sending, return_when=asyncio.FIRST_COMPLETED)
+                with suppress(TimeoutError):
+                    rest = self.poll_every.total_seconds() * random.uniform(0.8, 1.2)
+                    await asyncio.wait_for(self._awake.wait(), rest)
+        finally:
+            for task in sending:
+                task.cancel()
+            await asyncio.gather(*sending, return_exceptions=True)
+
+    async def _due(self) -> Delivery | None:
+        try:
+            return await self.outbox.claim_delivery()
+        except QueueUnavailable as error:
+            log.warning("queue.unavailable", error=str(error))
+        except Exception:
+            log.exception("webhook.bug")
+        return None
 
     async def _deliver(self, delivery: Delivery) -> None:
+        """Never raises: a delivery that was not settled comes again when its lease ends."""
+        try:
+            await self._try(delivery)
+        except QueueUnavailable as error:
+            log.warning("queue.unavailable", error=str(error))
+        except Exception:
+            log.exception("webhook.bug", job=str(delivery.job_id))
+
+    async def _try(self, delivery: Delivery) -> None:
         error: WorkerError | None = None
         try:
             await self._send(delivery)

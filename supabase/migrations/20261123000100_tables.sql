@@ -117,16 +117,21 @@ create index jobs_music on public.jobs using hash ((options ->> 'audio_url')) wh
 --   served_<kind>_<lane>  the turn of the last job claimed there. A claim starts its walk here instead of stepping over
 --                         the dead index entries of all jobs claimed before; an insert takes it for the current round.
 --   swept_ms              when the last sweep ran, in milliseconds of the epoch: busy workers sweep once a second.
+--   beat_ms, heard_ms     when any worker beat last, and since when workers can be heard again after a silence of all.
 create sequence private.served_generate_interactive minvalue 0;
 create sequence private.served_generate_batch minvalue 0;
 create sequence private.served_merge_interactive minvalue 0;
 create sequence private.served_merge_batch minvalue 0;
 create sequence private.swept_ms minvalue 0;
+create sequence private.beat_ms minvalue 0;
+create sequence private.heard_ms minvalue 0;
 comment on sequence private.served_generate_interactive is 'The turn of the last interactive generate job claimed: a hint.';
 comment on sequence private.served_generate_batch is 'The turn of the last batch generate job claimed: a hint.';
 comment on sequence private.served_merge_interactive is 'The turn of the last interactive merge job claimed: a hint.';
 comment on sequence private.served_merge_batch is 'The turn of the last batch merge job claimed: a hint.';
 comment on sequence private.swept_ms is 'When the last sweep ran, in milliseconds of the epoch: a hint.';
+comment on sequence private.beat_ms is 'When any worker beat last, in milliseconds of the epoch: a hint.';
+comment on sequence private.heard_ms is 'Since when workers can be heard again after a silence of all of them, in milliseconds of the epoch: a hint.';
 
 create table public.results (
   job_id uuid not null references public.jobs (id) on delete cascade,

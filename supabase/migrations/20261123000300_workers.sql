@@ -25,34 +25,50 @@ as $$
 $$;
 comment on function queue.ready(bigint, text) is 'Say that a worker has loaded its models.';
 
--- One beat: say that the worker lives, learn which of its jobs to stop ('lost', 'cancelled') and whether to drain (job null).
-create function queue.beat(p_worker bigint, p_jobs uuid[], p_attempts integer[]) returns table (job_id uuid, verdict text)
+-- One beat: say that the worker lives, learn which of its leases to stop ('lost', 'cancelled'), and what the worker itself
+-- is to do (job null): 'drain', or register anew because its row is 'gone'.
+-- p_jobs are all that the worker knows of. What it holds besides was claimed by a call whose answer never arrived, and is
+-- handed back once no answer can be on its way any more: else a living heart would keep it from everybody until its deadline.
+create function queue.beat(p_worker bigint, p_jobs uuid[], p_attempts integer[])
+returns table (job_id uuid, attempt integer, verdict text)
 language plpgsql set search_path = ''
 as $$
 declare
   v_draining boolean;
+  v_lease interval;
+  v_ms bigint := extract(epoch from clock_timestamp()) * 1000;
 begin
+  -- Nobody was heard for long: the database was out of reach, not every box dead. From the first beat on, the others have
+  -- ten seconds to be heard as well.
+  if v_ms - coalesce(pg_sequence_last_value('private.beat_ms'), v_ms) > 20000 then
+    select w.lease into v_lease from public.workers w where w.id = p_worker;
+    perform setval('private.heard_ms', v_ms - greatest(0, extract(epoch from v_lease) * 1000 - 10000)::bigint);
+  end if;
+  perform setval('private.beat_ms', v_ms);
   update public.workers w
      set last_seen = now(),
          state = case when w.state <> 'lost' then w.state when w.ready_at is null then 'loading' else 'ready' end
    where w.id = p_worker and w.state <> 'gone'
   returning w.draining into v_draining;
   if not found then
-    return query select unnest(p_jobs), 'lost';
+    return query select null::uuid, null::integer, 'gone' union all select h.id, h.attempt, 'lost' from unnest(p_jobs, p_attempts) h (id, attempt);
     return;
   end if;
+  perform queue.release(j.id, j.attempt, p_worker) from public.jobs j
+    where j.worker_id = p_worker and j.claimed_at < now() - interval '45 seconds'
+      and not exists (select from unnest(p_jobs, p_attempts) held (id, attempt) where held.id = j.id and held.attempt = j.attempt);
   if v_draining then
-    return query select null::uuid, 'drain';
+    return query select null::uuid, null::integer, 'drain';
   end if;
   return query
-    select held.id, case when j.id is null then 'lost' else 'cancelled' end
+    select held.id, held.attempt, case when j.id is null then 'lost' else 'cancelled' end
       from unnest(p_jobs, p_attempts) held (id, attempt)
       left join public.jobs j
         on j.id = held.id and j.attempt = held.attempt and j.worker_id = p_worker and j.status = 'processing'
      where j.id is null or j.cancel_requested;
 end
 $$;
-comment on function queue.beat(bigint, uuid[], integer[]) is 'Heartbeat of a worker; answers which jobs to stop.';
+comment on function queue.beat(bigint, uuid[], integer[]) is 'Heartbeat of a worker that holds these jobs; answers which to stop, and whether to drain or to register anew.';
 
 -- The worker ends in good order: what it still holds is handed back.
 create function queue.leave(p_worker bigint) returns void

@@ -42,13 +42,14 @@ $$;
 comment on function private.requeue_lost(public.jobs, text, text) is 'Take a locked job from its worker; counts a crash.';
 
 -- Since when workers could beat. While the database was down nobody could: a worker that was last seen before has a whole
--- lease from its start, or every restart would take all running jobs from healthy workers.
+-- lease from its start, or every restart would take all running jobs from healthy workers. A failover, a crash of a backend
+-- or a pooler that was away leaves the start as it was; those are known by the silence of everybody (queue.beat).
 create function private.database_since() returns timestamptz
 language sql stable set search_path = ''
 as $$
-  select pg_postmaster_start_time();
+  select greatest(pg_postmaster_start_time(), to_timestamp(pg_sequence_last_value('private.heard_ms') / 1000.0));
 $$;
-comment on function private.database_since() is 'When the database started; a function of its own so that tests can move it.';
+comment on function private.database_since() is 'Since when workers could beat; a function of its own so that tests can move it.';
 
 -- Put right what time has made wrong: jobs of dead workers, jobs past their deadline, backed-off jobs that are due, hints
 -- that are off. Bounded, and it skips what others hold. Claims call it: one of them each second, and each that finds nothing.
@@ -58,6 +59,7 @@ as $$
 declare
   v_worker record;
   v_lane record;
+  v_late record;
   v_job public.jobs;
   v_count integer := 0;
   v_since timestamptz := private.database_since();
@@ -92,16 +94,28 @@ begin
                             where d.status = 'pending' and d.run_at is not null and d.run_at <= now()
                             order by d.run_at limit 1000 for update skip locked));
 
-  -- The true head of each lane: jobs that came back, or were committed late, may stand before the turn served last.
   for v_lane in
-    select l.served, h.turn
+    select k.kind, k.lane, l.served, coalesce(pg_sequence_last_value(l.served), 0) as turn
       from (values ('generate', 'interactive'), ('generate', 'batch'), ('merge', 'interactive'), ('merge', 'batch')) k (kind, lane),
-           lateral (select to_regclass('private.served_' || k.kind || '_' || k.lane) as served) l,
-           lateral (select j.turn from public.jobs j
-                     where j.kind = k.kind and j.lane = k.lane and j.priority = 0 and j.status = 'pending' and j.run_at is null
-                     order by j.turn limit 1) h
+           lateral (select to_regclass('private.served_' || k.kind || '_' || k.lane) as served) l
   loop
-    perform setval(v_lane.served, v_lane.turn);
+    -- Turns that were missed, because the insert committed late or an operator had paused the jobs: they are drawn anew, or
+    -- one tenant would get all the claims until it has caught up.
+    for v_late in
+      select j.id, j.priority, j.tenant, j.seq from public.jobs j
+       where j.kind = v_lane.kind and j.lane = v_lane.lane and j.priority = 0 and j.status = 'pending' and j.run_at is null
+         and j.turn >> 32 < v_lane.turn >> 32 and j.attempt = 0
+       order by j.turn limit 200 for update skip locked
+    loop
+      update public.jobs j set turn = private.turn_of(v_lane.kind, v_lane.lane, v_late.priority, v_late.tenant, v_late.seq)
+       where j.id = v_late.id;
+    end loop;
+    -- The true head: jobs that came back keep their turns and may stand before the one served last.
+    perform setval(v_lane.served, h.turn)
+       from (select j.turn from public.jobs j
+              where j.kind = v_lane.kind and j.lane = v_lane.lane and j.priority = 0 and j.status = 'pending' and j.run_at is null
+                and (j.turn >> 32 >= v_lane.turn >> 32 or j.attempt > 0)
+              order by j.turn limit 1) h;
   end loop;
   return v_count;
 end

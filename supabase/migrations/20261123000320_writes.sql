@@ -98,6 +98,25 @@ end
 $$;
 comment on function queue.fail(uuid, integer, bigint, text, text, boolean, boolean) is 'Fenced: report an error; retries with backoff when p_again.';
 
+-- The device broke under this job. It may have been the job that broke it: a crash, which is counted apart with a low cap.
+create function queue.crash(p_job uuid, p_attempt integer, p_worker bigint, p_code text, p_error text) returns text
+language plpgsql set search_path = ''
+as $$
+declare
+  v_job public.jobs;
+begin
+  select * into v_job from public.jobs j
+   where j.id = p_job and j.attempt = p_attempt and j.worker_id = p_worker and j.status = 'processing' for update;
+  if not found then
+    return 'lost';
+  end if;
+  perform private.requeue_lost(v_job, p_code, p_error);
+  perform private.wake();
+  return 'ok';
+end
+$$;
+comment on function queue.crash(uuid, integer, bigint, text, text) is 'Fenced: hand back a job under which the device broke; two such crashes end it.';
+
 -- The job is done: completed when something came out, else failed.
 create function queue.finish(p_job uuid, p_attempt integer, p_worker bigint) returns text
 language sql set search_path = ''

@@ -27,7 +27,14 @@ begin
            lateral (select substring(u.url from '/storage/v1/object/public/((?:uploads|videos|audios)/[^?#]+)')) o (name)
      where o.name is not null
        and not exists (select from public.jobs j
-                        where substring(j.video_url from '/storage/v1/object/public/((?:uploads|videos|audios)/[^?#]+)') = o.name);
+                        where substring(j.video_url from '/storage/v1/object/public/((?:uploads|videos|audios)/[^?#]+)') = o.name)
+    union
+    -- What was uploaded for these jobs and stands in no row: the worker died, or its lease was lost, before the row was written.
+    select o.bucket_id, o.name
+      from unnest(v_jobs) d (job), unnest(array['audios', 'videos']) b (bucket), storage.objects o
+     where o.bucket_id = b.bucket and o.name like d.job || '/%'
+       and not exists (select from public.jobs j
+                        where substring(j.video_url from '/storage/v1/object/public/((?:uploads|videos|audios)/[^?#]+)') = o.bucket_id || '/' || o.name);
 end
 $$;
 comment on function queue.purge(interval, integer) is 'Delete a batch of jobs that ended long ago; returns the Storage objects to delete.';

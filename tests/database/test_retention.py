@@ -38,6 +38,23 @@ async def test_old_jobs_go_and_name_their_objects(db, old_job):
     assert await db.fetchval("select count(*) from public.results") == 0
 
 
+async def test_objects_that_no_row_names_go_with_their_job(db, old_job):
+    """An object whose worker died, or lost its lease, before it wrote the row lies under the job's id: it goes with the job."""
+    job_id, other = await old_job("audios/a.flac"), "11111111-2222-3333-4444-555555555555"
+    await db.execute(
+        "insert into storage.objects (bucket_id, name) values ('audios', $1), ('videos', $2), ('audios', $3)",
+        f"{job_id}/0-cafe.flac", f"{job_id}/beef.mp4", f"{other}/0-cafe.flac",
+    )  # fmt: skip
+    try:
+        assert set(await purge(db)) == {
+            ("audios", "a.flac"), ("audios", f"{job_id}/0-cafe.flac"), ("videos", f"{job_id}/beef.mp4"),
+        }  # fmt: skip
+    finally:
+        await db.execute("set session_replication_role = replica")
+        await db.execute("delete from storage.objects")
+        await db.execute("set session_replication_role = origin")
+
+
 async def test_objects_of_others_are_not_ours_to_delete(db, old_job):
     """A video that lies somewhere else is left alone."""
     await old_job(video_url="https://example.com/v.mp4")

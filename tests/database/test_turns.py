@@ -4,6 +4,8 @@ from collections import Counter
 
 import pytest
 
+from tests.database.desk import connect
+
 
 @pytest.fixture
 async def settled(db):
@@ -153,3 +155,39 @@ async def test_the_position_counts_who_is_in_front(db, queue):
     worker = await queue.worker()
     job = await worker.claim()
     assert await db.fetchval("select queue.answer($1) ->> 'queue_position'", job["id"]) is None
+
+
+@pytest.mark.parametrize("how", ["paused", "committed late"])
+async def test_missed_turns_are_no_claim_on_all_the_next_ones(db, database_url, queue, settled, how):
+    """A tenant whose jobs were paused, or whose insert committed late, takes turns with the others instead of catching up first."""
+    late = await connect(database_url)
+    inserting = late.transaction()
+    if how == "committed late":
+        await inserting.start()
+    await backfill(late, "late", 30)
+    if how == "paused":
+        await db.execute("update public.jobs set run_at = 'infinity'")
+    await backfill(db, "steady", 100)
+    worker = await queue.worker()
+    for _ in range(40):
+        assert (await worker.claim())["tenant"] == "steady"
+    if how == "paused":
+        await db.execute("update public.jobs set run_at = null where tenant = 'late'")
+    else:
+        await inserting.commit()
+    await queue.sweep()
+    tenants = Counter([(await worker.claim())["tenant"] for _ in range(20)])
+    assert abs(tenants["late"] - tenants["steady"]) <= 2
+    await late.close()
+
+
+async def test_a_job_that_came_back_keeps_its_turn(db, queue, settled):
+    """What was handed back has waited already: it is not drawn anew."""
+    await backfill(db, "whale", 20)
+    worker = await queue.worker()
+    first = await worker.claim()
+    for _ in range(10):
+        await worker.claim()
+    await worker.release(first)
+    await queue.sweep()
+    assert (await worker.claim())["id"] == first["id"]

@@ -67,6 +67,51 @@ async def test_a_beat_names_what_to_stop(db, queue):
     }
 
 
+async def test_a_beat_hands_back_what_the_worker_does_not_know_of(db, queue):
+    """A claim whose answer was lost does not keep its job until the deadline; one whose answer may still come is left alone."""
+    for _ in range(3):
+        await queue.insert()
+    worker = await queue.worker()
+    known, unknown, fresh = [await worker.claim() for _ in range(3)]
+    await db.execute("update public.jobs set claimed_at = now() - interval '1 minute' where id <> $1", fresh["id"])
+    assert await worker.beat(known) == {}
+    assert {(await queue.job(j))["status"] for j in (known, fresh)} == {"processing"}
+    row = await queue.job(unknown)
+    assert (row["status"], row["attempt"], row["max_attempts"], row["crashes"]) == ("pending", 1, 4, 0)
+    assert await worker.put(unknown) == "lost"
+
+
+async def test_two_leases_of_one_job_are_told_apart(db, queue):
+    """A box that got its own overdue job again hears that the first lease is lost, and only that."""
+    await queue.insert()
+    worker = await queue.worker()
+    first = await worker.claim()
+    await db.execute("update public.jobs set deadline_at = now() - interval '1 second'")
+    second = await worker.claim()
+    assert (second["id"], second["attempt"]) == (first["id"], 2)
+    rows = await db.fetch(
+        "select * from queue.beat($1, $2, $3)", worker.id, [first["id"], second["id"]], [first["attempt"], 2]
+    )
+    assert [tuple(row) for row in rows] == [(UUID(first["id"]), 1, "lost")]
+
+
+@pytest.mark.parametrize(
+    ("silence", "lease", "behind"), [("21 s", "1 minute", 50), ("21 s", "4 s", 0), ("19 s", "1 minute", None)]
+)
+async def test_after_a_silence_of_all_everybody_has_ten_seconds_to_come_back(db, queue, silence, lease, behind):
+    """When no worker at all was heard, it was the database that could not be reached: the first who is heard must not inherit from the others at once."""
+    worker = await queue.worker()
+    await db.execute("update public.workers set lease = $1::text::interval", lease)
+    await db.execute("select setval('private.heard_ms', 1)")
+    ms = "(extract(epoch from clock_timestamp()) * 1000)::bigint"
+    await db.execute(
+        f"select setval('private.beat_ms', {ms} - extract(epoch from $1::text::interval)::bigint * 1000)", silence
+    )
+    await worker.beat()
+    since = await db.fetchval(f"select ({ms} - pg_sequence_last_value('private.heard_ms')) / 1000.0")
+    assert since > 1e9 if behind is None else behind <= since < behind + 10
+
+
 async def test_a_lost_worker_comes_back_with_a_beat(db, queue):
     """A frozen box that thaws hears that its job is lost, and is ready for the next one."""
     await queue.insert()
@@ -91,12 +136,12 @@ async def test_a_worker_lost_while_loading_comes_back_loading(db, queue):
 
 
 async def test_a_beat_of_nobody_loses_everything(db, queue):
-    """A worker whose row is gone, or that signed off, is told that all of its jobs are lost."""
+    """A worker whose row is gone, or that signed off, is told so, and that all of its jobs are lost."""
     await queue.insert()
     worker = await queue.worker()
     job = await worker.claim()
     await db.execute("select queue.leave($1)", worker.id)
-    assert await worker.beat(job) == {UUID(job["id"]): "lost"}
+    assert await worker.beat(job) == {None: "gone", UUID(job["id"]): "lost"}
     await db.execute("select queue.ready($1, 'x')", worker.id)
     assert await state(db, worker) == "gone"
 

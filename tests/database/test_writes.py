@@ -246,3 +246,19 @@ async def test_whatever_ends_a_cancelled_attempt_cancels_the_job(db, queue, end)
     row = await queue.job(job)
     assert (row["status"], row["worker_id"], row["error"]) == ("cancelled", None, None)
     assert row["finished_at"] is not None
+
+
+@pytest.mark.parametrize(("put", "status", "code"), [(False, "failed", "device_lost"), (True, "completed", None)])
+async def test_a_job_that_breaks_devices_does_not_travel_through_all_of_them(queue, put, status, code):
+    """Two boxes whose device broke under a job are enough: it ends, with what there is."""
+    await queue.insert()
+    worker = await queue.worker()
+    for crashes in (1, 2):
+        job = await worker.claim()
+        if put:
+            await worker.put(job)
+        assert await worker.write("crash", job, "device_lost", "the GPU stopped working") == "ok"
+        assert await worker.write("crash", job, "device_lost", "again") == "lost"
+        row = await queue.job(job)
+        assert (row["crashes"], row["run_at"]) == (crashes, None)
+    assert (row["status"], row["error_code"]) == (status, code)

@@ -84,6 +84,7 @@ async def test_a_gzip_bomb_is_not_unpacked(serve, tmp_path) -> None:
     error = await refused(fetcher(), f"{origin}/bomb", tmp_path)
     assert error.code == "http_error"
     assert "gzip" in str(error)
+    assert str(error).isascii()
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ async def gateway(database_url, tmp_path):
 async def box(database_url, queue, gateway, tmp_path):
     """A whole worker in this process, sketch engine and all, over the local gateway: `await box.until_ended(job_id)`."""
     (tmp_path / "work").mkdir()
-    heart = Heartbeat(database_url, queue.worker_id, every=timedelta(milliseconds=200), on_drain=lambda: None)
+    heart = Heartbeat(database_url, queue.worker_id, every=timedelta(milliseconds=200), on_order=lambda order: None)
     heart.start()
     pipeline = Pipeline(
         queue=queue, fetcher=HttpFetcher(supabase_url=gateway.url, max_bytes=MAX_BYTES),

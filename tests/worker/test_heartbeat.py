@@ -1,6 +1,7 @@
 """The heartbeat: a thread of its own, against a real database."""
 
 import asyncio
+import queue as queues
 import threading
 from datetime import timedelta
 
@@ -12,15 +13,15 @@ from worker.heartbeat import Heartbeat
 @pytest.fixture
 def heart(database_url, queue):
     """A beating heart whose beats and drain can be waited for."""
-    beats, drained = threading.Semaphore(0), threading.Event()
+    beats, orders = threading.Semaphore(0), queues.SimpleQueue()
     heart = Heartbeat(
         database_url,
         queue.worker_id,
         every=timedelta(milliseconds=20),
-        on_drain=drained.set,
+        on_order=orders.put,
         on_beat=beats.release,
     )
-    heart.beats, heart.drained = beats, drained
+    heart.beats, heart.orders = beats, orders
     heart.start()
     yield heart
     heart.stop()
@@ -64,7 +65,31 @@ async def test_holders_learn_what_to_stop(heart, queue, insert, db, verdict):
 async def test_a_drain_in_the_database_reaches_the_worker(heart, db):
     """Setting `draining` on the row is enough to drain a box."""
     await db.execute("update public.workers set draining = true")
-    assert await asyncio.to_thread(heart.drained.wait, 10)
+    assert await asyncio.to_thread(heart.orders.get, timeout=10) == "drain"
+
+
+async def test_a_worker_that_the_database_forgot_is_told_to_register_anew(heart, db):
+    """Without its row a worker gets no work and no error: the beat says so."""
+    await db.execute("delete from public.workers")
+    assert await asyncio.to_thread(heart.orders.get, timeout=10) == "gone"
+
+
+async def test_the_heart_outlives_what_nobody_foresaw(heart, monkeypatch):
+    """An error of any kind costs a beat, not the thread: a worker whose heart stopped would never get work again."""
+    broken = threading.Event()
+    real = Heartbeat._beat
+
+    async def once(self, connection):
+        if not broken.is_set():
+            broken.set()
+            raise ZeroDivisionError
+        await real(self, connection)
+
+    monkeypatch.setattr(Heartbeat, "_beat", once)
+    assert await asyncio.to_thread(broken.wait, 10)
+    while heart.beats.acquire(blocking=False):
+        pass
+    assert await asyncio.to_thread(heart.beats.acquire, timeout=10)
 
 
 async def test_a_cut_connection_is_opened_again(heart, db):

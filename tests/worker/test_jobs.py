@@ -211,3 +211,14 @@ async def test_a_database_without_migrations_says_what_to_run(postgres):
             postgres.url("bare_of_migrations"), name="b", kinds=("merge",), engine="", version="",
             lease=timedelta(seconds=9), job_timeout=timedelta(1),
         )  # fmt: skip
+
+
+async def test_a_database_that_is_being_migrated_is_waited_for(queue, db):
+    """A function that is gone for a moment does not end a worker with loaded models."""
+    await db.execute("alter function queue.next_due() rename to next_due_")
+    try:
+        with pytest.raises(QueueUnavailable, match="not as we know it"):
+            await queue.next_due()
+    finally:
+        await db.execute("alter function queue.next_due_() rename to next_due")
+    assert await queue.next_due() is None

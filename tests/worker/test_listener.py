@@ -10,7 +10,6 @@ from worker.domain import Job, Kind, Lease
 from worker.errors import (
     DeviceLost,
     LeaseLost,
-    Misconfigured,
     QueueUnavailable,
     Rejected,
     ServiceAway,
@@ -42,6 +41,9 @@ class MemoryQueue:
 
     async def release(self, lease):
         self.settle("release", lease)
+
+    async def crash(self, lease, *, code, message):
+        self.settle(("crash", code), lease)
 
     async def fail(self, lease, *, code, message, again, burn):
         self.settle(("fail", code, again, burn), lease)
@@ -91,8 +93,7 @@ async def settled_by(run, *, before_drain=lambda listening: None):
         (ServiceAway("no Storage"), [("fail", "service_away", True, False)]),
         (QueueUnavailable("away"), [("fail", "queue_unavailable", True, False)]),
         (Yielded("room"), ["release"]),
-        (DeviceLost("gone"), ["release"]),
-        (Misconfigured("a wrong key"), ["release"]),
+        (DeviceLost("gone"), [("crash", "device_lost")]),
         (ZeroDivisionError("bug"), [("fail", "internal", True, True)]),
     ],
 )
@@ -105,7 +106,7 @@ async def test_each_outcome_is_settled_by_its_remedy(outcome, settled):
 
     found, listening = await settled_by(run)
     assert found == settled
-    assert listening.broken == (outcome if isinstance(outcome, DeviceLost | Misconfigured) else None)
+    assert listening.broken == (outcome if isinstance(outcome, DeviceLost) else None)
 
 
 async def test_an_end_that_cannot_be_written_as_it_is_ends_as_a_bug():
@@ -170,6 +171,82 @@ async def test_a_verdict_of_the_heartbeat_stops_the_running_job(verdict, settled
     await asyncio.wait_for(task, 10)
     assert queue.settled == settled
     assert stopped_seen == [True]
+
+
+@pytest.mark.parametrize("stopped_by", ["cancelled", "lost", "drain"])
+async def test_a_job_that_does_not_stop_ends_the_process(stopped_by):
+    """Work that hangs in the device is settled by what stopped it, the other jobs are handed back at once, and the loop ends as broken."""
+    let_go, started = asyncio.Event(), []
+
+    async def run(job, **_):
+        started.append(job.lease.job_id)
+        while not let_go.is_set():
+            try:
+                await let_go.wait()
+            except asyncio.CancelledError:
+                if len(started) == 2 and job.lease.job_id == started[1]:
+                    raise  # the other one is healthy
+
+    queue = MemoryQueue(job(), job())
+    listening = listener(queue, run, grace=timedelta(0), patience=timedelta(milliseconds=50))
+    task = asyncio.create_task(listening.listen())
+    while len(started) < 2:
+        await asyncio.sleep(0)
+    if stopped_by == "drain":
+        listening.drain()
+    else:
+        listening.watch[started[0]](stopped_by)
+    await asyncio.wait_for(task, 10)
+    assert isinstance(listening.broken, DeviceLost)
+    assert sorted(queue.settled) == sorted(
+        {"cancelled": ["finish"], "lost": [], "drain": ["release"]}[stopped_by] + ["release"]
+    )
+    let_go.set()
+    await asyncio.sleep(0)
+
+
+async def test_a_lease_is_watched_until_its_end_is_written():
+    """The heart hands back what it does not know of: a job may not be dropped before its end stands in the database."""
+    watched = []
+
+    class Asking(MemoryQueue):
+        async def finish(self, lease):
+            watched.append(lease.job_id in listening.watch)
+            await super().finish(lease)
+
+    async def run(job, **_):
+        pass
+
+    queue = Asking(job())
+    listening = listener(queue, run)
+    task = asyncio.create_task(listening.listen())
+    await asyncio.wait_for(queue.settled_one.wait(), 10)
+    listening.drain()
+    await asyncio.wait_for(task, 10)
+    assert watched == [True]
+    assert not listening.watch
+
+
+async def test_a_full_box_does_not_ask_what_is_due():
+    """With every slot taken a due job cannot shorten the sleep, or the loop would spin until a slot is free."""
+    go, asked = asyncio.Event(), []
+
+    class Due(MemoryQueue):
+        async def next_due(self):
+            asked.append(len(listening._running))
+            return timedelta(0) if listening._running else None
+
+    async def run(job, **_):
+        await go.wait()
+
+    queue = Due(job())
+    listening = listener(queue, run, slots=1)
+    await listening.poll()
+    assert asked == []
+    go.set()
+    await asyncio.wait_for(queue.settled_one.wait(), 10)
+    await listening.poll()
+    assert asked == [0]
 
 
 async def test_a_wake_up_during_the_claim_is_not_lost():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from worker.domain import Clip, Direction, Job, Kind, Lease, Options, Plan, Recording, Scene, Track, Variant
-from worker.errors import Cancelled, Rejected, Unavailable, Yielded
+from worker.errors import Cancelled, QueueUnavailable, Rejected, Unavailable, Yielded
 from worker.pipeline.run import Pipeline, Timings, derive_seed
 
 SCENE = Scene(start_s=0, end_s=2, brightness=0.5, saturation=0.5, warmth=0.5, motion=0.5)
@@ -169,6 +169,35 @@ async def test_a_batch_job_makes_room_for_interactive_work(run, seams):
         await run(lane="batch")
     assert [row.index for row in seams.rows] == [0]
     assert seams.closed.is_set()
+
+
+async def test_a_database_that_is_away_does_not_throw_tracks_away(run, seams):
+    """Whether somebody waits is not worth the tracks that are composed already."""
+
+    async def away():
+        raise QueueUnavailable("away")
+
+    seams.interactive_waiting = away
+    await run(lane="batch")
+    assert len(seams.rows) == 3
+
+
+async def test_a_merge_that_lacks_one_half_stops_fetching_the_other(run, seams):
+    """The download beside the one that failed ends with it: it would go on into a folder that is gone, for a job that is over."""
+    other = asyncio.Event()
+
+    async def fetch(url, into):
+        if url.endswith(".flac"):
+            raise Rejected("no music", code="not_found")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            other.set()
+
+    seams.fetch = fetch
+    with pytest.raises(Rejected, match="no music"):
+        await run(kind=Kind.MERGE, options=Options(audio_url="https://example.com/a.flac"), total_count=1)
+    assert other.is_set()
 
 
 async def test_an_interactive_job_does_not_yield(run, seams):

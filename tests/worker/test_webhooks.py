@@ -137,6 +137,24 @@ async def test_a_private_address_is_never_called(queue, insert, db, receiver, se
     assert receiver.got == []
 
 
+async def test_a_slow_receiver_does_not_hold_the_others_up(queue, insert, db, receiver, sending):
+    """Deliveries go out side by side: one that hangs keeps its own place only."""
+    connected, end = asyncio.Event(), asyncio.Event()
+
+    async def say_nothing(_, writer):
+        connected.set()
+        await end.wait()
+        writer.close()
+
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as silent:
+        await end_a_job(queue, insert, f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}/hook")
+        sending()
+        await asyncio.wait_for(connected.wait(), 20)
+        await end_a_job(queue, insert, receiver.url)
+        await asyncio.wait_for(receiver.came.wait(), 20)
+        end.set()
+
+
 async def test_one_strange_delivery_does_not_silence_the_others(queue, insert, db, receiver):
     """An error that nobody foresaw is logged, and the sender goes on."""
 

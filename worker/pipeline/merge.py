@@ -7,7 +7,6 @@ picture: short music ends in silence, long music in a fade.
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from datetime import timedelta
 from pathlib import Path
@@ -21,6 +20,7 @@ from worker.errors import Rejected, Unavailable
 from worker.pipeline.answers import Heard, Measured
 from worker.pipeline.child import Limits, run_child
 from worker.pipeline.clip import ask_decoder
+from worker.together import together
 
 _COPIED = {"h264", "hevc", "av1", "vp9"}
 _FADE_S = 3.0
@@ -53,7 +53,7 @@ class FfmpegMerger:
         `mode` "mix" keeps the original sound under the music, if there is any; `duck` lowers the music while it is loud.
         Raises Rejected (not_audio, and what `ChildLooker.look` raises for the video) or Unavailable.
         """
-        (picture, _), (music, _) = await asyncio.gather(
+        (picture, _), (music, _) = await together(
             ask_decoder("measure", video, self._max_duration_s, expect=Measured, limits=self._probing),
             ask_decoder("listen", audio, self._max_duration_s, expect=Heard, limits=self._probing),
         )

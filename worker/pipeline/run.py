@@ -9,15 +9,16 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import structlog
 
 from worker.domain import Clip, Job, Kind, Plan, Result, Stage, Track, Variant
-from worker.errors import Rejected, Yielded
+from worker.errors import QueueUnavailable, Rejected, Yielded
 from worker.ports import Describer, Engine, Fetcher, Looker, Master, Merger, Queue, Storage
+from worker.together import together
 
 log = structlog.get_logger()
 SEED_STEP = 0x9E3779B1
@@ -89,7 +90,7 @@ class Pipeline:
 
         await self.queue.set_stage(job.lease, Stage.DESCRIBING)
         with timings.of("describe"):
-            plan, _ = await asyncio.gather(self._plan(job, clip), self._prepare(job, clip, stopped))
+            plan, _ = await together(self._plan(job, clip), self._prepare(job, clip, stopped))
 
         await self.queue.set_stage(job.lease, Stage.COMPOSING)
         missing = [variant for variant in plan.variants if variant.index not in job.done]
@@ -184,8 +185,9 @@ class Pipeline:
         """Why this job should hand itself back before its next variant, or None."""
         if draining():
             return "the worker drains"
-        if job.lane == "batch" and await self.queue.interactive_waiting():
-            return "interactive work waits"
+        if job.lane == "batch":
+            with suppress(QueueUnavailable):  # nobody is served by throwing away what is composed
+                return "interactive work waits" if await self.queue.interactive_waiting() else None
         return None
 
     async def _put(self, job: Job, clip: Clip, plan: Plan, variant: Variant, track: Track, timings: Timings) -> None:
@@ -235,7 +237,7 @@ class Pipeline:
         for name in ("video", "audio", "merged"):
             (folder / name).mkdir()
         with timings.of("fetch"):
-            video, audio = await asyncio.gather(
+            video, audio = await together(
                 self.fetcher.fetch(job.video_url, folder / "video"),
                 self.fetcher.fetch(job.options.audio_url, folder / "audio"),
             )
