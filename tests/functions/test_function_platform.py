@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+import shlex
 import tempfile
 from pathlib import Path
 
 import asyncpg
 import pytest
+from deno import find_deno_bin
 
 from tests.contract.conftest import VIDEO, ask
-from tests.contract.hosts import FUNCTION
+from tests.contract.hosts import FUNCTION, KEPT, ROOT
 from tests.contract.keys import SERVICE_KEY, bearer
 from tests.hosted.pooler import Pooler
 from tests.hosted.tls import make_certificates
@@ -78,6 +82,19 @@ async def test_the_client_is_whom_the_gateway_names(hosted, database_url):
     await db.close()
 
 
+async def test_away_from_the_platform_nobody_picks_a_client(hosted, database_url):
+    """On a project of one's own, where no Cloudflare stands in front, its header is any client's to write and counts nothing."""
+    db = await asyncpg.connect(database_url)
+    tenants = "select count(distinct tenant) from public.jobs where user_request = 'self-hosted'"
+    async with hosted(SUPABASE_URL="http://kong:8000").session() as api:
+        for client in ("192.0.2.1", "192.0.2.2"):
+            headers = {"CF-Connecting-IP": client}
+            wish = {**BODY, "user_request": "self-hosted"}
+            assert (await ask(api, "post", "/api/v1/gen", json=wish, headers=headers))[0] == 200
+    assert await db.fetchval(tenants) == 1
+    await db.close()
+
+
 async def test_when_the_clock_strikes_whoever_waits_gets_an_answer(hosted, database_url):
     """Before the platform ends the function, a waiting merge is answered 202 and a stream ends."""
     db = await asyncpg.connect(database_url)
@@ -139,17 +156,43 @@ async def test_it_speaks_tls_where_the_database_wants_it(start, encrypted, datab
         assert (await ask(api, "get", "/healthz"))[0] == 200
 
 
+async def test_the_command_for_a_laptop_listens_there_only(database_url):
+    """What docs/contract.md says runs as it stands, and nobody else on the network is served."""
+    text = (ROOT / "docs" / "contract.md").read_text()
+    command = re.search(r"```\n(SUPABASE_URL=.*?)```", text, re.DOTALL)[1]
+    given = {"SUPABASE_URL": "http://127.0.0.1:9", "SUPABASE_KEY": SERVICE_KEY, "SUPABASE_DB_URL": database_url}
+    for name, value in given.items():
+        command = command.replace(f"{name}=...", f"{name}={shlex.quote(value)}")
+    command = command.replace(":8000", ":0").replace("deno run", f"exec {find_deno_bin()} run")
+    process = await asyncio.create_subprocess_exec(
+        "bash", "-c", command, cwd=ROOT, env={name: os.environ[name] for name in KEPT if name in os.environ} | {"NO_COLOR": "1"},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    async with asyncio.timeout(120):
+        while "istening on" not in (line := (await process.stdout.readline()).decode()):
+            assert line, "it did not start"
+        process.terminate()
+        await process.communicate()
+    assert "http://127.0.0.1:" in line
+
+
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("others", "said"),
     [
-        ({"SUPABASE_DB_URL": ""}, "SUPABASE_DB_URL or DATABASE_URL is not set"),
+        ({"SUPABASE_DB_URL": ""}, "DATABASE_URL or SUPABASE_DB_URL is not set"),
         ({"SUPABASE_URL": ""}, "SUPABASE_URL is not set"),
         ({"SUPABASE_KEY": ""}, "SUPABASE_SECRET_KEY or SUPABASE_SERVICE_ROLE_KEY is not set"),
         ({"JWT_SECRET": "short"}, "JWT_SECRET must have at least 32 characters"),
+        (
+            {"SUPABASE_DB_URL": "postgres://u:s3/cret@h/d"},
+            "SUPABASE_DB_URL is malformed: write postgresql://USER:PASSWORD",
+        ),
+        ({"SUPABASE_DB_URL": "postgres://u:p@a,b/d"}, "SUPABASE_DB_URL names several hosts"),
+        ({"DATABASE_URL": "postgres://u:12#cret@h/d"}, "DATABASE_URL is malformed"),
         ({"MERGE_WAIT_S": "soon"}, "MERGE_WAIT_S must be a number of seconds"),
     ],
 )
-def test_a_wrong_environment_is_named(start, settings, said):
+def test_a_wrong_environment_is_named(start, others, said):
     """The function does not start, and says which variable is to blame."""
     with pytest.raises(AssertionError, match=said):
-        start(FUNCTION, **settings)
+        start(FUNCTION, **others)

@@ -23,7 +23,7 @@ export class Queue {
   readonly #sql: postgres.Sql;
 
   /** Connects to nothing yet; a database that is away is a 503 until it is there. */
-  constructor(url: string) {
+  constructor(url: URL) {
     const address = new URL(url);
     const sslmode = address.searchParams.get("sslmode") ?? "prefer";
     address.search = ""; // what dashboards add for other clients would be taken for settings of Postgres

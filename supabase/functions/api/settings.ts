@@ -1,7 +1,7 @@
 // The environment, read once in index.ts. Supabase sets what starts with SUPABASE_; the rest is `supabase secrets set`.
 
 export interface Settings {
-  databaseUrl: string;
+  databaseUrl: URL;
   /** Where this project answers, as the function reaches it, without a slash at its end. */
   supabaseUrl: string;
   /** The same as browsers and workers reach it; differs under `supabase start`. */
@@ -24,22 +24,25 @@ const LONGEST_MERGE_WAIT_S = 140;
 /** Throws an Error that names the variable. `hosted`: whether Supabase's gateway stands before us. */
 export function readSettings(env: Record<string, string | undefined>, hosted: boolean): Settings {
   const supabaseUrl = required(env, "SUPABASE_URL").replace(/\/+$/, "");
+  if (!URL.canParse(supabaseUrl)) throw new Error("SUPABASE_URL is malformed: write it like https://REF.supabase.co");
+  // Elsewhere a client could write Cloudflare's header itself.
+  const behindCloudflare = hosted && new URL(supabaseUrl).hostname.endsWith(".supabase.co");
   const jwtSecret = env.JWT_SECRET || undefined;
   if (jwtSecret !== undefined && jwtSecret.length < 32) throw new Error("JWT_SECRET must have at least 32 characters");
   const mergeWaitS = Number(env.MERGE_WAIT_S || 50);
   if (!(mergeWaitS >= 0)) throw new Error("MERGE_WAIT_S must be a number of seconds");
   return {
-    databaseUrl: required(env, "SUPABASE_DB_URL", "DATABASE_URL"),
+    databaseUrl: databaseUrl(env),
     supabaseUrl,
     publicUrl: env.PUBLIC_URL?.replace(/\/+$/, "") || supabaseUrl,
     secretKey: env.SUPABASE_KEY || named(env.SUPABASE_SECRET_KEYS) ||
       required(env, "SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY"),
     publishableKey: named(env.SUPABASE_PUBLISHABLE_KEYS) || env.SUPABASE_PUBLISHABLE_KEY || env.SUPABASE_ANON_KEY || "",
     jwtSecret,
-    requireAuth: ["true", "1"].includes(env.REQUIRE_AUTH?.toLowerCase() ?? ""),
-    corsOrigins: (env.CORS_ORIGINS || "*").split(",").map((origin) => origin.trim().replace(/\/$/, "")).filter(Boolean),
+    requireAuth: flag(env, "REQUIRE_AUTH"),
+    corsOrigins: origins(env.CORS_ORIGINS || "*"),
     mergeWaitS: Math.min(mergeWaitS, LONGEST_MERGE_WAIT_S),
-    clientHeader: env.CLIENT_ADDRESS_HEADER || (hosted ? "cf-connecting-ip" : undefined),
+    clientHeader: env.CLIENT_ADDRESS_HEADER || (behindCloudflare ? "cf-connecting-ip" : undefined),
     base: hosted ? "/functions/v1" : "",
   };
 }
@@ -48,6 +51,45 @@ function required(env: Record<string, string | undefined>, ...names: string[]): 
   const name = names.find((each) => env[each]);
   if (name === undefined) throw new Error(`${names.join(" or ")} is not set`);
   return env[name]!;
+}
+
+/** Postgres; DATABASE_URL first, because the platform always sets the other one. No error repeats it: it holds a password. */
+function databaseUrl(env: Record<string, string | undefined>): URL {
+  const names = ["DATABASE_URL", "SUPABASE_DB_URL"];
+  const text = required(env, ...names);
+  const name = names.find((each) => env[each])!;
+  const authority = text.replace(/^[^:]*:\/\//, "").split(/[/?#]/)[0]!;
+  if (authority.split("@").at(-1)!.includes(",")) throw new Error(`${name} names several hosts: name one of them`);
+  try {
+    const url = new URL(text);
+    decodeURIComponent(url.username + url.password);
+    const rest = url.pathname + url.search + url.hash; // an @ in it: the password ended too early
+    if (/^postgres(ql)?(\+\w+)?:$/.test(url.protocol) && url.hostname && !/[@#]/.test(rest)) return url;
+  } catch {
+    // told below, without the value
+  }
+  throw new Error(
+    `${name} is malformed: write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, the password percent-encoded`,
+  );
+}
+
+/** The words that edge_api takes, and no others: what is not understood must not leave a door open. */
+function flag(env: Record<string, string | undefined>, name: string): boolean {
+  const word = (env[name] || "false").toLowerCase();
+  if (/^(1|on|t|true|y|yes)$/.test(word)) return true;
+  if (/^(0|off|f|false|n|no)$/.test(word)) return false;
+  throw new Error(`${name} is malformed: write true or false`);
+}
+
+function origins(listed: string): string[] {
+  const found = listed.split(",").map((origin) => origin.trim()).filter(Boolean);
+  const odd = found.find((origin) => origin !== "*" && !/^https?:\/\//.test(origin));
+  if (odd !== undefined) {
+    throw new Error(
+      `CORS_ORIGINS is malformed: ${odd} is not an origin; write it like https://example.com, or * for all`,
+    );
+  }
+  return found.map((origin) => origin.replace(/\/+$/, ""));
 }
 
 /** The key named `default` of a JSON dictionary of keys. */
