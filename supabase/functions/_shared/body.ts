@@ -47,15 +47,17 @@ async function bytes(request: Request): Promise<Uint8Array> {
     late.reject(new Problem("request_timeout", detail, { Connection: "close" }));
   }, BODY_S * 1000);
   const reader = request.body?.getReader();
-  const whole = new Uint8Array(MAX_BODY_BYTES);
+  let whole = new Uint8Array(); // grows with what has come: many who send little must not cost much
   let size = 0;
   try {
     while (reader) {
       const { done, value } = await Promise.race([reader.read(), late.promise]);
       if (done) break;
-      if (size + value.length > MAX_BODY_BYTES) throw tooLarge;
+      const end = size + value.length;
+      if (end > MAX_BODY_BYTES) throw tooLarge;
+      if (end > whole.length) whole = new Uint8Array(whole.buffer.transfer(Math.max(end, 2 * whole.length)));
       whole.set(value, size);
-      size += value.length;
+      size = end;
     }
   } catch (error) {
     reader?.cancel().catch(() => {}); // the rest of the body may still come, and nobody reads it

@@ -1,0 +1,52 @@
+"""Pieces of the function, run by Deno in scripts of a few lines: what cannot be seen from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from tests.functions.conftest import FUNCTIONS
+
+
+@pytest.fixture
+def run(deno, tmp_path):
+    """Runs a script beside the function's own files; returns what it said."""
+
+    async def run(script: str) -> str:
+        file = tmp_path / "script.ts"
+        file.write_text(script.replace("FUNCTIONS", FUNCTIONS.as_uri()))
+        async with asyncio.timeout(120):
+            code, said = await deno(
+                "run", "--no-prompt", "--allow-net", "--allow-env", "--v8-flags=--expose-gc", "--config", "api/deno.json", file
+            )  # fmt: skip
+        assert code == 0, said
+        return said
+
+    return run
+
+
+async def test_a_body_that_is_awaited_costs_what_has_come_of_it(run):
+    """Hundreds of clients that have sent one byte each hold no room for what they might send."""
+    said = await run("""
+        import { read } from "FUNCTIONS/_shared/body.ts";
+        const before = Deno.memoryUsage().external;
+        let pulled = 0;
+        const { promise, resolve } = Promise.withResolvers<void>();
+        for (let client = 0; client < 400; client++) {
+          const body = new ReadableStream({
+            pull(to) {
+              to.enqueue(new Uint8Array([123]));
+              if (++pulled === 800) resolve();
+              if (pulled > 400) return new Promise(() => {});
+            },
+          }, { highWaterMark: 0 });
+          read(new Request("http://a/", { method: "POST", body }), "Gen").catch(() => {});
+        }
+        await promise;
+        (globalThis as unknown as { gc(): void }).gc();
+        console.log(Deno.memoryUsage().external - before);
+        Deno.exit();
+    """)
+    assert json.loads(said.splitlines()[-1]) < 400 * 16 * 1024
