@@ -23,6 +23,10 @@ AWAY: Final = (
     asyncpg.InternalClientError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
+    asyncpg.InternalServerError,  # Supabase's pooler says with it that it has no connection to give
+    asyncpg.InvalidTransactionStateError,  # read-only: a replica, or a primary no more
+    asyncpg.TransactionRollbackError,  # deadlock, serialization
+    asyncpg.PostgresSystemError,  # its disk
 )
 UNFIT: Final = (
     asyncpg.InvalidAuthorizationSpecificationError,

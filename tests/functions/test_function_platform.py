@@ -156,6 +156,12 @@ async def test_it_speaks_tls_where_the_database_wants_it(start, encrypted, datab
         assert (await ask(api, "get", "/healthz"))[0] == 200
 
 
+async def test_a_certificate_that_nobody_vouches_for_is_a_database_that_is_away(start, encrypted, database_url):
+    """With sslmode=verify-full a stranger's server is no answer and no bug."""
+    async with start(FUNCTION, SUPABASE_DB_URL=encrypted.url(database_url, "sslmode=verify-full")).session() as api:
+        assert (await ask(api, "get", "/healthz"))[0] == 503
+
+
 async def test_the_command_for_a_laptop_listens_there_only(database_url):
     """What docs/contract.md says runs as it stands, and nobody else on the network is served."""
     text = (ROOT / "docs" / "contract.md").read_text()

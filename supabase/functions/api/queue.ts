@@ -89,7 +89,10 @@ export class Queue {
 
 function translated(error: unknown): unknown {
   if (!(error instanceof postgres.PostgresError)) {
-    log("warning", "database.away", { error: (error as { code?: string }).code ?? (error as Error).name });
+    const { code, name } = error as { code?: unknown; name: string };
+    // Sockets, TLS and the driver give their errors a code; what has none, or misuses the driver, is a bug of ours.
+    if (code === "UNDEFINED_VALUE" || (typeof code !== "string" && name !== "TimeoutError")) return error;
+    log("warning", "database.away", { error: typeof code === "string" ? code : name });
     return unavailable("The database cannot be reached; try again in a few seconds");
   }
   switch (error.code) {
@@ -102,8 +105,12 @@ function translated(error: unknown): unknown {
   }
   switch (error.code.slice(0, 2)) {
     case "08": // connection
+    case "25": // read-only: a replica, or a primary no more
+    case "40": // deadlock, serialization
     case "53": // resources
     case "57": // an operator steps in
+    case "58": // its disk
+    case "XX": // Supabase's pooler says with it that it has no connection to give
       log("warning", "database.away", { error: error.code });
       return unavailable("The database cannot be reached; try again in a few seconds");
     case "28": // who we are
