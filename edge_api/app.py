@@ -12,12 +12,13 @@ import yaml
 from aiohttp import web
 
 from edge_api.auth import Doorkeeper, JwksKeys, Keys, SecretKeys
+from edge_api.body import MAX_BODY_BYTES
 from edge_api.cors import Cors
 from edge_api.database import Database
 from edge_api.metrics import Metrics
 from edge_api.page import STATIC, add_page
-from edge_api.routes import MAX_BODY_BYTES, Routes
-from edge_api.server import Handler, Runner
+from edge_api.routes import Routes
+from edge_api.server import Handler, Runner, plain
 from edge_api.settings import Settings
 from edge_api.uploads import Uploads
 from edge_api.watch import Watches
@@ -43,7 +44,7 @@ async def make_runner(settings: Settings, metrics: Metrics, *, static: Path = ST
         database, watches, uploads, door, trusted=settings.trusted_proxies, merge_wait_s=settings.merge_wait_s
     )
 
-    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_preflights])
+    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[plain, _preflights])
     routes.add_to(app)
     app.router.add_get("/openapi.json", _describing(json.dumps(contract(), ensure_ascii=False)))
     add_page(app, static)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import re
 import time
 from typing import Any, Final, Protocol
 from uuid import UUID
@@ -22,6 +23,8 @@ log = structlog.get_logger()
 ASYMMETRIC: Final = frozenset({"ES256", "RS256", "EdDSA"})
 LEEWAY_S: Final = 10
 REST_AFTER_FAILURE_S: Final = 5
+UUID_TEXT: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_BEARER: Final = re.compile(r"bearer +([!-~]+) *", re.IGNORECASE | re.ASCII)
 
 
 class Keys(Protocol):
@@ -88,10 +91,10 @@ class Doorkeeper:
     async def _user(self, authorization: str | None) -> UUID | None:
         if authorization is None:
             return None
-        scheme, _, token = authorization.partition(" ")
-        token = token.strip()
-        if scheme.lower() != "bearer" or not token or not token.isascii():
+        bearer = _BEARER.fullmatch(authorization)
+        if bearer is None:
             raise _unauthorized("The Authorization header must be `Bearer <access token>`, or be left out")
+        token = bearer[1]
         if self._is_public_key(token):
             return None
         try:
@@ -102,21 +105,19 @@ class Doorkeeper:
                 algorithms=[algorithm],
                 audience="authenticated",
                 leeway=LEEWAY_S,
-                options={"require": ["exp", "aud", "sub"]},
+                options={"require": ["exp", "aud", "sub"], "verify_iat": False, "verify_jti": False},
             )
+            if any(type(claims.get(name, 0)) not in {int, float} for name in ("exp", "nbf", "iat")):
+                raise jwt.InvalidTokenError("a time is not a number")
         except jwt.ExpiredSignatureError as error:
             raise _unauthorized("The access token has expired; refresh the session and try again") from error
-        except (jwt.PyJWTError, ValueError) as error:
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError) as error:
             raise _unauthorized(
                 "The access token is not valid; sign in again, or leave the Authorization header out"
             ) from error
-        try:
-            user = UUID(claims["sub"])
-        except ValueError:
-            user = None
-        if claims.get("role") != "authenticated" or user is None:
+        if claims.get("role") != "authenticated" or not UUID_TEXT.fullmatch(claims["sub"]):
             raise _unauthorized("The access token is not one of a signed-in user; sign in, or leave it out")
-        return user
+        return UUID(claims["sub"])
 
     def _is_public_key(self, token: str) -> bool:
         if token.startswith("sb_") or hmac.compare_digest(token.encode(), self._publishable_key):

@@ -49,8 +49,14 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def _plain(value: float) -> float:
+    return int(value) if value.is_integer() else value
+
+
 Whole = BeforeValidator(_whole)
 """Integers as JSON Schema means them: 3.0 is one."""
+Plain = AfterValidator(_plain)
+"""Written as JavaScript writes numbers, 8 for 8.0: an idempotency key compares what both hosts send."""
 Address = Annotated[str, _shape(URL_PATTERN, min_length=8, max_length=2048), AfterValidator(_address)]
 Line = Annotated[str, _shape(TEXT_PATTERN, max_length=200), AfterValidator(_text)]
 Text = Annotated[str, _shape(TEXT_PATTERN, max_length=2000), AfterValidator(_text)]
@@ -71,7 +77,7 @@ class Direction(Body):
     description: Text | None = None
     genre: Line | None = None
     instruments: Annotated[list[Line], Field(max_length=16)] | None = None
-    tempo_bpm: Annotated[float, Field(ge=20, le=300)] | None = None
+    tempo_bpm: Annotated[float, Field(ge=20, le=300), Plain] | None = None
     key: Annotated[str, AfterValidator(_key), _shape(KEY_PATTERN)] | None = None
     mood: Line | None = None
 
@@ -83,7 +89,7 @@ class Gen(Body):
     user_request: Text | None = ""
     variants: Annotated[int, Field(ge=1, le=8), Whole] | None = None
     seed: Seed | None = None
-    duration: Annotated[float, Field(ge=0.64, le=86400)] | None = None
+    duration: Annotated[float, Field(ge=0.64, le=86400), Plain] | None = None
     negative_prompt: Text | None = None
     conditioning: Literal["full", "text+clip", "text"] | None = None
     format: Literal["flac", "wav", "mp3", "m4a"] | None = None
@@ -97,7 +103,7 @@ class Merge(Body):
     video_url: Address
     audio_url: Address
     mode: Literal["replace", "mix"] | None = None
-    music_gain_db: Annotated[float, Field(ge=-60, le=20)] | None = None
+    music_gain_db: Annotated[float, Field(ge=-60, le=20), Plain] | None = None
     duck: bool | None = None
     callback_url: Address | None = None
 

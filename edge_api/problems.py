@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -40,6 +41,14 @@ STATUS: Final[Mapping[str, int]] = {
 
 TITLE: Final = {code: code.replace("_", " ").capitalize().replace("json", "JSON") for code in STATUS}
 _OF_STATUS: Final = {404: "not_found", 405: "method_not_allowed", 413: "payload_too_large", 417: "expectation_failed"}
+
+_OURS: Final = {
+    "missing": "is missing",
+    "model_type": "The body must be a JSON object",
+    "finite_number": "should be a valid number",
+    "list_type": "should be a valid array",
+}
+"""What pydantic says about Python, said about JSON."""
 
 
 class Problem(Exception):
@@ -89,8 +98,6 @@ def of_http(error: web.HTTPException) -> Problem:
 def of_validation(error: ValidationError, known: list[str]) -> Problem:
     """What pydantic found, without a word of what the user sent except the names of fields."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    if found[0]["type"] == "json_invalid":
-        return Problem("invalid_json", f"The body is not JSON we can read: {found[0]['msg'].partition(': ')[2]}")
     wrong = [{"field": _place(e["loc"]), "message": _message(e["type"], e["msg"])} for e in found[:MAX_SHOWN]]
     unknown = [_place(e["loc"]) for e in found if e["type"] == "extra_forbidden"]
     if unknown:
@@ -106,8 +113,10 @@ def _place(loc: tuple[int | str, ...]) -> str:
 
 
 def _message(kind: str, message: str) -> str:
-    if kind == "missing":
-        return "is missing"
-    if kind == "model_type":
-        return "The body must be a JSON object"
-    return message.replace("Input should", "should").replace("String should", "should").removeprefix("Value error, ")
+    if kind in _OURS:
+        return _OURS[kind]
+    return re.sub(r"^(Input|String|List) should|^Value error, | after validation, not .*$", _short, message)
+
+
+def _short(words: re.Match[str]) -> str:
+    return "should" if words[1] else ""

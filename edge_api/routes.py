@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from typing import Final, TypeVar
+from typing import Final
 from uuid import UUID
 
 from aiohttp import web
-from pydantic import ValidationError
 
 from edge_api import events, models
 from edge_api.addresses import client_of
-from edge_api.auth import Doorkeeper
+from edge_api.auth import UUID_TEXT, Doorkeeper
+from edge_api.body import read, read_if_any
 from edge_api.database import Database
-from edge_api.problems import Problem, of_validation
+from edge_api.problems import Problem
 from edge_api.server import REQUEST_ID
 from edge_api.settings import Network
 from edge_api.uploads import Uploads
 from edge_api.watch import View, Watches, not_found
 
-Body = TypeVar("Body", bound=models.Body)
-
-MAX_BODY_BYTES: Final = 256 * 1024
-BODY_S: Final = 15
-"""How long a client may take to send its body."""
-_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _KEY: Final = re.compile(r"[!-~]{1,255}")
 MAY_PASS: Final = frozenset({
     "unavailable", "unreachable", "upstream_error", "timeout", "no_disk", "storage_unavailable", "child_killed",
@@ -97,7 +90,7 @@ class Routes:
 
     async def again(self, request: web.Request) -> web.Response:
         user = await self._user(request)
-        body = await read(request, models.Again) if request.body_exists else models.Again()
+        body = await read_if_any(request, models.Again)
         job = await self._database.again(
             _job(request),
             seed=body.seed,
@@ -121,7 +114,7 @@ class Routes:
         return web.json_response({"status": "ok", "database": "ok", **await self._database.health()})
 
     async def _user(self, request: web.Request) -> UUID | None:
-        return await self._door.user(request.headers.get("Authorization"))
+        return await self._door.user(_whole_header(request, "Authorization"))
 
     def _client(self, request: web.Request) -> str:
         return client_of(request.remote, request.headers.getall("X-Forwarded-For", []), self._trusted)
@@ -141,37 +134,20 @@ class Routes:
         )
 
 
-async def read(request: web.Request, model: type[Body], *, within_s: float = BODY_S) -> Body:
-    """The body as `model`. Raises Problem: unsupported_media_type, request_timeout, payload_too_large, invalid_json,
-    unknown_field, invalid_request."""
-    if "Content-Type" in request.headers and not re.fullmatch(r"application/([\w.-]+\+)?json", request.content_type):
-        raise Problem("unsupported_media_type", "The body must be JSON; send it with Content-Type: application/json")
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise Problem("unsupported_media_type", "The body must not be compressed; send it without Content-Encoding")
-    try:
-        async with asyncio.timeout(within_s):
-            raw = await request.read()
-    except TimeoutError as error:
-        raise Problem("request_timeout", f"The body did not arrive within {within_s:g} s; send it again") from error
-    except web.RequestPayloadError as error:
-        raise Problem(
-            "bad_request", "The body is not what its headers say (Content-Length, Transfer-Encoding)"
-        ) from error
-    try:
-        return model.model_validate_json(raw)
-    except ValidationError as error:
-        raise of_validation(error, list(model.model_fields)) from error
-
-
 def _job(request: web.Request) -> UUID:
     text = request.match_info["job_id"]
-    if not _UUID.fullmatch(text):
+    if not UUID_TEXT.fullmatch(text):
         raise Problem("not_found", "A job id is a UUID, as POST /api/v1/gen answered it")
     return UUID(text)
 
 
+def _whole_header(request: web.Request, name: str) -> str | None:
+    """Also when it is sent twice, which no token and no key survives: proxies would differ about which of them counts."""
+    return ", ".join(request.headers.getall(name)) if name in request.headers else None
+
+
 def _idempotency_key(request: web.Request) -> str | None:
-    key = request.headers.get("Idempotency-Key")
+    key = _whole_header(request, "Idempotency-Key")
     if key is not None and not _KEY.fullmatch(key):
         raise Problem("invalid_request", "The Idempotency-Key must be 1 to 255 visible ASCII characters")
     return key

@@ -23,6 +23,8 @@ KEEPALIVE_S: Final = 65
 """Longer than the usual load balancer's; also the time a client has for its first headers."""
 GRACE_S: Final = 10
 REQUEST_ID: Final = web.RequestKey("request_id", str)
+NOT_HTTP: Final = "This is not an HTTP/1.1 request that this server can read"
+_HOST: Final = re.compile(r"[A-Za-z0-9._:\[\]-]*")
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_.-]{8,64}")
 _HEADERS: Final = {
     "Server": "RhythmAI",
@@ -80,10 +82,20 @@ class _Connection(web.RequestHandler):
             raise ConnectionResetError("the answer had begun already")
         request_id = secrets.token_hex(16)
         log.info("request.malformed", error=type(exc).__name__, request_id=request_id)
-        response = Problem("bad_request", "This is not an HTTP/1.1 request that this server can read").response()
+        response = Problem("bad_request", NOT_HTTP).response()
         response.headers.update({**_HEADERS, "X-Request-Id": request_id})
         response.force_close()
         return response
+
+
+@web.middleware
+async def plain(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse a Host that is none, and escapes in a path: no address here has anything to escape."""
+    if not _HOST.fullmatch(request.headers.get("Host", "")):
+        raise Problem("bad_request", NOT_HTTP)
+    if "%" in request.raw_path.partition("?")[0]:
+        raise web.HTTPNotFound
+    return await handler(request)
 
 
 def _answering(inner: Handler, metrics: Metrics) -> Handler:

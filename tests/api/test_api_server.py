@@ -10,10 +10,10 @@ import pytest
 import structlog
 from aiohttp import web
 
+from edge_api.body import read
 from edge_api.cors import Cors
 from edge_api.metrics import Metrics
 from edge_api.models import Gen
-from edge_api.routes import read
 from edge_api.server import Runner
 
 

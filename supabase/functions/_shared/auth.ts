@@ -2,7 +2,15 @@
 //
 // The algorithm is fixed by configuration, never by the token: HS256 with JWT_SECRET, else the project's asymmetric keys
 // (JWKS). A publishable or anon key as Bearer, as supabase-js sends it before sign-in, is a visitor.
-import { createRemoteJWKSet, decodeJwt, errors, type JWTHeaderParameters, type JWTPayload, jwtVerify } from "jose";
+import {
+  createRemoteJWKSet,
+  decodeJwt,
+  decodeProtectedHeader,
+  errors,
+  type JWTHeaderParameters,
+  type JWTPayload,
+  jwtVerify,
+} from "jose";
 import { Problem } from "./problems.ts";
 
 const LEEWAY_S = 10;
@@ -17,7 +25,11 @@ const claims = { audience: "authenticated", clockTolerance: LEEWAY_S, requiredCl
 /** One shared secret, HS256. */
 export function bySecret(secret: string): Verify {
   const key = new TextEncoder().encode(secret);
-  return async (token) => (await jwtVerify(token, key, { ...claims, algorithms: ["HS256"] })).payload;
+  const find = ({ kid = "" }: JWTHeaderParameters) => {
+    if (typeof kid !== "string") throw new errors.JWTInvalid("the token names no key");
+    return key;
+  };
+  return async (token) => (await jwtVerify(token, find, { ...claims, algorithms: ["HS256"] })).payload;
 }
 
 /** The project's published signing keys: cached five minutes, fetched again for an unknown key id at most every 30 s. */
@@ -79,22 +91,27 @@ export class Doorkeeper {
         throw unauthorized("The access token has expired; refresh the session and try again");
       }
       if (error instanceof Problem) throw error;
-      throw unauthorized("The access token is not valid; sign in again, or leave the Authorization header out");
+      throw invalid();
     }
-    if (payload.role !== "authenticated" || !UUID.test(payload.sub!)) {
+    if (typeof payload.sub !== "string") throw invalid();
+    if (payload.role !== "authenticated" || !UUID.test(payload.sub)) {
       throw unauthorized("The access token is not one of a signed-in user; sign in, or leave it out");
     }
-    return payload.sub!;
+    return payload.sub;
   }
 
   #isPublicKey(token: string): boolean {
     if (token.startsWith("sb_") || token === this.publishableKey) return true;
     try {
-      return decodeJwt(token).role === "anon"; // unverified on purpose: being taken for a visitor gives nothing
+      return decodeProtectedHeader(token) && decodeJwt(token).role === "anon"; // unverified on purpose: being taken for a visitor gives nothing
     } catch {
       return false;
     }
   }
+}
+
+function invalid(): Problem {
+  return unauthorized("The access token is not valid; sign in again, or leave the Authorization header out");
 }
 
 function unauthorized(detail: string): Problem {

@@ -243,7 +243,7 @@ export interface components {
             instruments?: string[] | null;
             tempo_bpm?: number | null;
             /**
-             * @description A tonic and a mode.
+             * @description A tonic and a mode, such as "D minor" or "F# major".
              * @example D minor
              */
             key?: string | null;
@@ -445,7 +445,7 @@ export interface components {
                  *       "type": "about:blank",
                  *       "title": "Invalid JSON",
                  *       "status": 400,
-                 *       "detail": "The body is not JSON we can read: expected value at line 1 column 1",
+                 *       "detail": "The body is not JSON we can read: send one object, in UTF-8",
                  *       "code": "invalid_json"
                  *     }
                  */

@@ -891,7 +891,7 @@ export default {
        "null"
       ],
       "pattern": "^[A-G](#|b)? (major|minor|dorian|phrygian|lydian|mixolydian)$",
-      "description": "A tonic and a mode.",
+      "description": "A tonic and a mode, such as \"D minor\" or \"F# major\".",
       "examples": [
        "D minor"
       ]
@@ -1537,7 +1537,7 @@ export default {
        "type": "about:blank",
        "title": "Invalid JSON",
        "status": 400,
-       "detail": "The body is not JSON we can read: expected value at line 1 column 1",
+       "detail": "The body is not JSON we can read: send one object, in UTF-8",
        "code": "invalid_json"
       }
      }

@@ -121,5 +121,5 @@ function ofPattern({ pattern, description }: Schema, value: string): string | un
 }
 
 function wrong(path: string[], message: string): Wrong {
-  return { field: path.map((part) => part.slice(0, 80)).join("."), message };
+  return { field: path.map((part) => [...part].slice(0, 80).join("")).join("."), message };
 }

@@ -127,7 +127,11 @@ export class Routes {
 }
 
 function route(name: string, methods: Route["methods"]): Route {
-  return { name, methods, pattern: new RegExp(`^${name.replace("{job_id}", "(?<job>[^/]+)").replace(".", "\\.")}$`) };
+  return {
+    name,
+    methods,
+    pattern: new RegExp(`^${name.replace("{job_id}", "(?<job>[^/%{}]+)").replace(".", "\\.")}$`),
+  };
 }
 
 function json(body: object, status = 200, headers: Record<string, string> = {}): Response {
