@@ -3,6 +3,7 @@
 // function serves and checks it) from edge_api/openapi.yaml:
 //   deno run -A supabase/functions/generate.ts [folder]
 import openapiTS, { astToString } from "npm:openapi-typescript@7.13.0";
+import "npm:typescript@5.9.3"; // openapi-typescript prints with whichever 5 there is: another one may print otherwise
 import { parse } from "npm:yaml@2.9.1";
 
 const source = new URL("../../edge_api/openapi.yaml", import.meta.url);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -35,6 +36,14 @@ def test_the_contract_s_types_are_up_to_date(tmp_path):
     write_contract(tmp_path)
     for name in ("contract.ts", "openapi.ts"):
         assert (SHARED / name).read_text() == (tmp_path / name).read_text(), name
+
+
+async def test_the_contract_s_types_are_printed_by_one_typescript(deno):
+    """The compiler that prints them is pinned: a newer one on npm changes nothing."""
+    (pinned,) = re.findall(r'"npm:typescript@(\d+\.\d+\.\d+)"', (FUNCTIONS / "generate.ts").read_text())
+    _, said = await deno("info", "--json", "--no-lock", "generate.ts")
+    packages = json.loads(said[said.index("{") :])["npmPackages"].values()
+    assert {package["version"] for package in packages if package["name"] == "typescript"} == {pinned}
 
 
 @pytest.mark.slow
