@@ -8,6 +8,7 @@ import re
 import shlex
 import tempfile
 from pathlib import Path
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -53,6 +54,19 @@ async def test_the_gateway_s_part_of_an_address_may_be_there_or_not(hosted, befo
         assert (status, described["servers"]) == (200, [{"url": "/functions/v1"}])
         for path in ("/functions/v1", "/functions/v1/", "/functions/v2/api/v1/ping", "/api", "/api/v1/api/healthz"):
             assert (await ask(api, "get", path))[0] == 404
+
+
+async def test_every_described_address_is_true(hosted):
+    """Each call of the description answers where the description says."""
+    async with hosted().session() as api:
+        _, described = await ask(api, "get", "/functions/v1/api/openapi.json")
+        for path, calls in described["paths"].items():
+            (server,) = calls.get("servers", described["servers"])
+            address = server["url"] + path.replace("{job_id}", str(uuid4()))
+            for method in {"get", "post", "delete"} & set(calls):
+                _, answer = await ask(api, method, address)
+                assert "nothing at this address" not in str(answer), address
+                assert answer.get("code") != "method_not_allowed"
 
 
 async def test_addresses_in_answers_are_those_that_clients_see(hosted):

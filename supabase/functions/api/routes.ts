@@ -59,7 +59,7 @@ export class Routes {
       route(`${job}/events`, { GET: (call) => this.events(call) }),
       route("/api/v1/ping", { GET: () => json({ status: "ok", message: "RhythmAI API is running" }) }),
       route("/healthz", { GET: async () => json({ status: "ok", database: "ok", ...await this.#queue.health() }) }),
-      route("/openapi.json", { GET: () => json({ ...openapi, servers: [{ url: this.settings.base || "/" }] }) }),
+      route("/openapi.json", { GET: () => json(describedAt(this.settings.base)) }),
     ];
   }
 
@@ -132,6 +132,16 @@ function route(name: string, methods: Route["methods"]): Route {
     methods,
     pattern: new RegExp(`^${name.replace("{job_id}", "(?<job>[^/%{}]+)").replace(".", "\\.")}$`),
   };
+}
+
+/** The contract as it answers here: behind Supabase's gateway what has no /api of its own is found under the function's. */
+function describedAt(base: string): object {
+  if (!base) return openapi;
+  const servers = [{ url: `${base}/api` }];
+  const paths = Object.entries(openapi.paths).map(([path, calls]) =>
+    path.startsWith("/api/") ? [path, calls] : [path, { servers, ...calls }]
+  );
+  return { ...openapi, servers: [{ url: base }], paths: Object.fromEntries(paths) };
 }
 
 function json(body: object, status = 200, headers: Record<string, string> = {}): Response {
