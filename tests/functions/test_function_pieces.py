@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
+import asyncpg
 import pytest
 
 from tests.functions.conftest import FUNCTIONS
@@ -50,3 +51,30 @@ async def test_a_body_that_is_awaited_costs_what_has_come_of_it(run):
         Deno.exit();
     """)
     assert json.loads(said.splitlines()[-1]) < 400 * 16 * 1024
+
+
+@pytest.mark.parametrize("leaves", ["", "first.body!.cancel()"])
+async def test_a_reader_that_does_not_read_gives_up_its_place(run, database_url, leaves):
+    """A stream that is stalled, or left while it is, ends, and another client may watch."""
+    db = await asyncpg.connect(database_url)
+    job = await db.fetchval("select queue.submit('generate', 'https://example.com/a.mp4')::text")
+    await db.close()
+    said = await run(f"""
+        import {{ stream }} from "FUNCTIONS/api/events.ts";
+        import {{ Queue }} from "FUNCTIONS/api/queue.ts";
+        import {{ Watches }} from "FUNCTIONS/api/watch.ts";
+        const queue = new Queue(new URL("{database_url}"));
+        const watches = new Watches(queue, 1);
+        const watch = (ms: number) => stream(new Request("http://a/"), watches, "{job}", null, ms);
+        const first = await watch({"600_000" if leaves else "1"});
+        {leaves};
+        for (;;) {{
+          const second = await watch(600_000).catch((problem) => problem.code);
+          if (second instanceof Response) break;
+          await queue.health();
+        }}
+        {"" if leaves else "console.log((await first.text().catch((error) => error)).name)"}
+        console.log("free");
+        Deno.exit();
+    """)
+    assert said.splitlines() == (["free"] if leaves else ["TimeoutError", "free"])

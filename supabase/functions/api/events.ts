@@ -5,12 +5,20 @@
 import { ENDED, type View, type Watches } from "./watch.ts";
 
 const KEEPALIVE_MS = 15_000;
+/** How long a reader may leave what it was sent where it is. */
+const SLOWEST_READER_MS = 20_000;
 /** The id of a stream's last event: an EventSource that comes back with it is told that there is nothing more. */
 const END_ID = "end";
 const STATE = ["job_id", "status", "stage", "completed_count", "total_count", "error", "error_code"] as const;
 
 /** GET /api/v1/job/{job_id}/events. Throws Problem before the stream has begun; later it just ends. */
-export async function stream(request: Request, watches: Watches, job: string, user: string | null): Promise<Response> {
+export async function stream(
+  request: Request,
+  watches: Watches,
+  job: string,
+  user: string | null,
+  slowestReaderMs = SLOWEST_READER_MS,
+): Promise<Response> {
   if (request.headers.get("Last-Event-ID") === END_ID) return new Response(null, { status: 204 });
   const gone = new AbortController();
   const views = watches.views(job, user, gone.signal);
@@ -19,9 +27,17 @@ export async function stream(request: Request, watches: Watches, job: string, us
   const first = await views.next();
   let text = "retry: 2000\n\n" + (first.value ? teller.events(first.value) : "");
   let spokeAt = Date.now();
+  let stalled: ReturnType<typeof setTimeout> | undefined;
+
+  function leave() {
+    clearTimeout(stalled);
+    gone.abort();
+    views.return(); // it may rest between two views, and would hold its place for ever
+  }
 
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
+      clearTimeout(stalled);
       while (!text) {
         const { done, value } = await views.next().catch(() => ({ done: true, value: null }));
         if (done) return controller.close();
@@ -29,10 +45,12 @@ export async function stream(request: Request, watches: Watches, job: string, us
       }
       controller.enqueue(encoder.encode(text));
       [text, spokeAt] = ["", Date.now()];
+      stalled = setTimeout(() => {
+        leave();
+        controller.error(new DOMException("The reader does not read", "TimeoutError"));
+      }, slowestReaderMs);
     },
-    cancel() {
-      gone.abort();
-    },
+    cancel: leave,
   });
   return new Response(body, { headers: { "Content-Type": "text/event-stream", "X-Accel-Buffering": "no" } });
 }

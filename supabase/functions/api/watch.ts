@@ -18,7 +18,7 @@ export class Watches {
   readonly #closing = new AbortController();
   #open = 0;
 
-  constructor(private readonly queue: Queue) {}
+  constructor(private readonly queue: Queue, private readonly limit = MAX_WATCHES) {}
 
   /** End all watches: merges answer 202, streams end. */
   close(): void {
@@ -29,7 +29,7 @@ export class Watches {
    *
    * Throws Problem: not_found (also later, when the job is purged), too_many_streams, database_unavailable (first view). */
   async *views(job: string, user: string | null, gone: AbortSignal): AsyncGenerator<View | null, void> {
-    if (this.#open >= MAX_WATCHES) {
+    if (this.#open >= this.limit) {
       const detail = "Too many clients wait here already; ask GET /api/v1/job/{job_id} now and then instead";
       throw new Problem("too_many_streams", detail, { "Retry-After": "10" });
     }
