@@ -107,6 +107,20 @@ async def test_a_job_answers_exactly_the_described_members(api, gen, hand, ask):
     assert set(view["results"][0]) == set(schemas["Track"]["required"]) == set(schemas["Track"]["properties"])
 
 
+def test_every_answer_is_described_with_its_request_id():
+    """Each response of each call, the empty ones too, names X-Request-Id; what holds everywhere stands at the top."""
+    described = contract()
+    for calls in described["paths"].values():
+        for call in {"get", "post", "delete"} & set(calls):
+            for response in calls[call]["responses"].values():
+                shared = response.get("$ref", "").rpartition("/")[2]
+                assert "X-Request-Id" in described["components"]["responses"].get(shared, response)["headers"]
+    for word in ("405", "`Allow`", "417"):
+        assert word in described["info"]["description"]
+    (key,) = (part for part in described["components"]["parameters"].values() if part["name"] == "Idempotency-Key")
+    assert (key["schema"]["minLength"], "visitor's has at least 16" in key["description"]) == (1, True)
+
+
 def test_the_examples_are_what_they_illustrate():
     """Every example of a body or an answer is valid."""
     components = contract()["components"]

@@ -632,7 +632,8 @@ export interface components {
         JobId: string;
         /**
          * @description The same request with the same key again answers with the first job instead of making another. The same key with
-         *     another body is 422 `idempotency_mismatch`. Visitors take at least 16 characters, so that no key can be guessed.
+         *     another body is 422 `idempotency_mismatch`. A signed-in user takes any key; a visitor's has at least 16 characters,
+         *     so that nobody can guess it, and a shorter one is 422 `invalid_request`.
          */
         IdempotencyKey: string;
     };
@@ -653,7 +654,8 @@ export interface operations {
             header?: {
                 /**
                  * @description The same request with the same key again answers with the first job instead of making another. The same key with
-                 *     another body is 422 `idempotency_mismatch`. Visitors take at least 16 characters, so that no key can be guessed.
+                 *     another body is 422 `idempotency_mismatch`. A signed-in user takes any key; a visitor's has at least 16 characters,
+                 *     so that nobody can guess it, and a shorter one is 422 `invalid_request`.
                  */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
@@ -728,7 +730,8 @@ export interface operations {
             header?: {
                 /**
                  * @description The same request with the same key again answers with the first job instead of making another. The same key with
-                 *     another body is 422 `idempotency_mismatch`. Visitors take at least 16 characters, so that no key can be guessed.
+                 *     another body is 422 `idempotency_mismatch`. A signed-in user takes any key; a visitor's has at least 16 characters,
+                 *     so that nobody can guess it, and a shorter one is 422 `invalid_request`.
                  */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
@@ -791,6 +794,7 @@ export interface operations {
             /** @description The job has ended and the client has seen it. */
             204: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -807,7 +811,8 @@ export interface operations {
             header?: {
                 /**
                  * @description The same request with the same key again answers with the first job instead of making another. The same key with
-                 *     another body is 422 `idempotency_mismatch`. Visitors take at least 16 characters, so that no key can be guessed.
+                 *     another body is 422 `idempotency_mismatch`. A signed-in user takes any key; a visitor's has at least 16 characters,
+                 *     so that nobody can guess it, and a shorter one is 422 `invalid_request`.
                  */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /**

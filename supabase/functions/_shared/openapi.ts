@@ -6,7 +6,7 @@ export default {
   "title": "RhythmAI",
   "version": "0.1.0",
   "summary": "Background music for a video; several different, mastered tracks, live, one by one.",
-  "description": "Post the address of a video, and tracks appear one by one in the answer of `GET /api/v1/job/{job_id}`, as events of\n`GET /api/v1/job/{job_id}/events`, and on the Supabase Realtime topic `job:<job_id>`.\n\nErrors are RFC 9457 problems with a stable `code` and a `detail` that says what to do. Unknown fields are refused by\nname; `null` counts as left out. Every answer carries `X-Request-Id`, which the request may choose itself\n(8 to 64 letters, digits, `.`, `_` or `-`).\n\nA request with the access token of a signed-in Supabase user makes an owned job, which only that user may see. A job\nmade without one needs only its id, which nobody can guess: keep it like a password. Depending on its settings a\nserver takes signed-in users only.\n",
+  "description": "Post the address of a video, and tracks appear one by one in the answer of `GET /api/v1/job/{job_id}`, as events of\n`GET /api/v1/job/{job_id}/events`, and on the Supabase Realtime topic `job:<job_id>`.\n\nErrors are RFC 9457 problems with a stable `code` and a `detail` that says what to do. Unknown fields are refused by\nname; `null` counts as left out. Every answer carries `X-Request-Id`, which the request may choose itself\n(8 to 64 letters, digits, `.`, `_` or `-`). Everywhere, a method that an address does not take is 405\n`method_not_allowed`, with those it takes in `Allow`; an `Expect` other than `100-continue` is 417\n`expectation_failed`; an `Idempotency-Key` or `Authorization` sent twice is refused.\n\nA request with the access token of a signed-in Supabase user makes an owned job, which only that user may see. A job\nmade without one needs only its id, which nobody can guess: keep it like a password. Depending on its settings a\nserver takes signed-in users only.\n",
   "license": {
    "name": "MIT",
    "identifier": "MIT"
@@ -292,7 +292,12 @@ export default {
       }
      },
      "204": {
-      "description": "The job has ended and the client has seen it."
+      "description": "The job has ended and the client has seen it.",
+      "headers": {
+       "X-Request-Id": {
+        "$ref": "#/components/headers/RequestId"
+       }
+      }
      },
      "401": {
       "$ref": "#/components/responses/Unauthorized"
@@ -700,10 +705,10 @@ export default {
    "IdempotencyKey": {
     "name": "Idempotency-Key",
     "in": "header",
-    "description": "The same request with the same key again answers with the first job instead of making another. The same key with\nanother body is 422 `idempotency_mismatch`. Visitors take at least 16 characters, so that no key can be guessed.\n",
+    "description": "The same request with the same key again answers with the first job instead of making another. The same key with\nanother body is 422 `idempotency_mismatch`. A signed-in user takes any key; a visitor's has at least 16 characters,\nso that nobody can guess it, and a shorter one is 422 `invalid_request`.\n",
     "schema": {
      "type": "string",
-     "minLength": 16,
+     "minLength": 1,
      "maxLength": 255,
      "pattern": "^[!-~]*$"
     }
