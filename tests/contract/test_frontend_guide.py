@@ -29,10 +29,15 @@ RUN = """
 const [plain, auth] = [globalThis.fetch, Deno.env.get("AUTH_URL")];
 globalThis.fetch = (input, init) => {
   const url = new URL(input instanceof Request ? input.url : input);
+  if (url.pathname.endsWith("/gateway")) {
+    return Promise.resolve(new Response("<html>Bad Gateway</html>", { status: 502, headers: { "Content-Type": "text/html" } }));
+  }
   return url.pathname.startsWith("/auth/v1/") ? plain(auth + url.pathname + url.search, init) : plain(input, init);
 };
 Object.defineProperty(globalThis, "localStorage", { value: undefined });
 await import("./main.ts");
+const { call, Refused } = await import("./client.ts");
+await call("GET", "/gateway").catch((error) => console.log("gateway", error instanceof Refused, error.problem.status, error.message));
 Deno.exit(0);
 """
 
@@ -127,7 +132,7 @@ class Story:
         await self.work(await self.pending("merge"), video_url="https://example.com/merged.mp4")
         await self.work(await self.pending("generate"), audio_url=track)
         await self.work(await self.says(r"(\S+) pending"), audio_url=track)
-        await self.says(r"(invalid_request)")
+        await self.says(r"(gateway)")
         await self._running.wait()
 
 
@@ -168,9 +173,12 @@ async def test_every_snippet_of_the_guide_runs(stack, ann, auth, hand, db, tmp_p
     for line in (
         "JOB pending 0 of 2", "JOB processing 0 of 2", "done completed 2", "JOB track 1", "merged https://example.com/merged.mp4",
         "JOB is processing of me", "JOB is completed of me", "JOB has https://example.com/0.flac", "cancelled cancelled",
+        "clicked twice true", "gateway true 502 The server answered 502; try again",
+        "Error: holiday.txt is no video that we take; take one of mp4, m4v, mov, webm, mkv, avi, ts, flv, ogv",
         "invalid_request video_url: must be an http or https address with a host and without a user name",
     ):  # fmt: skip
         assert line in told, said
     assert await db.fetchval("select count(*) from public.jobs where owner = $1", ann) == 2
     merged = await db.fetchval("select video_url from public.jobs where kind = 'merge' order by seq desc limit 1")
     assert merged.startswith(f"{project_url}/storage/v1/object/public/uploads/")
+    assert merged.endswith(".mkv")
