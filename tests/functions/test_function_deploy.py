@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import tomllib
 from pathlib import Path
@@ -107,6 +108,8 @@ async def test_what_the_cli_deploys_is_complete(start, tmp_path):
     said, _ = await process.communicate()
     await runner.cleanup()
     assert process.returncode == 0, said.decode()
+    # It only warns of settings that it does not know.
+    assert not re.search(rb"(?i)warn|not recognize", said), said.decode()
     assert b'"verify_jwt":false' in platform.metadata
     async with start(deployed / "supabase" / "functions" / "api" / "index.ts").session() as api:
         assert (await ask(api, "get", "/healthz"))[0] == 200
