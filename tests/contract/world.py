@@ -1,0 +1,289 @@
+"""What two users, a visitor and a worker may do, one step at a time, and what every answer must be then."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import httpx
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, precondition, rule
+
+from tests.contract.conftest import VIDEO
+from tests.contract.expected import ENDED, Expected
+from tests.contract.keys import bearer, make_token
+
+LIMIT = 12
+"""So few pending jobs a client that the flood guard is met often."""
+AFRESH = """
+    truncate public.jobs restart identity cascade;
+    select setval('private.served_generate_interactive', 0, false), setval('private.served_merge_interactive', 0, false);
+"""
+"""Every run begins alike, so that one that failed can be played again."""
+MERGE = {"video_url": VIDEO, "audio_url": VIDEO}
+ANN, BEN = str(uuid4()), str(uuid4())
+CALLERS = {"ann": (ANN, bearer(ANN)), "ben": (BEN, bearer(BEN)), "visitor": (None, {})}
+WRONG = [
+    ("/api/v1/gen", {"video_url": "ftp://example.com/a"}, "invalid_request"),
+    ("/api/v1/gen", {"video_url": VIDEO, "variants": 9}, "invalid_request"),
+    ("/api/v1/gen", {"video_url": VIDEO, "colour": 1}, "unknown_field"),
+    ("/api/v1/merge", {"video_url": VIDEO}, "invalid_request"),
+    ("/api/v1/upload", {"filename": "a", "content_type": "text/html", "size": 1}, "invalid_request"),
+    ("/api/v1/gen", [], "invalid_request"),
+]
+
+WAITING_MERGE = "select id::text from public.jobs where kind = 'merge' and status = 'pending'"
+
+callers = st.sampled_from(sorted(CALLERS))
+keys = st.none() | st.sampled_from([f"idempotency-key-{number}" for number in range(4)])
+
+
+def events(answer: httpx.Response) -> Iterator[tuple[str, dict]]:
+    """The events of a stream, up to the first state: what comes before that was there already."""
+    lines = answer.iter_lines()
+    for line in lines:
+        if line.startswith("event: "):
+            event, data = line.removeprefix("event: "), json.loads(next(lines).removeprefix("data: "))
+            yield event, data
+            if event == "job":
+                ended = next(lines) == "id: end"
+                assert ended == (data["status"] in ENDED)
+                assert not ended or list(lines) == [""]  # that was all
+                return
+
+
+class World(RuleBasedStateMachine):
+    """One run on one host; `host`, `hands`, `db`, `runner` and `steps` are set by the test."""
+
+    jobs = Bundle("jobs")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.http = httpx.Client(base_url=self.host.url, timeout=60)
+        self.expected: dict[str, Expected] = {}
+        self.keyed: dict[tuple[str, str], tuple[str, str]] = {}
+        self.held: Expected | None = None
+        self.runner.run(self.db.execute(AFRESH))
+
+    def teardown(self) -> None:
+        if self.held:
+            self.by_hand("finish")
+        self.http.close()
+
+    def by_hand(self, step: str, *arguments, **named):
+        """A step of the worker that holds the job."""
+        return self.runner.run(getattr(self.hands[self.held.kind], step)(*arguments, **named))
+
+    def ask(
+        self, method: str, path: str, who: str, body=None, key: str | None = None, **headers: str
+    ) -> httpx.Response:
+        headers |= CALLERS[who][1] | ({"Idempotency-Key": key} if key else {})
+        return self.http.request(method, path, headers=headers, json=body)
+
+    def waiting(self, kind: str | None = None, tenant: str | None = None) -> int:
+        """How many jobs of this kind or of this tenant are pending."""
+        return sum(
+            job.status == "pending" and kind in {None, job.kind} and tenant in {None, job.tenant}
+            for job in self.expected.values()
+        )
+
+    def made(self, answer: httpx.Response, who: str, key: str | None, request: list, **job):
+        """The expected new job; the first one again for a used key; no job and the expected refusal."""
+        tenant = CALLERS[who][0] or "visitor"
+        asked = json.dumps(request, sort_keys=True)
+        if key and (tenant, key) in self.keyed:
+            first, text = self.keyed[tenant, key]
+            if text == asked:
+                assert answer.json()["job_id"] == first
+                return multiple()
+            return self.refused(answer, 422, "idempotency_mismatch")
+        if self.waiting(tenant=tenant) >= LIMIT:
+            assert int(answer.headers["Retry-After"]) > 0
+            return self.refused(answer, 429, "too_many_jobs")
+        assert answer.status_code in {200, 202}, answer.text
+        job = Expected(id=answer.json()["job_id"], owner=CALLERS[who][0], tenant=tenant, **job)
+        assert job.id not in self.expected
+        self.expected[job.id] = job
+        if key:
+            self.keyed[tenant, key] = (job.id, asked)
+        return job
+
+    @staticmethod
+    def refused(answer: httpx.Response, status: int, code: str):
+        assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+        assert answer.headers["Content-Type"].startswith("application/problem+json")
+        return multiple()
+
+    @rule(target=jobs, who=callers, variants=st.integers(1, 8), wish=st.sampled_from(["", "calm", "☀ loud"]), key=keys)
+    def gen(self, who, variants, wish, key):
+        body = {"video_url": VIDEO, "user_request": wish, "variants": variants}
+        answer = self.ask("POST", "/api/v1/gen", who, body, key)
+        return self.made(answer, who, key, ["generate", body], kind="generate", total=variants)
+
+    @rule(target=jobs, who=callers, duck=st.booleans(), key=keys)
+    def merge(self, who, duck, key):
+        body = {**MERGE, "mode": "mix", "duck": duck}
+        answer = self.ask("POST", "/api/v1/merge", who, body, key, Prefer="respond-async")
+        if answer.status_code == 202:
+            assert answer.headers["Location"] == f"/api/v1/job/{answer.json()['job_id']}"
+        return self.made(answer, who, key, ["merge", body], kind="merge", total=1)
+
+    @rule(
+        target=jobs, job=jobs, who=callers, variant=st.none() | st.integers(0, 7), seed=st.none() | st.just(7), key=keys
+    )
+    def again(self, job, who, variant, seed, key):
+        body = {"variant": variant, "seed": seed}
+        answer = self.ask("POST", f"/api/v1/job/{job.id}/again", who, body, key)
+        if not job.may_be_seen_by(CALLERS[who][0]):
+            return self.refused(answer, 404, "not_found")
+        odd = variant is not None and variant >= job.total
+        if odd or (job.kind == "merge" and (variant is not None or seed is not None)):
+            return self.refused(answer, 422, "invalid_request")
+        total = job.total if variant is None else 1
+        return self.made(answer, who, key, ["again", job.id, variant, seed], kind=job.kind, total=total)
+
+    @rule(job=jobs, who=callers)
+    def cancel(self, job, who):
+        answer = self.ask("DELETE", f"/api/v1/job/{job.id}", who)
+        if not job.may_be_seen_by(CALLERS[who][0]):
+            self.refused(answer, 404, "not_found")
+        else:
+            job.cancel()
+            job.compare(answer.json())
+
+    @rule(job=jobs, who=callers)
+    def view(self, job, who):
+        answer = self.ask("GET", f"/api/v1/job/{job.id}", who)
+        if not job.may_be_seen_by(CALLERS[who][0]):
+            self.refused(answer, 404, "not_found")
+        else:
+            assert answer.status_code == 200
+            job.compare(answer.json())
+
+    @precondition(lambda self: self.held is None and not self.waiting("merge"))
+    @rule(target=jobs, who=callers, ends=st.sampled_from(["finish", "fail", "break", "cancel"]))
+    def wait_for_a_merge(self, who, ends):
+        """Whoever waits is told of the end that the merge has: its video, a cancellation, or whose fault it is."""
+        tenant = CALLERS[who][0] or "visitor"
+        if self.waiting(tenant=tenant) >= LIMIT:
+            return multiple()
+        with ThreadPoolExecutor(1) as waiter:
+            asking = waiter.submit(self.ask, "POST", "/api/v1/merge", who, MERGE)
+            while not (id_ := self.runner.run(self.db.fetchval(WAITING_MERGE))):
+                assert not asking.done(), asking.result().text
+            job = Expected(id=id_, owner=CALLERS[who][0], tenant=tenant, kind="merge", total=1)
+            self.expected[id_] = job
+            if ends == "cancel":
+                job.cancel()
+                job.compare(self.ask("DELETE", f"/api/v1/job/{id_}", who).json())
+            else:
+                self.claim("merge")
+                if ends == "finish":
+                    self.result(0)
+                self.end({"finish": None, "fail": "not_video", "break": "upstream_error"}[ends])
+            answer = asking.result()
+        match ends:
+            case "finish":
+                assert (answer.status_code, answer.json()) == (200, {"video_url": job.results[0]})
+            case "cancel":
+                self.refused(answer, 409, "merge_cancelled")
+            case "fail":
+                self.refused(answer, 422, "merge_failed")
+            case "break":
+                self.refused(answer, 502, "merge_unavailable")
+        return job
+
+    @rule(job=jobs, who=callers)
+    def follow(self, job, who):
+        """A stream tells all that is there; that of an ended job ends, and no other does."""
+        path = f"/api/v1/job/{job.id}/events"
+        if not job.may_be_seen_by(CALLERS[who][0]):
+            self.refused(self.ask("GET", path, who), 404, "not_found")
+            return
+        with self.http.stream("GET", path, headers=CALLERS[who][1]) as answer:
+            told = list(events(answer))
+        *results, (last, state) = told
+        assert {event for event, _ in results} <= {"result"}
+        assert last == "job"
+        job.compare_results([data for _, data in results])
+        job.compare_state(state)
+
+    @rule(who=callers)
+    def upload(self, who):
+        signed = self.ask(
+            "POST", "/api/v1/upload", who, {"filename": "a", "content_type": "video/mp4", "size": 1}
+        ).json()
+        assert signed["video_url"].rpartition("/")[2] in signed["upload_url"]
+
+    @rule(who=callers, wrong=st.sampled_from(WRONG))
+    def wrong(self, who, wrong):
+        path, body, code = wrong
+        self.refused(self.ask("POST", path, who, body), 422, code)
+
+    @rule(who=callers, call=st.sampled_from([("GET", ""), ("DELETE", ""), ("POST", "/again"), ("GET", "/events")]))
+    def guess(self, who, call):
+        """An id that nobody was given is no job."""
+        self.refused(self.ask(call[0], f"/api/v1/job/{uuid4()}{call[1]}", who), 404, "not_found")
+
+    @rule(job=jobs, tail=st.sampled_from(["", "/again", "/events"]))
+    def forge(self, job, tail):
+        """A token of another secret opens nothing, not even what a visitor may see."""
+        token = make_token(ANN, secret="another-secret-of-at-least-32-characters")
+        method = "POST" if tail == "/again" else "GET"
+        path = f"/api/v1/job/{job.id}{tail}"
+        answer = self.http.request(method, path, headers={"Authorization": f"Bearer {token}"})
+        self.refused(answer, 401, "unauthorized")
+
+    @precondition(lambda self: self.held is None)
+    @rule(kind=st.sampled_from(["generate", "merge"]))
+    def claim(self, kind):
+        claimed = self.runner.run(self.hands[kind].claim())
+        if claimed is None:
+            assert not self.waiting(kind)
+        else:
+            self.held = self.expected[claimed]
+            self.held.claim()
+
+    @precondition(lambda self: self.held is not None)
+    @rule(index=st.integers(0, 7))
+    def result(self, index):
+        index %= self.held.total
+        url = f"https://example.com/{uuid4()}"
+        media = "video_url" if self.held.kind == "merge" else "audio_url"
+        verdict = self.by_hand("result", index=index, **{media: url})
+        assert verdict == ("cancelled" if self.held.cancelling else "ok")
+        if not self.held.cancelling:
+            self.held.results.setdefault(index, url)  # a result is never overwritten
+
+    @precondition(lambda self: self.held is not None)
+    @rule(stage=st.sampled_from(["fetching", "describing", "composing", "merging"]))
+    def stage(self, stage):
+        self.by_hand("stage", stage)
+        self.held.stage = stage
+
+    @precondition(lambda self: self.held is not None and self.held.kind == "generate")
+    @rule()
+    def plan(self):
+        self.by_hand("plan", *(f"direction {index}" for index in range(self.held.total)))
+
+    @precondition(lambda self: self.held is not None)
+    @rule(code=st.sampled_from([None, "not_video", "upstream_error"]))
+    def end(self, code):
+        if code:
+            self.by_hand("fail", code, "It did not work")
+        else:
+            self.by_hand("finish")
+        self.held.end(code or "no_result")
+        self.held = None
+
+    @rule(job=consumes(jobs))
+    def forget(self, job):
+        """So that new jobs are picked, too."""
+
+    @invariant()
+    def alive(self):
+        """After every step."""
+        type(self).steps += 1
+        assert self.host.alive
