@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import re
 import tempfile
 from pathlib import Path
 
@@ -111,6 +112,20 @@ def test_the_merged_video(demo):
     first, second = spectrum_db(track, rate), spectrum_db(merged_track, merged_rate)
     heard = BANDS_HZ[:-1] < 10_000  # AAC thins out what nobody hears
     assert np.sqrt(np.mean((first - second)[heard] ** 2)) < EQUAL_DB
+
+
+@pytest.mark.slow
+def test_nobody_tells_a_key(demo):
+    """In a whole run neither API, gateway, worker and Postgres nor the console say a key, a password or a token."""
+    output, said, _, err = demo
+    data = output.parent / "data"
+    keys = {value for name, value in json.loads((data / "keys.json").read_text()).items() if name != "publishable_key"}
+    logs = {file: file.read_text() for file in data.rglob("*") if file.suffix == ".log" or file.name == "log"}
+    assert {"api.log", "gateway.log", "worker.log"} <= {file.name for file in logs}
+    assert len(keys) == 3
+    for text in (said, err, *logs.values()):
+        assert [key for key in keys if key in text] == []
+        assert re.findall(r"eyJ[\w-]{10,}\.[\w-]+\.[\w-]+", text) == []  # tokens
 
 
 @pytest.mark.slow

@@ -17,9 +17,10 @@ from deno import find_deno_bin
 
 from rhythmai.local.gateway import Gateway, GatewaySettings
 from rhythmai.local.realtime.limits import Limits
+from tests.contract.conftest import silent
 from tests.contract.hand import Hand
 from tests.contract.hosts import ROOT, Host
-from tests.contract.keys import SECRET, SERVICE_KEY, make_token
+from tests.contract.keys import SECRET, SERVICE_KEY, make_token, spoken
 
 GUIDE = ROOT / "docs" / "frontend.md"
 SHARED = ROOT / "supabase" / "functions" / "_shared"
@@ -89,6 +90,7 @@ async def stack(name, settings, tmp_path):
         url = f"http://127.0.0.1:{gateway.port}"
         with Host(name, tmp_path, **settings | {"SUPABASE_URL": url, "MERGE_WAIT_S": "0"}) as host:
             yield url, host.url
+        silent(host)
 
 
 class Story:
@@ -169,6 +171,7 @@ async def test_every_snippet_of_the_guide_runs(stack, ann, auth, hand, db, tmp_p
         await story.play()
     said = "\n".join(story.lines)
     assert running.returncode == 0, said
+    assert spoken(said) == set()
     told = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "JOB", said).splitlines()
     for line in (
         "JOB pending 0 of 2", "JOB processing 0 of 2", "done completed 2", "JOB track 1", "merged https://example.com/merged.mp4",

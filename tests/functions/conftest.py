@@ -6,12 +6,14 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from deno import find_deno_bin
 
+from tests.contract.conftest import silent
 from tests.contract.hosts import Host
-from tests.contract.keys import SECRET, SERVICE_KEY
+from tests.contract.keys import SECRET, SERVICE_KEY, USED
 
 FUNCTIONS = Path(__file__).parents[2] / "supabase" / "functions"
 
@@ -37,6 +39,7 @@ def start(tmp_path, database_url) -> Iterator[Callable[..., Host]]:
     hosts: list[Host] = []
 
     def start(function: Path, **settings: str) -> Host:
+        USED.add(urlsplit(database_url).password)
         given = {
             "SUPABASE_URL": "https://ref.supabase.co",
             "SUPABASE_DB_URL": database_url,
@@ -47,4 +50,4 @@ def start(tmp_path, database_url) -> Iterator[Callable[..., Host]]:
 
     yield start
     for host in hosts:
-        host.stop()
+        silent(host)
