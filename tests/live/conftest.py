@@ -15,6 +15,7 @@ import asyncpg
 import jwt
 import pytest
 from realtime import AsyncRealtimeClient
+from yarl import URL
 
 from rhythmai.local.gateway import Gateway, GatewaySettings
 from rhythmai.local.realtime.limits import Limits
@@ -102,6 +103,24 @@ async def connect(gateway: SimpleNamespace) -> AsyncIterator:
 async def http():
     async with aiohttp.ClientSession() as session:
         yield session
+
+
+@pytest.fixture
+async def storage(gateway, http, database):
+    """Calls the Storage API with the secret key and returns the answer, read; there is one bucket, `b`, public and empty."""
+    await database.execute(
+        "insert into storage.buckets (id, name, public) values ('b', 'b', true) on conflict do nothing"
+    )
+
+    async def call(method, path, **arguments):
+        headers = {"Authorization": f"Bearer {gateway.secret}", **arguments.pop("headers", {})}
+        url = URL(f"{gateway.url}/storage/v1/{path}", encoded=True)  # as it is, dot segments and all
+        async with http.request(method, url, headers=headers, **arguments) as answer:
+            await answer.read()
+            return answer
+
+    yield call
+    await call("POST", "bucket/b/empty")
 
 
 @pytest.fixture

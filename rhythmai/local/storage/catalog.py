@@ -17,17 +17,22 @@ from rhythmai.local.storage.upload import Upload
 
 KEY: Final = re.compile(r"[\w/!\-.*'() &$@=;:+,?]{1,1024}", re.ASCII)
 
+INSERT: Final = """
+insert into storage.objects (bucket_id, name, owner, owner_id, version, metadata, user_metadata)
+values ($1, $2, $3, $4, $5, $6, $7)
+returning id
+"""
+INSERT_IF_FREE: Final = """
+insert into storage.objects (bucket_id, name, owner, owner_id, version, metadata, user_metadata)
+values ($1, $2, $3, $4, $5, $6, $7)
+on conflict (bucket_id, name) do nothing returning id
+"""
 UPSERT: Final = """
 insert into storage.objects (bucket_id, name, owner, owner_id, version, metadata, user_metadata)
 values ($1, $2, $3, $4, $5, $6, $7)
 on conflict (bucket_id, name) do update set
   owner = excluded.owner, owner_id = excluded.owner_id, version = excluded.version, metadata = excluded.metadata,
   user_metadata = excluded.user_metadata, updated_at = now()
-returning id
-"""
-INSERT: Final = """
-insert into storage.objects (bucket_id, name, owner, owner_id, version, metadata, user_metadata)
-values ($1, $2, $3, $4, $5, $6, $7)
 returning id
 """
 
@@ -95,15 +100,19 @@ class Catalog:
             "contentLength": received.size,
             "httpStatusCode": 200,
         }
+        row = (bucket, name, owner_uuid(owner), owner, received.version, metadata, upload.user_metadata)
         async with self._database.transaction() as connection:
-            replaced = await connection.fetchval(
-                "select version from storage.objects where bucket_id = $1 and name = $2 for update", bucket, name
-            )
-            object_id = await connection.fetchval(
-                UPSERT if upsert else INSERT,
-                bucket, name, owner_uuid(owner), owner, received.version, metadata, upload.user_metadata,
-            )  # fmt: skip
-        return object_id, replaced
+            if not upsert:
+                return await connection.fetchval(INSERT, *row), None
+            # What is replaced must be known for sure, or its file stays for ever: only a row that is there can be locked,
+            # so first try to be the one who makes it. It may be moved or removed again before we hold it.
+            while (object_id := await connection.fetchval(INSERT_IF_FREE, *row)) is None:
+                held = await connection.fetchrow(
+                    "select version from storage.objects where bucket_id = $1 and name = $2 for update", bucket, name
+                )
+                if held is not None:
+                    return await connection.fetchval(UPSERT, *row), held["version"]
+        return object_id, None
 
     async def move(self, identity: Identity, bucket: str, name: str, to_bucket: str, to_name: str) -> None:
         async with self._database.as_identity(identity) as connection:

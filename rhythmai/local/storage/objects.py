@@ -123,6 +123,12 @@ class Objects:
     ) -> dict[str, str]:
         row = await self._catalog.find(identity, *source)
         await self.may_put(identity, *target, upsert=upsert)
+        # A client that goes now must not leave a file without its row.
+        return await asyncio.shield(self._copy(identity, row, target, upsert=upsert))
+
+    async def _copy(
+        self, identity: Identity, row: asyncpg.Record, target: tuple[str, str], *, upsert: bool
+    ) -> dict[str, str]:
         try:
             received = await asyncio.to_thread(self._files.copy, row["version"])
         except FileNotFoundError as error:
@@ -134,7 +140,7 @@ class Objects:
             cache_control=metadata.get("cacheControl") or "no-cache",
             user_metadata=row["user_metadata"],
         )
-        return await asyncio.shield(self._keep(identity.user, *target, upload, upsert=upsert))
+        return await self._keep(identity.user, *target, upload, upsert=upsert)
 
     async def remove(self, identity: Identity, bucket: str, names: list[str]) -> list[dict[str, Any]]:
         await self._buckets.find(bucket)
