@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import io
 import json
+import resource
+import shutil
 
 import pytest
 from yarl import URL
+
+from rhythmai.local.storage.failures import disk_failure
 
 SIZE = 60_000_000
 
@@ -117,3 +123,47 @@ async def test_uploaded_pages_are_shown_not_run(api):
     await api("POST", "object/b/page.html", data=b"<script>", headers={"Content-Type": "text/html"})
     status, answer = await api("GET", "object/b/page.html")
     assert (status, answer) == (200, b"<script>")
+
+
+@pytest.mark.parametrize("folder", ["partial", "objects", "."])
+async def test_directories_that_were_removed_are_made_again(api, gateway, folder):
+    """Whoever tidies up under a running gateway stops nobody's next upload."""
+    shutil.rmtree(gateway.storage_dir / folder)
+    status, _ = await api("POST", "object/b/again", data=b"x", headers={"Content-Type": "text/plain"})
+    assert status == 200
+    assert await api("GET", "object/b/again") == (200, b"x")
+    await api("DELETE", "object/b/again")
+
+
+@pytest.mark.parametrize("folder", ["partial", "objects"])
+async def test_a_directory_that_cannot_be_used_is_named(api, gateway, folder, caplog):
+    """Trouble with the disk is a 500 that says whose directory it is, never an absent database, and leaves no row."""
+    shutil.rmtree(gateway.storage_dir / folder)
+    (gateway.storage_dir / folder).write_text("in the way")
+    status, answer = await api("POST", "object/b/never", data=b"x", headers={"Content-Type": "text/plain"})
+    answer = json.loads(answer)
+    assert (status, answer["statusCode"], answer["code"]) == (500, "500", "InternalError")
+    assert "STORAGE_DIR" in answer["message"]
+    assert str(gateway.storage_dir / folder) in caplog.text
+    assert (await api("GET", "object/b/never"))[0] == 400
+
+
+async def test_a_full_disk_says_so(api, gateway):
+    """An upload for which there is no room is 507, and what was written of it is gone."""
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, limit[1]))
+    try:
+        body = io.BytesIO(b"x" * 3_000_000)
+        status, answer = await api("POST", "object/b/x", data=body, headers={"Content-Type": "text/plain"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert (status, json.loads(answer)["statusCode"]) == (507, "507")
+    assert files(gateway) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(errno.ENOSPC, 507), (errno.EDQUOT, 507), (errno.EACCES, 500), (errno.EIO, 500)]
+)
+def test_no_room_is_told_from_no_right(number, status):
+    """A full disk or quota is 507: free some room; whatever else the disk refuses is 500."""
+    assert disk_failure(OSError(number, "no")).status == status

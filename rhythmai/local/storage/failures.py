@@ -5,10 +5,17 @@ The HTTP status of every refusal is 400; the real one is in the body, where clie
 
 from __future__ import annotations
 
+import errno
+import logging
+from typing import Final
+
 import asyncpg
 from aiohttp import web
 
 from rhythmai.local.database import CONNECTION_ERRORS
+
+log = logging.getLogger("rhythmai.local.storage")
+NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class StorageFailure(Exception):
@@ -55,6 +62,18 @@ def bad_request(message: str) -> StorageFailure:
 
 def unauthorized(message: str) -> StorageFailure:
     return StorageFailure(403, "Unauthorized", message, "AccessDenied")
+
+
+def disk_failure(error: OSError) -> StorageFailure:
+    """What the disk refuses; the path is for the log, not for a visitor."""
+    log.error("storage.disk: %s", error)
+    if error.errno in NO_ROOM:
+        message = f"There is no room for this object under STORAGE_DIR ({error.strerror}): free some and try again"
+        return StorageFailure(507, "InsufficientStorage", message, "InsufficientStorage")
+    message = (
+        f"The gateway cannot use STORAGE_DIR ({error.strerror}): its log names the path; make it readable and writable"
+    )
+    return StorageFailure(500, "Internal", message, "InternalError")
 
 
 def from_database(error: Exception) -> StorageFailure:

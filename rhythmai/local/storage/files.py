@@ -7,12 +7,12 @@ import contextlib
 import os
 import shutil
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from rhythmai.local.storage.failures import no_object, too_large
+from rhythmai.local.storage.failures import disk_failure, log, no_object, too_large
 
 PIECE: Final = 1 << 20
 """Bytes are written to disk in pieces of this size, in a thread."""
@@ -37,7 +37,7 @@ class Files:
     def open(self) -> None:
         """Make the directories; what an earlier crash left half received goes."""
         shutil.rmtree(self._partial, ignore_errors=True)
-        self._partial.mkdir(parents=True)
+        self._partial.mkdir(parents=True, exist_ok=True)
         self._objects.mkdir(parents=True, exist_ok=True)
 
     def path(self, version: str) -> Path:
@@ -55,6 +55,8 @@ class Files:
             path.stat()
         except FileNotFoundError as error:
             raise no_object() from error
+        except OSError as error:
+            raise disk_failure(error) from error
         return path
 
     async def receive(self, pieces: AsyncIterator[bytes], limit: int | None) -> Received:
@@ -64,15 +66,19 @@ class Files:
         try:
             size = await self._write(partial, pieces, limit)
             final = self.path(version)
-            final.parent.mkdir(exist_ok=True)
-            partial.rename(final)
+            with _disk():
+                final.parent.mkdir(parents=True, exist_ok=True)
+                partial.rename(final)
+                return Received(version=version, size=size, etag=_etag(final))
         finally:
-            partial.unlink(missing_ok=True)
-        return Received(version=version, size=size, etag=_etag(final))
+            _unlink(partial)
 
     async def _write(self, partial: Path, pieces: AsyncIterator[bytes], limit: int | None) -> int:
         size = 0
-        with partial.open("xb") as file:
+        with _disk():
+            partial.parent.mkdir(parents=True, exist_ok=True)
+            file = partial.open("xb")
+        try:
             waiting = bytearray()
             async for piece in pieces:
                 size += len(piece)
@@ -83,30 +89,53 @@ class Files:
                     await asyncio.to_thread(_append, file, bytes(waiting))
                     waiting.clear()
             await asyncio.to_thread(_append, file, bytes(waiting))
+        finally:
+            with _disk():
+                file.close()  # tries again to write what a full disk refused
         return size
 
     def copy(self, version: str) -> Received:
-        """A second version with the same bytes. Raises FileNotFoundError."""
-        source, copy = self.path(version), str(uuid.uuid4())
+        """A second version with the same bytes. Raises StorageFailure."""
+        source, copy = self.find(version), str(uuid.uuid4())
         target = self.path(copy)
-        target.parent.mkdir(exist_ok=True)
-        try:
-            os.link(source, target)  # versions never change: two names for one file are as good as two files
-        except FileNotFoundError:
-            raise
-        except OSError:
-            shutil.copyfile(source, target)
-        return Received(version=copy, size=target.stat().st_size, etag=_etag(target))
+        with _disk():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(source, target)  # versions never change: two names for one file are as good as two files
+            except FileNotFoundError as error:
+                raise no_object() from error
+            except OSError:
+                shutil.copyfile(source, target)
+            return Received(version=copy, size=target.stat().st_size, etag=_etag(target))
 
     def remove(self, version: str | None) -> None:
         """Nothing happens when it is gone already."""
         if version:
             with contextlib.suppress(FileNotFoundError):
-                self.path(version).unlink()
+                _unlink(self.path(version))
+
+
+@contextlib.contextmanager
+def _disk() -> Iterator[None]:
+    """What the disk says, in Storage's words: elsewhere an OSError tells of the database, or of a client that has gone."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_failure(error) from error
 
 
 def _append(file: BinaryIO, piece: bytes) -> None:
-    file.write(piece)
+    with _disk():
+        file.write(piece)
+        file.flush()
+
+
+def _unlink(path: Path) -> None:
+    """The row is gone or never came: a file that cannot be removed is the log's affair, not the client's."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("storage.orphan: %s cannot be removed: %s", path, error.strerror)
 
 
 def _etag(path: Path) -> str:

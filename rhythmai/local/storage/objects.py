@@ -14,7 +14,7 @@ from rhythmai.local.database import Database
 from rhythmai.local.keys import Identity
 from rhythmai.local.storage.buckets import Buckets
 from rhythmai.local.storage.catalog import Catalog, check_key
-from rhythmai.local.storage.failures import bad_mime_type, no_bucket, no_object, too_large
+from rhythmai.local.storage.failures import bad_mime_type, no_bucket, too_large
 from rhythmai.local.storage.files import Files, Received
 from rhythmai.local.storage.upload import Upload, read_upload
 
@@ -129,10 +129,7 @@ class Objects:
     async def _copy(
         self, identity: Identity, row: asyncpg.Record, target: tuple[str, str], *, upsert: bool
     ) -> dict[str, str]:
-        try:
-            received = await asyncio.to_thread(self._files.copy, row["version"])
-        except FileNotFoundError as error:
-            raise no_object() from error
+        received = await asyncio.to_thread(self._files.copy, row["version"])
         metadata = row["metadata"] or {}
         upload = Upload(
             received=received,
