@@ -9,11 +9,11 @@ import asyncpg
 
 from rhythmai.local.database import Database
 from rhythmai.local.keys import Identity
-from rhythmai.local.storage.failures import StorageFailure, bad_request, no_bucket
+from rhythmai.local.storage.bodies import BucketChange, NewBucket
+from rhythmai.local.storage.failures import StorageFailure, no_bucket
 from rhythmai.local.storage.files import Files
 
-UNITS: Final = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
-NAME: Final = re.compile(r"[\w!\-.*'() &$@=;:+,?]{1,100}")
+NAME: Final = re.compile(r"[\w!\-.*'() &$@=;:+,?]{1,63}", re.ASCII)
 ALLOW_DELETE: Final = "select set_config('storage.allow_delete_query', 'true', true)"
 
 
@@ -43,11 +43,11 @@ class Buckets:
             raise no_bucket()
         return _public(row)
 
-    async def create(self, identity: Identity, body: dict[str, Any]) -> dict[str, str]:
-        name = body.get("name")
-        if not isinstance(name, str) or not NAME.fullmatch(name):
-            raise StorageFailure(400, "InvalidRequest", f"Bucket name invalid: {name}", "InvalidBucketName")
-        bucket = body.get("id") or name
+    async def create(self, identity: Identity, body: NewBucket) -> dict[str, str]:
+        bucket = body.id or body.name
+        for name in (body.name, bucket):
+            if not NAME.fullmatch(name):
+                raise StorageFailure(400, "InvalidRequest", f"Bucket name invalid: {name}", "InvalidBucketName")
         async with self._database.as_identity(identity) as connection:
             await connection.execute(
                 """
@@ -55,15 +55,15 @@ class Buckets:
                 values ($1, $2, $3, $4, $5, $6)
                 """,
                 bucket,
-                name,
+                body.name,
                 identity.user,
-                bool(body.get("public")),
-                _size(body.get("file_size_limit")),
-                body.get("allowed_mime_types"),
+                bool(body.public),
+                body.file_size_limit,
+                body.allowed_mime_types,
             )
-        return {"name": str(bucket)}
+        return {"name": bucket}
 
-    async def update(self, identity: Identity, bucket: str, body: dict[str, Any]) -> dict[str, str]:
+    async def update(self, identity: Identity, bucket: str, body: BucketChange) -> dict[str, str]:
         async with self._database.as_identity(identity) as connection:
             done = await connection.fetchval(
                 """
@@ -75,11 +75,11 @@ class Buckets:
                 where id = $1 returning id
                 """,
                 bucket,
-                body.get("public"),
-                "file_size_limit" in body,
-                _size(body.get("file_size_limit")),
-                "allowed_mime_types" in body,
-                body.get("allowed_mime_types"),
+                body.public,
+                "file_size_limit" in body.model_fields_set,
+                body.file_size_limit,
+                "allowed_mime_types" in body.model_fields_set,
+                body.allowed_mime_types,
             )
         if done is None:
             raise no_bucket()
@@ -107,16 +107,6 @@ class Buckets:
         if done is None:
             raise no_bucket()
         return {"message": "Successfully deleted"}
-
-
-def _size(value: Any) -> int | None:
-    """Bytes out of a number or a text such as "20MB"."""
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-        return value
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", str(value))
-    if not found or found[2].lower() not in UNITS:
-        raise bad_request(f"file_size_limit {value!r} is neither a number of bytes nor a size such as 20MB")
-    return int(float(found[1]) * UNITS[found[2].lower()])
 
 
 def _public(row: asyncpg.Record) -> dict[str, Any]:

@@ -114,9 +114,9 @@ class Catalog:
                     return await connection.fetchval(UPSERT, *row), held["version"]
         return object_id, None
 
-    async def move(self, identity: Identity, bucket: str, name: str, to_bucket: str, to_name: str) -> None:
+    async def move(self, identity: Identity, bucket: str, name: str, to_bucket: str, to_name: str) -> uuid.UUID:
         async with self._database.as_identity(identity) as connection:
-            moved = await connection.fetchval(
+            moved: uuid.UUID | None = await connection.fetchval(
                 """
                 update storage.objects set bucket_id = $3, name = $4, updated_at = now()
                 where bucket_id = $1 and name = $2 returning id
@@ -125,6 +125,7 @@ class Catalog:
             )  # fmt: skip
         if moved is None:
             raise no_object()
+        return moved
 
     async def remove(self, identity: Identity, bucket: str, names: list[str]) -> list[asyncpg.Record]:
         """Delete what is there and may be deleted; return those rows."""

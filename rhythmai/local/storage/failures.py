@@ -76,8 +76,8 @@ def disk_failure(error: OSError) -> StorageFailure:
     return StorageFailure(500, "Internal", message, "InternalError")
 
 
-def from_database(error: Exception) -> StorageFailure:
-    """The database's refusals in Storage's words; raises what is nobody's refusal again."""
+def from_error(error: Exception) -> StorageFailure:
+    """The database's refusals in Storage's words, and whatever else went wrong: that is logged."""
     match error:
         case asyncpg.InsufficientPrivilegeError():
             return unauthorized("new row violates row-level security policy")
@@ -87,7 +87,10 @@ def from_database(error: Exception) -> StorageFailure:
             return no_bucket()
         case asyncpg.InvalidParameterValueError():
             return unauthorized("the token's role does not exist")
+        case asyncpg.DataError():
+            return bad_request(f"Postgres cannot take a name or value of this request: {error}")
         case _ if isinstance(error, CONNECTION_ERRORS):
             return StorageFailure(503, "DatabaseTimeout", "The database is away; try again", "DatabaseTimeout")
         case _:
-            raise error
+            log.error("storage.failed", exc_info=error)
+            return StorageFailure(500, "Internal", "Internal Server Error", "InternalError")

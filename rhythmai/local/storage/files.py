@@ -40,15 +40,15 @@ class Files:
         self._partial.mkdir(parents=True, exist_ok=True)
         self._objects.mkdir(parents=True, exist_ok=True)
 
-    def path(self, version: str) -> Path:
+    def path(self, version: str | None) -> Path:
         """Raises FileNotFoundError for a version that we cannot have given."""
         try:
-            name = str(uuid.UUID(version))
+            name = str(uuid.UUID(version or ""))
         except ValueError as error:
             raise FileNotFoundError(version) from error
         return self._objects / name[:2] / name
 
-    def find(self, version: str) -> Path:
+    def find(self, version: str | None) -> Path:
         """The file of a version. Raises StorageFailure when it is not there."""
         try:
             path = self.path(version)
@@ -94,7 +94,7 @@ class Files:
                 file.close()  # tries again to write what a full disk refused
         return size
 
-    def copy(self, version: str) -> Received:
+    def copy(self, version: str | None) -> Received:
         """A second version with the same bytes. Raises StorageFailure."""
         source, copy = self.find(version), str(uuid.uuid4())
         target = self.path(copy)

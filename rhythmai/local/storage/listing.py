@@ -6,9 +6,7 @@ from typing import Any, Final
 
 from rhythmai.local.database import Database
 from rhythmai.local.keys import Identity
-from rhythmai.local.storage.failures import bad_request
-
-COLUMNS: Final = ("name", "updated_at", "created_at", "last_accessed_at")
+from rhythmai.local.storage.bodies import Below, Level, Order
 
 LEVEL: Final = """
 with below as (
@@ -56,39 +54,36 @@ class Listing:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def level(self, identity: Identity, bucket: str, body: dict[str, Any]) -> list[dict[str, Any]]:
+    async def level(self, identity: Identity, bucket: str, body: Level) -> list[dict[str, Any]]:
         """Folders (without an id) first, then files, named relative to the prefix."""
-        prefix = str(body.get("prefix") or "").strip("/")
-        order = body.get("sortBy") or {}
-        column = order.get("column") or "name"
-        if column not in COLUMNS:
-            raise bad_request(f"cannot sort by {column}: use one of {', '.join(COLUMNS)}")
+        prefix = (body.prefix or "").strip("/")
+        order = body.sort_by or Order()
         async with self._database.as_identity(identity) as connection:
             rows = await connection.fetch(
                 LEVEL,
                 bucket,
                 f"{prefix}/" if prefix else "",
-                str(body.get("search") or ""),
-                _number(body, "limit", 100),
-                _number(body, "offset", 0),
-                column,
-                str(order.get("order") or "asc").lower() == "desc",
+                body.search or "",
+                body.limit or 100,
+                body.offset or 0,
+                order.column or "name",
+                order.order == "desc",
             )
         return [_times(dict(row)) for row in rows]
 
-    async def below(self, identity: Identity, bucket: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def below(self, identity: Identity, bucket: str, body: Below) -> dict[str, Any]:
         """A page of names below a prefix; with `with_delimiter` what lies deeper is one folder. The cursor is the last name."""
-        limit = min(_number(body, "limit", 1000), 1000)
-        descending = str((body.get("sortBy") or {}).get("order") or "asc").lower() == "desc"
+        limit = min(body.limit or 1000, 1000)
+        order = body.sort_by or Order()
         async with self._database.as_identity(identity) as connection:
             rows = await connection.fetch(
                 BELOW,
                 bucket,
-                str(body.get("prefix") or ""),
-                body.get("with_delimiter") is True,
-                str(body.get("cursor") or ""),
+                body.prefix or "",
+                bool(body.with_delimiter),
+                body.cursor or "",
                 limit + 1,
-                descending,
+                order.order == "desc",
             )
         page = rows[:limit]
         folders = [{"key": row["key"].rstrip("/"), "name": row["key"]} for row in page if row["is_folder"]]
@@ -101,15 +96,6 @@ class Listing:
         more = len(rows) > limit
         cursor = {"nextCursor": page[-1]["key"]} if more else {}
         return {"hasNext": more, "folders": folders, "objects": objects, **cursor}
-
-
-def _number(body: dict[str, Any], name: str, default: int) -> int:
-    value = body.get(name)
-    if value is None:
-        return default
-    if not isinstance(value, int) or value < 0:
-        raise bad_request(f"{name} must be a number of at least 0, not {value!r}")
-    return value
 
 
 def _times(row: dict[str, Any]) -> dict[str, Any]:

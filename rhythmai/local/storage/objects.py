@@ -115,8 +115,8 @@ class Objects:
     async def move(self, identity: Identity, source: tuple[str, str], target: tuple[str, str]) -> dict[str, str]:
         check_key(target[1])
         await self._buckets.find(target[0])
-        await self._catalog.move(identity, *source, *target)
-        return {"message": "Successfully moved"}
+        moved = await self._catalog.move(identity, *source, *target)
+        return {"message": "Successfully moved", "Id": str(moved), "Key": target[1]}
 
     async def copy(
         self, identity: Identity, source: tuple[str, str], target: tuple[str, str], *, upsert: bool

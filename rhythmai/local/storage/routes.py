@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
-from typing import Any
 
-import asyncpg
 from aiohttp import web
 
-from rhythmai.local.database import CONNECTION_ERRORS, Database
+from rhythmai.local.database import Database
 from rhythmai.local.keys import BadToken, Identity, Keys
+from rhythmai.local.storage.bodies import (
+    Below,
+    BucketChange,
+    Ends,
+    Level,
+    Names,
+    NewBucket,
+    SignMany,
+    SignOne,
+    read_body,
+)
 from rhythmai.local.storage.buckets import Buckets
 from rhythmai.local.storage.catalog import check_key
-from rhythmai.local.storage.failures import (
-    StorageFailure,
-    bad_request,
-    from_database,
-    no_object,
-    unauthorized,
-)  # fmt: skip
+from rhythmai.local.storage.failures import StorageFailure, bad_request, from_error, no_object, unauthorized
 from rhythmai.local.storage.files import Files
 from rhythmai.local.storage.listing import Listing
 from rhythmai.local.storage.objects import Objects
@@ -84,13 +86,14 @@ class StorageRoutes:
         return web.json_response(await self._buckets.list(self._identify(request)))
 
     async def create_bucket(self, request: web.Request) -> web.Response:
-        return web.json_response(await self._buckets.create(self._identify(request), await _body(request)))
+        identity, body = self._identify(request), await read_body(request, NewBucket)
+        return web.json_response(await self._buckets.create(identity, body))
 
     async def get_bucket(self, request: web.Request) -> web.Response:
         return web.json_response(await self._buckets.get(self._identify(request), _bucket(request)))
 
     async def update_bucket(self, request: web.Request) -> web.Response:
-        identity, body = self._identify(request), await _body(request)
+        identity, body = self._identify(request), await read_body(request, BucketChange)
         return web.json_response(await self._buckets.update(identity, _bucket(request), body))
 
     async def delete_bucket(self, request: web.Request) -> web.Response:
@@ -119,21 +122,21 @@ class StorageRoutes:
         return web.json_response(await self._objects.info(None, bucket, name))
 
     async def sign(self, request: web.Request) -> web.Response:
-        identity, body, (bucket, name) = self._identify(request), await _body(request), _object(request)
+        identity, body, (bucket, name) = self._identify(request), await read_body(request, SignOne), _object(request)
         await self._objects.find(identity, bucket, name)
-        return web.json_response({"signedURL": self._signing.download_url(bucket, name, body.get("expiresIn"))})
+        return web.json_response({"signedURL": self._signing.download_url(bucket, name, body.expires_in)})
 
     async def sign_many(self, request: web.Request) -> web.Response:
-        identity, body, bucket = self._identify(request), await _body(request), _bucket(request)
+        identity, body, bucket = self._identify(request), await read_body(request, SignMany), _bucket(request)
         answers: list[dict[str, str | None]] = []
-        for name in _names(body, "paths"):
+        for name in body.paths:
             try:
                 await self._objects.find(identity, bucket, name)
             except StorageFailure:
                 error = "Either the object does not exist or you do not have access to it"
                 answers.append({"error": error, "path": name, "signedURL": None})
             else:
-                url = self._signing.download_url(bucket, name, body.get("expiresIn"))
+                url = self._signing.download_url(bucket, name, body.expires_in)
                 answers.append({"error": None, "path": name, "signedURL": url})
         return web.json_response(answers)
 
@@ -168,34 +171,34 @@ class StorageRoutes:
         return web.json_response({"message": "Successfully deleted"})
 
     async def delete_objects(self, request: web.Request) -> web.Response:
-        identity, body = self._identify(request), await _body(request)
-        return web.json_response(await self._objects.remove(identity, _bucket(request), _names(body, "prefixes")))
+        identity, body = self._identify(request), await read_body(request, Names)
+        return web.json_response(await self._objects.remove(identity, _bucket(request), body.prefixes))
 
     async def list_level(self, request: web.Request) -> web.Response:
-        identity, body = self._identify(request), await _body(request)
+        identity, body = self._identify(request), await read_body(request, Level)
         return web.json_response(await self._listing.level(identity, _bucket(request), body))
 
     async def list_below(self, request: web.Request) -> web.Response:
-        identity, body = self._identify(request), await _body(request)
+        identity, body = self._identify(request), await read_body(request, Below)
         return web.json_response(await self._listing.below(identity, _bucket(request), body))
 
     async def move(self, request: web.Request) -> web.Response:
-        identity, body = self._identify(request), await _body(request)
-        return web.json_response(await self._objects.move(identity, *_ends(body)))
+        identity, body = self._identify(request), await read_body(request, Ends)
+        return web.json_response(await self._objects.move(identity, body.source, body.target))
 
     async def copy(self, request: web.Request) -> web.Response:
-        identity, body = self._identify(request), await _body(request)
-        return web.json_response(await self._objects.copy(identity, *_ends(body), upsert=_upsert(request)))
+        identity, body = self._identify(request), await read_body(request, Ends)
+        return web.json_response(await self._objects.copy(identity, body.source, body.target, upsert=_upsert(request)))
 
     def _identify(self, request: web.Request) -> Identity:
         """A user's token wins; an opaque key may stand in either header. Raises StorageFailure."""
-        bearer = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
-        token = bearer or request.headers.get("apikey", "")
+        scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
+        token = (bearer.strip() if scheme.lower() == "bearer" else scheme) or request.headers.get("apikey", "")
         if not token:
             raise bad_request("headers must have required property 'authorization'")
         try:
             return self._keys.identify(token)
-        except BadToken as error:
+        except (BadToken, UnicodeError) as error:
             raise unauthorized(str(error)) from error
 
 
@@ -205,10 +208,12 @@ def _guard(handler: Handler) -> Handler:
             return await handler(request)
         except StorageFailure as failure:
             return failure.response()
-        except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
-            if isinstance(error, ConnectionError) and request.transport is None:
+        except web.RequestPayloadError as error:
+            return bad_request(f"the body is broken: {error}").response()
+        except Exception as error:
+            if request.transport is None:
                 raise  # the client is gone, not the database
-            return from_database(error).response()
+            return from_error(error).response()
 
     return guarded
 
@@ -218,38 +223,12 @@ async def _nothing_here(request: web.Request) -> web.Response:
     return web.json_response({"message": message, "error": "Not Found", "statusCode": 404}, status=404)
 
 
-async def _body(request: web.Request) -> dict[str, Any]:
-    text = await request.text()
-    try:
-        body = json.loads(text) if text else {}
-    except ValueError as error:
-        raise bad_request(f"the body is not JSON: {error}") from error
-    if not isinstance(body, dict):
-        raise bad_request("the body must be a JSON object")
-    return body
-
-
 def _bucket(request: web.Request) -> str:
     return request.match_info["bucket"]
 
 
 def _object(request: web.Request) -> tuple[str, str]:
     return request.match_info["bucket"], request.match_info["name"]
-
-
-def _names(body: dict[str, Any], field: str) -> list[str]:
-    names = body.get(field)
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise bad_request(f"body must have required property '{field}'")
-    return names
-
-
-def _ends(body: dict[str, Any]) -> tuple[tuple[str, str], tuple[str, str]]:
-    """Where from and where to, of a move or copy."""
-    bucket, source, target = (body.get(name) for name in ("bucketId", "sourceKey", "destinationKey"))
-    if not (isinstance(bucket, str) and isinstance(source, str) and isinstance(target, str)):
-        raise bad_request("body must have required properties 'bucketId', 'sourceKey' and 'destinationKey'")
-    return (bucket, source), (str(body.get("destinationBucket") or bucket), target)
 
 
 def _upsert(request: web.Request) -> bool:

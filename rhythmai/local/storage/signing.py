@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from rhythmai.local.keys import BadToken, Keys
-from rhythmai.local.storage.failures import StorageFailure, bad_request
+from rhythmai.local.storage.failures import StorageFailure
 
 UPLOAD_S: Final = 7200
 """Signed upload URLs hold for two hours."""
@@ -19,15 +19,9 @@ class Signing:
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
 
-    def download_url(self, bucket: str, name: str, expires_in: Any) -> str:
+    def download_url(self, bucket: str, name: str, expires_in: int) -> str:
         """Relative to /storage/v1."""
-        try:
-            seconds = int(expires_in)
-        except (TypeError, ValueError) as error:
-            raise bad_request(f"expiresIn must be a number of seconds, not {expires_in!r}") from error
-        if seconds < 1:
-            raise bad_request("expiresIn must be at least 1 second")
-        return self._url("sign", bucket, name, {"use": "download"}, seconds)
+        return self._url("sign", bucket, name, {"use": "download"}, expires_in)
 
     def upload_url(self, bucket: str, name: str, *, owner: str | None, upsert: bool) -> str:
         """Relative to /storage/v1."""
