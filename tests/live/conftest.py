@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import shutil
 import tempfile
 import time
@@ -107,7 +109,7 @@ async def http():
 
 @pytest.fixture
 async def storage(gateway, http, database):
-    """Calls the Storage API with the secret key and returns the answer, read; there is one bucket, `b`, public and empty."""
+    """Calls the Storage API with the secret key; there is one bucket, `b`, public and empty."""
     await database.execute(
         "insert into storage.buckets (id, name, public) values ('b', 'b', true) on conflict do nothing"
     )
@@ -116,8 +118,10 @@ async def storage(gateway, http, database):
         headers = {"Authorization": f"Bearer {gateway.secret}", **arguments.pop("headers", {})}
         url = URL(f"{gateway.url}/storage/v1/{path}", encoded=True)  # as it is, dot segments and all
         async with http.request(method, url, headers=headers, **arguments) as answer:
-            await answer.read()
-            return answer
+            body = await answer.read()
+            return SimpleNamespace(
+                status=answer.status, headers=answer.headers, body=body, json=functools.partial(json.loads, body)
+            )
 
     yield call
     await call("POST", "bucket/b/empty")

@@ -22,7 +22,7 @@ async def test_upserts_of_one_path_leave_one_file(storage, gateway, database):
             *(storage("POST", f"object/b/{n}", data=b"x", headers={**TEXT, "x-upsert": "true"}) for _ in range(10))
         )
         assert {answer.status for answer in answers} == {200}
-        assert len({(await answer.json())["Id"] for answer in answers}) == 1
+        assert len({answer.json()["Id"] for answer in answers}) == 1
     assert len(files(gateway)) == 10
     assert files(gateway) == await versions(database)
 

@@ -1,12 +1,14 @@
 """Errors in the shape of the hosted Storage server.
 
-The HTTP status of every refusal is 400; the real one is in the body, where clients look for it.
+The HTTP status of a refusal is 400; the real one is in the body, where clients look for it. Conditions and ranges are
+HTTP's own affair: browsers and download tools read their status.
 """
 
 from __future__ import annotations
 
 import errno
 import logging
+from collections.abc import Mapping
 from typing import Final
 
 import asyncpg
@@ -15,21 +17,26 @@ from aiohttp import web
 from rhythmai.local.database import CONNECTION_ERRORS
 
 log = logging.getLogger("rhythmai.local.storage")
+PLAIN: Final = (412, 416)
 NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class StorageFailure(Exception):
     """A refused request."""
 
-    def __init__(self, status: int, error: str, message: str, code: str) -> None:
+    def __init__(
+        self, status: int, error: str, message: str, code: str, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.error = error
         self.code = code
+        self.headers = headers
 
     def response(self) -> web.Response:
         body = {"statusCode": str(self.status), "error": self.error, "message": str(self), "code": self.code}
-        return web.json_response(body, status=self.status if self.status >= 500 else 400)
+        told = self.status if self.status in PLAIN or self.status >= 500 else 400
+        return web.json_response(body, status=told, headers=self.headers)
 
 
 def no_bucket() -> StorageFailure:
@@ -62,6 +69,15 @@ def bad_request(message: str) -> StorageFailure:
 
 def unauthorized(message: str) -> StorageFailure:
     return StorageFailure(403, "Unauthorized", message, "AccessDenied")
+
+
+def precondition_failed() -> StorageFailure:
+    return StorageFailure(412, "PreconditionFailed", "The object is not the one that the condition names", "S3Error")
+
+
+def bad_range(size: int) -> StorageFailure:
+    message = f"The object has {size} bytes: the range lies outside"
+    return StorageFailure(416, "InvalidRange", message, "InvalidRange", {"Content-Range": f"bytes */{size}"})
 
 
 def disk_failure(error: OSError) -> StorageFailure:

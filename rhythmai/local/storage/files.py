@@ -69,7 +69,7 @@ class Files:
             with _disk():
                 final.parent.mkdir(parents=True, exist_ok=True)
                 partial.rename(final)
-                return Received(version=version, size=size, etag=_etag(final))
+                return Received(version=version, size=size, etag=etag_of(final))
         finally:
             _unlink(partial)
 
@@ -106,7 +106,7 @@ class Files:
                 raise no_object() from error
             except OSError:
                 shutil.copyfile(source, target)
-            return Received(version=copy, size=target.stat().st_size, etag=_etag(target))
+            return Received(version=copy, size=target.stat().st_size, etag=etag_of(target))
 
     def remove(self, version: str | None) -> None:
         """Nothing happens when it is gone already."""
@@ -138,7 +138,7 @@ def _unlink(path: Path) -> None:
         log.warning("storage.orphan: %s cannot be removed: %s", path, error.strerror)
 
 
-def _etag(path: Path) -> str:
+def etag_of(path: Path) -> str:
     """The entity tag that aiohttp's FileResponse answers with for this file."""
     stat = path.stat()
     return f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'

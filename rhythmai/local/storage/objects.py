@@ -16,7 +16,8 @@ from rhythmai.local.storage.buckets import Buckets
 from rhythmai.local.storage.catalog import Catalog, check_key
 from rhythmai.local.storage.failures import bad_mime_type, no_bucket, too_large
 from rhythmai.local.storage.files import Files, Received
-from rhythmai.local.storage.upload import Upload, read_upload
+from rhythmai.local.storage.serving import ServedFile
+from rhythmai.local.storage.upload import HEADER, Upload, read_upload
 
 SAFE: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -78,14 +79,14 @@ class Objects:
         path = self._files.find(row["version"])
         metadata = row["metadata"] or {}
         headers = {
-            hdrs.CONTENT_TYPE: metadata.get("mimetype") or "application/octet-stream",
-            hdrs.CACHE_CONTROL: metadata.get("cacheControl") or "no-cache",
+            hdrs.CONTENT_TYPE: _sendable(metadata.get("mimetype"), "application/octet-stream"),
+            hdrs.CACHE_CONTROL: _sendable(metadata.get("cacheControl"), "no-cache"),
             **SAFE,
         }
         if (download := request.query.get("download")) is not None:
             named = f"; filename={quote(download)}; filename*=UTF-8''{quote(download)}" if download else ""
             headers[hdrs.CONTENT_DISPOSITION] = f"attachment{named}"
-        return web.FileResponse(path, headers=headers)
+        return ServedFile(request, path, headers)
 
     async def serve_public(self, request: web.Request, bucket: str, name: str) -> web.StreamResponse:
         if not (await self._buckets.find(bucket))["public"]:
@@ -151,6 +152,11 @@ class Objects:
             {name: _plain(row[name]) for name in row.keys() if name != "path_tokens"}  # noqa: SIM118 - a record, not a dict
             for row in rows
         ]
+
+
+def _sendable(value: Any, otherwise: str) -> str:
+    """Rows may be written in SQL: what cannot be a header gives way."""
+    return value if isinstance(value, str) and HEADER.fullmatch(value) else otherwise
 
 
 def _plain(value: Any) -> Any:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import BodyPartReader, hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
 
-from rhythmai.local.storage.failures import bad_request
+from rhythmai.local.storage.failures import bad_mime_type, bad_request
 from rhythmai.local.storage.files import Received
+
+HEADER: Final = re.compile(r"[\x20-\x7e]{1,1024}")
+"""What an upload says about itself becomes headers of later answers: printable ASCII, so that it ends nothing and begins nothing."""
+MIMETYPE: Final = re.compile(r"[\w!#$%&'*+.^`|~-]+/[\w!#$%&'*+.^`|~-]+( *;.*)?", re.ASCII)
 
 Receive = Callable[[str, AsyncIterator[bytes]], Awaitable[Received]]
 """Takes the content type and the bytes; refuses before the bytes are read when the type is not allowed."""
@@ -31,10 +37,10 @@ async def read_upload(request: web.Request, receive: Receive, discard: Callable[
     """Stream the file through `receive`; a form that turns out to be broken after it is discarded again. Raises StorageFailure."""
     if request.content_type.startswith("multipart/"):
         return await _read_form(request, receive, discard)
-    mimetype = request.headers.get(hdrs.CONTENT_TYPE, "application/octet-stream")
+    mimetype = _mimetype(request.headers)
+    cache_control = _header(hdrs.CACHE_CONTROL, request.headers.get(hdrs.CACHE_CONTROL, "no-cache"))
     metadata = _decode_metadata(request.headers.get("x-metadata"))
     received = await receive(mimetype, request.content.iter_any())
-    cache_control = request.headers.get(hdrs.CACHE_CONTROL, "no-cache")
     return Upload(received=received, mimetype=mimetype, cache_control=cache_control, user_metadata=metadata)
 
 
@@ -48,7 +54,7 @@ async def _read_form(request: web.Request, receive: Receive, discard: Callable[[
     except BaseException as error:
         for upload in parts:
             discard(upload.received.version)
-        if isinstance(error, ValueError):
+        if isinstance(error, ValueError | HttpProcessingError):
             raise bad_request(f"the form is broken: {error}") from error
         raise
 
@@ -59,7 +65,7 @@ async def _read_part(part: Any, fields: dict[str, str], uploads: list[Upload], r
     if part.filename is None and part.name:
         fields[part.name] = (await part.read(decode=True)).decode()
     elif not uploads:
-        mimetype = part.headers.get(hdrs.CONTENT_TYPE, "application/octet-stream")
+        mimetype = _mimetype(part.headers)
         received = await receive(mimetype, _pieces(part))
         uploads.append(Upload(received=received, mimetype=mimetype, cache_control="no-cache"))
 
@@ -69,10 +75,23 @@ def _assemble(fields: dict[str, str], uploads: list[Upload]) -> Upload:
         raise bad_request("the form holds no file")
     (upload,) = uploads
     if "cacheControl" in fields:
-        upload.cache_control = f"max-age={fields['cacheControl']}"
+        upload.cache_control = _header("cacheControl", f"max-age={fields['cacheControl']}")
     if "metadata" in fields:
         upload.user_metadata = _metadata(fields["metadata"])
     return upload
+
+
+def _header(name: str, value: str) -> str:
+    if not HEADER.fullmatch(value):
+        raise bad_request(f"{name} must be printable ASCII, not {value!r:.80}")
+    return value
+
+
+def _mimetype(headers: Mapping[str, str]) -> str:
+    mimetype = headers.get(hdrs.CONTENT_TYPE, "application/octet-stream")
+    if not HEADER.fullmatch(mimetype) or not MIMETYPE.fullmatch(mimetype):
+        raise bad_mime_type(mimetype)
+    return mimetype
 
 
 async def _pieces(part: BodyPartReader) -> AsyncIterator[bytes]:
@@ -81,7 +100,10 @@ async def _pieces(part: BodyPartReader) -> AsyncIterator[bytes]:
 
 
 def _metadata(text: str) -> dict[str, Any]:
-    value = json.loads(text)
+    try:
+        value = json.loads(text)
+    except RecursionError as error:
+        raise bad_request("metadata is nested too deeply") from error
     if not isinstance(value, dict):
         raise bad_request("metadata must be a JSON object")
     return value
