@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import Any, Final
 
 from rhythmai.local.database import Database
 from rhythmai.local.keys import Identity
 from rhythmai.local.storage.bodies import Below, Level, Order
+from rhythmai.local.storage.failures import bad_request
 
 LEVEL: Final = """
 with below as (
@@ -38,12 +41,16 @@ with entries as (
   from storage.objects as o where o.bucket_id = $1 and starts_with(o.name, $2)
 ), distinct_entries as (
   select distinct on (coalesce(folder, name)) coalesce(folder, name) as key, folder is not null as is_folder,
+    coalesce(case when folder is not null then null when $7 = 'updated_at' then updated_at
+      when $7 = 'created_at' then created_at when $7 = 'last_accessed_at' then last_accessed_at end, '-infinity') as moment,
     id, updated_at, created_at, last_accessed_at, metadata
   from entries order by coalesce(folder, name)
 )
-select * from distinct_entries
-where $4 = '' or case when $6 then key collate "C" < $4 else key collate "C" > $4 end
-order by case when not $6 then key end collate "C", case when $6 then key end collate "C" desc
+select *, moment::text as moment_text from distinct_entries
+where $4::text is null or case when $6 then (moment, key collate "C") < ($8::text::timestamptz, $4)
+  else (moment, key collate "C") > ($8::text::timestamptz, $4) end
+order by case when not $6 then moment end, case when $6 then moment end desc,
+  case when not $6 then key end collate "C", case when $6 then key end collate "C" desc
 limit $5
 """
 
@@ -72,8 +79,9 @@ class Listing:
         return [_times(dict(row)) for row in rows]
 
     async def below(self, identity: Identity, bucket: str, body: Below) -> dict[str, Any]:
-        """A page of names below a prefix; with `with_delimiter` what lies deeper is one folder. The cursor is the last name."""
+        """A page of names below a prefix; with `with_delimiter` what lies deeper is one folder, which has no time."""
         limit = min(body.limit or 1000, 1000)
+        moment, key = _read_cursor(body.cursor) if body.cursor else (None, None)
         order = body.sort_by or Order()
         async with self._database.as_identity(identity) as connection:
             rows = await connection.fetch(
@@ -81,9 +89,11 @@ class Listing:
                 bucket,
                 body.prefix or "",
                 bool(body.with_delimiter),
-                body.cursor or "",
+                key,
                 limit + 1,
                 order.order == "desc",
+                order.column or "name",
+                moment,
             )
         page = rows[:limit]
         folders = [{"key": row["key"].rstrip("/"), "name": row["key"]} for row in page if row["is_folder"]]
@@ -94,8 +104,23 @@ class Listing:
             if not row["is_folder"]
         ]
         more = len(rows) > limit
-        cursor = {"nextCursor": page[-1]["key"]} if more else {}
+        cursor = {"nextCursor": _cursor(page[-1]["moment_text"], page[-1]["key"])} if more else {}
         return {"hasNext": more, "folders": folders, "objects": objects, **cursor}
+
+
+def _cursor(moment: str, key: str) -> str:
+    """Where a page ended: the moment it was ordered by, as Postgres writes it, and the name."""
+    return base64.urlsafe_b64encode(json.dumps([moment, key]).encode()).decode()
+
+
+def _read_cursor(cursor: str) -> tuple[str, str]:
+    try:
+        moment, key = json.loads(base64.urlsafe_b64decode(cursor))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise bad_request(f"cursor {cursor!r:.80} is not a nextCursor that was given") from error
+    if not isinstance(moment, str) or not isinstance(key, str):
+        raise bad_request(f"cursor {cursor!r:.80} is not a nextCursor that was given")
+    return moment, key
 
 
 def _times(row: dict[str, Any]) -> dict[str, Any]:
