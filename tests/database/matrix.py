@@ -1,76 +1,79 @@
-"""The access matrix: who may do what with every object of ours, as text that a person can review line by line."""
+"""The access matrix: who may do what with every object there is, as text that a person can review line by line.
+
+First what the catalog says, then what is true when somebody tries: buckets, topics, a job inserted by hand.
+"""
 
 from __future__ import annotations
 
 import asyncpg
 
+from tests.database.catalog import CATALOG, ROLES
 from tests.database.desk import Queue
-from tests.database.roles import ALICE, ALICES, BOBS, SERVICE, VISITOR, may_join
+from tests.database.roles import ALICE, ALICES, BOBS, SERVICE, VISITOR, Somebody, may_join
 
-RELATIONS = """
-select case c.relkind when 'S' then 'sequence ' when 'v' then 'view ' else 'table ' end || n.nspname || '.' || c.relname as object,
-       case when c.relkind = 'S' then '' when c.relrowsecurity then 'rls on' else 'rls OFF' end as note,
-       (select jsonb_object_agg(r.role, (
-          select coalesce(string_agg(p.privilege || coalesce('(' || (
-                   select string_agg(a.attname, ', ' order by a.attnum) from pg_attribute a
-                    where not p.whole and a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-                      and has_column_privilege(r.role, c.oid, a.attnum, p.privilege)) || ')', ''), ', ' order by p.privilege), '-')
-            from (select x.privilege,
-                         case when c.relkind = 'S' then has_sequence_privilege(r.role, c.oid, x.privilege)
-                              else has_table_privilege(r.role, c.oid, x.privilege) end as whole
-                    from unnest(case when c.relkind = 'S' then array['select', 'update', 'usage']
-                                     else array['delete', 'insert', 'references', 'select', 'trigger', 'truncate', 'update'] end) x (privilege)) p
-           where p.whole or (c.relkind <> 'S' and p.privilege in ('insert', 'references', 'select', 'update')
-                             and has_any_column_privilege(r.role, c.oid, p.privilege))))
-          from unnest(array['anon', 'authenticated', 'service_role']) r (role)) as rights
-  from pg_class c join pg_namespace n on n.oid = c.relnamespace
- where n.nspname in ('public', 'private', 'queue') and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
- order by 1
-"""
-FUNCTIONS = """
-select 'function ' || p.oid::regprocedure as object,
-       concat_ws(', ', case when p.prosecdef then 'security definer' end, case when p.prorettype = 'trigger'::regtype then 'trigger' end) as note,
-       (select jsonb_object_agg(r.role, case when has_function_privilege(r.role, p.oid, 'execute')
-                                              and has_schema_privilege(r.role, p.pronamespace, 'usage') then 'execute' else '-' end)
-          from unnest(array['anon', 'authenticated', 'service_role']) r (role)) as rights
-  from pg_proc p join pg_namespace n on n.oid = p.pronamespace
- where n.nspname in ('public', 'private', 'queue')
- order by 1
-"""
-POLICIES = """
-select format('policy %s.%s "%s"', schemaname, tablename, policyname) as object,
-       format('%s for %s to %s, using %s, check %s', lower(permissive), lower(cmd), array_to_string(roles, ', '),
-              coalesce(regexp_replace(qual, '\\s+', ' ', 'g'), '-'), coalesce(regexp_replace(with_check, '\\s+', ' ', 'g'), '-')) as note
-  from pg_policies where schemaname in ('public', 'private', 'queue', 'realtime', 'storage')
- order by 1
-"""
+EVERYBODY = (VISITOR, ALICES, BOBS, SERVICE)
 BUCKETS = """
-select 'bucket ' || id as object,
-       format('%s, at most %s bytes, %s', case when public then 'public' else 'private' end, file_size_limit,
-              array_to_string(allowed_mime_types, ' ')) as note
+select id, format('%s, at most %s bytes, %s', case when public then 'public' else 'private' end, file_size_limit,
+                  array_to_string(allowed_mime_types, ' ')) as note
   from storage.buckets order by 1
 """
-PUBLISHED = """
-select format('publication %s %s.%s', pubname, schemaname, tablename) as object
-  from pg_publication_tables where pubname = 'supabase_realtime' order by 1
-"""
-ROLES = ("anon", "authenticated", "service_role")
+OBJECT = "insert into storage.objects (bucket_id, name, owner, owner_id) values ($1, $2, $3::uuid, $3::uuid::text)"
+WITH_BUCKETS = {
+    "see": "select from storage.buckets where id = $1",
+    "change": "update storage.buckets set public = public where id = $1",
+    "list": "select from storage.objects where bucket_id = $1 and name = 'probe'",
+    "upload": "insert into storage.objects (bucket_id, name) values ($1, 'new')",
+    "overwrite": "update storage.objects set metadata = '{}' where bucket_id = $1 and name = 'probe'",
+    "remove": "delete from storage.objects where bucket_id = $1 and name = 'probe'",
+}
+SEND = "insert into realtime.messages (topic, extension, private) values ($1, 'broadcast', true)"
+JOB = "insert into public.jobs (video_url, options) values ('https://example.com/a.mp4', $1)"
+BECAME = "select kind, lane, priority, status, owner, tenant, total_count, max_attempts from public.jobs order by seq desc limit 1"
 
 
 async def matrix(db: asyncpg.Connection) -> str:
-    """One line an object, and a line below it for each role that may do anything."""
+    """One line an object, and a line below it for each role that may do anything. Leaves nothing behind."""
+    lines: list[str] = []
+    for query in CATALOG:
+        for row in await db.fetch(query, *[ROLES] * ("$1" in query)):
+            lines.append(f"{row['object']}  [{row['note']}]" if row["note"] else row["object"])
+            rights = row.get("rights") or {}
+            lines += [f"    {role}: {rights[role]}" for role in ROLES if rights.get(role, "-") != "-"]
+    transaction = db.transaction()
+    await transaction.start()
+    lines += [*await buckets(db), *await topics(db), *await jobs(db)]
+    await transaction.rollback()
+    return "\n".join(lines) + "\n"
+
+
+async def may(db: asyncpg.Connection, who: Somebody, statement: str, *arguments: object) -> bool:
+    """Whether the statement touches its one row; it is taken back."""
+    transaction = db.transaction()
+    await transaction.start()
+    try:
+        async with who.acts(db):
+            return (await db.execute(statement, *arguments)).endswith(" 1")
+    except asyncpg.PostgresError:
+        return False
+    finally:
+        await transaction.rollback()
+
+
+async def buckets(db: asyncpg.Connection) -> list[str]:
+    """What each may do with a bucket and an object of Alice's in it; a public one is downloaded by whoever knows the path."""
     lines = []
-    for row in [*await db.fetch(RELATIONS), *await db.fetch(FUNCTIONS)]:
-        lines.append(f"{row['object']}  [{row['note']}]" if row["note"] else row["object"])
-        lines += [f"    {role}: {row['rights'][role]}" for role in ROLES if row["rights"][role] != "-"]
-    for query in (POLICIES, BUCKETS):
-        lines += [f"{row['object']}\n    {row['note']}" for row in await db.fetch(query)]
-    lines += [row["object"] for row in await db.fetch(PUBLISHED)]
-    return "\n".join([*lines, *await topics(db)]) + "\n"
+    await db.execute("select set_config('storage.allow_delete_query', 'true', true)")
+    for bucket in await db.fetch(BUCKETS):
+        await db.execute(OBJECT, bucket["id"], "probe", ALICE)
+        lines.append(f"bucket {bucket['id']}  [{bucket['note']}]")
+        for who in EVERYBODY:
+            done = [name for name, statement in WITH_BUCKETS.items() if await may(db, who, statement, bucket["id"])]
+            lines += [f"    {who.name}: {', '.join(done)}"] if done else []
+    return lines
 
 
 async def topics(db: asyncpg.Connection) -> list[str]:
-    """Who may join what; the service role passes every policy."""
+    """Who may join what, and who may send; the service role passes every policy."""
     queue = Queue(db)
     known = {
         "jobs": "jobs",
@@ -81,6 +84,21 @@ async def topics(db: asyncpg.Connection) -> list[str]:
     }
     lines = []
     for name, topic in known.items():
-        who = [somebody.name for somebody in (VISITOR, ALICES, BOBS, SERVICE) if await may_join(db, somebody, topic)]
-        lines.append(f"topic {name}\n    watched by {', '.join(who)}")
+        join = [who.name for who in EVERYBODY if await may_join(db, who, topic)]
+        send = [who.name for who in EVERYBODY if await may(db, who, SEND, topic)]
+        lines.append(f"topic {name}\n    watched by {', '.join(join)}\n    sent to by {', '.join(send)}")
+    return lines
+
+
+async def jobs(db: asyncpg.Connection) -> list[str]:
+    """What becomes of a job that is inserted by hand: what its trigger makes of it."""
+    lines = []
+    for who in EVERYBODY:
+        if await may(db, who, JOB, {}):
+            async with who.acts(db):
+                await db.execute(JOB, {"variants": 2})
+            became = ", ".join(f"{name} {value}" for name, value in (await db.fetchrow(BECAME)).items())
+            lines.append(f"job inserted by {who.name}\n    {became}")
+        if await may(db, who, JOB, {"audio_url": "https://example.com/a.flac"}):
+            lines.append(f"job inserted by {who.name} WITH OPTIONS OF ANOTHER KIND")
     return lines
