@@ -54,6 +54,7 @@ class Names(Body):
 
 class SignOne(Body):
     expires_in: int = Field(alias="expiresIn", ge=1, le=BIGINT)
+    transform: dict[str, Any] | None = None
 
 
 class SignMany(SignOne):

@@ -92,7 +92,7 @@ class Buckets:
             rows = await connection.fetch("delete from storage.objects where bucket_id = $1 returning version", bucket)
         for row in rows:
             self._files.remove(row["version"])
-        return {"message": "Successfully emptied"}
+        return {"message": "Empty bucket has been queued. Completion may take up to an hour."}  # here it is done
 
     async def delete(self, identity: Identity, bucket: str) -> dict[str, str]:
         await self.get(identity, bucket)

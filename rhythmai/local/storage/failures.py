@@ -15,6 +15,7 @@ import asyncpg
 from aiohttp import web
 
 from rhythmai.local.database import CONNECTION_ERRORS
+from rhythmai.local.keys import BadToken
 
 log = logging.getLogger("rhythmai.local.storage")
 PLAIN: Final = (412, 416)
@@ -69,6 +70,19 @@ def bad_request(message: str) -> StorageFailure:
 
 def unauthorized(message: str) -> StorageFailure:
     return StorageFailure(403, "Unauthorized", message, "AccessDenied")
+
+
+def jwt_complaint(error: BadToken) -> str:
+    """What is wrong with a token, in the words of the real server's library: clients' tests know them."""
+    match error.code:
+        case "MalformedJWT":
+            return "Invalid Compact JWS"
+        case "JwtSignatureError":
+            return "signature verification failed"
+        case "InvalidJWTToken" if str(error).startswith("Token has expired"):
+            return '"exp" claim timestamp check failed'
+        case _:
+            return str(error)
 
 
 def precondition_failed() -> StorageFailure:

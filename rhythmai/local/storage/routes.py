@@ -21,7 +21,14 @@ from rhythmai.local.storage.bodies import (
 )
 from rhythmai.local.storage.buckets import Buckets
 from rhythmai.local.storage.catalog import check_key
-from rhythmai.local.storage.failures import StorageFailure, bad_request, from_error, no_object, unauthorized
+from rhythmai.local.storage.failures import (
+    StorageFailure,
+    bad_request,
+    from_error,
+    jwt_complaint,
+    no_object,
+    unauthorized,
+)
 from rhythmai.local.storage.files import Files
 from rhythmai.local.storage.listing import Listing
 from rhythmai.local.storage.objects import Objects
@@ -124,7 +131,8 @@ class StorageRoutes:
     async def sign(self, request: web.Request) -> web.Response:
         identity, body, (bucket, name) = self._identify(request), await read_body(request, SignOne), _object(request)
         await self._objects.find(identity, bucket, name)
-        return web.json_response({"signedURL": self._signing.download_url(bucket, name, body.expires_in)})
+        url = self._signing.download_url(bucket, name, body.expires_in, image=bool(body.transform))
+        return web.json_response({"signedURL": url})
 
     async def sign_many(self, request: web.Request) -> web.Response:
         identity, body, bucket = self._identify(request), await read_body(request, SignMany), _bucket(request)
@@ -194,12 +202,12 @@ class StorageRoutes:
         """A user's token wins; an opaque key may stand in either header. Raises StorageFailure."""
         scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
         token = (bearer.strip() if scheme.lower() == "bearer" else scheme) or request.headers.get("apikey", "")
-        if not token:
-            raise bad_request("headers must have required property 'authorization'")
         try:
             return self._keys.identify(token)
-        except (BadToken, UnicodeError) as error:
-            raise unauthorized(str(error)) from error
+        except BadToken as error:
+            raise unauthorized(jwt_complaint(error)) from error
+        except UnicodeError as error:
+            raise unauthorized("Invalid Compact JWS") from error
 
 
 def _guard(handler: Handler) -> Handler:
