@@ -28,6 +28,7 @@ from rhythmai.local.proxy import Proxy
 from rhythmai.local.realtime.limits import Limits
 from rhythmai.local.realtime.project import Project
 from rhythmai.local.realtime.routes import Routes
+from rhythmai.local.storage.failures import StorageFailure
 from rhythmai.local.storage.files import Files
 from rhythmai.local.storage.routes import StorageRoutes
 
@@ -85,10 +86,10 @@ class Gateway:
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
+            await asyncio.to_thread(self._files.open)
             stack.push_async_callback(self._database.close)
             await self._proxy.open()
             stack.push_async_callback(self._proxy.close)
-            await asyncio.to_thread(self._files.open)
             await self._lay_functions()
             listener = socket.create_server((self._settings.host, self._settings.port))
             self.port = self._app[PORT] = listener.getsockname()[1]
@@ -149,6 +150,8 @@ def main() -> None:
         sys.exit(f"The gateway needs {missing.args[0]} in its environment; `rhythmai up` sets it.")
     try:
         asyncio.run(serve(settings))
+    except StorageFailure as failure:
+        sys.exit(str(failure))
     except OSError as error:
         sys.exit(
             f"The gateway cannot listen on {settings.host}:{settings.port}: {error.strerror}. Choose another GATEWAY_PORT."

@@ -141,12 +141,13 @@ async def test_the_process_tells_when_it_is_ready_and_leaves_on_sigterm(settings
         ({"DATABASE_URL": None}, "The gateway needs DATABASE_URL in its environment; `rhythmai up` sets it."),
         ({"GATEWAY_PORT": "taken"}, "Choose another GATEWAY_PORT."),
         ({"DATABASE_URL": "wrong"}, "It needs a superuser's connection."),
+        ({"STORAGE_DIR": "/dev/null"}, "its log names the path; make it readable and writable"),
     ],
 )
 async def test_a_gateway_that_cannot_start_says_what_to_do(settings, gateway, change, said):
     """A missing variable, a taken port and a refused connection end the process with one sentence."""
     words = {"taken": gateway.url.rpartition(":")[2], "wrong": settings.database_url.replace("postgres:", "nobody:")}
-    environment = {**process_environment(settings), **{name: words.get(word) for name, word in change.items()}}
+    environment = {**process_environment(settings), **{name: words.get(word, word) for name, word in change.items()}}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "rhythmai.local.gateway",
         env={name: value for name, value in environment.items() if value}, stderr=asyncio.subprocess.PIPE,

@@ -10,7 +10,6 @@ import resource
 import shutil
 
 import pytest
-from yarl import URL
 
 from rhythmai.local.storage.failures import disk_failure
 
@@ -18,15 +17,12 @@ SIZE = 60_000_000
 
 
 @pytest.fixture
-async def api(gateway, http, database):
-    """Calls the Storage API with the secret key; there is one bucket, `b`."""
-    await database.execute("insert into storage.buckets (id, name) values ('b', 'b') on conflict do nothing")
+async def api(storage):
+    """Calls the Storage API with the secret key; answers the status and the bytes."""
 
     async def call(method, path, **arguments):
-        headers = {"Authorization": f"Bearer {gateway.secret}", **arguments.pop("headers", {})}
-        url = URL(f"{gateway.url}/storage/v1/{path}", encoded=True)  # as it is, dot segments and all
-        async with http.request(method, url, headers=headers, **arguments) as answer:
-            return answer.status, await answer.read()
+        answer = await storage(method, path, **arguments)
+        return answer.status, answer.body
 
     return call
 

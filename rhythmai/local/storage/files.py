@@ -35,10 +35,11 @@ class Files:
         self._partial = root / "partial"
 
     def open(self) -> None:
-        """Make the directories; what an earlier crash left half received goes."""
+        """Make the directories; what an earlier crash left half received goes. Raises StorageFailure."""
         shutil.rmtree(self._partial, ignore_errors=True)
-        self._partial.mkdir(parents=True, exist_ok=True)
-        self._objects.mkdir(parents=True, exist_ok=True)
+        with _disk():
+            self._partial.mkdir(parents=True, exist_ok=True)
+            self._objects.mkdir(parents=True, exist_ok=True)
 
     def path(self, version: str | None) -> Path:
         """Raises FileNotFoundError for a version that we cannot have given."""
