@@ -17,6 +17,8 @@ from aiohttp import web
 
 from rhythmai.local.gateway import Gateway
 from rhythmai.local.postgres import BASELINE, Postgres
+from rhythmai.local.realtime.fanout import Fanout
+from rhythmai.local.realtime.topics import Topic
 from tests.live.conftest import JWT_SECRET, PUBLISHABLE_KEY, SECRET_KEY
 from tests.live.wire import Wire
 
@@ -156,6 +158,17 @@ async def test_a_gateway_that_cannot_start_says_what_to_do(settings, gateway, ch
     assert process.returncode == 1
     assert complaint.decode().strip().endswith(said)
     assert "Traceback" not in complaint.decode()
+
+
+async def test_a_socket_that_cannot_be_written_to_is_cut_off(settings, http):
+    """A message that fails on its way out ends the connection: the client comes back, instead of hearing nothing for ever."""
+    async with Gateway(settings) as gateway:
+        url = f"http://127.0.0.1:{gateway.port}/realtime/v1/websocket"
+        wire = Wire(await http.ws_connect(url, params={"apikey": SECRET_KEY, "vsn": "2.0.0"}), "2.0.0")
+        await wire.join("room")
+        topic = Topic("room", private=False)
+        gateway._project.topics.send(topic, Fanout(topic.wire, "broadcast", "\ud800"))
+        assert (await wire.get()).type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
 
 
 async def test_pushes_go_on_after_a_restart_of_postgres(settings, data_folder, http):

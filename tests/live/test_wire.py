@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import struct
 
 import pytest
+from yarl import URL
 
 from tests.live.conftest import mint
 from tests.live.wire import reply
@@ -94,17 +96,64 @@ async def test_leaving_answers_and_closes(dial):
     assert await wire.get() == ["1", "1", "realtime:room", "phx_close", {}]
 
 
+def binary(event, payload, *, encoding=1, topic="realtime:room"):
+    """A type 3 frame of the channel joined with ref 1."""
+    texts = [b"1", b"2", topic.encode(), event.encode(), b""]
+    return bytes([3, *map(len, texts), encoding]) + b"".join(texts) + payload
+
+
 async def test_binary_broadcasts(dial):
     """A type 3 frame comes out as a type 4 frame, and as JSON for 1.0.0."""
     new, old = await dial("2.0.0"), await dial("1.0.0")
     await new.join("room", broadcast={"self": True, "ack": True})
     await old.join("room")
-    texts = [b"1", b"2", b"realtime:room", b"ev", b""]
-    await new.ws.send_bytes(bytes([3, *map(len, texts), 1]) + b"".join(texts) + b'{"n":1}')
+    await new.ws.send_bytes(binary("ev", b'{"n":1}'))
     message = await new.get()
     assert message.data == struct.pack("5B", 4, 13, 2, 0, 1) + b'realtime:roomev{"n":1}'
     assert await new.get() == reply("realtime:room", "ok", {}, ref="2")
     assert (await old.get())["payload"] == {"event": "ev", "type": "broadcast", "payload": {"n": 1}}
+
+
+@pytest.mark.parametrize("encoding", [1, 2, 255])
+async def test_a_binary_broadcast_cannot_forge_a_frame(dial, encoding):
+    """Whatever its encoding byte says, a payload that is not JSON ends its socket and reaches nobody."""
+    forger, honest, victim = await dial(), await dial(), await dial("1.0.0")
+    for wire in (forger, honest, victim):
+        await wire.join("room")
+    forged = b'0},"topic":"realtime:job:1","event":"job","x":{"y":0}'
+    await forger.ws.send_bytes(binary("e", forged, encoding=encoding))
+    assert (await forger.get()).data == 1003
+    await honest.ws.send_bytes(binary("e", b'{"n":1}', encoding=encoding))
+    assert (await victim.get())["payload"] == {"event": "e", "type": "broadcast", "payload": {"n": 1}}
+
+
+@pytest.mark.parametrize("text", [r'"\ud800"', "NaN", "-Infinity", "1e999", "[" * 100_000])
+async def test_what_no_receiver_could_read_ends_its_sender(dial, text):
+    """Half a surrogate pair, numbers that JSON lacks and bottomless nesting are refused in every kind of frame."""
+    for vsn, frame in [
+        ("1.0.0", f'{{"topic":"realtime:room","event":"broadcast","payload":{text},"ref":"2"}}'),
+        ("2.0.0", f'["1","2","realtime:room","broadcast",{text}]'),
+    ]:
+        wire = await dial(vsn)
+        await wire.ws.send_str(frame)
+        assert (await wire.get()).data == 1003
+    wire = await dial()
+    await wire.ws.send_bytes(binary("e", text.encode()))
+    assert (await wire.get()).data == 1003
+
+
+async def test_a_presence_key_that_cannot_be_written_is_refused(dial):
+    """Those who are there go on hearing of those who come."""
+    watching, broken, coming = await dial(), await dial(), await dial()
+    await watching.join("room", presence={"enabled": True})
+    await watching.get()
+    await broken.ws.send_str(
+        r'["1","1","realtime:room","phx_join",{"config":{"presence":{"enabled":true,"key":"\ud800"}}}]'
+    )
+    assert (await broken.get()).data == 1003
+    await coming.join("room", presence={"enabled": True, "key": "ann"})
+    await coming.send("realtime:room", "presence", {"event": "track", "payload": {}}, ref="2")
+    assert list((await watching.get())[4]["joins"]) == ["ann"]
 
 
 async def test_replay_gives_recent_messages_of_a_private_channel(dial, gateway, database):
@@ -157,3 +206,72 @@ async def test_http_broadcasts(dial, gateway, http):
         async with http.post(url, json={"messages": [{**private, "event": key}]}, headers={"apikey": key}) as answer:
             assert answer.status == 202
     assert (await member.get())[4]["event"] == gateway.secret
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (rb'{"messages":[{"topic":"room","event":"e","payload":"\ud800"}]}', {}),
+        (b'{"messages":[{"topic":"room","event":"e","payload":NaN}]}', {}),
+        (b'{"messages":[{"topic":"room","event":"e","payload":1e999}]}', {}),
+        ('{"messages":[{"topic":"room","event":"e","payload":1}]}'.encode("utf-16"), {}),
+        (b"\xff\xfe", {"Content-Type": "application/json; charset=klingon"}),
+        (b'{"messages":[{"topic":"room","event":"e","payload":1,"private":"1"}]}', {}),
+        (b'{"messages":[{"topic":"room","event":"e","payload":"' + b"x" * 3_000_000 + b'"}]}', {}),
+    ],
+)  # fmt: skip
+async def test_http_broadcasts_that_nobody_could_read_are_refused(dial, gateway, http, body, headers):
+    """What is not JSON in UTF-8, is too large, or may have been meant private is 422 in a batch, and nobody hears it."""
+    wire = await dial()
+    await wire.join("room")
+    url = f"{gateway.url}/realtime/v1/api/broadcast"
+    async with http.post(url, data=io.BytesIO(body), headers={"apikey": gateway.anon, **headers}) as answer:
+        assert answer.status == 422
+    async with http.post(f"{url}/room/events/next", json=1, headers={"apikey": gateway.anon}) as answer:
+        assert answer.status == 202
+    assert b"next" in (await wire.get()).data
+
+
+@pytest.mark.parametrize("body", [b'"\\ud800"', b"Infinity", '{"n":1}'.encode("utf-16")])
+async def test_a_single_http_broadcast_is_json_too(gateway, http, body):
+    """The endpoint for one message refuses the same bodies."""
+    url, headers = f"{gateway.url}/realtime/v1/api/broadcast/room/events/e", {"apikey": gateway.anon}
+    async with http.post(url, data=body, headers={"Content-Type": "application/json", **headers}) as answer:
+        assert answer.status == 422
+
+
+async def test_topics_and_events_of_an_http_broadcast_may_hold_any_character(dial, gateway, http):
+    """Braces, spaces and slashes in a path belong to the name."""
+    wire = await dial()
+    await wire.join("a{b}/c d")
+    url = f"{gateway.url}/realtime/v1/api/broadcast/a%7Bb%7D%2Fc%20d/events/%7Be%7D"
+    async with http.post(URL(url, encoded=True), json={"n": 1}, headers={"apikey": gateway.anon}) as answer:
+        assert answer.status == 202
+    assert b'realtime:a{b}/c d{e}{"n": 1}' in (await wire.get()).data
+
+
+async def test_a_private_batch_may_be_asked_for_in_words(dial, gateway, http):
+    """`"private": "true"` is private: a public member of the topic hears nothing of it."""
+    public, private = await dial(), await dial(key=gateway.secret)
+    await public.join("words")
+    await private.join("words", private=True)
+    url, headers = f"{gateway.url}/realtime/v1/api/broadcast", {"apikey": gateway.secret}
+    for event, wanted in (("secret", "true"), ("open", "false")):
+        message = {"topic": "words", "event": event, "payload": {}, "private": wanted}
+        async with http.post(url, json={"messages": [message]}, headers=headers) as answer:
+            assert answer.status == 202
+    assert (await private.get())[4]["event"] == "secret"
+    assert (await public.get())[4]["event"] == "open"
+
+
+async def test_a_policy_that_fails_permits_nothing(gateway, database, http):
+    """A message to a private channel whose policy raises is dropped, and the answer does not tell."""
+    await database.execute("create policy broken on realtime.messages for insert to anon with check (1 / 0 = 1)")
+    message = {"topic": "room", "event": "e", "payload": {}, "private": True}
+    url, headers = f"{gateway.url}/realtime/v1/api/broadcast", {"apikey": gateway.anon}
+    await database.execute("create policy broken_too on realtime.messages for select to anon using (1 / 0 = 1)")
+    try:
+        async with http.post(url, json={"messages": [message]}, headers=headers) as answer:
+            assert answer.status == 202
+    finally:
+        await database.execute("drop policy broken on realtime.messages; drop policy broken_too on realtime.messages")

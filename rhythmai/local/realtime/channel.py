@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from rhythmai.local.database import CONNECTION_ERRORS
 from rhythmai.local.keys import BadToken, Identity
 from rhythmai.local.realtime.authorisation import Policies, authorise
 from rhythmai.local.realtime.fanout import Fanout, UserBroadcast
-from rhythmai.local.realtime.frames import JSON, Frame, Push, dumps
+from rhythmai.local.realtime.frames import Frame, Push, dumps
 from rhythmai.local.realtime.join import Join, as_dict
 from rhythmai.local.realtime.limits import Rate
 from rhythmai.local.realtime.topics import Topic
@@ -94,11 +93,6 @@ class Channel:
 
     def handle_push(self, push: Push) -> None:
         """A binary broadcast from the client."""
-        if push.encoding == JSON:
-            try:
-                json.loads(push.payload)
-            except ValueError:
-                return  # it would break every receiver
         fanout = UserBroadcast(self.wire, push.event, {}, push.encoding, push.payload)
         self._broadcast(push.ref, len(push.payload), fanout)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, Final, NamedTuple
 
 V1: Final = "1.0.0"
@@ -44,10 +45,29 @@ def dumps(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
+def loads(data: str | bytes) -> Any:
+    """What comes from clients, as every receiver can read it: UTF-8, no NaN or infinity, no lone half of a surrogate pair. Raises ValueError."""
+    text = data if isinstance(data, str) else data.decode()
+    try:
+        value = json.loads(text, parse_constant=_finite, parse_float=_finite)
+        if r"\u" in text:
+            dumps(value).encode()
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    return value
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is not a number of JSON")
+    return number
+
+
 def decode(vsn: str, data: str) -> Frame:
     """Raises BadFrame."""
     try:
-        raw = json.loads(data)
+        raw = loads(data)
         frame = (
             Frame(*raw)
             if vsn == V2
@@ -72,20 +92,24 @@ def decode_push(data: bytes) -> Push:
     try:
         if data[0] != PUSH:
             raise BadFrame(f"binary frames of type {data[0]} are not understood")
-        *lengths, encoding = data[1:7]
+        *lengths, encoded = data[1:7]
+        encoding = JSON if encoded else BYTES
         texts, at = [], 7
         for length in lengths:
             texts.append(data[at : at + length].decode())
             at += length
         join_ref, ref, topic, event, metadata = texts
+        payload = bytes(data[at:])
+        if encoding == JSON:
+            loads(payload)  # it goes out as it is: anything else would break every receiver, or forge a frame
         return Push(
             join_ref or None,
             ref or None,
             topic,
             event,
-            json.loads(metadata) if metadata else {},
+            loads(metadata) if metadata else {},
             encoding,
-            bytes(data[at:]),
+            payload,
         )
     except (IndexError, ValueError) as error:
         raise BadFrame("not a binary broadcast") from error

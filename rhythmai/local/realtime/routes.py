@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from typing import Any
 
+import asyncpg
 from aiohttp import web
 
 from rhythmai.local.database import CONNECTION_ERRORS
 from rhythmai.local.keys import BadToken, Identity
 from rhythmai.local.realtime.authorisation import authorise
 from rhythmai.local.realtime.fanout import Fanout, UserBroadcast
-from rhythmai.local.realtime.frames import BYTES, JSON, V1, V2
+from rhythmai.local.realtime.frames import BYTES, JSON, V1, V2, dumps, loads
+from rhythmai.local.realtime.join import as_bool
 from rhythmai.local.realtime.project import Project
 from rhythmai.local.realtime.socket import Socket
 from rhythmai.local.realtime.topics import Topic
+
+log = logging.getLogger(__name__)
 
 UNAUTHORIZED = {"message": "Unauthorized"}
 
@@ -28,7 +32,7 @@ class Routes:
     def add_to(self, app: web.Application) -> None:
         app.router.add_get("/realtime/v1/websocket", self.connect)
         app.router.add_post("/realtime/v1/api/broadcast", self.broadcast_many)
-        app.router.add_post("/realtime/v1/api/broadcast/{topic}/events/{event}", self.broadcast_one)
+        app.router.add_post("/realtime/v1/api/broadcast/{topic:[^/]+}/events/{event:[^/]+}", self.broadcast_one)
 
     async def connect(self, request: web.Request) -> web.StreamResponse:
         token = request.headers.get("x-api-key") or request.query.get("apikey") or request.headers.get("apikey")
@@ -59,11 +63,11 @@ class Routes:
         if identity is None:
             return web.json_response(UNAUTHORIZED, status=401)
         try:
-            messages = json.loads(await request.text())["messages"]
+            messages = loads(await request.read())["messages"]
         except (ValueError, TypeError, KeyError):
             return web.json_response({"errors": {"messages": ["can't be blank"]}}, status=422)
         problems = (
-            [_problems(message) for message in messages]
+            [_problems(message, self._project.limits.broadcast_bytes) for message in messages]
             if isinstance(messages, list)
             else [{"messages": ["is invalid"]}]
         )
@@ -74,7 +78,7 @@ class Routes:
                 {"message": "Too many messages to broadcast, please reduce the batch size"}, status=429
             )
         for message in messages:
-            topic = Topic(message["topic"], message.get("private") is True)
+            topic = Topic(message["topic"], as_bool(message.get("private")))
             payload = {"event": message["event"], "type": "broadcast", "payload": message["payload"]}
             await self._send(identity, topic, Fanout(topic.wire, "broadcast", payload))
         return web.Response(status=202)
@@ -83,14 +87,14 @@ class Routes:
         identity = self._identify(request)
         if identity is None:
             return web.json_response(UNAUTHORIZED, status=401)
-        topic = Topic(request.match_info["topic"], request.query.get("private") == "true")
+        topic = Topic(request.match_info["topic"], as_bool(request.query.get("private")))
         body = await request.read()
         if len(body) > self._project.limits.broadcast_bytes:
             return web.json_response({"message": "Payload size exceeds the limit"}, status=413)
         encoding = BYTES if request.content_type == "application/octet-stream" else JSON
         if encoding == JSON:
             try:
-                json.loads(body)
+                loads(body)
             except ValueError:
                 return web.json_response({"errors": {"payload": ["is not JSON"]}}, status=422)
         fanout = UserBroadcast(topic.wire, request.match_info["event"], {}, encoding, body)
@@ -104,6 +108,11 @@ class Routes:
                 policies = await authorise(self._project.database, topic.name, identity)
             except CONNECTION_ERRORS as error:
                 raise web.HTTPServiceUnavailable(text="the database is away; try again") from error
+            except asyncpg.PostgresError as error:
+                log.warning(
+                    "realtime.broadcast.dropped: a policy on realtime.messages fails for %s: %s", topic.name, error
+                )
+                return
             if "broadcast" not in policies.may_write:
                 return
         self._project.topics.send(topic, fanout)
@@ -117,14 +126,18 @@ class Routes:
             return None
 
 
-def _problems(message: Any) -> dict[str, list[str]]:
+def _problems(message: Any, limit: int) -> dict[str, list[str]]:
     if not isinstance(message, dict):
         return {"message": ["is invalid"]}
-    blank: dict[str, list[str]] = {
+    problems: dict[str, list[str]] = {
         name: ["can't be blank"]
         for name in ("topic", "event")
         if not isinstance(message.get(name), str) or not message[name]
     }
     if message.get("payload") is None:
-        blank["payload"] = ["can't be blank"]
-    return blank
+        problems["payload"] = ["can't be blank"]
+    elif len(dumps(message["payload"]).encode()) > limit:
+        problems["payload"] = ["Payload size exceeds tenant limit"]
+    if message.get("private") not in (None, True, False, "true", "false"):
+        problems["private"] = ["is invalid"]  # and not public by accident
+    return problems

@@ -79,11 +79,14 @@ class Socket:
         if self._pending_bytes > self._project.limits.pending_bytes:
             log.warning("realtime.socket.cut: a client does not read; %d bytes waited for it", self._pending_bytes)
             self._outbox.clear()
-            if self._request.transport is not None:
-                self._request.transport.abort()
+            self._cut()
             return
         self._outbox.append(data)
         self._wake.set()
+
+    def _cut(self) -> None:
+        if self._request.transport is not None:
+            self._request.transport.abort()
 
     async def _write(self) -> None:
         try:
@@ -100,8 +103,10 @@ class Socket:
                     else:
                         await self._ws.send_bytes(data)
                     self._pending_bytes -= len(data)
-        except ConnectionError:
-            pass  # the reader sees it too, and ends the socket
+        except Exception as error:
+            if not isinstance(error, ConnectionError):
+                log.exception("realtime.socket.cut: a message cannot be written")
+            self._cut()
 
     async def _receive(self, data: Data) -> None:
         if self._messages.exceeded():
