@@ -183,6 +183,9 @@ do $$
 begin
   if not exists (select from pg_publication where pubname = 'supabase_realtime') then
     create publication supabase_realtime;
+    if current_setting('server_version_num')::int >= 180000 then
+      execute 'alter publication supabase_realtime set (publish_generated_columns = stored)'; -- as wal2json has them
+    end if;
   end if;
   if not exists (select from pg_publication where pubname = 'supabase_realtime_messages_publication') then
     create publication supabase_realtime_messages_publication for table realtime.messages with (publish_via_partition_root = true);

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -61,7 +61,8 @@ async def hang_up(connection: Any) -> None:
 class Database:
     """A lazily connected pool; every connection is the superuser's."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, statement_timeout_s: float = 0.0) -> None:
+        """Statements that take longer than the timeout are cancelled; 0 lets them run."""
         self.url = url
         self._pool: Any = asyncpg.create_pool(
             url,
@@ -70,7 +71,11 @@ class Database:
             init=prepare,
             reset=leave_as_it_is,
             timeout=5,
-            server_settings={"timezone": "UTC", "application_name": "gateway"},
+            server_settings={
+                "timezone": "UTC",
+                "application_name": "gateway",
+                "statement_timeout": str(round(statement_timeout_s * 1000)),
+            },
         )
 
     async def open(self) -> None:
@@ -82,7 +87,8 @@ class Database:
             await connection.execute(FUNCTIONS.read_text())
 
     async def close(self) -> None:
-        self._pool.terminate()
+        with suppress(asyncpg.InterfaceError):  # it was never opened
+            self._pool.terminate()
 
     async def fetchrow(self, query: str, *arguments: Any) -> Any:
         """One statement as superuser, in one round trip."""

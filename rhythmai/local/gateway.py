@@ -73,7 +73,9 @@ class Gateway:
             jwt_secret=settings.jwt_secret, secret_key=settings.secret_key, publishable_key=settings.publishable_key
         )
         self._database = Database(settings.database_url)
-        self._project = Project(self._database, keys, limits)
+        # What clients can make Postgres compute there, with filters and policies, ends before long.
+        self._realtime_database = Database(settings.database_url, statement_timeout_s=limits.statement_s)
+        self._project = Project(self._realtime_database, keys, limits)
         self._proxy = Proxy(settings.api_upstream)
         self._files = Files(settings.storage_dir)
         app = web.Application(middlewares=[check_host, allow_origins], client_max_size=limits.frame_bytes)
@@ -88,9 +90,10 @@ class Gateway:
         async with contextlib.AsyncExitStack() as stack:
             await asyncio.to_thread(self._files.open)
             stack.push_async_callback(self._database.close)
+            stack.push_async_callback(self._realtime_database.close)
             await self._proxy.open()
             stack.push_async_callback(self._proxy.close)
-            await self._lay_functions()
+            await self._open_databases()
             listener = socket.create_server((self._settings.host, self._settings.port))
             self.port = self._app[PORT] = listener.getsockname()[1]
             # A handler whose client has gone is cancelled: half an upload is thrown away, an event stream let go.
@@ -98,7 +101,7 @@ class Gateway:
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             await web.SockSite(runner, listener).start()
-            for task in (self._project.replication.run(), self._keep_partitions()):
+            for task in (self._project.broadcast_feed.run(), self._project.change_feed.run(), self._keep_partitions()):
                 stack.push_async_callback(_stopped, asyncio.create_task(task))
             stack.push_async_callback(self._project.close)
             self._stack = stack.pop_all()
@@ -107,11 +110,13 @@ class Gateway:
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
-    async def _lay_functions(self) -> None:
+    async def _open_databases(self) -> None:
         """Waits for Postgres, which may start beside us."""
         while True:
             try:
-                await self._database.open()
+                for database in (self._database, self._realtime_database):
+                    await database.open()
+                await self._project.open()
             except CONNECTION_ERRORS as error:
                 log.warning("gateway.waiting: Postgres does not answer yet: %s", error)
                 await asyncio.sleep(0.5)

@@ -85,31 +85,37 @@ language sql stable as $$
 $$;
 comment on function gateway.relation(oid) is 'A table as subscribers are told about it: columns in order, primary key, whether row security is on.';
 
-create or replace function gateway.typed(p_relation oid, p_texts jsonb) returns jsonb
+create or replace function gateway.typed(p_relation oid, p_rows jsonb) returns jsonb
 language plpgsql stable as $$
 declare
-  v_row jsonb;
+  v_rows jsonb;
 begin
-  execute format('select to_jsonb(jsonb_populate_record(null::%s, $1))', p_relation::regclass) into v_row using p_texts;
-  return (select coalesce(jsonb_object_agg(e.key, e.value), '{}') from jsonb_each(v_row) as e where p_texts ? e.key);
+  execute format($select$
+    select jsonb_agg((
+      select coalesce(jsonb_object_agg(c.key, c.value), '{}')
+      from jsonb_each(to_jsonb(jsonb_populate_record(null::%s, e.texts))) as c where e.texts ? c.key
+    ) order by e.n)
+    from jsonb_array_elements($1) with ordinality as e (texts, n)
+  $select$, p_relation::regclass) into v_rows using p_rows;
+  return coalesce(v_rows, '[]');
 end
 $$;
-comment on function gateway.typed(oid, jsonb) is 'Column texts out of the write-ahead log as the JSON that to_jsonb gives for the row.';
+comment on function gateway.typed(oid, jsonb) is 'Rows as column texts out of the write-ahead log, as the JSON that to_jsonb gives for them.';
 
-create or replace function gateway.viewers(
-  p_relation oid, p_key jsonb, p_roles text[], p_claims text[], out visible boolean, out columns text[]
-) returns setof record
+create or replace function gateway.sees(p_relation oid, p_rows jsonb, p_roles text[], p_claims text[])
+returns table (visible boolean[], columns text[])
 language plpgsql as $$
 declare
-  v_condition text;
-  v_bypass boolean;
+  v_count constant int := jsonb_array_length(p_rows);
+  v_condition constant text := (
+    select string_agg(format('t.%1$I = (e.texts ->> %1$L)::%2$s', a.attname, format_type(a.atttypid, a.atttypmod)), ' and ')
+    from pg_index as i join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = any (i.indkey)
+    where i.indrelid = p_relation and i.indisprimary
+  );
+  v_all boolean;
 begin
-  select string_agg(format('%I = %L::%s', e.key, e.value, format_type(a.atttypid, a.atttypmod)), ' and ')
-  into v_condition
-  from jsonb_each_text(p_key) as e join pg_attribute as a on a.attrelid = p_relation and a.attname = e.key;
-
   for i in 1 .. cardinality(p_roles) loop
-    visible := false;
+    visible := array_fill(false, array[v_count]);
     columns := '{}';
     if not gateway.is_role(p_roles[i]) then
       return next;
@@ -121,60 +127,110 @@ begin
         and has_column_privilege(p_roles[i], p_relation, a.attnum, 'select')
       order by a.attnum
     );
-    select r.rolbypassrls or not c.relrowsecurity into v_bypass
+    select r.rolbypassrls or not c.relrowsecurity into v_all
     from pg_roles as r, pg_class as c where r.rolname = p_roles[i] and c.oid = p_relation;
-    visible := v_bypass;
-    if not visible and v_condition is not null then
+    if v_all then
+      visible := array_fill(true, array[v_count]);
+    elsif v_condition is not null then
       begin
         perform set_config('request.jwt.claims', p_claims[i], true), set_config('role', p_roles[i], true);
-        execute format('select exists (select from %s where %s)', p_relation::regclass, v_condition) into visible;
+        execute format(
+          'select array_agg(exists (select from %s as t where %s) order by e.n) from jsonb_array_elements($1) with ordinality as e (texts, n)',
+          p_relation::regclass, v_condition
+        ) into visible using p_rows;
         perform set_config('role', 'none', true);
       exception when others then
-        visible := false; -- the rollback of this block has given the role back
+        if v_count > 1 then
+          raise; -- one of them is to blame: the caller asks again for each
+        end if;
+        visible := '{false}'; -- the rollback of this block has given the role back
       end;
     end if;
     return next;
   end loop;
 end
 $$;
-comment on function gateway.viewers(oid, jsonb, text[], text[]) is 'For each role and its claims: whether the row with this key is visible now, and which columns may be read.';
+comment on function gateway.sees(oid, jsonb, text[], text[]) is 'For each role and its claims: which of the rows with these keys are visible now, and which columns may be read.';
 
-create or replace function gateway.matches(
-  p_relation oid, p_column text, p_operator text, p_wanted text, p_value text
-) returns boolean
+create or replace function gateway.passes(
+  p_relation oid, p_rows jsonb, p_column text, p_operator text, p_wanted text
+) returns boolean[]
 language plpgsql stable as $$
 declare
   v_type text := (
-    select format_type(a.atttypid, null) from pg_attribute as a
+    select format_type(a.atttypid, -1) from pg_attribute as a
     where a.attrelid = p_relation and a.attname = p_column and a.attnum > 0 and not a.attisdropped
   );
-  v_sign text;
-  v_match boolean;
+  v_value text;
+  v_test text;
+  v_passes boolean[];
 begin
   if v_type is null then
     raise exception 'invalid column for filter %', p_column;
-  elsif p_operator = 'is' then
-    if lower(p_wanted) not in ('null', 'true', 'false', 'unknown') then
-      raise exception 'invalid value for filter is: %', p_wanted;
-    end if;
-    execute format('select %L::%s is %s', p_value, v_type, lower(p_wanted)) into v_match;
-  elsif p_operator = 'in' then
-    execute format('select %L::%s = any (%L::%s[])', p_value, v_type, p_wanted, v_type) into v_match;
-  else
-    v_sign := case p_operator
+  elsif p_operator = 'is' and lower(p_wanted) not in ('null', 'true', 'false', 'unknown') then
+    raise exception 'invalid value for filter is: %', p_wanted;
+  elsif p_operator in ('like', 'ilike', 'match', 'imatch') then
+    v_type := 'text';
+  end if;
+  v_value := format('(e.texts ->> %L)::%s', p_column, v_type);
+  v_test := case p_operator
+    when 'is' then format('%s is %s', v_value, lower(p_wanted))
+    when 'in' then format('%s = any (%L::%s[])', v_value, p_wanted, v_type)
+    else format('%s %s %L::%s', v_value, case p_operator
       when 'eq' then '=' when 'neq' then '<>' when 'lt' then '<' when 'lte' then '<=' when 'gt' then '>' when 'gte' then '>='
       when 'like' then '~~' when 'ilike' then '~~*' when 'match' then '~' when 'imatch' then '~*'
       when 'isdistinct' then 'is distinct from'
-    end;
-    if p_operator in ('like', 'ilike', 'match', 'imatch') then
-      v_type := 'text';
-    end if;
-    execute format('select %L::%s %s %L::%s', p_value, v_type, v_sign, p_wanted, v_type) into v_match;
-  end if;
-  return v_match;
+    end, p_wanted, v_type)
+  end;
+  execute format(
+    'select array_agg(case when e.texts ? %L then %s end order by e.n) from jsonb_array_elements($1) with ordinality as e (texts, n)',
+    p_column, v_test
+  ) into v_passes using p_rows;
+  return v_passes;
 end
 $$;
-comment on function gateway.matches(oid, text, text, text, text) is 'Whether a column text fulfils one condition of a filter, compared in the column''s own type; null is unknown.';
+comment on function gateway.passes(oid, jsonb, text, text, text) is 'Which rows, given as column texts, fulfil one condition of a filter, compared in the column''s own type; null is unknown.';
+
+create or replace function gateway.verdicts(
+  p_relation oid, p_rows jsonb, p_columns text[], p_operators text[], p_wanted text[]
+) returns table (passes boolean[], failure text)
+language plpgsql stable as $$
+begin
+  for i in 1 .. cardinality(p_columns) loop
+    begin
+      passes := gateway.passes(p_relation, p_rows, p_columns[i], p_operators[i], p_wanted[i]);
+      failure := null;
+    exception
+      when query_canceled then
+        -- The clock of statement_timeout has run down: what is left wants a statement of its own. The first had all
+        -- of the time; a later one may be the victim of those before it, and comes first in the next statement.
+        if i = 1 then
+          passes := null;
+          failure := 'it takes too long';
+          return next;
+        end if;
+        return;
+      when others then
+        passes := null;
+        failure := sqlerrm;
+    end;
+    return next;
+  end loop;
+end
+$$;
+comment on function gateway.verdicts(oid, jsonb, text[], text[], text[]) is 'For each condition which rows fulfil it, or why it fails; ends early when the time is up.';
+
+create or replace function gateway.messages_since(p_snapshot text)
+returns table (id text, topic text, private text, event text, payload text, binary_payload text, extension text)
+language sql stable as $$
+  select
+    m.id::text, m.topic, case when m.private then 't' else 'f' end, m.event, m.payload::text,
+    '\x' || encode(m.binary_payload, 'hex'), m.extension
+  from realtime.messages as m
+  where not pg_visible_in_snapshot(m.xmin::text::xid8, p_snapshot::pg_snapshot)
+  order by m.inserted_at
+$$;
+comment on function gateway.messages_since(text) is 'Messages committed after a snapshot, as the texts that a replication slot gives for them.';
 
 create or replace function gateway.published(p_schema text, p_table text) returns oid[]
 language sql stable as $$
@@ -187,11 +243,12 @@ language sql stable as $$
 $$;
 comment on function gateway.published(text, text) is 'The tables of publication supabase_realtime that a subscription names; * is any.';
 
-create or replace function gateway.has_column(p_relation oid, p_column text) returns boolean
+create or replace function gateway.may_read(p_relation oid, p_column text, p_role text) returns boolean
 language sql stable as $$
-  select exists (
+  select case when gateway.is_role(p_role) then exists (
     select from pg_attribute as a
     where a.attrelid = p_relation and a.attname = p_column and a.attnum > 0 and not a.attisdropped
-  )
+      and has_column_privilege(p_role, p_relation, a.attnum, 'select')
+  ) else false end
 $$;
-comment on function gateway.has_column(oid, text) is 'Whether the table has this column.';
+comment on function gateway.may_read(oid, text, text) is 'Whether the table has this column and the role may read it.';

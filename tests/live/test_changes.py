@@ -164,6 +164,9 @@ async def test_filters_compare_in_the_columns_type(dial, gateway, database, filt
     [
         ({"table": "nowhere"}, "Please check Realtime is enabled for the given connect parameters: [event: *, schema: public, table: nowhere"),
         ({"filter": "id=eq.abc"}, 'invalid input syntax for type integer: "abc"'),
+        ({"filter": "title=match.("}, "parentheses () not balanced"),
+        ({"filter": "id=eq.1," * 21 + "id=eq.1"}, "a filter of 22 conditions: at most 20"),
+        ({"filter": "title=eq." + "x" * 10_000}, "a filter of 10009 characters: at most 10000"),
         ({"filter": "nothing=eq.1"}, "invalid column for filter nothing"),
         ({"filter": "id=like"}, "invalid filter 'id=like'"),
         ({"select": ["nothing"]}, "invalid column for select nothing"),

@@ -198,8 +198,9 @@ async def test_pushes_go_on_after_a_restart_of_postgres(settings, data_folder, h
             await asyncio.to_thread(server.start)
             assert (await wire.get())[4]["message"] == "Subscribed to PostgreSQL"
             await execute("insert into public.plain values (1)", "select realtime.send('{}', 'job', 'feed', true)")
-            assert (await wire.get())[4]["data"]["record"] == {"id": 1}
-            assert b'"id"' in (await wire.get()).data
+            heard = [await wire.get(), await wire.get()]  # from two slots, in any order
+            assert [m[4]["data"]["record"] for m in heard if isinstance(m, list)] == [{"id": 1}]
+            assert [b'"id"' in m.data for m in heard if not isinstance(m, list)] == [True]
             assert (await wire.join("other", ref="9", private=True))[4]["status"] == "ok"
             await wire.ws.close()
     finally:

@@ -10,7 +10,7 @@ from rhythmai.local.keys import Identity
 from rhythmai.local.realtime.fanout import Fanout
 from rhythmai.local.realtime.filters import Condition, parse
 from rhythmai.local.realtime.frames import dumps
-from rhythmai.local.realtime.pgoutput import Change
+from rhythmai.local.realtime.pgoutput import Change, Relation
 
 
 class Subscriber(Protocol):
@@ -67,14 +67,24 @@ class Binding:
             raw=params,
         )
 
+    def watches(self, relation: Relation) -> bool:
+        return self.schema in ("*", relation.schema) and self.table in ("*", relation.name)
+
     def wants(self, change: Change) -> bool:
-        """By everything but the filter and the rights."""
+        """Of a relation it watches, by everything but the filter and the rights."""
+        return self.live_from is not None and change.lsn >= self.live_from and self.event in ("*", change.kind)
+
+    def fail(self, why: str) -> None:
+        """Hear nothing any more, and tell the client once."""
+        if self.live_from is not None:
+            self.live_from = None
+            self.subscriber.tell("error", "postgres_changes", self.unable(why))
+
+    def unable(self, why: str) -> str:
+        """What the client is told when Postgres will not have the binding."""
         return (
-            self.live_from is not None
-            and change.lsn >= self.live_from
-            and self.event in ("*", change.kind)
-            and self.schema in ("*", change.relation.schema)
-            and self.table in ("*", change.relation.name)
+            "Unable to subscribe to changes with given parameters. An exception happened so please check your connect "
+            f"parameters: {self}. Exception: {why}"
         )
 
     def __str__(self) -> str:

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import Any, Final
 
-from rhythmai.local.database import Database
+from rhythmai.local.database import CONNECTION_ERRORS, Database
+from rhythmai.local.realtime.announcement import Announcement, Table
 from rhythmai.local.realtime.bindings import Binding, Subscriber
 from rhythmai.local.realtime.fanout import Fanout
 from rhythmai.local.realtime.filters import Condition
-from rhythmai.local.realtime.frames import dumps
 from rhythmai.local.realtime.limits import Limits
-from rhythmai.local.realtime.pgoutput import Change, Row
+from rhythmai.local.realtime.pgoutput import Change, Relation, Row
 
-SMALL: Final = 64
-"""Bytes: the values that stay when a row is too large to send."""
+log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A relation as the catalog knows it."""
-
-    types: dict[str, str]
-    key: tuple[str, ...]
-    secured: bool
+CONDITIONS: Final = 100
+"""How many conditions share the time of one statement."""
 
 
 class Changes:
@@ -36,7 +29,6 @@ class Changes:
         self._database = database
         self._limits = limits
         self._bindings: dict[Subscriber, tuple[Binding, ...]] = {}
-        self._tables: dict[int, Table | None] = {}
 
     def put(self, subscriber: Subscriber, bindings: Iterable[Binding]) -> None:
         self._bindings[subscriber] = tuple(bindings)
@@ -47,122 +39,114 @@ class Changes:
     def of(self, subscriber: Subscriber) -> tuple[Binding, ...]:
         return self._bindings.get(subscriber, ())
 
-    def forget_tables(self) -> None:
-        """The catalog may have changed since."""
-        self._tables.clear()
+    @property
+    def busy(self) -> bool:
+        """Whether anybody has bindings."""
+        return bool(self._bindings)
 
-    async def announce(self, change: Change) -> None:
-        """Tell everybody concerned about one change. Raises the database's errors."""
-        wanting = [b for bindings in self._bindings.values() for b in bindings if b.wants(change)]
+    def want(self, relation: Relation) -> bool:
+        return bool(self._watching(relation))
+
+    async def announce(self, changes: Sequence[Change]) -> None:
+        """Tell everybody concerned, in order. Raises CONNECTION_ERRORS; a change that cannot be told is logged."""
+        for _, group in groupby(changes, key=lambda change: change.relation.oid):
+            same = tuple(group)
+            try:
+                await self._tell(same)
+            except CONNECTION_ERRORS:
+                raise
+            except Exception as error:
+                if len(same) > 1:
+                    for change in same:  # one of them is to blame, or it is too much at once
+                        await self.announce((change,))
+                else:
+                    log.warning(
+                        "realtime.change.failed: %s of %s is not announced: %s",
+                        same[0].kind, same[0].relation.name, error, exc_info=True,
+                    )  # fmt: skip
+
+    async def _tell(self, changes: Sequence[Change]) -> None:
+        """Changes of one relation, with few questions to Postgres however many they are."""
+        relation = changes[0].relation
+        wanting = [b for b in self._watching(relation) if any(b.wants(change) for change in changes)]
         if not wanting:
             return
         async with self._database.transaction() as connection:
-            table = await self._table(connection, change.relation.oid)
-            if table is None:
+            row = await connection.fetchrow("select * from gateway.relation($1)", relation.oid)
+            if row is None:
                 return  # dropped since
-            passing = await self._filtered(connection, change, table, wanting)
-            views = await self._views(connection, change, table, passing)
-            record = await _typed(connection, change, table, change.new)
-            old = await _typed(connection, change, table, _old(change, table))
-        groups: dict[tuple[Subscriber, tuple[str, ...]], list[int]] = defaultdict(list)
-        for binding in passing:
-            visible, columns = views[_viewer(binding)]
-            if visible or change.kind == "DELETE":
-                chosen = tuple(c for c in columns if binding.select is None or c in binding.select or c in table.key)
-                groups[binding.subscriber, chosen].append(binding.id)
-        payloads: dict[tuple[str, ...], dict[str, Any]] = {}
-        for (subscriber, chosen), ids in groups.items():
-            if chosen not in payloads:
-                payloads[chosen] = self._payload(change, table, chosen, record, old)
-            subscriber.deliver(Fanout(subscriber.wire, "postgres_changes", {"ids": ids, "data": payloads[chosen]}))
-
-    async def _table(self, connection: Any, oid: int) -> Table | None:
-        if oid not in self._tables:
-            row = await connection.fetchrow("select * from gateway.relation($1)", oid)
-            self._tables[oid] = (
-                Table(dict(zip(row["names"], row["types"], strict=True)), tuple(row["key"]), row["secured"])
-                if row
-                else None
+            table = Table.from_row(row)
+            rows = [change.new or table.old(change) for change in changes]
+            verdicts = await self._verdicts(connection, relation.oid, rows, wanting)
+            views = await self._views(connection, relation.oid, rows, wanting)
+            texts = [*(change.new for change in changes), *(table.old(change) for change in changes)]
+            typed = await connection.fetchval(
+                "select gateway.typed($1, $2)", relation.oid, [table.nested(row) for row in texts]
             )
-        return self._tables[oid]
+        for i, change in enumerate(changes):
+            announcement = Announcement(change, table, typed[i], typed[len(changes) + i], self._limits.change_bytes)
+            keyless = not table.key and change.kind != "DELETE"  # nobody is told more than that there is no key
+            groups: dict[tuple[Subscriber, tuple[str, ...]], list[int]] = defaultdict(list)
+            for binding in wanting:
+                visible, columns = views[_viewer(binding)]
+                passes = all(c.column in columns and verdicts[c][i] for c in binding.conditions)
+                seen = visible[i] or change.kind == "DELETE"
+                if binding.wants(change) and (keyless or (seen and passes)):
+                    groups[binding.subscriber, table.chosen(columns, binding.select)].append(binding.id)
+            for (subscriber, chosen), ids in groups.items():
+                payload = {"ids": ids, "data": announcement.payload(chosen)}
+                subscriber.deliver(Fanout(subscriber.wire, "postgres_changes", payload))
 
-    async def _filtered(self, connection: Any, change: Change, table: Table, bindings: list[Binding]) -> list[Binding]:
-        texts = change.new or change.old
-        verdicts: dict[Condition, bool] = {}
-        for condition in {c for b in bindings for c in b.conditions}:
-            verdicts[condition] = False
-            if condition.column in texts and condition.column in table.types:
-                match = await connection.fetchval(
-                    "select gateway.matches($1, $2, $3, $4, $5)",
-                    change.relation.oid,
-                    condition.column,
-                    condition.operator,
-                    condition.value,
-                    texts[condition.column],
-                )
-                verdicts[condition] = match is not None and match != condition.negated
-        return [b for b in bindings if all(verdicts[c] for c in b.conditions)]
+    def _watching(self, relation: Relation) -> list[Binding]:
+        return [b for bindings in self._bindings.values() for b in bindings if b.watches(relation)]
+
+    async def _verdicts(
+        self, connection: Any, oid: int, rows: list[Row], bindings: Iterable[Binding]
+    ) -> dict[Condition, list[bool]]:
+        """For each condition which rows fulfil it. A condition that fails silences its own bindings, and tells them."""
+        askers: dict[Condition, list[Binding]] = defaultdict(list)
+        for binding in bindings:
+            for condition in binding.conditions:
+                askers[condition].append(binding)
+        verdicts: dict[Condition, list[bool]] = {}
+        left = list(askers)
+        while left:
+            asked = left[:CONDITIONS]
+            answers = await connection.fetch(
+                "select * from gateway.verdicts($1, $2, $3, $4, $5)",
+                oid,
+                rows,
+                [condition.column for condition in asked],
+                [condition.operator for condition in asked],
+                [condition.value for condition in asked],
+            )
+            for condition, answer in zip(asked, answers, strict=False):  # it may have run out of time
+                passes = answer["passes"] or [None] * len(rows)
+                verdicts[condition] = [p is not None and p != condition.negated for p in passes]
+                if answer["failure"]:
+                    for binding in askers[condition]:
+                        binding.fail(answer["failure"])
+            left = left[len(answers) :]
+        return verdicts
 
     async def _views(
-        self, connection: Any, change: Change, table: Table, bindings: list[Binding]
-    ) -> dict[tuple[str, str], tuple[bool, list[str]]]:
-        """For each role with its claims: whether it sees the row now, and the columns it may read."""
+        self, connection: Any, oid: int, rows: list[Row], bindings: Iterable[Binding]
+    ) -> dict[tuple[str, str], tuple[list[bool], frozenset[str]]]:
+        """For each role with its claims: which rows it sees now, and the columns it may read."""
         viewers = sorted({_viewer(binding) for binding in bindings})
-        if not viewers:
-            return {}
-        key = {name: change.new.get(name) for name in table.key}
-        rows = await connection.fetch(
-            "select * from gateway.viewers($1, $2, $3, $4)",
-            change.relation.oid,
-            key,
+        answers = await connection.fetch(
+            "select * from gateway.sees($1, $2, $3, $4)",
+            oid,
+            rows,
             [role for role, _ in viewers],
             [claims for _, claims in viewers],
         )
-        return {viewer: (row["visible"], row["columns"]) for viewer, row in zip(viewers, rows, strict=True)}
-
-    def _payload(
-        self, change: Change, table: Table, columns: tuple[str, ...], record: dict[str, Any], old: dict[str, Any]
-    ) -> dict[str, Any]:
-        errors = None if set(table.key) <= set(columns) and columns else ["Error 401: Unauthorized"]
-        parts = {"record": record, "old_record": old}
-        parts = {name: {c: part[c] for c in columns if c in part and not errors} for name, part in parts.items()}
-        if len(dumps(parts).encode()) > self._limits.change_bytes:
-            errors = ["Error 413: Payload Too Large"]
-            parts = {
-                name: {c: v for c, v in part.items() if len(dumps(v).encode()) <= SMALL} for name, part in parts.items()
-            }
-        shown = {"INSERT": ("record",), "UPDATE": ("record", "old_record"), "DELETE": ("old_record",)}[change.kind]
         return {
-            "schema": change.relation.schema,
-            "table": change.relation.name,
-            "commit_timestamp": change.committed_at.strftime("%Y-%m-%dT%H:%M:%S.")
-            + f"{change.committed_at.microsecond // 1000:03}Z",
-            "type": change.kind,
-            "columns": [{"name": name, "type": table.types[name]} for name in columns],
-            **{name: parts[name] for name in shown},
-            "errors": errors,
+            viewer: (answer["visible"], frozenset(answer["columns"]))
+            for viewer, answer in zip(viewers, answers, strict=True)
         }
 
 
 def _viewer(binding: Binding) -> tuple[str, str]:
     identity = binding.subscriber.identity
     return identity.role, identity.claims_json
-
-
-def _old(change: Change, table: Table) -> Row:
-    """The old row as far as it may be told: with row security only its key."""
-    old = change.old or {name: change.new[name] for name in table.key if name in change.new}
-    return {name: value for name, value in old.items() if name in table.key} if table.secured else old
-
-
-async def _typed(connection: Any, change: Change, table: Table, texts: Row) -> dict[str, Any]:
-    """The texts of a row as the JSON values that Postgres gives them."""
-    if not texts:
-        return {}
-    # A JSON text must go in as JSON: as a string it would come out as one.
-    nested = {
-        name: json.loads(text) if text is not None and table.types.get(name) in ("json", "jsonb") else text
-        for name, text in texts.items()
-    }
-    typed: dict[str, Any] = await connection.fetchval("select gateway.typed($1, $2)", change.relation.oid, nested)
-    return typed

@@ -9,7 +9,11 @@ from typing import Final
 OPERATORS: Final = (
     "eq", "neq", "lt", "lte", "gt", "gte", "in", "like", "ilike", "is", "match", "imatch", "isdistinct",
 )  # fmt: skip
+PATTERNS: Final = ("like", "ilike", "match", "imatch")
+"""Whose value is compiled when it meets a text, and not before."""
 MAX_VALUES: Final = 100
+MAX_CONDITIONS: Final = 20
+MAX_LENGTH: Final = 10_000
 _CONDITION: Final = re.compile(
     rf"(?P<column>[^=,]+)=(?P<negated>not\.)?(?P<operator>{'|'.join(OPERATORS)})\.(?P<value>.*)", re.DOTALL
 )
@@ -33,7 +37,12 @@ class Condition:
 
 def parse(text: str) -> tuple[Condition, ...]:
     """Raises BadFilter."""
-    return tuple(_condition(part) for part in _BETWEEN.split(text)) if text else ()
+    if len(text) > MAX_LENGTH:
+        raise BadFilter(f"a filter of {len(text)} characters: at most {MAX_LENGTH}")
+    parts = _BETWEEN.split(text) if text else []
+    if len(parts) > MAX_CONDITIONS:
+        raise BadFilter(f"a filter of {len(parts)} conditions: at most {MAX_CONDITIONS}")
+    return tuple(_condition(part) for part in parts)
 
 
 def _condition(text: str) -> Condition:

@@ -35,6 +35,11 @@ async def join(project: Project, socket: Socket, frame: Frame) -> None:
         raise JoinRefused("TopicNameRequired: You must provide a topic name")
     wish = Join.from_payload(frame.payload)
     topic = Topic(name, wish.private)
+    if len(wish.bindings) > project.limits.bindings_per_channel:
+        raise JoinRefused(
+            f"TooManyPostgresChanges: {len(wish.bindings)} entries of postgres_changes, at most "
+            f"{project.limits.bindings_per_channel}: spread them over channels"
+        )
     try:
         identity = project.keys.identify(wish.access_token) if wish.access_token else socket.identity
     except BadToken as error:

@@ -18,10 +18,14 @@ class Limits:
     """What may wait for a slow reader before it is cut off."""
     sockets: int = 10_000
     channels_per_socket: int = 100
+    bindings_per_channel: int = 100
+    """Entries of `postgres_changes` in one join."""
     joins_per_s: int = 100
     """By one socket."""
     messages_per_s: int = 500
     """By one socket."""
+    statement_s: float = 2.0
+    """How long Postgres may think about policies and filters."""
     presence_calls: int = 5
     presence_window_s: float = 30.0
     replay_messages: int = 25

@@ -2,29 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+from rhythmai.local.database import Database
 from rhythmai.local.realtime.fanout import UserBroadcast
 from rhythmai.local.realtime.frames import BYTES, JSON
 from rhythmai.local.realtime.pgoutput import Change
 from rhythmai.local.realtime.topics import Topic, Topics
 
 
-def is_message(change: Change) -> bool:
-    """Whether the change belongs to realtime.messages, by its own name or a partition's."""
-    return change.relation.schema == "realtime" and change.relation.name.startswith("messages")
+class Messages:
+    """Sends every message once, also those that were committed while there was no slot."""
 
+    def __init__(self, database: Database, topics: Topics) -> None:
+        self._database = database
+        self._topics = topics
+        self._snapshot = ""
+        self._sent: set[str] = set()
+        """The ids since the snapshot: what a new slot and a look into the table may both give."""
 
-def send_message(change: Change, topics: Topics) -> None:
-    """Broadcast an inserted message to its topic."""
-    row = change.new
-    name = row.get("topic")
-    if change.kind != "INSERT" or row.get("extension") != "broadcast" or name is None:
-        return
-    topic = Topic(name, row.get("private") == "t")
-    payload, binary = row.get("payload"), row.get("binary_payload")
-    if payload is not None:
-        encoding, data = JSON, payload.encode()
-    elif binary is not None:
-        encoding, data = BYTES, bytes.fromhex(binary.removeprefix("\\x"))
-    else:
-        return
-    topics.send(topic, UserBroadcast(topic.wire, row.get("event") or "", {"id": row["id"]}, encoding, data))
+    async def open(self) -> None:
+        """What is committed from now on is sent. Raises the database's errors."""
+        async with self._database.transaction() as connection:
+            self.caught_up(await connection.fetchval("select pg_current_snapshot()::text"))
+
+    async def take(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            if change.kind == "INSERT":
+                self._send(change.new)
+
+    def caught_up(self, snapshot: str) -> None:
+        """Whatever this snapshot of the database sees has been sent."""
+        self._snapshot = snapshot
+        self._sent.clear()
+
+    async def resume(self) -> None:
+        """Send what was committed while there was no slot. Raises the database's errors."""
+        async with self._database.transaction() as connection:
+            for row in await connection.fetch("select * from gateway.messages_since($1)", self._snapshot):
+                self._send(row)
+
+    def _send(self, row: Mapping[str, str | None]) -> None:
+        message, name, payload, binary = row["id"], row["topic"], row.get("payload"), row.get("binary_payload")
+        if row["extension"] != "broadcast" or name is None or message is None or message in self._sent:
+            return
+        self._sent.add(message)
+        topic = Topic(name, row["private"] == "t")
+        if payload is not None:
+            encoding, data = JSON, payload.encode()
+        elif binary is not None:
+            encoding, data = BYTES, bytes.fromhex(binary.removeprefix("\\x"))
+        else:
+            return
+        self._topics.send(topic, UserBroadcast(topic.wire, row["event"] or "", {"id": message}, encoding, data))

@@ -6,7 +6,7 @@ https://www.postgresql.org/docs/current/protocol-logicalrep-message-formats.html
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
@@ -78,8 +78,10 @@ class _Reader:
 class Decoder:
     """Feed it the messages of a slot in order; it remembers the relations and the open transaction."""
 
-    def __init__(self) -> None:
-        self._relations: dict[int, Relation] = {}
+    def __init__(self, wants: Callable[[Relation], bool]) -> None:
+        """Changes of relations that nobody wants are passed over."""
+        self._wants = wants
+        self._relations: dict[int, Relation | None] = {}
         self._lsn = 0
         self._committed_at = EPOCH
 
@@ -92,9 +94,9 @@ class Decoder:
             self._committed_at = EPOCH + timedelta(microseconds=reader.number("q"))
         elif tag == b"R":
             relation = self._relation(reader)
-            self._relations[relation.oid] = relation
-        elif tag in b"IUD":
-            yield self._change(tag, reader)
+            self._relations[relation.oid] = relation if self._wants(relation) else None
+        elif tag in b"IUD" and (known := self._relations[reader.number("I")]):
+            yield self._change(tag, known, reader)
 
     def _relation(self, reader: _Reader) -> Relation:
         oid, schema, name = reader.number("I"), reader.text(), reader.text()
@@ -106,8 +108,7 @@ class Decoder:
             reader.take(8)  # type and modifier
         return Relation(oid=oid, schema=schema, name=name, columns=tuple(columns))
 
-    def _change(self, tag: bytes, reader: _Reader) -> Change:
-        relation = self._relations[reader.number("I")]
+    def _change(self, tag: bytes, relation: Relation, reader: _Reader) -> Change:
         old: Row = {}
         new: Row = {}
         part = reader.take(1)

@@ -10,8 +10,7 @@ from rhythmai.local.database import Database
 from rhythmai.local.keys import Keys
 from rhythmai.local.realtime.changes import Changes
 from rhythmai.local.realtime.limits import Limits
-from rhythmai.local.realtime.messages import is_message, send_message
-from rhythmai.local.realtime.pgoutput import Change
+from rhythmai.local.realtime.messages import Messages
 from rhythmai.local.realtime.presence import Presence
 from rhythmai.local.realtime.replication import Replication
 from rhythmai.local.realtime.subscriptions import Subscriptions
@@ -35,23 +34,38 @@ class Project:
         self.topics = Topics()
         self.presence = Presence(self.topics)
         self.changes = Changes(database, limits)
-        self.replication = Replication(
+        self._messages = Messages(database, self.topics)
+        # A slot each, as on a hosted project: broadcasts do not wait until changed rows are filtered and authorised.
+        self.broadcast_feed = Replication(
             database.url,
-            on_change=self._on_change,
-            on_batch=self.changes.forget_tables,
-            on_live=self._on_live,
+            "supabase_realtime_messages_publication",
+            take=self._messages.take,
             busy=lambda: self.topics.busy,
+            on_live=self._resume_broadcasts,
+            on_caught_up=self._messages.caught_up,
         )
-        self.subscriptions = Subscriptions(database, self.changes, self.replication.live)
+        self.change_feed = Replication(
+            database.url,
+            "supabase_realtime",
+            take=self.changes.announce,
+            busy=lambda: self.changes.busy,
+            on_live=self._resume_changes,
+            wants=self.changes.want,
+        )
+        self.subscriptions = Subscriptions(
+            database, self.changes, live=self.change_feed.live, broadcasts_live=self.broadcast_feed.live
+        )
 
-    async def _on_change(self, change: Change) -> None:
-        if is_message(change):
-            send_message(change, self.topics)
-        else:
-            await self.changes.announce(change)
+    async def open(self) -> None:
+        """From here on no broadcast of the database is missed. Raises the database's errors."""
+        await self._messages.open()
 
-    async def _on_live(self) -> None:
+    async def _resume_broadcasts(self) -> None:
         await self.database.open()  # after a restart it may be another database
+        await self._messages.resume()
+
+    async def _resume_changes(self) -> None:
+        await self.database.open()
         self.subscriptions.renew()
 
     async def close(self) -> None:

@@ -1,20 +1,22 @@
-"""Reads every committed change of the two publications, in commit order, from a temporary logical slot."""
+"""Reads every committed change of a publication, in commit order, from a temporary logical slot."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
 from rhythmai.local.database import CONNECTION_ERRORS, connect, hang_up
-from rhythmai.local.realtime.pgoutput import Change, Decoder
+from rhythmai.local.realtime.pgoutput import Change, Decoder, Relation
 
 log = logging.getLogger(__name__)
 
-PUBLICATIONS: Final = "supabase_realtime,supabase_realtime_messages_publication"
 BATCH: Final = 2000
+PIECE: Final = 200
+PIECE_BYTES: Final = 1_000_000
+"""What is handed on at once: a transaction of any size comes in one batch, and must not hold up the sockets."""
 EAGER_S: Final = 0.02
 LAZY_S: Final = 0.5
 """How often the log is looked at while somebody listens, and while nobody does: the slot must go on, or the log piles up."""
@@ -26,25 +28,33 @@ class Replication:
     def __init__(
         self,
         url: str,
+        publication: str,
         *,
-        on_change: Callable[[Change], Awaitable[None]],
-        on_batch: Callable[[], None],
-        on_live: Callable[[], Awaitable[None]],
+        take: Callable[[list[Change]], Awaitable[None]],
         busy: Callable[[], bool],
+        on_live: Callable[[], Awaitable[None]],
+        wants: Callable[[Relation], bool] = lambda _: True,
+        on_caught_up: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`on_live` is called after every (re)connect, before `live` is set, `on_batch` before the changes of each look into the log."""
+        """`take` gets the changes of the relations that it `wants`, while somebody listens (`busy`).
+
+        `on_live` is called after every (re)connect, before `live` is set; `on_caught_up` with a snapshot of the
+        database once everything it sees was handed on.
+        """
         self._url = url
-        self._on_change = on_change
-        self._on_batch = on_batch
-        self._on_live = on_live
+        self._publication = publication
+        self._take = take
         self._busy = busy
+        self._on_live = on_live
+        self._wants = wants
+        self._on_caught_up = on_caught_up
         self.live = asyncio.Event()
 
     async def run(self) -> None:
         backoff_s = 0.1
         while True:
             try:
-                connection = await connect(self._url, "gateway slot")
+                connection = await connect(self._url, f"gateway slot of {self._publication}")
                 try:
                     backoff_s = 0.1
                     await self._follow(connection)
@@ -64,7 +74,9 @@ class Replication:
         seen = ""
         while True:
             # Looking at a position is far cheaper than decoding: an idle database costs next to nothing.
-            flushed = await connection.fetchval("select pg_current_wal_flush_lsn()::text")
+            flushed, snapshot = await connection.fetchrow(
+                "select pg_current_wal_flush_lsn()::text, pg_current_snapshot()::text"
+            )
             if flushed == seen:
                 await asyncio.sleep(EAGER_S if self._busy() else LAZY_S)
                 continue
@@ -72,22 +84,34 @@ class Replication:
                 "select data from pg_logical_slot_get_binary_changes($1, null, $2, 'proto_version', '1', 'publication_names', $3)",
                 slot,
                 BATCH,
-                PUBLICATIONS,
+                self._publication,
             )
-            await self._hand_on([row["data"] for row in rows])
+            if self._busy():
+                await self._hand_on([row["data"] for row in rows])
             if len(rows) < BATCH:
                 seen = flushed
+                self._on_caught_up(snapshot)
 
     async def _hand_on(self, messages: list[bytes]) -> None:
-        self._on_batch()
-        decoder = Decoder()  # the slot describes the relations anew at every look
-        for message in messages:
-            for change in decoder.feed(message):
-                try:
-                    await self._on_change(change)
-                except CONNECTION_ERRORS:
-                    raise
-                except Exception:  # one row that cannot be told must not silence all that follow
-                    log.exception(
-                        "realtime.change.failed: %s of %s is not announced", change.kind, change.relation.name
-                    )
+        decoder = Decoder(self._wants)  # the slot describes the relations anew at every look
+        for piece in _pieces(messages):
+            changes = [change for message in piece for change in decoder.feed(message)]
+            try:
+                await self._take(changes)
+            except CONNECTION_ERRORS:
+                raise
+            except Exception:  # what cannot be told must not silence all that follows
+                log.exception("realtime.changes.failed: %d are not announced", len(changes))
+            await asyncio.sleep(0)
+
+
+def _pieces(messages: list[bytes]) -> Iterator[list[bytes]]:
+    piece: list[bytes] = []
+    size = 0
+    for message in messages:
+        piece.append(message)
+        size += len(message)
+        if len(piece) == PIECE or size >= PIECE_BYTES:
+            yield piece
+            piece, size = [], 0
+    yield piece

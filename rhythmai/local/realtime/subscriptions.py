@@ -11,6 +11,7 @@ import asyncpg
 from rhythmai.local.database import CONNECTION_ERRORS, Database
 from rhythmai.local.realtime.bindings import Binding, Subscriber
 from rhythmai.local.realtime.changes import Changes
+from rhythmai.local.realtime.filters import PATTERNS
 
 log = logging.getLogger(__name__)
 
@@ -31,14 +32,17 @@ class Refused(Exception):
 class Subscriptions:
     """One task for each channel that wants changes."""
 
-    def __init__(self, database: Database, changes: Changes, live: asyncio.Event) -> None:
+    def __init__(
+        self, database: Database, changes: Changes, *, live: asyncio.Event, broadcasts_live: asyncio.Event
+    ) -> None:
         self._database = database
         self._changes = changes
         self._live = live
+        self._broadcasts_live = broadcasts_live
         self._tasks: dict[Subscriber, asyncio.Task[None]] = {}
 
     def start(self, subscriber: Subscriber, *, ready: bool = False) -> None:
-        """Make the channel's bindings live and say so, or say why not; with `ready`, tell first when the slot is there."""
+        """Make the channel's bindings live and say so, or say why not; with `ready`, tell first when broadcasts are live."""
         if running := self._tasks.get(subscriber):
             running.cancel()
         self._tasks[subscriber] = asyncio.create_task(self._run(subscriber, ready=ready))
@@ -72,7 +76,7 @@ class Subscriptions:
         if ready:
             try:
                 async with asyncio.timeout(READY_S):
-                    await self._live.wait()
+                    await self._broadcasts_live.wait()
             except TimeoutError:
                 subscriber.tell("error", "system", "Replication connection was not established in time")
                 subscriber.end()
@@ -110,24 +114,21 @@ class Subscriptions:
                 async with connection.transaction():
                     await self._check_columns(connection, table, binding)
             except asyncpg.PostgresError as error:
-                raise Refused(_unable(binding, str(error)), again=False) from error
+                raise Refused(binding.unable(str(error)), again=False) from error
 
     async def _check_columns(self, connection: Any, table: int, binding: Binding) -> None:
-        for column in binding.select or ():
-            if not await connection.fetchval("select gateway.has_column($1, $2)", table, column):
-                raise Refused(_unable(binding, f"invalid column for select {column}"), again=False)
+        asked = [("select", column) for column in binding.select or ()]
+        asked += [("filter", condition.column) for condition in binding.conditions]
+        role = binding.subscriber.identity.role
+        for use, column in asked:
+            if not await connection.fetchval("select gateway.may_read($1, $2, $3)", table, column, role):
+                raise Refused(binding.unable(f"invalid column for {use} {column}"), again=False)
         for condition in binding.conditions:
             await connection.fetchval(
-                "select gateway.matches($1, $2, $3, $4, null)",
+                "select gateway.passes($1, $2, $3, $4, $5)",
                 table,
+                [{condition.column: "" if condition.operator in PATTERNS else None}],
                 condition.column,
                 condition.operator,
                 condition.value,
             )
-
-
-def _unable(binding: Binding, why: str) -> str:
-    return (
-        "Unable to subscribe to changes with given parameters. An exception happened so please check your connect "
-        f"parameters: {binding}. Exception: {why}"
-    )
