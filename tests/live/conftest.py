@@ -85,6 +85,28 @@ async def database(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
+class Gate:
+    """What a policy with `pg_advisory_xact_lock_shared(key)` waits for while it is shut."""
+
+    key = 4711
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
+
+    async def shut(self) -> None:
+        await self._connection.execute("select pg_advisory_lock($1)", self.key)
+
+    async def open(self) -> None:
+        await self._connection.execute("select pg_advisory_unlock($1)", self.key)
+
+
+@pytest.fixture
+async def gate(database_url: str) -> AsyncIterator[Gate]:
+    connection = await asyncpg.connect(database_url)
+    yield Gate(connection)
+    await connection.close()
+
+
 @pytest.fixture
 async def connect(gateway: SimpleNamespace) -> AsyncIterator:
     """Makes connected Realtime clients of the Python library, and closes them."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncpg
 import pytest
 
 from rhythmai.local.realtime.limits import Limits
@@ -10,7 +9,6 @@ from tests.live.conftest import mint
 from tests.live.test_changes import listen
 
 PLAIN = {"event": "*", "schema": "public", "table": "plain"}
-LOCK = 4711
 
 
 @pytest.fixture(autouse=True)
@@ -24,14 +22,6 @@ async def tables(database):
         alter table public.keyless enable row level security;
         alter publication supabase_realtime add table public.plain, public.other, public.keyless, public.sums;
     """)
-
-
-@pytest.fixture
-async def gate(database_url):
-    """`lock` and `unlock` what a policy with pg_advisory_xact_lock_shared waits for."""
-    connection = await asyncpg.connect(database_url)
-    yield connection
-    await connection.close()
 
 
 async def ids(wire, count):
@@ -162,16 +152,16 @@ class TestSlowPolicies:
         """While a policy keeps a change from being announced, broadcasts of the database come; then the change does."""
         await database.execute(f"""
             alter table public.plain enable row level security;
-            create policy slow on public.plain for select to authenticated using (pg_advisory_xact_lock_shared({LOCK}) is not null);
+            create policy slow on public.plain for select to authenticated using (pg_advisory_xact_lock_shared({gate.key}) is not null);
         """)
         watching, _ = await listen(dial, PLAIN, token=mint())
         hearing = await dial()
         await hearing.join("room")
-        await gate.execute(f"select pg_advisory_lock({LOCK})")
+        await gate.shut()
         await database.execute("insert into public.plain values (1)")
         await database.execute("select realtime.send('{}', 'job', 'room', false)")
         assert b"job" in (await hearing.get()).data
-        await gate.execute(f"select pg_advisory_unlock({LOCK})")
+        await gate.open()
         assert await ids(watching, 1) == [1]
 
 

@@ -69,7 +69,10 @@ async def test_too_many_presence_calls(dial):
     await wire.join("a")
     for n in range(3):
         await wire.send("realtime:a", "presence", {"event": "track", "payload": {"n": n}})
-    assert [(await wire.get())[3] for _ in range(3)] == ["phx_reply", "phx_reply", "system"]
+    heard = []
+    while "system" not in heard:
+        heard.append((await wire.get())[3])
+    assert heard.count("phx_reply") == 2
 
 
 async def test_too_many_sockets(dial, gateway, http):

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from rhythmai.local.realtime.limits import Limits
 from tests.live.conftest import mint
 
 
@@ -95,3 +96,62 @@ async def test_a_token_cannot_name_a_role_of_the_server(dial, gateway, http):
     assert refused[4]["response"]["reason"].startswith("Unauthorized: ")
     async with http.get(f"{gateway.url}/storage/v1/bucket", headers={"Authorization": f"Bearer {token}"}) as answer:
         assert (await answer.json())["statusCode"] == "403"
+
+
+class TestSlowPolicies:
+    @pytest.fixture
+    def limits(self):
+        return Limits(statement_s=60)
+
+    async def test_a_slow_policy_holds_up_its_topic_only(self, dial, database, gate):
+        """While a join waits for its policy the socket is answered; what follows on the topic keeps its order."""
+        await database.execute(f"""
+            create policy slow on realtime.messages for select to authenticated
+              using (realtime.topic() <> 'slow' or pg_advisory_xact_lock_shared({gate.key}) is not null)
+        """)
+        await gate.shut()
+        wire = await dial(key=mint())
+        await wire.send("realtime:slow", "phx_join", {"config": {"private": True}}, ref="1")
+        await wire.send("realtime:slow", "presence", {"event": "untrack"}, ref="2")
+        await wire.send("realtime:slow", "phx_leave", {}, ref="3")
+        await wire.send("phoenix", "heartbeat", {}, ref="4", join_ref=None)
+        assert (await wire.get())[1] == "4"
+        assert (await wire.join("quick", ref="5", private=True))[1] == "5"
+        await gate.open()
+        assert [(await wire.get())[1] for _ in range(3)] == ["1", "2", "3"]
+        await database.execute("drop policy slow on realtime.messages")
+
+    async def test_a_socket_that_goes_takes_its_waiting_joins_along(self, dial, database, gate):
+        """A join that nobody waits for any more is given up, and the gateway goes on."""
+        await database.execute(f"""
+            create policy slow on realtime.messages for select to authenticated
+              using (pg_advisory_xact_lock_shared({gate.key}) is not null)
+        """)
+        await gate.shut()
+        wire = await dial(key=mint())
+        await wire.send("realtime:slow", "phx_join", {"config": {"private": True}})
+        waiting = "select count(*) from pg_stat_activity where wait_event = 'advisory' and application_name = 'gateway'"
+        while not await database.fetchval(waiting):
+            pass
+        await wire.ws.close()
+        while await database.fetchval(waiting):
+            pass
+        await gate.open()
+        assert (await (await dial(key=mint())).join("slow", private=True))[4]["status"] == "ok"
+        await database.execute("drop policy slow on realtime.messages")
+
+    async def test_a_socket_is_not_read_on_while_too_much_waits(self, dial, database, gate):
+        """Hundreds of messages behind one join are all handled, in order, once it is answered."""
+        await database.execute(f"""
+            create policy slow on realtime.messages for select to authenticated
+              using (pg_advisory_xact_lock_shared({gate.key}) is not null)
+        """)
+        await gate.shut()
+        wire = await dial(key=mint())
+        await wire.send("realtime:slow", "phx_join", {"config": {"private": True}}, ref="0", join_ref="0")
+        for n in range(1, 300):
+            await wire.send("realtime:slow", "phx_leave", {}, ref=str(n), join_ref=None)
+        await gate.open()
+        answers = [await wire.get() for _ in range(301)]
+        assert [a[1] for a in answers if a[3] == "phx_reply"] == [str(n) for n in range(300)]
+        await database.execute("drop policy slow on realtime.messages")

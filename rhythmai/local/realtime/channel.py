@@ -43,6 +43,7 @@ class Channel:
         self._socket = socket
         self._join = join
         self._policies = policies
+        self._wants_presence = join.presence
         self._presence_key = join.presence_key or str(uuid.uuid4())
         self._presence_rate = Rate(project.limits.presence_calls, project.limits.presence_window_s)
         self._expiry: asyncio.TimerHandle | None = None
@@ -53,7 +54,7 @@ class Channel:
 
     @property
     def hears_presence(self) -> bool:
-        return self._join.presence and "presence" in self._policies.may_read
+        return self._wants_presence and "presence" in self._policies.may_read
 
     def open(self) -> None:
         self._project.topics.join(self)
@@ -81,15 +82,13 @@ class Channel:
         if self.hears_presence:
             self.push("presence_state", self._project.presence.state(self.topic))
 
-    async def handle(self, frame: Frame) -> None:
-        """A message from the client, other than join and leave."""
+    def handle(self, frame: Frame) -> None:
+        """A message from the client, other than join, leave and a new token."""
         if frame.event == "broadcast":
             size = len(dumps(frame.payload).encode())
             self._broadcast(frame.ref, size, Fanout(self.wire, "broadcast", frame.payload))
         elif frame.event == "presence":
-            self._presence(frame)
-        elif frame.event == "access_token":
-            await self._refresh(as_dict(frame.payload).get("access_token"))
+            self._handle_presence(frame)
 
     def handle_push(self, push: Push) -> None:
         """A binary broadcast from the client."""
@@ -105,25 +104,30 @@ class Channel:
         if self._join.ack:
             self._reply(ref, "ok" if fits else "error", {} if fits else {"error": "payload_size_exceeded"})
 
-    def _presence(self, frame: Frame) -> None:
+    def _handle_presence(self, frame: Frame) -> None:
         payload = as_dict(frame.payload)
         action = str(payload.get("event", "")).lower()
         if self._presence_rate.exceeded():
             self.fail("Client presence rate limit exceeded")
             return
-        if "presence" not in self._policies.may_write:
-            return
-        if action == "track":
-            tracked = as_dict(payload.get("payload"))
+        tracked = payload.get("payload", {})
+        if action == "untrack":
+            self._project.presence.untrack(self)
+        elif action == "track" and "presence" in self._policies.may_write and isinstance(tracked, dict):
             if len(dumps(tracked).encode()) > self._project.limits.broadcast_bytes:
                 self.fail("Track message size exceeded")
                 return
+            if not self._wants_presence:  # who says that it is here wants to know who else is
+                self._wants_presence = True
+                self.push_presence_state()
             self._project.presence.track(self, self._presence_key, tracked)
-        elif action == "untrack":
-            self._project.presence.untrack(self)
-        self._reply(frame.ref, "ok" if action in ("track", "untrack") else "error", {})
+        else:
+            self._reply(frame.ref, "error", {})
+            return
+        self._reply(frame.ref, "ok", {})
 
-    async def _refresh(self, token: Any) -> None:
+    async def refresh(self, token: Any) -> None:
+        """Go on with another token, or end for want of a right."""
         if not isinstance(token, str) or token.startswith("sb_"):
             return
         try:

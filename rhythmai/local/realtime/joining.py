@@ -13,7 +13,7 @@ from rhythmai.local.realtime.authorisation import EVERYTHING, authorise
 from rhythmai.local.realtime.bindings import Binding, binding_id
 from rhythmai.local.realtime.channel import Channel
 from rhythmai.local.realtime.filters import BadFilter
-from rhythmai.local.realtime.frames import Frame
+from rhythmai.local.realtime.frames import Frame, Push
 from rhythmai.local.realtime.join import Join
 from rhythmai.local.realtime.replay import CannotReplay, replay
 from rhythmai.local.realtime.subscriptions import Refused
@@ -106,6 +106,6 @@ async def _subscribe(project: Project, channel: Channel, wish: Join) -> str | No
     return None
 
 
-def reply(frame: Frame, status: str, response: dict[str, Any]) -> Frame:
+def reply(frame: Frame | Push, status: str, response: dict[str, Any]) -> Frame:
     """The answer to a client's message."""
     return Frame(frame.join_ref, frame.ref, frame.topic, "phx_reply", {"status": status, "response": response})

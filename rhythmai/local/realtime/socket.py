@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from typing import Final, TypeGuard
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from rhythmai.local.keys import Identity
 from rhythmai.local.realtime.channel import Channel
 from rhythmai.local.realtime.fanout import Data, Fanout
-from rhythmai.local.realtime.frames import BadFrame, Frame, decode, decode_push, encode
+from rhythmai.local.realtime.frames import BadFrame, Frame, Push, decode, decode_push, encode
+from rhythmai.local.realtime.join import as_dict
 from rhythmai.local.realtime.joining import JoinRefused, join, reply
 from rhythmai.local.realtime.limits import Rate
 from rhythmai.local.realtime.project import Project
@@ -20,8 +22,12 @@ from rhythmai.local.realtime.topics import PREFIX
 log = logging.getLogger(__name__)
 
 
+WAITING: Final = 100
+"""Messages behind a join or a new token of their topic; the socket is not read on while there are more."""
+
+
 class Socket:
-    """Messages are handled one after the other, as they come."""
+    """Messages of one topic are handled one after the other, as they come; a topic that waits for the database holds up no other."""
 
     def __init__(
         self, project: Project, request: web.Request, ws: web.WebSocketResponse, vsn: str, identity: Identity
@@ -32,6 +38,9 @@ class Socket:
         self._ws = ws
         self._vsn = vsn
         self._channels: dict[str, Channel] = {}
+        self._waiting: dict[str, deque[Frame | Push]] = {}
+        """By topic, while a task works on it."""
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self._outbox: deque[Data | None] = deque()
         """None closes the socket once everything before it is sent."""
         self._pending_bytes = 0
@@ -51,7 +60,9 @@ class Socket:
         except TimeoutError:
             await self._ws.close(code=WSCloseCode.GOING_AWAY, message=b"no heartbeat")
         finally:
-            writer.cancel()
+            for task in (writer, *self._tasks.values()):
+                task.cancel()
+            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
             for channel in tuple(self._channels.values()):
                 self.remove(channel)
 
@@ -103,7 +114,7 @@ class Socket:
                     else:
                         await self._ws.send_bytes(data)
                     self._pending_bytes -= len(data)
-        except Exception as error:
+        except Exception as error:  # a socket that nobody writes to any more must not stay open, and mute
             if not isinstance(error, ConnectionError):
                 log.exception("realtime.socket.cut: a message cannot be written")
             self._cut()
@@ -113,32 +124,55 @@ class Socket:
             for joined in tuple(self._channels.values()):
                 joined.fail("Too many messages per second")
             return
-        if isinstance(data, str):
-            await self._handle(decode(self._vsn, data))
-            return
-        push = decode_push(data)
-        channel = self._channels.get(push.topic)
-        if channel is None:
-            frame = Frame(push.join_ref, push.ref, push.topic, "broadcast", None)
-            self.push(reply(frame, "error", {"reason": "unmatched topic"}))
-        elif push.join_ref in (None, channel.join_ref):
-            channel.handle_push(push)
+        message = decode(self._vsn, data) if isinstance(data, str) else decode_push(data)
+        if (waiting := self._waiting.get(message.topic)) is not None:
+            waiting.append(message)
+            if len(waiting) > WAITING:
+                await asyncio.wait([self._tasks[message.topic]])
+        elif _asks(message):
+            self._waiting[message.topic] = deque([message])
+            self._tasks[message.topic] = asyncio.create_task(self._work_off(message.topic))
+        else:
+            self._handle(message)
 
-    async def _handle(self, frame: Frame) -> None:
-        channel = self._channels.get(frame.topic)
-        if frame.topic == "phoenix" and frame.event == "heartbeat":
-            self.push(reply(frame, "ok", {}))
-        elif frame.event == "phx_join" and frame.topic.startswith(PREFIX):
-            await self._join(frame)
-        elif frame.event == "phx_leave" and (channel is None or frame.join_ref in (None, channel.join_ref)):
-            self.push(reply(frame, "ok", {}))
+    async def _work_off(self, topic: str) -> None:
+        try:
+            while self._waiting[topic]:
+                message = self._waiting[topic].popleft()
+                if _asks(message):
+                    await self._ask(message)
+                else:
+                    self._handle(message)
+        except Exception:
+            log.exception("realtime.socket.cut: a message to %s cannot be handled", topic)
+            self._cut()
+        finally:
+            del self._waiting[topic], self._tasks[topic]
+
+    def _handle(self, message: Frame | Push) -> None:
+        channel = self._channels.get(message.topic)
+        current = channel is None or message.join_ref in (None, channel.join_ref)
+        if message.topic == "phoenix" and message.event == "heartbeat":
+            self.push(reply(message, "ok", {}))
+        elif message.event == "phx_leave" and current:
+            self.push(reply(message, "ok", {}))
             if channel:
                 channel.end()
         elif channel is None:
-            self.push(reply(frame, "error", {"reason": "unmatched topic"}))
-        elif frame.join_ref in (None, channel.join_ref):
-            await channel.handle(frame)
-        # else: a message of a channel that was joined anew since; it is stale
+            self.push(reply(message, "error", {"reason": "unmatched topic"}))
+        elif not current:
+            pass  # of a channel that was joined anew since
+        elif isinstance(message, Push):
+            channel.handle_push(message)
+        else:
+            channel.handle(message)
+
+    async def _ask(self, frame: Frame) -> None:
+        """A message that only the database can answer."""
+        if frame.event == "phx_join":
+            await self._join(frame)
+        elif (channel := self._channels.get(frame.topic)) and frame.join_ref in (None, channel.join_ref):
+            await channel.refresh(as_dict(frame.payload).get("access_token"))
 
     async def _join(self, frame: Frame) -> None:
         if self._joins.exceeded():
@@ -147,10 +181,17 @@ class Socket:
             return
         if (old := self._channels.get(frame.topic)) is not None:
             old.end()
-        if len(self._channels) >= self._project.limits.channels_per_socket:
+        if len(self._channels.keys() | self._tasks.keys()) > self._project.limits.channels_per_socket:
             self.push(reply(frame, "error", {"reason": "ChannelRateLimitReached: Too many channels"}))
             return
         try:
             await join(self._project, self, frame)
         except JoinRefused as refusal:
             self.push(reply(frame, "error", {"reason": str(refusal)}))
+
+
+def _asks(message: Frame | Push) -> TypeGuard[Frame]:
+    """Whether the database is asked: such a message runs as a task, and what follows on its topic waits."""
+    return isinstance(message, Frame) and (
+        (message.event == "phx_join" and message.topic.startswith(PREFIX)) or message.event == "access_token"
+    )
