@@ -136,7 +136,7 @@ async def test_without_row_security_the_whole_old_row_is_told(dial, gateway, dat
         ("id=lte.10", {2, 10}), ('title=in.(two,"a, b")', {2, 33}), ("id=not.in.(2,10)", {33}), ("title=like.t%", {2, 10}),
         ("title=ilike.T_o", {2}), ("title=match.^t", {2, 10}), ("title=imatch.^TWO$", {2}), ("tags=is.null", {2, 10}),
         ("tags=not.is.null", {33}), ("bpm=isdistinct.1", {2, 33}), ("bpm=eq.1.0", {10}), ("id=gt.2,title=like.t%", {10}),
-        ("title=eq.a, b", {33}),
+        ("title=eq.a, b", {33}), ('title=eq."a, b"', {33}), ('title=neq."a,id=eq.2",id=gt.9', {10, 33}), (r'title=eq."t\wo"', {2}),
     ],
 )  # fmt: skip
 async def test_filters_compare_in_the_columns_type(dial, gateway, database, filter, passing):

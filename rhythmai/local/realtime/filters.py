@@ -18,6 +18,7 @@ _CONDITION: Final = re.compile(
     rf"(?P<column>[^=,]+)=(?P<negated>not\.)?(?P<operator>{'|'.join(OPERATORS)})\.(?P<value>.*)", re.DOTALL
 )
 _BETWEEN: Final = re.compile(rf",(?=[^=,]+=(?:not\.)?(?:{'|'.join(OPERATORS)})\.)")
+_QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _VALUE: Final = re.compile(r'"((?:[^"\\]|\\.)*)"|([^,]*)')
 
 
@@ -36,13 +37,20 @@ class Condition:
 
 
 def parse(text: str) -> tuple[Condition, ...]:
-    """Raises BadFilter."""
+    """A value may stand in double quotes, with backslashes, as the clients write one that holds `,()"\\`. Raises BadFilter."""
     if len(text) > MAX_LENGTH:
         raise BadFilter(f"a filter of {len(text)} characters: at most {MAX_LENGTH}")
-    parts = _BETWEEN.split(text) if text else []
+    parts = _split(text) if text else []
     if len(parts) > MAX_CONDITIONS:
         raise BadFilter(f"a filter of {len(parts)} conditions: at most {MAX_CONDITIONS}")
     return tuple(_condition(part) for part in parts)
+
+
+def _split(text: str) -> list[str]:
+    """At the commas between conditions, not at those within quotes."""
+    blank = _QUOTED.sub(lambda found: "_" * len(found[0]), text)
+    cuts = [found.start() for found in _BETWEEN.finditer(blank)]
+    return [text[start:end] for start, end in zip([0, *(cut + 1 for cut in cuts)], [*cuts, len(text)], strict=True)]
 
 
 def _condition(text: str) -> Condition:
@@ -50,9 +58,12 @@ def _condition(text: str) -> Condition:
     if not found:
         raise BadFilter(f"invalid filter {text!r}: write column=operator.value with one of {', '.join(OPERATORS)}")
     operator, value = found["operator"], found["value"]
-    return Condition(
-        found["column"].strip(), operator, bool(found["negated"]), _array(value) if operator == "in" else value
-    )
+    value = _array(value) if operator == "in" else _unquoted(value)
+    return Condition(found["column"].strip(), operator, bool(found["negated"]), value)
+
+
+def _unquoted(value: str) -> str:
+    return re.sub(r"\\(.)", r"\1", value[1:-1]) if _QUOTED.fullmatch(value) else value
 
 
 def _array(text: str) -> str:
