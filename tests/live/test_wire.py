@@ -170,6 +170,21 @@ async def test_replay_gives_recent_messages_of_a_private_channel(dial, gateway, 
     assert refused[4]["response"]["reason"] == "UnableToReplayMessages: Replay is not allowed for public channels"
 
 
+async def test_bytes_are_replayed_too(dial, gateway, database):
+    """A binary message comes as a binary frame, marked as replayed; 1.0.0 cannot carry it and has the others."""
+    await database.execute("select realtime.send_binary('ab', 'bytes', 'bytes', true)")
+    await database.execute("select realtime.send('{}', 'json', 'bytes', true)")
+    replay_ = {"broadcast": {"replay": {"since": 0}}}
+    new, old = await dial(key=gateway.secret), await dial("1.0.0", key=gateway.secret)
+    await new.join("bytes", private=True, **replay_)
+    first, second = (await new.get()).data, await new.get()
+    assert first.endswith(b"ab")
+    assert b'"replayed":true' in first
+    assert second[4]["event"] == "json"
+    await old.join("bytes", private=True, **replay_)
+    assert (await old.get())["payload"]["event"] == "json"
+
+
 async def test_replication_ready_is_announced(dial):
     """A client that asks is told when broadcasts from the database are live."""
     wire = await dial()

@@ -12,6 +12,7 @@ from rhythmai.local.keys import BadToken
 from rhythmai.local.realtime.authorisation import EVERYTHING, authorise
 from rhythmai.local.realtime.bindings import Binding, binding_id
 from rhythmai.local.realtime.channel import Channel
+from rhythmai.local.realtime.fanout import UserBroadcast
 from rhythmai.local.realtime.filters import BadFilter
 from rhythmai.local.realtime.frames import Frame, Push
 from rhythmai.local.realtime.join import Join
@@ -73,8 +74,11 @@ async def join(project: Project, socket: Socket, frame: Frame) -> None:
         )
     )
     channel.push_presence_state()
-    for payload in replayed:
-        channel.push("broadcast", payload)
+    for message in replayed:
+        if isinstance(message, UserBroadcast):
+            channel.deliver(message)
+        else:
+            channel.push("broadcast", message)
     if refusal:
         channel.tell("error", "postgres_changes", refusal)
     if wish.replication_ready or (wish.bindings and not refusal):

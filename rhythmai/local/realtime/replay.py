@@ -5,7 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import asyncpg
+
 from rhythmai.local.database import Database
+from rhythmai.local.realtime.fanout import UserBroadcast
+from rhythmai.local.realtime.frames import BYTES
 from rhythmai.local.realtime.topics import Topic
 
 
@@ -13,8 +17,10 @@ class CannotReplay(Exception):
     """The join asked for a replay that cannot be given."""
 
 
-async def replay(database: Database, topic: Topic, wish: dict[str, Any], limit: int) -> list[dict[str, Any]]:
-    """The newest messages since `wish["since"]` (Unix milliseconds), oldest first, as broadcast payloads.
+async def replay(
+    database: Database, topic: Topic, wish: dict[str, Any], limit: int
+) -> list[dict[str, Any] | UserBroadcast]:
+    """The newest messages since `wish["since"]` (Unix milliseconds), oldest first: broadcast payloads, or bytes.
 
     At most `limit`, or `wish["limit"]` when that is less. Raises CannotReplay, or the database's errors.
     """
@@ -30,20 +36,20 @@ async def replay(database: Database, topic: Topic, wish: dict[str, Any], limit: 
     async with database.transaction() as connection:
         rows = await connection.fetch(
             """
-            select id, event, payload from realtime.messages
-            where topic = $1 and private and extension = 'broadcast' and payload is not null and inserted_at >= $2
+            select id, event, payload, binary_payload from realtime.messages
+            where topic = $1 and private and extension = 'broadcast' and inserted_at >= $2
+              and (payload is not null or binary_payload is not null)
             order by inserted_at desc, id desc limit $3
             """,
             topic.name,
             moment,
             min(max(asked, 1), limit),
         )
-    return [
-        {
-            "event": row["event"],
-            "type": "broadcast",
-            "payload": row["payload"],
-            "meta": {"id": str(row["id"]), "replayed": True},
-        }
-        for row in reversed(rows)
-    ]
+    return [_message(topic, row) for row in reversed(rows)]
+
+
+def _message(topic: Topic, row: asyncpg.Record) -> dict[str, Any] | UserBroadcast:
+    meta = {"id": str(row["id"]), "replayed": True}
+    if row["payload"] is None:
+        return UserBroadcast(topic.wire, row["event"] or "", meta, BYTES, row["binary_payload"])
+    return {"event": row["event"], "type": "broadcast", "payload": row["payload"], "meta": meta}
