@@ -80,6 +80,7 @@ bench-queue: $(VENV)/.dev
 	@$(BIN)/python bench/queues.py
 bench-realtime: $(VENV)/.dev
 	@$(BIN)/python bench/realtime_deliveries.py 20
+	@$(BIN)/python bench/realtime_joins.py
 bench-engine: $(VENV)/.dev
 	@$(BIN)/python bench/engine.py
 bench-sketch: $(VENV)/.dev

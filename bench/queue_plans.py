@@ -1,4 +1,4 @@
-"""The statements inside the queue's functions, taken from the database itself, and what EXPLAIN says of them."""
+"""The statements inside the queue's functions and the policy of its topics, taken from the database itself, and what EXPLAIN says of them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ STATEMENTS = {
     "jobs past their deadline": ("sweep", r"select \* from public\.jobs j where [^;]*?deadline_at.*?skip locked"),
     "backed-off jobs that are due": ("sweep", r"select d\.id .*?skip locked"),
     "jobs of a dead worker": ("sweep", r"select \* from public\.jobs j where j\.worker_id.*?skip locked"),
+    "may this topic be watched": ("may_watch", r"select case .*end;"),
 }
 """Name to (function, pattern in its source)."""
 
 PARAMETERS = {
     "p_kind": ("text", "'generate'"), "p_lane": ("text", "'batch'"), "p_tenant": ("text", "'t7'"), "p_priority": ("smallint", "0::smallint"),
     "v_served": ("bigint", "{served}"), "v_round": ("bigint", "{served} >> 32"), "v_worker.id": ("bigint", "1"),
+    "topic": ("text", "'job:00000000-0000-4000-8000-000000000000'"),
 }  # fmt: skip
 """Variables of those functions: type and a value to explain with."""
 

@@ -14,6 +14,7 @@ INDEXES = {
     "jobs past their deadline": "jobs_deadline",
     "backed-off jobs that are due": "jobs_backed_off",
     "jobs of a dead worker": "jobs_held",
+    "may this topic be watched": "jobs_pkey",
 }
 FINISHED = """
 insert into public.jobs (video_url, status, attempt, started_at, claimed_at, finished_at, tenant)
