@@ -32,6 +32,17 @@ async def test_bad_input_is_one_line(tmp_path, arguments, words):
     assert err.count("\n") == 1
 
 
+async def test_a_demo_that_cannot_begin_takes_nothing(tmp_path):
+    """A demo that is refused leaves the files of its folder as they are."""
+    (tmp_path / "notes.txt").write_text("x")
+    (tmp_path / "keep").mkdir()
+    (tmp_path / "keep" / "track-1.flac").write_text("an hour of work")
+    (tmp_path / "a.mp4").write_text("x")
+    code, _, _ = await call("demo", "a.mp4", "--output", "keep", "--data", "notes.txt", cwd=tmp_path)
+    assert code == 1
+    assert (tmp_path / "keep" / "track-1.flac").read_text() == "an hour of work"
+
+
 @pytest.mark.parametrize(
     "arguments", [["submit"], ["submit", "a.mp4", "--variants", "9"], ["up", "--port", "0"], ["play"]]
 )
