@@ -42,6 +42,8 @@ class Running:
     """What points any program at the stack."""
     children: dict[str, tuple[int, float]] = field(default_factory=dict)
     """Name: (pid, time of birth)."""
+    ready: bool = False
+    """Whether everything in it answers; before that it is recorded for those who would have to clear it away."""
 
     @property
     def url(self) -> str:
@@ -124,16 +126,22 @@ class Home:
             return None  # none, somebody else's, or of another version
 
     def running(self) -> Running | None:
-        """The stack that serves this directory now."""
-        found = self.recorded()
-        return found if found and lives(found.pid, found.born) else None
+        """The stack that serves this directory now; one that still starts is none yet."""
+        found = self._alive()
+        return found if found and found.ready else None
 
     def record(self, running: Running) -> None:
         _write_private(self._record, asdict(running))
 
+    def _alive(self) -> Running | None:
+        found = self.recorded()
+        return found if found and lives(found.pid, found.born) else None
+
     def _already(self) -> str:
-        found = self.running()
+        found = self._alive()
         by = f"by pid {found.pid} on port {found.port} (Postgres on {found.db_port})" if found else "by another process"
+        if not (found and found.ready):
+            by += ", which is starting or ending"
         return f"{self.data} is served already {by}: use it, stop it, or choose another directory with --data"
 
 

@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -104,6 +105,8 @@ async def local_stack(
             down.push_async_callback(child.stop)
             await child.start()
         await until_ready(running, children, since)
+        home.record(running := replace(running, ready=True))
+        down.callback(home.record, replace(running, ready=False))  # whoever comes now would lose it in the middle
         yield running
 
 

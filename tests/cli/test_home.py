@@ -45,16 +45,26 @@ def test_a_short_secret_is_refused(home):
         home.secrets("short")
 
 
+def test_a_stack_that_starts_is_none_yet(home):
+    """A stack that is not ready is not there for others, and yet holds its directory."""
+    with home.hold():
+        home.record(running())
+        assert home.running() is None
+        assert home.recorded() == running()
+        with pytest.raises(NoStack, match=rf"pid {os.getpid()} .* starting or ending"), Home(home.data).hold():
+            pass
+
+
 def test_only_one_holds_the_directory(home):
     """A second holder is refused and told pid and ports of the first."""
     with home.hold():
-        home.record(running())
+        home.record(running(ready=True))
         with (
             pytest.raises(NoStack, match=rf"pid {os.getpid()} on port 1234 \(Postgres on 5678\)"),
             Home(home.data).hold(),
         ):
             pass
-        assert home.running() == running()
+        assert home.running() == running(ready=True)
     assert home.running() is None
     with home.hold():
         pass
@@ -62,7 +72,7 @@ def test_only_one_holds_the_directory(home):
 
 def test_a_dead_stack_does_not_run(home):
     """The record of a stack that was killed is not taken for a running one, even when its pid was given away."""
-    home.record(running(born=1.0))
+    home.record(running(born=1.0, ready=True))
     assert home.running() is None
     assert home.recorded() is not None
 
