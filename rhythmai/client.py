@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -12,7 +12,7 @@ from uuid import UUID
 import aiohttp
 
 from rhythmai.answers import Job
-from rhythmai.errors import JobFailed, Refused, Unreachable
+from rhythmai.errors import BadInput, JobFailed, Refused, Unreachable
 from rhythmai.events import Event, JobChanged, ResultReady, Story
 from rhythmai.live import Joined, LiveTopic, Silence
 from rhythmai.transfer import Progress, receive, send, video_type
@@ -21,6 +21,9 @@ SAFETY_POLL_S: Final = 15.0
 """How often REST is asked while Realtime is there: an event that got lost is late, never missed."""
 BLIND_POLL_S: Final = 1.0
 """How often REST is asked while Realtime is not there."""
+Trouble = Callable[[Unreachable | None], None]
+PATIENCE_S: Final = 180.0
+"""How long a watch goes on that nobody answers."""
 SECOND_LOOK_S: Final = 3.0
 """A subscription may be announced some seconds before it is live: ask once more then."""
 
@@ -35,7 +38,8 @@ class Client:
 
     With `supabase_url` and `key` (the publishable key) `watch` is told by Realtime, without them it asks REST each
     second. With `user_token` (the JWT of a signed-in user) jobs belong to that user.
-    All calls raise Refused (the request has to change) or Unreachable (the same request may work later).
+    All calls raise Refused (the request has to change), Unreachable (the same request may work later) or BadInput
+    (what was given cannot be used: no id, no video, a folder that is not there).
     """
 
     def __init__(
@@ -73,15 +77,15 @@ class Client:
 
     async def answer(self, job_id: UUID | str) -> dict[str, Any]:
         """The same as the API wrote it."""
-        return (await self._call("GET", f"/job/{job_id}"))[1]
+        return (await self._call("GET", f"/job/{_id(job_id)}"))[1]
 
     async def cancel(self, job_id: UUID | str) -> Job:
         """Take the job back, also while it runs; an ended job stays as it is."""
-        return Job.model_validate((await self._call("DELETE", f"/job/{job_id}"))[1])
+        return Job.model_validate((await self._call("DELETE", f"/job/{_id(job_id)}"))[1])
 
     async def again(self, job_id: UUID | str, *, seed: int | None = None, variant: int | None = None) -> UUID:
         """Make a new job from the plan of an old one, with another seed, or of one variant only."""
-        _, answer = await self._call("POST", f"/job/{job_id}/again", _given({"seed": seed, "variant": variant}))
+        _, answer = await self._call("POST", f"/job/{_id(job_id)}/again", _given({"seed": seed, "variant": variant}))
         return UUID(answer["job_id"])
 
     async def merge(
@@ -95,7 +99,9 @@ class Client:
     ) -> str:
         """Put music under a video and return the URL of the new video, however long it takes. Raises JobFailed."""
         options = _given({"mode": mode, "music_gain_db": music_gain_db, "duck": duck})
-        status, answer = await self._call("POST", "/merge", {"video_url": video_url, "audio_url": audio_url, **options})
+        body = {"video_url": video_url, "audio_url": audio_url, **options}
+        # A connection that waits for the video would end with the patience of whatever is on the way; a watch does not.
+        status, answer = await self._call("POST", "/merge", body, {"Prefer": "respond-async"})
         if status != 202:
             return str(answer["video_url"])
         async with aclosing(self.watch(answer["job_id"])) as events:
@@ -106,34 +112,48 @@ class Client:
                     raise JobFailed(event.error or f"The merge was {event.status}.")
         raise JobFailed("The merge ended without a video.")
 
-    async def watch(self, job_id: UUID | str) -> AsyncGenerator[Event]:
+    async def watch(
+        self,
+        job_id: UUID | str,
+        *,
+        trouble: Trouble | None = None,
+        patience_s: float = PATIENCE_S,
+    ) -> AsyncGenerator[Event]:
         """Tell what happens to a job until it has ended; the end is the last event, after all results.
 
         Each result is told once, pushed by Realtime or found by REST, which is asked after every (re)subscription and
-        now and then, so that a broken connection costs time and nothing else.
+        now and then, so that a broken connection costs time and nothing else. `trouble` is told why the API
+        does not answer, and None once it does; Unreachable is raised when nothing at all was heard for `patience_s`.
         """
-        job_id = UUID(str(job_id))
-        story = Story(job_id)
-        async with self._topic(job_id) as topic:
+        story = Story(_id(job_id))
+        clock = asyncio.get_running_loop().time
+        heard_s = clock()
+        async with self._topic(story.job_id) as topic:
             just_joined = False
             while True:
                 try:
-                    job = await self.job(job_id)
-                except Unreachable:
-                    if story.standing is None:
+                    job = await self.job(story.job_id)
+                except Unreachable as away:
+                    if story.standing is None or clock() - heard_s >= patience_s:
                         raise
+                    if trouble:
+                        trouble(away)
                 else:
+                    heard_s = clock()
+                    if trouble:
+                        trouble(None)
                     for event in story.from_answer(job):
                         yield event
                     if job.ended:
                         return
-                patience_s = SECOND_LOOK_S if just_joined else SAFETY_POLL_S if topic.joined else BLIND_POLL_S
+                pause_s = SECOND_LOOK_S if just_joined else SAFETY_POLL_S if topic.joined else BLIND_POLL_S
                 just_joined = False
-                while message := await topic.next(patience_s):
+                while message := await topic.next(pause_s):
                     just_joined = isinstance(message, Joined)
                     # The end is told by REST, which knows all results: one that was pushed before may have been lost.
                     if isinstance(message, Joined) or story.is_end(message.event, message.payload):
                         break
+                    heard_s = clock()
                     for event in story.from_payload(message.event, message.payload):
                         yield event
 
@@ -156,7 +176,6 @@ class Client:
 
     def _http(self) -> aiohttp.ClientSession:
         if self._session is None:
-            # The API itself may wait most of a minute for a merge.
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None, connect=10, sock_read=120))
         return self._session
 
@@ -183,6 +202,14 @@ class Client:
                 status, str(answer.get("code", "")), str(answer.get("detail") or answer.get("title") or status)
             )
         return status, answer
+
+
+def _id(job_id: UUID | str) -> UUID:
+    """Raises BadInput: what is no id has no place in a path."""
+    try:
+        return UUID(str(job_id))
+    except ValueError:
+        raise BadInput(f"{job_id} is not the id of a job: `submit` answers with one") from None
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.status import Status
 
 from rhythmai.answers import Result
+from rhythmai.errors import Unreachable
 from rhythmai.events import Event, JobChanged
 from rhythmai.transfer import Progress
 
@@ -29,6 +30,7 @@ class Screen:
         # What is shown comes from models and strangers: it is text, never markup.
         self._console = Console(markup=False, highlight=False, soft_wrap=True, stderr=stderr)
         self._status: Status | None = None
+        self._doing = self._stage = ""
 
     def __enter__(self) -> Self:
         return self
@@ -44,6 +46,9 @@ class Screen:
 
     def doing(self, what: str) -> None:
         """What goes on right now."""
+        if what == self._doing:
+            return
+        self._doing = what
         if not self._console.is_terminal:
             self.say(f"... {what}")
         elif self._status:
@@ -64,13 +69,18 @@ class Screen:
         if not isinstance(event, JobChanged):
             self.result(event.result)
         elif not event.ended:
-            self.doing(WORDS.get(event.stage or event.status, event.stage or event.status))
+            self._stage = WORDS.get(event.stage or event.status, event.stage or event.status)
+            self.doing(self._stage)
         else:
             self.rest()
             if event.status == "completed":
                 self.say(f"Completed: {event.completed_count} of {event.total_count}.", "green")
             else:
                 self.say("The job was cancelled." if event.status == "cancelled" else f"Failed: {event.error}", "red")
+
+    def trouble(self, away: Unreachable | None) -> None:
+        """Why there is no news of a job; None once there is again."""
+        self.doing(f"{away} (trying again)" if away else self._stage)
 
     def result(self, result: Result) -> None:
         """A track, or the video of a merge."""
@@ -88,6 +98,7 @@ class Screen:
 
     def rest(self) -> None:
         """Nothing goes on any more."""
+        self._doing = ""
         if self._status:
             self._status.stop()
             self._status = None

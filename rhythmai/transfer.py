@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,9 +33,11 @@ VIDEO_TYPES: Final = {
 
 
 def video_type(path: Path) -> str:
-    """The content type of a video file by its name. Raises BadInput when there is no such file, or no video by its name."""
+    """The content type of a video file by its name. Raises BadInput when there is no such file, or it cannot be a video."""
     if not path.is_file():
         raise BadInput(f"{path} is not a file: give the path of a video, or a URL that starts with http")
+    if path.stat().st_size == 0:
+        raise BadInput(f"{path} is empty: it has no bytes")
     try:
         return VIDEO_TYPES[path.suffix.lower()]
     except KeyError:
@@ -50,23 +54,25 @@ async def send(
         async with http.request(
             ticket["method"], ticket["upload_url"], data=_chunks(path, size, progress), headers=headers
         ) as response:
-            if response.status >= 500:
-                raise Unreachable(f"Storage is in trouble ({response.status}) and did not take {path}")
-            if response.status >= 400:
-                raise Refused(response.status, "upload_refused", f"Storage refused {path}: {await response.text()}")
+            status = await _status(response)
+            if _may_pass(status):
+                raise Unreachable(f"Storage is in trouble ({status}) and did not take {path}")
+            if status >= 400:
+                raise Refused(status, "upload_refused", f"Storage refused {path}: {await response.text()}")
     except (aiohttp.ClientError, TimeoutError) as error:
         raise Unreachable(f"The upload of {path} broke off: {error or type(error).__name__}") from None
 
 
 async def receive(http: aiohttp.ClientSession, url: str, path: Path, progress: Progress | None) -> Path:
-    """Download to `path`, which appears when it is complete. Raises Refused, Unreachable."""
+    """Download to `path`, which appears when it is complete. Raises Refused, Unreachable, BadInput (no such folder)."""
     part = path.with_name(path.name + ".part")
     try:
         async with http.get(url) as response:
-            if response.status >= 500:
-                raise Unreachable(f"{url} cannot be downloaded now ({response.status})")
-            if response.status >= 400:
-                raise Refused(response.status, "download_refused", f"{url} cannot be downloaded ({response.status})")
+            status = await _status(response)
+            if _may_pass(status):
+                raise Unreachable(f"{url} cannot be downloaded now ({status})")
+            if status >= 400:
+                raise Refused(status, "download_refused", f"{url} cannot be downloaded ({status})")
             with await asyncio.to_thread(part.open, "wb") as file:
                 async for chunk in response.content.iter_chunked(CHUNK):
                     await asyncio.to_thread(file.write, chunk)
@@ -75,8 +81,23 @@ async def receive(http: aiohttp.ClientSession, url: str, path: Path, progress: P
         return part.replace(path)
     except (aiohttp.ClientError, TimeoutError) as error:
         raise Unreachable(f"The download of {url} broke off: {error or type(error).__name__}") from None
+    except OSError as error:
+        raise BadInput(f"{path} cannot be written: {error.strerror}") from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+async def _status(response: aiohttp.ClientResponse) -> int:
+    """What happened. Storage calls every error a 400 and says in its JSON which one it was."""
+    if response.status == 400:
+        with suppress(ValueError, KeyError, TypeError):
+            return int(json.loads(await response.text())["statusCode"])
+    return response.status
+
+
+def _may_pass(status: int) -> bool:
+    return status == 429 or status >= 500
 
 
 async def _chunks(path: Path, size: int, progress: Progress | None) -> AsyncIterator[bytes]:

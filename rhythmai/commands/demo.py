@@ -114,7 +114,7 @@ async def _make_music(client: Client, job_id: UUID, screen: Screen) -> None:
     from rhythmai.events import JobChanged
 
     screen.say(f"Job {job_id}")
-    async for event in client.watch(job_id):
+    async for event in client.watch(job_id, trouble=screen.trouble):
         if isinstance(event, JobChanged) and event.ended and event.status != "completed":
             raise JobFailed(f"There is no music, the job is {event.status}: {event.error or 'somebody cancelled it'}")
         screen.event(event)

@@ -63,7 +63,7 @@ async def _watch(job_id: str, data: Path | None) -> None:
 
     async with connect(data) as client:
         with Screen() as screen:
-            async for event in client.watch(job_id):
+            async for event in client.watch(job_id, trouble=screen.trouble):
                 screen.event(event)
     if not (isinstance(event, JobChanged) and event.status == "completed"):
         raise typer.Exit(1)

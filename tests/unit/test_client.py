@@ -128,11 +128,21 @@ async def test_cancel_and_again(api, client):
     assert api.body() == {"seed": 7}
 
 
+@pytest.mark.parametrize("job_id", ["zz", "a/../../../openapi.json", ""])
+async def test_what_is_no_id_is_not_asked_for(api, client, job_id):
+    """What is not the id of a job is refused before the API is asked."""
+    for call in (client.job, client.answer, client.cancel, client.again, lambda given: anext(client.watch(given))):
+        with pytest.raises(BadInput, match="is not the id of a job"):
+            await call(job_id)
+    assert api.asked == []
+
+
 async def test_merge_at_once(api, client):
     """A merge that is ready in time answers with its video."""
     api.lay("POST /merge", (200, {"video_url": "v"}))
     assert await client.merge("a", "b", mode="mix") == "v"
     assert api.body() == {"video_url": "a", "audio_url": "b", "mode": "mix"}
+    assert api.asked[0][1]["Prefer"] == "respond-async", "no connection outlives a merge of minutes"
 
 
 async def test_a_long_merge_is_waited_for(api, client):
@@ -170,11 +180,31 @@ async def test_upload_streams_the_file(api, client, tmp_path):
     assert told[-1] == (600_000, 600_000)
 
 
-@pytest.mark.parametrize("name", ["missing.mp4", "notes.txt"])
-async def test_what_is_no_video_is_not_uploaded(api, client, tmp_path, name):
-    """A missing file, or one that is no video by its name, is refused before the API is asked."""
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [("503", Unreachable), ("429", Unreachable), ("409", Refused), (None, Refused)],
+)
+async def test_storage_says_in_its_answer_what_happened(api, client, tmp_path, said, error):
+    """Storage's 400 is what its `statusCode` says: trouble that may pass, or a refusal."""
+    (tmp_path / "a.mp4").write_bytes(b"x")
+    ticket = {"upload_url": f"{api.url}/put", "method": "PUT", "headers": {}, "video_url": "v"}
+    api.lay("POST /upload", (200, ticket))
+    api.lay("PUT /put", (400, {"statusCode": said, "error": "e", "message": "m"}))
+    api.lay("GET /track", (400, {"statusCode": said, "error": "e", "message": "m"}))
+    with pytest.raises(error):
+        await client.upload(tmp_path / "a.mp4")
+    with pytest.raises(error):
+        await client.download(f"{api.url}/track", tmp_path / "t.flac")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("missing.mp4", "is not a file"), ("notes.txt", "is not a video"), ("zero.mp4", "is empty")]
+)
+async def test_what_is_no_video_is_not_uploaded(api, client, tmp_path, name, words):
+    """A missing or empty file, or one that is no video by its name, is refused before the API is asked."""
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(BadInput, match=name):
+    (tmp_path / "zero.mp4").touch()
+    with pytest.raises(BadInput, match=f"{name} {words}"):
         await client.upload(tmp_path / name)
     assert api.asked == []
 
@@ -187,3 +217,10 @@ async def test_download_appears_when_complete(api, client, tmp_path):
     with pytest.raises(Refused):
         await client.download(f"{api.url}/gone", tmp_path / "g.flac")
     assert [path.name for path in Path(tmp_path).iterdir()] == ["t.flac"]
+
+
+async def test_a_download_needs_its_folder(api, client, tmp_path):
+    """A download into a folder that is not there is a word about the path."""
+    api.lay("GET /track", (200, b"x"))
+    with pytest.raises(BadInput, match=r"none/t\.flac cannot be written"):
+        await client.download(f"{api.url}/track", tmp_path / "none" / "t.flac")

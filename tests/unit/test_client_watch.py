@@ -12,7 +12,7 @@ from aiohttp import WSCloseCode, web
 from aiohttp.test_utils import TestServer
 
 from rhythmai import Client
-from rhythmai.errors import Refused
+from rhythmai.errors import Refused, Unreachable
 from rhythmai.events import JobChanged, ResultReady
 
 JOB = uuid4()
@@ -184,6 +184,31 @@ async def test_rest_may_be_away_for_a_while():
         await project.push("job", {"status": "failed"})
         assert (await waiting).status == "failed"
         await events.aclose()
+
+
+async def test_nobody_is_waited_for_without_end():
+    """A watch tells of the trouble while it waits, of its end, and gives up once its patience is over."""
+    project, told = Project(), []
+    app = web.Application()
+    app.router.add_get(f"/api/v1/job/{JOB}", project.job)
+    async with TestServer(app) as server, Client(str(server.make_url(""))) as client:
+        events = client.watch(JOB, trouble=told.append)
+        await anext(events)
+        project.rest_works = False
+        project.asked.clear()
+        waiting = asyncio.ensure_future(anext(events))
+        await project.asked.wait()
+        project.rest_works, project.stage = True, "composing"
+        assert (await waiting).stage == "composing"
+        assert [type(word) for word in told if word] == [Unreachable]
+        assert told[-1] is None
+        await events.aclose()
+
+        impatient = client.watch(JOB, patience_s=0)
+        await anext(impatient)
+        project.rest_works = False
+        with pytest.raises(Unreachable, match="away"):
+            await anext(impatient)
 
 
 async def test_an_unknown_job_is_refused():
