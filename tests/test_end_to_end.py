@@ -13,8 +13,11 @@ import av
 import numpy as np
 import pytest
 
+from rhythmai.local.postgres import free_port
 from tests.cli.stack_process import call
 
+NOWHERE = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:1")
+"""A company's proxy, which this machine itself is not reached through."""
 BANDS_HZ = np.geomspace(40, 16_000, 49)
 WINDOW = 16_384
 """Samples; long enough for every band to have a bin of its own."""
@@ -60,7 +63,8 @@ def demo():
         (place / "output").mkdir()
         for name in (MINE, "track-8.wav"):
             (place / "output" / name).write_text("x")
-        code, out, err = asyncio.run(call("demo", "--data", place / "data", cwd=place))
+        (place / ".env").write_text(f"METRICS_PORT={free_port()}\n")
+        code, out, err = asyncio.run(call("demo", "--data", place / "data", cwd=place, **NOWHERE))
         yield place / "output", out, code, err
 
 

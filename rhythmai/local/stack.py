@@ -27,6 +27,7 @@ from rhythmai.local.postgres import BASELINE, Postgres, free_port
 from rhythmai.local.readiness import until_ready
 from rhythmai.local.settings import LocalSettings
 from rhythmai.local.supervisor import Child, kill_group
+from rhythmai.loopback import past_the_proxy
 
 PORT: Final = 54321
 DB_PORT: Final = 54322
@@ -128,15 +129,16 @@ def _children(
     """(name, command, environment) in the order of their start."""
     api_port = str(free_port())
     shared = {name: value for name, value in os.environ.items() if name not in FOREIGN}
-    shared |= {**running.environment, "PYTHONUNBUFFERED": "1"}
+    shared |= {**running.environment, **past_the_proxy(os.environ), "PYTHONUNBUFFERED": "1"}
     gateway = {
         "GATEWAY_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(running.port),
         "STORAGE_DIR": str(home.storage),
         "API_UPSTREAM": f"http://127.0.0.1:{api_port}",
     }
-    # One port of metrics cannot be the API's and the worker's: it is the API's.
-    worker = {"ENGINE": settings.engine, "WORKER_NAME": settings.worker_name, "METRICS_PORT": ""}
+    # One port of metrics cannot be the API's and the worker's: it is the API's. Said by a number (0 is any free port),
+    # since an empty variable would let that of `.env` through.
+    worker = {"ENGINE": settings.engine, "WORKER_NAME": settings.worker_name, "METRICS_PORT": "0"}
     # -P: a folder of the user's that is called `worker` is not ours.
     python = (sys.executable, "-P", "-m")
     return [
