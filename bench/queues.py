@@ -29,7 +29,8 @@ sys.path.insert(0, str(ROOT))
 
 from bench.queue_measure import measure, quantile, timed  # noqa: E402
 from bench.queue_plans import explain  # noqa: E402
-from rhythmai.local.postgres import BASELINE, Postgres  # noqa: E402
+from rhythmai.local.postgres import Postgres  # noqa: E402
+from rhythmai.schema import BASELINE  # noqa: E402
 
 PEERS = ["procrastinate==3.10.0", "pgqueuer==1.6.0", "asyncpg==0.32.0", "psycopg[binary,pool]"]
 OWNER = "00000000-0000-4000-8000-000000000001"

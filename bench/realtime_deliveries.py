@@ -21,7 +21,8 @@ import aiohttp
 import asyncpg
 from aiohttp import web
 
-from rhythmai.local.postgres import BASELINE, Postgres
+from rhythmai.local.postgres import Postgres
+from rhythmai.schema import BASELINE
 
 SOCKETS, TOPICS, DELIVERIES_PER_S = 500, 50, 1000
 KEY = "sb_secret_bench"

@@ -12,7 +12,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from rhythmai.local.postgres import BASELINE, Postgres, embedded_bin
+from rhythmai.local.postgres import Postgres, embedded_bin
+from rhythmai.schema import BASELINE
 
 ROOT = Path(__file__).parent.parent
 MIGRATIONS = ROOT / "supabase" / "migrations"

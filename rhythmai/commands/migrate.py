@@ -89,7 +89,7 @@ async def _check_shape(connection: asyncpg.Connection, baseline: bool) -> None:
 
 
 async def _lay_baseline(connection: asyncpg.Connection) -> None:
-    from rhythmai.local.postgres import BASELINE
+    from rhythmai import schema
 
-    await connection.execute(BASELINE.read_text())
+    await connection.execute(schema.BASELINE.read_text())
     print("Applied the shape of a Supabase project", flush=True)

@@ -15,8 +15,6 @@ from urllib.parse import quote
 
 import psutil
 
-BASELINE: Final = Path(__file__).with_name("baseline.sql")
-"""The shape of a Supabase project, for any plain Postgres 15 to 18."""
 SUPERUSER: Final = "postgres"
 UNPRIVILEGED: Final = "pgserver"
 """The system user Postgres runs as when we are root: it refuses to be root itself."""

@@ -23,7 +23,7 @@ from rhythmai import schema
 from rhythmai.errors import BadInput
 from rhythmai.local.home import Home, Running, Secrets, born, lives
 from rhythmai.local.kept_postgres import KeptPostgres
-from rhythmai.local.postgres import BASELINE, Postgres, free_port
+from rhythmai.local.postgres import Postgres, free_port
 from rhythmai.local.readiness import until_ready
 from rhythmai.local.settings import LocalSettings
 from rhythmai.local.supervisor import Child, kill_group
@@ -152,7 +152,7 @@ async def _lay(running: Running, scripts: Sequence[tuple[Path, str]]) -> datetim
     """Bring the database up to date; return its time of now."""
     connection = await asyncpg.connect(running.environment["DATABASE_URL"])
     try:
-        await connection.execute(BASELINE.read_text())
+        await connection.execute(schema.BASELINE.read_text())
         await schema.migrate(connection, schema.bundled())
         await connection.execute(NO_FLOOD_GUARD)
         for path, script in scripts:

@@ -13,7 +13,8 @@ import pytest
 
 from edge_api.database import Database
 from rhythmai.dsn import connect_arguments
-from rhythmai.local.postgres import BASELINE, Postgres
+from rhythmai.local.postgres import Postgres
+from rhythmai.schema import BASELINE
 
 VIDEO = "https://example.com/holiday.mp4"
 MIGRATIONS = Path(__file__).parents[2] / "supabase" / "migrations"

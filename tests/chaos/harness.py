@@ -23,9 +23,10 @@ import audit
 from road import Road
 
 from rhythmai import schema
-from rhythmai.local.postgres import BASELINE, Postgres, free_port
+from rhythmai.local.postgres import Postgres, free_port
 from rhythmai.project import AWAY
 from rhythmai.sample import make_sample
+from rhythmai.schema import BASELINE
 from worker.storage import SupabaseStorage
 
 LEASE_S = 4

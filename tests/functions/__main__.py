@@ -7,7 +7,8 @@ import secrets
 import tempfile
 from pathlib import Path
 
-from rhythmai.local.postgres import BASELINE, Postgres
+from rhythmai.local.postgres import Postgres
+from rhythmai.schema import BASELINE
 from tests.conftest import MIGRATIONS, execute, programs
 from tests.functions.made import SHARED, write_contract, write_database
 

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from rhythmai import schema
-from rhythmai.local.postgres import BASELINE
+from rhythmai.schema import BASELINE
+from tests.cli.stack_process import BASE, call
 from tests.conftest import execute
 
 VERSIONS = [migration.version for migration in schema.bundled()]
@@ -32,6 +33,15 @@ def test_a_plain_postgres_needs_the_baseline(rhythmai, empty_database):
     assert done.code == 0
     assert [line.split("_")[0].split()[-1] for line in done.out.splitlines()[1:]] == VERSIONS
     assert rhythmai("migrate", "--baseline").out.splitlines()[-1] == "Nothing to apply: the database is up to date."
+
+
+def test_a_base_install_lays_the_baseline(empty_database, tmp_path):
+    """Nothing of this needs the extra `local`."""
+    environment = {"cwd": tmp_path, "program": BASE, "DATABASE_URL": empty_database}
+    code, out, err = asyncio.run(call("migrate", "--baseline", "--dry-run", **environment))
+    assert (code, err, out.count("Would apply")) == (0, "", len(VERSIONS) + 1)
+    code, out, err = asyncio.run(call("migrate", "--baseline", **environment))
+    assert (code, err, out.splitlines()[0]) == (0, "", "Applied the shape of a Supabase project")
 
 
 def test_a_dry_run_changes_nothing(rhythmai, project_url, sql):

@@ -16,9 +16,10 @@ import pytest
 from aiohttp import web
 
 from rhythmai.local.gateway import Gateway
-from rhythmai.local.postgres import BASELINE, Postgres
+from rhythmai.local.postgres import Postgres
 from rhythmai.local.realtime.fanout import Fanout
 from rhythmai.local.realtime.topics import Topic
+from rhythmai.schema import BASELINE
 from tests.live.conftest import JWT_SECRET, PUBLISHABLE_KEY, SECRET_KEY
 from tests.live.wire import Wire
 

@@ -3,7 +3,8 @@
 import asyncpg
 import pytest
 
-from rhythmai.local.postgres import BASELINE, AlreadyRunning, Postgres
+from rhythmai.local.postgres import AlreadyRunning, Postgres
+from rhythmai.schema import BASELINE
 
 
 async def test_a_second_start_is_detected(postgres):
