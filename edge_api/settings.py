@@ -75,5 +75,5 @@ def read_settings() -> Settings:
 
 def _line(name: str, kind: str, message: str) -> str:
     if kind == "missing":
-        return f'{name} is not set: see .env.example, or run `eval "$(rhythmai env)"` for the local stack'
+        return f'{name} is not set: see `rhythmai env --example`, or run `eval "$(rhythmai env)"` for the local stack'
     return f"{name} is malformed: {message.removeprefix('Value error, ')}"

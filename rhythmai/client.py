@@ -45,7 +45,9 @@ class Client:
     def __init__(
         self, api_url: str, supabase_url: str | None = None, key: str | None = None, user_token: str | None = None
     ) -> None:
-        self._api = f"{api_url.rstrip('/')}/api/v1"
+        if not api_url.startswith(("http://", "https://")):
+            raise BadInput(f"{api_url} is not the address of an API (API_URL): write it like http://127.0.0.1:8000")
+        self._api = f"{api_url.rstrip('/').removesuffix('/api/v1')}/api/v1"
         self._supabase_url = supabase_url
         self._key = key
         self._user_token = user_token

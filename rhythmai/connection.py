@@ -9,7 +9,7 @@ from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rhythmai.client import Client
-from rhythmai.errors import NoStack
+from rhythmai.nearby import nearby
 
 if TYPE_CHECKING:
     from rhythmai.local.home import Running
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Connection(BaseSettings):
     """API_URL is enough; with SUPABASE_URL and the publishable key events are pushed instead of asked for."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
 
     api_url: str = ""
     supabase_url: str | None = None
@@ -29,20 +29,14 @@ class Connection(BaseSettings):
     """USER_TOKEN: the JWT of a signed-in user, whose jobs are meant."""
 
 
-def client_of(running: Running) -> Client:
+def client_of(running: Running, user_token: str | None = None) -> Client:
     """A client of a local stack."""
-    return Client(running.url, running.url, running.environment["SUPABASE_PUBLISHABLE_KEY"])
+    return Client(running.url, running.url, running.environment["SUPABASE_PUBLISHABLE_KEY"], user_token)
 
 
 def connect(data: Path | None = None) -> Client:
-    """A client of the API that is meant; `data` names a local stack and wins over the environment. Raises NoStack."""
+    """A client of the API that is meant; `data` names a local stack and wins over API_URL. Raises NoStack, BadInput."""
     settings = Connection()
     if settings.api_url and data is None:
         return Client(settings.api_url, settings.supabase_url, settings.publishable_key, settings.user_token)
-    from rhythmai.local.home import Home
-    from rhythmai.local.stack import default_data
-
-    place = data or default_data()
-    if running := Home(place).running():
-        return client_of(running)
-    raise NoStack(f"API_URL is not set and no local stack runs on {place}: set it, or start one with `rhythmai up`")
+    return client_of(nearby(data, "API_URL"), settings.user_token)

@@ -13,7 +13,8 @@ from pydantic import AliasChoices, Field, PostgresDsn, TypeAdapter, ValidationEr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rhythmai.dsn import connect_arguments
-from rhythmai.errors import BadInput, NoStack, Unreachable
+from rhythmai.errors import BadInput, Unreachable
+from rhythmai.nearby import nearby
 
 AWAY: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 CONNECT_S: Final = 15.0
@@ -45,26 +46,18 @@ class Project(BaseSettings):
                 supabase_key=found["SUPABASE_KEY"],
             )
         try:
-            TypeAdapter(PostgresDsn).validate_python(project.database_url)
+            # As API and worker read it: what is special in a password is percent-encoded.
+            url = TypeAdapter(PostgresDsn).validate_python(project.database_url)
         except ValidationError as error:
-            raise BadInput(f"DATABASE_URL is malformed: {error.errors()[0]['msg']}") from None
-        return project
+            raise BadInput(
+                f"DATABASE_URL is malformed: {error.errors()[0]['msg']} (in a password, write / as %2F, # as %23, ? as %3F)"
+            ) from None
+        return project.model_copy(update={"database_url": str(url)})
 
 
 def local(data: Path | None) -> dict[str, str]:
     """The environment of the local stack that runs. Raises NoStack."""
-    try:
-        from rhythmai.local.home import Home
-        from rhythmai.local.stack import default_data
-    except ModuleNotFoundError:
-        raise NoStack("DATABASE_URL is not set, and the local stack is not installed: set it") from None
-
-    place = data or default_data()
-    if running := Home(place).running():
-        return dict(running.environment)
-    raise NoStack(
-        f"DATABASE_URL is not set and no local stack runs on {place}: set it, or start one with `rhythmai up`"
-    )
+    return dict(nearby(data, "DATABASE_URL").environment)
 
 
 @asynccontextmanager

@@ -82,5 +82,5 @@ def read_settings() -> Settings:
 def _line(loc: tuple[int | str, ...], kind: str, message: str) -> str:
     name = str(loc[0]).upper()
     if kind == "missing":
-        return f'{name} is not set: see .env.example, or run `eval "$(rhythmai env)"` for the local stack'
+        return f'{name} is not set: see `rhythmai env --example`, or run `eval "$(rhythmai env)"` for the local stack'
     return f"{name} is malformed: {message}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cli.stack_process import call
+from tests.cli.stack_process import BASE, call
 
 NOWHERE = ("--data", "nowhere")
 
@@ -59,6 +59,21 @@ async def test_an_api_that_is_not_there(tmp_path):
     code, _, err = await call("submit", "https://example.com/a.mp4", cwd=tmp_path, API_URL="http://127.0.0.1:1")
     assert (code, err.count("\n")) == (1, 1)
     assert "http://127.0.0.1:1" in err
+
+
+@pytest.mark.parametrize("command", [["submit", "https://example.com/a.mp4"], ["workers"]])
+async def test_a_base_install_is_told_what_to_set(tmp_path, command):
+    """Without the extra `local` the variable to set is named first, and the extra as the other way."""
+    code, _, err = await call(*command, cwd=tmp_path, program=BASE)
+    assert (code, err.count("\n")) == (1, 1)
+    assert f"rhythmai: {'API_URL' if command[0] == 'submit' else 'DATABASE_URL'} is not set" in err
+    assert "rhythmai[local]" in err
+
+
+async def test_an_address_without_a_scheme(tmp_path):
+    """An API_URL without http:// is answered with how to write it."""
+    _, _, err = await call("submit", "https://example.com/a.mp4", cwd=tmp_path, API_URL="127.0.0.1:8000")
+    assert "127.0.0.1:8000 is not the address of an API (API_URL): write it like http://" in err
 
 
 async def test_a_dotenv_is_read(tmp_path):

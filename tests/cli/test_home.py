@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+from uuid import uuid4
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
-from rhythmai.errors import BadInput, NoStack
+from rhythmai.connection import connect
+from rhythmai.errors import BadInput, NoStack, Refused
 from rhythmai.local.home import Home, Running, born
 
 
@@ -82,3 +86,20 @@ def test_a_directory_that_cannot_be(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="--data"):
         Home(tmp_path / "file" / "data").make()
+
+
+async def test_a_user_is_the_same_on_the_local_stack(home, monkeypatch, tmp_path):
+    """USER_TOKEN counts for a local stack, too."""
+
+    async def asked(request):
+        return web.json_response({"detail": request.headers["Authorization"], "code": "x"}, status=401)
+
+    app = web.Application()
+    app.router.add_get("/api/v1/job/{job}", asked)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("USER_TOKEN", "user.jwt")
+    async with TestServer(app, host="127.0.0.1") as server:
+        home.record(running(port=server.port, ready=True, environment={"SUPABASE_PUBLISHABLE_KEY": "sb_publishable_x"}))
+        async with connect(home.data) as client:
+            with pytest.raises(Refused, match=r"Bearer user\.jwt"):
+                await client.job(uuid4())

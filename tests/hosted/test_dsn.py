@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from urllib.parse import unquote, urlsplit
 
 import asyncpg
 import pytest
 
+import edge_api.settings
+import worker.settings
 from edge_api.database import Database
 from rhythmai.dsn import behind_transaction_pooler, connect_arguments
+from rhythmai.errors import BadInput
+from rhythmai.project import Project
 from tests.hosted.pooler import Pooler
 from tests.hosted.tls import make_certificates
 from worker.errors import Misconfigured
@@ -48,6 +53,27 @@ def test_a_transaction_pooler_is_known(url, pooled):
 def test_what_is_for_other_clients_is_left_out(url, dsn):
     """What dashboards write for other clients does not reach Postgres; what is meant for it does, unchanged."""
     assert connect_arguments(url, "x")["dsn"] == dsn
+
+
+@pytest.mark.parametrize("password", ["p@ss", "p@[s]s", "[YOUR-PASSWORD]", "p%40ss"])
+def test_all_read_the_same(monkeypatch, tmp_path, password):
+    """API, worker and console script make one address of a URL whose password is not encoded."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SUPABASE_URL", "https://example.com")
+    monkeypatch.setenv("SUPABASE_KEY", "sb_secret_x")
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://u:{password}@db.example.com:5432/postgres")
+    settings = worker.settings.read_settings(), edge_api.settings.read_settings(), Project.find()
+    (url,) = {str(read.database_url) for read in settings}
+    parts = urlsplit(connect_arguments(url, "x")["dsn"])
+    assert (parts.hostname, unquote(parts.password)) == ("db.example.com", unquote(password))
+
+
+def test_what_no_reading_helps_is_explained(monkeypatch, tmp_path):
+    """A password that ends the address early is malformed, and how to write it is said."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATABASE_URL", "postgresql://u:p/ss@db.example.com:5432/postgres")
+    with pytest.raises(BadInput, match="write / as %2F"):
+        Project.find()
 
 
 async def work(url: str) -> None:

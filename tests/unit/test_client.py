@@ -86,6 +86,13 @@ async def test_the_users_token_wins_over_the_key(api):
     assert [headers["Authorization"] for _, headers, _ in api.asked] == ["Bearer user.jwt", "Bearer sb_x"]
 
 
+async def test_the_address_may_end_with_the_path(api):
+    """An address that has /api/v1 at its end already is the same API."""
+    api.lay(f"GET /job/{JOB}", (200, answer()))
+    async with Client(f"{api.url}/api/v1/") as client:
+        assert (await client.job(JOB)).job_id == JOB
+
+
 async def test_a_job_is_typed(api, client):
     """A job answer becomes typed values; fields of a newer API are ignored."""
     api.lay(
