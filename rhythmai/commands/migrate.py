@@ -54,9 +54,13 @@ async def _migrate(baseline: bool, dry_run: bool, status: bool, allow_unknown: b
         else:
             if baseline:
                 await _lay_baseline(connection)
-            await schema.migrate(
-                connection, schema.bundled(), lambda done: print(f"Applied {done.version}_{done.name}", flush=True)
+            done = await schema.migrate(
+                connection, schema.bundled(), lambda one: print(f"Applied {one.version}_{one.name}", flush=True)
             )
+            ours = {one.version for one in done}
+            for standing in pending:
+                if standing.version not in ours:
+                    print(f"Somebody else applied {_name(standing)} meanwhile")
         if not pending:
             print("Nothing to apply: the database is up to date.")
 

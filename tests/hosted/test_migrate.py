@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 
 from rhythmai import schema
@@ -50,6 +51,25 @@ def test_a_dry_run_changes_nothing(rhythmai, project_url, sql):
     assert dry.out.count("Would apply") == len(VERSIONS)
     assert rhythmai("migrate", "--status").out.count("pending") == len(VERSIONS)
     assert sql(project_url, "select to_regnamespace('supabase_migrations')")[0][0] is None
+
+
+async def test_who_comes_second_is_told(project_url, tmp_path):
+    """A run that finds its migrations applied while it waited says so."""
+    other = await asyncpg.connect(project_url)
+    async with other.transaction():
+        await other.execute(schema.ONE_AT_A_TIME)
+        late = asyncio.create_task(call("migrate", cwd=tmp_path, DATABASE_URL=project_url))
+        while not await other.fetchval("select exists (select from pg_locks where not granted)"):
+            pass
+        await other.execute(schema.RECORD)
+        await other.executemany(
+            "insert into supabase_migrations.schema_migrations (version, name) values ($1, $2)",
+            [(migration.version, migration.name) for migration in schema.bundled()],
+        )
+    code, out, err = await late
+    assert (code, err) == (0, "")
+    assert out.count("Somebody else applied") == len(VERSIONS)
+    await other.close()
 
 
 def test_another_statement_is_drift(rhythmai, project_url, sql):
