@@ -60,6 +60,7 @@ def demo():
     # Not under pytest's own directory: Postgres is another user and has to get in.
     with tempfile.TemporaryDirectory(prefix="rhythmai-demo-") as folder:
         place = Path(folder)
+        place.chmod(0o755)
         (place / "output").mkdir()
         for name in (MINE, "track-8.wav"):
             (place / "output" / name).write_text("x")

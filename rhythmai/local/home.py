@@ -77,7 +77,8 @@ class Home:
 
     def make(self) -> None:
         try:
-            self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Root's Postgres is another user, who has to pass.
+            self.data.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
             self.logs.mkdir(exist_ok=True)
             self.storage.mkdir(exist_ok=True)
         except OSError as error:

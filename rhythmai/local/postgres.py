@@ -7,7 +7,9 @@ import os
 import pwd
 import shlex
 import socket
+import stat
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -68,6 +70,15 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def let_through(folder: Path, user: str) -> None:
+    """Open a folder on the way of a system user to passage (not to reading); it may be anybody's, so it is said."""
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if not mode & 0o001:
+        opened = mode | 0o011
+        print(f"rhythmai: {folder} was closed to {user}, as whom Postgres runs: chmod {opened:o}", file=sys.stderr)
+        folder.chmod(opened)
 
 
 class Postgres:
@@ -162,9 +173,7 @@ class Postgres:
         self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.chown(self.data, entry.pw_uid, entry.pw_gid)
         for folder in (*self.data.parents, self._bin, *self._bin.parents):
-            mode = folder.stat().st_mode
-            if not mode & 0o001:
-                folder.chmod(mode | 0o011)
+            let_through(folder, user)
 
     def _call(self, program: str, *arguments: str | Path) -> None:
         command = [str(self._bin / program), *map(str, arguments)]

@@ -31,6 +31,9 @@ from rhythmai.loopback import past_the_proxy
 
 PORT: Final = 54321
 DB_PORT: Final = 54322
+ROOTS: Final = Path("/var/lib/rhythmai-local")
+"""Where root's stacks lie: in root's home Postgres, which is another user then, would be shut out. The worker's unit has
+/var/lib/rhythmai to itself."""
 FOREIGN: Final = (
     "SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_ANON_KEY", "SUPABASE_DB_URL", "LOCAL_JWT_SECRET",
 )  # fmt: skip
@@ -42,6 +45,8 @@ def default_data(name: str = "stack") -> Path:
     """Where the data of a local stack lies when nobody says otherwise."""
     from platformdirs import user_data_path
 
+    if os.geteuid() == 0 and not os.environ.get("XDG_DATA_HOME"):
+        return ROOTS / name
     return user_data_path("rhythmai") / name
 
 

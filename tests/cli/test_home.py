@@ -13,6 +13,8 @@ from aiohttp.test_utils import TestServer
 from rhythmai.connection import connect
 from rhythmai.errors import BadInput, NoStack, Refused
 from rhythmai.local.home import Home, Running, born
+from rhythmai.local.postgres import let_through
+from rhythmai.local.stack import default_data
 
 
 @pytest.fixture
@@ -103,3 +105,27 @@ async def test_a_user_is_the_same_on_the_local_stack(home, monkeypatch, tmp_path
         async with connect(home.data) as client:
             with pytest.raises(Refused, match=r"Bearer user\.jwt"):
                 await client.job(uuid4())
+
+
+def test_a_folder_that_is_opened_is_named(tmp_path, capsys):
+    """What is opened to the system user of Postgres is said in one line, with its new mode; what is open is left alone."""
+    tmp_path.chmod(0o700)
+    for _ in range(2):
+        let_through(tmp_path, "pgserver")
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o711
+    assert capsys.readouterr().err == f"rhythmai: {tmp_path} was closed to pgserver, as whom Postgres runs: chmod 711\n"
+
+
+@pytest.mark.parametrize(
+    ("user", "xdg", "place"),
+    [
+        (0, "", "/var/lib/rhythmai-local/stack"),
+        (0, "/somewhere", "/somewhere/rhythmai/stack"),
+        (1000, "/home/u/.local/share", "/home/u/.local/share/rhythmai/stack"),
+    ],
+)
+def test_root_keeps_out_of_its_home(monkeypatch, user, xdg, place):
+    """The data of root lie where another user can get in, unless root says otherwise."""
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.setenv("XDG_DATA_HOME", xdg)
+    assert str(default_data()) == place

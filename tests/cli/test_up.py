@@ -25,6 +25,7 @@ JOB = "insert into public.jobs (video_url) values ('https://example.com/a.mp4') 
 def place():
     """A data directory and two free ports. Not under pytest's own directory: Postgres is another user and has to get in."""
     with tempfile.TemporaryDirectory(prefix="rhythmai-up-") as folder:
+        Path(folder).chmod(0o755)
         yield Path(folder) / "data dir", free_port(), free_port()
 
 
