@@ -1,11 +1,14 @@
-"""What people see of a job: a spinner and coloured lines in a terminal, plain lines elsewhere."""
+"""What people see of a job: a spinner, bars and coloured lines in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
 from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
 from rich.status import Status
 
 from rhythmai.answers import Result
@@ -30,6 +33,7 @@ class Screen:
         # What is shown comes from models and strangers: it is text, never markup.
         self._console = Console(markup=False, highlight=False, soft_wrap=True, stderr=stderr)
         self._status: Status | None = None
+        self._bars: Bars | None = None
         self._doing = self._stage = ""
 
     def __enter__(self) -> Self:
@@ -54,15 +58,29 @@ class Screen:
         elif self._status:
             self._status.update(_printable(what))
         else:
+            self._end_bars()
             self._status = self._console.status(_printable(what))
             self._status.start()
 
-    def progress(self, what: str) -> Progress:
-        """Something to be told how far a transfer is."""
+    def transfer(self, what: str) -> Progress:
+        """A bar to be told how many bytes are there."""
+        return self._bar(what, lambda done, total: f"{done / 2**20:.1f}/{total / 2**20:.1f} MB")
+
+    def count(self, what: str) -> Progress:
+        """A bar to be told how many of many are done."""
+        return self._bar(what, lambda done, total: f"{done}/{total}")
+
+    def _bar(self, what: str, far: Callable[[int, int], str]) -> Progress:
         if not self._console.is_terminal:
             self.doing(what)
             return lambda done, total: None
-        return lambda done, total: self.doing(f"{what}: {100 * done // max(total, 1)} % of {total / 2**20:.1f} MB")
+        if self._bars is None:
+            self.rest()
+            columns = TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[far]}")
+            self._bars = Bars(*columns, TimeRemainingColumn(), console=self._console, transient=True)
+            self._bars.start()
+        bars, task = self._bars, self._bars.add_task(_printable(what), total=None, far="")
+        return lambda done, total: bars.update(task, completed=done, total=total or None, far=far(done, total))
 
     def event(self, event: Event) -> None:
         """News of a job."""
@@ -102,6 +120,12 @@ class Screen:
         if self._status:
             self._status.stop()
             self._status = None
+        self._end_bars()
+
+    def _end_bars(self) -> None:
+        if self._bars:
+            self._bars.stop()
+            self._bars = None
 
 
 def _printable(text: str) -> str:

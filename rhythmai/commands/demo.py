@@ -57,13 +57,12 @@ async def _demo(video: str | None, request: str, output: Path, data: Path | None
             running = await _stack(down, data or default_data("demo"), screen)
             client = await down.enter_async_context(client_of(running))
             path = await sample if sample else video or ""
-            url = path if is_url(path) else await client.upload(Path(path), screen.progress(f"uploading {path}"))
+            url = path if is_url(path) else await client.upload(Path(path), screen.transfer(f"uploading {path}"))
             job_id = await client.submit(url, request)
             # Only now: a demo that cannot begin leaves the tracks of the one before, and takes any of them as its video.
             await asyncio.to_thread(_clear, output)
             await _make_music(client, job_id, screen)
-            screen.doing("downloading the tracks, putting the first under the video")
-            saved = await _save(client, url, job_id, output)
+            saved = await _save(client, url, job_id, output, screen)
             screen.doing("tidying up")
         screen.rest()
         screen.say(f"Done in {time.monotonic() - began:.1f} s. Listen:", "bold green")
@@ -120,23 +119,25 @@ async def _make_music(client: Client, job_id: UUID, screen: Screen) -> None:
         screen.event(event)
 
 
-async def _save(client: Client, video_url: str, job_id: UUID, output: Path) -> list[Path]:
+async def _save(client: Client, video_url: str, job_id: UUID, output: Path, screen: Screen) -> list[Path]:
     """Download all tracks, merge the first with the video, keep the answer; return the files."""
     from rhythmai.answers import Job
 
     answer = await client.answer(job_id)
     tracks = [result for result in Job.model_validate(answer).results if result.audio_url]
 
+    async def save(url: str, name: str) -> Path:
+        return await client.download(url, output / name, screen.transfer(f"downloading {name}"))
+
     async def merged() -> Path:
-        return await client.download(await client.merge(video_url, str(tracks[0].audio_url)), output / "merged.mp4")
+        return await save(await client.merge(video_url, str(tracks[0].audio_url)), "merged.mp4")
 
     def save_answer() -> Path:
         (output / "job.json").write_text(json.dumps(answer, indent=2, ensure_ascii=False) + "\n")
         return output / "job.json"
 
-    downloads = [
-        client.download(str(track.audio_url), output / _name(track.index, str(track.audio_url))) for track in tracks
-    ]
+    screen.doing("putting the first track under the video")
+    downloads = [save(str(track.audio_url), _name(track.index, str(track.audio_url))) for track in tracks]
     return [*await asyncio.gather(*downloads, merged()), await asyncio.to_thread(save_answer)]
 
 

@@ -49,7 +49,7 @@ async def _submit(video: str, request: str, variants: int | None, watch: bool, d
     async with connect(data) as client:
         if not is_url(video):
             with Screen(stderr=True) as screen:
-                video = await client.upload(Path(video), screen.progress(f"uploading {video}"))
+                video = await client.upload(Path(video), screen.transfer(f"uploading {video}"))
         job_id = await client.submit(video, request, variants=variants)
     print(job_id, flush=True)
     if watch:

@@ -74,12 +74,13 @@ def jobs(
 def cancel(job_ids: JobIds, as_json: Json = False, data: Data = None) -> None:
     """Take jobs back, also while they run."""
     # For its owner, whoever that is: an operator may.
-    run(_each("select queue.cancel(j.id, j.owner) from public.jobs j where j.id = $1", job_ids, as_json, data))
+    call = "select queue.cancel(j.id, j.owner) from public.jobs j where j.id = $1"
+    run(_each("cancelling", call, job_ids, as_json, data))
 
 
 def retry(job_ids: JobIds, as_json: Json = False, data: Data = None) -> None:
     """Give ended jobs three more attempts; only what is missing is made."""
-    run(_each("select queue.retry($1)", job_ids, as_json, data))
+    run(_each("retrying", "select queue.retry($1)", job_ids, as_json, data))
 
 
 async def _workers(as_json: bool, data: Path | None) -> None:
@@ -157,26 +158,31 @@ async def _jobs(status: list[Status] | None, limit: int, as_json: bool, data: Pa
     )
 
 
-async def _each(call: str, job_ids: list[UUID], as_json: bool, data: Path | None) -> None:
+async def _each(doing: str, call: str, job_ids: list[UUID], as_json: bool, data: Path | None) -> None:
     """Do the same to each job; what a job refuses is said in the end and does not keep the others from it."""
     import asyncpg
 
     from rhythmai.errors import BadInput
     from rhythmai.project import Project, database
+    from rhythmai.screen import Screen
 
     answers: list[dict[str, Any]] = []
     refused: list[str] = []
     async with database(Project.find(data)) as connection:
-        for job_id in job_ids:
-            try:
-                answer = await connection.fetchval(call, job_id)
-            except asyncpg.InvalidParameterValueError as error:
-                refused.append(str(error))
-                continue
-            if answer is None:
-                refused.append(f"there is no job {job_id}")
-            else:
-                answers.append(json.loads(answer))
+        with Screen(stderr=True) as screen:
+            told = screen.count(f"{doing} {len(job_ids)} jobs") if len(job_ids) > 1 else None
+            for done, job_id in enumerate(job_ids, 1):
+                try:
+                    answer = await connection.fetchval(call, job_id)
+                except asyncpg.InvalidParameterValueError as error:
+                    refused.append(str(error))
+                else:
+                    if answer is None:
+                        refused.append(f"there is no job {job_id}")
+                    else:
+                        answers.append(json.loads(answer))
+                if told:
+                    told(done, len(job_ids))
     if as_json:
         show_json(answers)
     else:

@@ -1,0 +1,59 @@
+"""What people see: bars in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from rhythmai.errors import Unreachable
+from rhythmai.events import JobChanged
+from rhythmai.screen import Screen
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Rich takes what it writes to for a terminal."""
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+
+
+def seen(text: str) -> str:
+    """Without what moves the cursor and colours."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+
+
+def test_bars_in_a_terminal(terminal, capsys):
+    """Each transfer and each count has a bar of its own with how far it is; they are gone when something else goes on."""
+    with Screen() as screen:
+        screen.transfer("uploading [b]a.mp4")(3 * 2**20, 6 * 2**20)
+        screen.count("cancelling 40 jobs")(10, 40)
+        screen.doing("composing")
+        assert screen._bars is None
+    out = seen(capsys.readouterr().out)
+    assert re.search(r"uploading \[b\]a\.mp4 [━╺╸]+ +3\.0/6\.0 MB", out)
+    assert re.search(r"cancelling 40 jobs [━╺╸]+ +10/40", out)
+
+
+def test_lines_elsewhere(capsys):
+    """Outside a terminal each of them is one line, when it begins."""
+    with Screen() as screen:
+        told = screen.transfer("uploading a.mp4")
+        told(1, 2)
+        told(2, 2)
+        screen.count("cancelling 40 jobs")(10, 40)
+    assert capsys.readouterr().out == "... uploading a.mp4\n... cancelling 40 jobs\n"
+
+
+def test_trouble_is_shown_while_it_lasts(capsys):
+    """Why there is no news is said once, and then again what goes on."""
+    changed = JobChanged(
+        job_id=None, status="processing", stage="composing", completed_count=0, total_count=3,
+        error=None, error_code=None, via="rest",
+    )  # fmt: skip
+    with Screen() as screen:
+        screen.event(changed)
+        for away in (Unreachable("The API is away"), Unreachable("The API is away"), None, None):
+            screen.trouble(away)
+    assert capsys.readouterr().out == "... composing\n... The API is away (trying again)\n... composing\n"
