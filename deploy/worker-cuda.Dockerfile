@@ -1,5 +1,5 @@
 # A GPU worker. PyPI's PyTorch brings CUDA; the host brings the driver and the NVIDIA container toolkit.
-# Weights lie in the volume /models: docker run --rm -v rhythmai-models:/models --entrypoint rhythmai rhythmai-worker-cuda models pull
+# Weights lie in the volume /models: docker run --rm -v rhythmai-models:/models --entrypoint=rhythmai rhythmai-worker-cuda models pull
 # Build from the root of a clone: docker build -f deploy/worker-cuda.Dockerfile -t rhythmai-worker-cuda .
 FROM python:3.12-slim AS build
 WORKDIR /src

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.hosted.conftest import empty_database, sql
 from tests.hosted.programs import clean
 
+__all__ = ["empty_database", "sql"]
+
 ROOT = Path(__file__).parent.parent
+HOSTED = ROOT / "docs" / "hosted.md"
 
 
 def run(*command: object, cwd: Path, environment: dict[str, str] | None = None) -> str:
@@ -40,7 +47,8 @@ def test_the_wheel_is_complete(built):
     (wheel,) = built.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     migrations = {f"rhythmai/migrations/{file.name}" for file in (ROOT / "supabase" / "migrations").glob("*.sql")}
-    assert names >= migrations | {
+    units = {f"rhythmai/deploy/{file.name}" for file in (ROOT / "deploy").iterdir()}
+    assert names >= migrations | units | {
         "edge_api/openapi.yaml",
         "rhythmai/env.example",
         "rhythmai/local/baseline.sql",
@@ -70,35 +78,82 @@ def test_the_sdist_is_complete(built):
     }
 
 
-@pytest.fixture
-def place():
+@dataclass(frozen=True)
+class Stranger:
+    """An environment with the wheel."""
+
+    bin: Path
+    wheel: Path
+
+    @property
+    def version(self) -> str:
+        return self.wheel.name.split("-")[1]
+
+    def install(self, extra: str) -> None:
+        pip = (self.bin / "python", "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-compile")
+        run(*pip, f"rhythmai{extra} @ {self.wheel.as_uri()}", cwd=self.bin)
+
+
+def outside(prefix: str) -> Iterator[Path]:
     """Not under pytest's own folder, into which the system user that Postgres needs when we are root cannot look."""
-    folder = Path(tempfile.mkdtemp(prefix="rhythmai-wheel-"))
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
     yield folder
     shutil.rmtree(folder)
 
 
-@pytest.mark.slow
-def test_a_stranger_makes_music(built, place):
-    """In an empty environment and folder, with the wheel and nothing else, the version is told and the demo makes tracks."""
+@pytest.fixture(scope="module")
+def stranger(built) -> Iterator[Stranger]:
+    """An environment with the base wheel, to which a test may add an extra."""
     (wheel,) = built.glob("*.whl")
-    environment, folder = place / "environment", place / "elsewhere"
-    folder.mkdir()
-    run(sys.executable, "-m", "venv", environment, cwd=folder)
-    pip = (
-        environment / "bin" / "python",
-        "-m",
-        "pip",
-        "--quiet",
-        "--disable-pip-version-check",
-        "install",
-        "--no-compile",
+    for folder in outside("rhythmai-stranger-"):
+        run(sys.executable, "-m", "venv", folder, cwd=folder)
+        found = Stranger(folder / "bin", wheel)
+        found.install("")
+        yield found
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    yield from outside("rhythmai-wheel-")
+
+
+def units_of_the_page(python: Path) -> str:
+    """Where docs/hosted.md finds the units: its own command, in another environment."""
+    command = re.search(r"^units=\$\(/opt/rhythmai/bin/python -c '(.*)'\)$", HOSTED.read_text(), re.MULTILINE)[1]
+    return run(python, "-c", command, cwd=python.parent).strip()
+
+
+@pytest.mark.slow
+def test_a_stranger_reads_the_first_pages(stranger, empty_database, tmp_path):
+    """With the base wheel and nothing else: help, the schema's dry run, the units, each program's word on what is missing."""
+    programs = stranger.bin
+    rhythmai = programs / "rhythmai"
+    assert run(rhythmai, "--version", cwd=tmp_path) == f"rhythmai {stranger.version}\n"
+    assert "migrate" in run(rhythmai, "--help", cwd=tmp_path)
+    assert run(rhythmai, "env", "--example", cwd=tmp_path) == (ROOT / ".env.example").read_text()
+    dry = run(
+        rhythmai, "migrate", "--baseline", "--dry-run", cwd=tmp_path, environment={"DATABASE_URL": empty_database}
     )
-    run(*pip, f"rhythmai[local] @ {wheel.as_uri()}", cwd=folder)
-    rhythmai, home = environment / "bin" / "rhythmai", {"XDG_DATA_HOME": str(place / "data"), "HOME": str(place)}
-    version = wheel.name.split("-")[1]
-    assert run(rhythmai, "--version", cwd=folder) == f"rhythmai {version}\n"
-    assert run(rhythmai, "env", "--example", cwd=folder) == (ROOT / ".env.example").read_text()
+    assert dry.startswith("Would apply the shape of a Supabase project\n")
+    assert (Path(units_of_the_page(programs / "python")) / "rhythmai-worker.service").is_file()
+    for command, code, words in (
+        ((rhythmai, "submit", "https://example.com/a.mp4"), 1, "API_URL is not set"),
+        ((rhythmai, "up"), 1, "pip install 'rhythmai[local]'"),
+        ((programs / "rhythmai-api",), 2, "SUPABASE_URL is not set: see `rhythmai env --example`"),
+        ((programs / "rhythmai-worker",), 2, "SUPABASE_URL is not set: see `rhythmai env --example`"),
+    ):
+        done = subprocess.run(command, cwd=tmp_path, env=clean({}), capture_output=True, text=True, check=False)
+        assert (done.returncode, words in done.stderr) == (code, True), done.stderr
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_stranger_makes_music(stranger, place):
+    """In an empty environment and folder, with the wheel and its local extra and nothing else, the demo makes tracks."""
+    folder = place / "elsewhere"
+    folder.mkdir()
+    stranger.install("[local]")
+    rhythmai, home = stranger.bin / "rhythmai", {"XDG_DATA_HOME": str(place / "data"), "HOME": str(place)}
     asked = {"_RHYTHMAI_COMPLETE": "complete_bash", "COMP_WORDS": "rhythmai mig", "COMP_CWORD": "1"}
     assert run(rhythmai, cwd=folder, environment=home | asked).split() == ["migrate"]
     run(rhythmai, "demo", cwd=folder, environment=home)

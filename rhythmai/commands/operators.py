@@ -93,7 +93,7 @@ async def _workers(as_json: bool, data: Path | None) -> None:
     if as_json:
         show_json(rows)
         return
-    show([_box(row) for row in rows], "There are no workers: start one with `python -m worker`.")
+    show([_box(row) for row in rows], "There are no workers: start one with `rhythmai-worker`.")
 
 
 def _box(row: dict[str, Any]) -> dict[str, object]:

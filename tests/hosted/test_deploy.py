@@ -60,6 +60,7 @@ def test_the_build_context_is_enough():
         "edge_api",
         "worker",
         "supabase",
+        "deploy",
         "pyproject.toml",
         "README.md",
         "LICENSE",
