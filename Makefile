@@ -1,5 +1,5 @@
 # make demo [VIDEO=path-or-url]   a video in, three tracks out; no account, keys, GPU or Docker
-# make test                       everything this machine can prove (checks, then tests)
+# make test                       everything this machine can prove (checks, then tests); brings PyTorch, 2.6 GB
 # make check | fmt                format, lint, types, import rules | repair what can be repaired
 # make chaos [JOBS=200] [FOR=600]  several workers while everything around them breaks; one line at the end
 # make contract                 one contract, two hosts: aiohttp and Supabase's edge
@@ -31,7 +31,7 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 define install
-	@$(BIN)/python .ci/installed.py $(subst $(comma), ,$(1)) 2> /dev/null || { echo "make: installing rhythmai[$(1)]"; $(PIP) --editable '.[$(1)]'; }
+	@$(BIN)/python .ci/installed.py $(subst $(comma), ,$(1)) 2> /dev/null || { echo "make: installing rhythmai[$(1)]$(if $(findstring gpu,$(1)), (PyTorch is 2.6 GB))"; $(PIP) --editable '.[$(1)]'; }
 	@touch $@
 endef
 comma := ,
