@@ -13,7 +13,10 @@ import asyncpg
 import psutil
 import pytest
 
+from rhythmai.local.home import Home
 from rhythmai.local.postgres import free_port
+from rhythmai.local.settings import LocalSettings
+from rhythmai.local.stack import local_stack
 from tests.cli.stack_process import Up, call
 
 SIGNS = {"edge_api": "Listening on", "rhythmai.local.gateway": r"gateway\.ready", "worker": r"worker\.ready"}
@@ -101,6 +104,23 @@ async def test_a_stack_lives_and_dies_well(place):
     finally:
         await up.stop(signal.SIGINT)
     assert "Stopped." in up.said[-1]
+
+
+@pytest.mark.slow
+async def test_a_stack_that_ends_is_none_any_more(place):
+    """While its children still say their last words, a stack is not there for others."""
+    data, port, db_port = place
+    home, ending, seen = Home(data), False, []
+
+    def echo(child: str, line: str) -> None:
+        if ending:
+            seen.append(home.running())
+
+    async with local_stack(data, port=port, db_port=db_port, settings=LocalSettings(), echo=echo):
+        assert home.running() is not None
+        ending = True
+    assert seen
+    assert not any(seen)
 
 
 @pytest.mark.slow
