@@ -63,8 +63,8 @@ class Screen:
             self._status.start()
 
     def transfer(self, what: str) -> Progress:
-        """A bar to be told how many bytes are there."""
-        return self._bar(what, lambda done, total: f"{done / 2**20:.1f}/{total / 2**20:.1f} MB")
+        """A bar to be told how many bytes are there, of how many (0: nobody knows)."""
+        return self._bar(what, _megabytes)
 
     def count(self, what: str) -> Progress:
         """A bar to be told how many of many are done."""
@@ -126,6 +126,11 @@ class Screen:
         if self._bars:
             self._bars.stop()
             self._bars = None
+
+
+def _megabytes(done: int, total: int) -> str:
+    whole = f"/{total / 2**20:.1f}" if total else ""
+    return f"{done / 2**20:.1f}{whole} MB"
 
 
 def _printable(text: str) -> str:

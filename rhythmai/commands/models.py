@@ -100,28 +100,14 @@ def _weights() -> Iterator[None]:
 @contextmanager
 def _progress() -> Iterator[Progress]:
     """A bar a file in a terminal, a line a file elsewhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, TaskID, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
+    from rhythmai.screen import Screen
 
-    console = Console(stderr=True, markup=False, highlight=False)
-    if not console.is_terminal:
-        seen: set[str] = set()
+    with Screen(stderr=True) as screen:
+        bars: dict[str, Callable[[int, int], None]] = {}
 
-        def say(name: str, done: int, whole: int | None) -> None:
-            if name not in seen:
-                seen.add(name)
-                console.print(f"... {name}" + (f", {whole / 1e9:.1f} GB" if whole else ""))
+        def told(name: str, done: int, whole: int | None) -> None:
+            if name not in bars:
+                bars[name] = screen.transfer(name + (f", {whole / 1e9:.1f} GB" if whole else ""))
+            bars[name](done, whole or 0)
 
-        yield say
-        return
-    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
-    with Bars(*columns, console=console) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def draw(name: str, done: int, whole: int | None) -> None:
-            if name not in tasks:
-                tasks[name] = bars.add_task(name, total=whole)
-            bars.update(tasks[name], completed=done, total=whole)
-
-        yield draw
+        yield told

@@ -28,11 +28,13 @@ def test_bars_in_a_terminal(terminal, capsys):
     """Each transfer and each count has a bar of its own with how far it is; they are gone when something else goes on."""
     with Screen() as screen:
         screen.transfer("uploading [b]a.mp4")(3 * 2**20, 6 * 2**20)
+        screen.transfer("downloading b.flac")(2**20, 0)
         screen.count("cancelling 40 jobs")(10, 40)
         screen.doing("composing")
         assert screen._bars is None
     out = seen(capsys.readouterr().out)
     assert re.search(r"uploading \[b\]a\.mp4 [━╺╸]+ +3\.0/6\.0 MB", out)
+    assert re.search(r"downloading b\.flac [━╺╸]+ +1\.0 MB", out)
     assert re.search(r"cancelling 40 jobs [━╺╸]+ +10/40", out)
 
 
