@@ -44,31 +44,74 @@ class SecretKeys:
         return self._secret, "HS256"
 
 
-class JwksKeys:
-    """The project's published signing keys: cached five minutes, fetched again for an unknown key id at most every 30 s."""
+def published_keys(supabase_url: str) -> dict[str, jwt.PyJWK]:
+    """The asymmetric keys, by id, that the project signs user tokens with. Blocks; raises jwt.PyJWKClientError."""
+    address = f"{supabase_url}/auth/v1/.well-known/jwks.json"
+    try:
+        answer = jwt.PyJWKClient(address, timeout=5, cache_jwk_set=False).fetch_data()
+    except (OSError, ValueError) as error:  # a body that breaks off, or is not JSON
+        raise jwt.PyJWKClientError(f"{address} gave no keys: {error}") from error
+    if not isinstance(answer.get("keys"), list):
+        raise jwt.PyJWKClientError(f"{address} gave no keys")
+    try:
+        keys = jwt.PyJWKSet.from_dict(answer).keys
+    except jwt.PyJWKSetError:  # an empty list, or nothing we understand
+        keys = []
+    return {
+        key.key_id: key
+        for key in keys
+        if isinstance(key.key_id, str) and key.public_key_use in {"sig", None} and key.algorithm_name in ASYMMETRIC
+    }
 
-    def __init__(self, supabase_url: str, *, cooldown_s: float = 30) -> None:
-        self._client = jwt.PyJWKClient(
-            f"{supabase_url}/auth/v1/.well-known/jwks.json", timeout=5, cooldown_duration=cooldown_s
-        )
-        self._rest_until = 0.0
+
+class JwksKeys:
+    """The project's published signing keys: cached five minutes, fetched again for an unknown key id at most every 30 s.
+
+    One fetch at a time. Whoever brings a key we know never waits for somebody else's, and is served while Auth is away.
+    """
+
+    def __init__(self, supabase_url: str, *, cooldown_s: float = 30, fresh_s: float = 300) -> None:
+        self._supabase_url = supabase_url
+        self._cooldown_s = cooldown_s
+        self._fresh_s = fresh_s
+        self._known: dict[str, jwt.PyJWK] = {}
+        self._fresh_until = self._rest_until = 0.0
+        self._fetching: asyncio.Task[None] | None = None
+        self._away = self._told_of_none = False
 
     async def find(self, token: str) -> tuple[Any, str]:
         kid = jwt.get_unverified_header(token).get("kid")
         if not isinstance(kid, str):
             raise jwt.InvalidTokenError("the token names no key")
-        if time.monotonic() < self._rest_until:
-            raise _keys_away()
+        stale = time.monotonic() >= self._fresh_until and self._fetching is None
+        if stale or kid not in self._known:
+            await self._refresh()
+        if key := self._known.get(kid):
+            return key.key, key.algorithm_name
+        raise _keys_away() if self._away else jwt.InvalidTokenError("no published key has this id")
+
+    async def _refresh(self) -> None:
+        if self._fetching is None:
+            if time.monotonic() < self._rest_until:
+                return
+            self._fetching = asyncio.create_task(self._fetch())
+        # Shielded: a caller who hangs up does not take the answer from the others.
+        await asyncio.shield(self._fetching)
+
+    async def _fetch(self) -> None:
         try:
-            key = await asyncio.to_thread(self._client.get_signing_key, kid)
-        except jwt.PyJWKClientConnectionError as error:
-            # Callers queue up behind a fetch that hangs: let them go at once for a moment.
-            self._rest_until = time.monotonic() + REST_AFTER_FAILURE_S
-            log.warning("jwks.away", error=type(error).__name__)
-            raise _keys_away() from error
-        if key.algorithm_name not in ASYMMETRIC:
-            raise jwt.InvalidTokenError("the key is not an asymmetric one")
-        return key.key, key.algorithm_name
+            self._known = await asyncio.to_thread(published_keys, self._supabase_url)
+        except jwt.PyJWKClientError as error:
+            self._away, self._rest_until = True, time.monotonic() + REST_AFTER_FAILURE_S
+            log.warning("jwks.away", error=str(error))
+        else:
+            now = time.monotonic()
+            self._away, self._rest_until, self._fresh_until = False, now + self._cooldown_s, now + self._fresh_s
+            if not self._known and not self._told_of_none:
+                self._told_of_none = True
+                log.error("jwks.empty", remedy="this project publishes no signing keys: set JWT_SECRET")
+        finally:
+            self._fetching = None
 
 
 class Doorkeeper:

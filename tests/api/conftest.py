@@ -19,6 +19,7 @@ from aiohttp import web
 from edge_api.app import make_runner
 from edge_api.metrics import Metrics
 from edge_api.settings import Settings
+from tests.api.jwks import Jwks
 
 SECRET = "a-secret-of-at-least-thirty-two-characters-and-even-sixty-four-of-them"
 SERVICE_KEY = "sb_secret_of_the_tests"
@@ -82,6 +83,15 @@ async def storage(stack) -> Storage:
     app.router.add_post("/storage/v1/object/upload/sign/{path:.+}", storage.sign)
     storage.url = await listening(stack, web.AppRunner(app))
     return storage
+
+
+@pytest.fixture
+async def jwks(stack) -> Jwks:
+    jwks = Jwks()
+    app = web.Application()
+    app.router.add_get("/auth/v1/.well-known/jwks.json", jwks.answer)
+    jwks.url = await listening(stack, web.AppRunner(app))
+    return jwks
 
 
 @pytest.fixture

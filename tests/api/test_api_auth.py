@@ -8,10 +8,10 @@ import json
 import time
 from uuid import UUID, uuid4
 
-import jwt
 import pytest
-from aiohttp import web
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.api.jwks import KEYS
 
 VIDEO = "https://example.com/holiday.mp4"
 
@@ -119,48 +119,6 @@ async def test_require_auth_turns_visitors_away(start_api, bearer, ask):
     for path in ("/api/v1/ping", "/healthz", "/openapi.json"):
         assert (await ask(api, "get", path))[0] == 200
     assert (await ask(api, "post", "/api/v1/gen", json={"video_url": VIDEO}, headers=bearer()))[0] == 200
-
-
-class Jwks:
-    """Publishes keys as Supabase Auth does, and counts how often it was asked."""
-
-    def __init__(self) -> None:
-        self.keys: list[dict] = []
-        self.asked = 0
-        self.away = False
-
-    async def answer(self, _: web.Request) -> web.Response:
-        self.asked += 1
-        return web.Response(status=502) if self.away else web.json_response({"keys": self.keys})
-
-    def publish(self, kid: str, key, algorithm: str) -> None:
-        codec = {
-            "ES256": jwt.algorithms.ECAlgorithm,
-            "RS256": jwt.algorithms.RSAAlgorithm,
-            "EdDSA": jwt.algorithms.OKPAlgorithm,
-        }
-        public = codec[algorithm].to_jwk(key.public_key(), as_dict=True)
-        self.keys.append({**public, "kid": kid, "alg": algorithm, "use": "sig"})
-
-
-@pytest.fixture
-async def jwks(stack, storage):
-    jwks = Jwks()
-    app = web.Application()
-    app.router.add_get("/auth/v1/.well-known/jwks.json", jwks.answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    jwks.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    return jwks
-
-
-KEYS = {
-    "ES256": ec.generate_private_key(ec.SECP256R1()),
-    "RS256": rsa.generate_private_key(public_exponent=65537, key_size=2048),
-    "EdDSA": ed25519.Ed25519PrivateKey.generate(),
-}
 
 
 async def test_asymmetric_tokens_are_checked_by_the_published_keys(start_api, jwks, bearer, ask):
