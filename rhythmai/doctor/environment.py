@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 import jwt
 from pydantic import ValidationError
-from pydantic_settings import BaseSettings
 
 import edge_api.settings
 from rhythmai.doctor.finding import Finding, fail, note, ok
@@ -24,26 +23,29 @@ STAND_INS: Final = {
 """For what is required and missing, so that the rest can be examined."""
 
 
-def read(given: Mapping[str, str]) -> tuple[Settings, frozenset[str], list[Finding]]:
-    """The worker's settings, the fields that cannot be relied on, and what is wrong. `given` wins over the environment."""
-    broken = _wrong(Settings, given)
+class Box(Settings, edge_api.settings.Settings):
+    """What the worker and the API read."""
+
+
+def read(given: Mapping[str, str]) -> tuple[Box, frozenset[str], list[Finding]]:
+    """The settings, the fields that cannot be relied on, and what is wrong. `given` wins over the environment."""
+    wrong = _wrong(given)
     stand_ins = {
-        name: STAND_INS.get(name, Settings.model_fields[name].get_default(call_default_factory=True)) for name in broken
+        name: STAND_INS.get(name, Box.model_fields[name].get_default(call_default_factory=True)) for name in wrong
     }
-    settings = Settings.model_validate({**given, **stand_ins})
-    wrong = broken | _wrong(edge_api.settings.Settings, given)
+    settings = Box.model_validate({**given, **stand_ins})
     findings = [
         fail(CHECK, line, "Set it in the environment or in .env; .env.example shows how") for line in wrong.values()
     ]
-    if not broken:
+    if not wrong.keys() & STAND_INS.keys():
         findings += _one_project(settings)
-    return settings, frozenset(broken), findings or [ok(CHECK, f"{settings.origin} with a secret key")]
+    return settings, frozenset(wrong), findings or [ok(CHECK, f"{settings.origin} with a secret key")]
 
 
-def _wrong(settings: type[BaseSettings], given: Mapping[str, str]) -> dict[str, str]:
+def _wrong(given: Mapping[str, str]) -> dict[str, str]:
     """A sentence for each field that is missing or malformed."""
     try:
-        settings.model_validate(dict(given))
+        Box.model_validate(dict(given))
     except ValidationError as error:
         names = [(str(e["loc"][0]).lower(), e["type"], e["msg"].removeprefix("Value error, ")) for e in error.errors()]
         return {

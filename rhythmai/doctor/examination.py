@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Final, NamedTuple
 
-from rhythmai.doctor import database, device, director, disk, environment, media, realtime, storage
+from rhythmai.doctor import database, device, director, disk, environment, media, realtime, storage, tokens
 from rhythmai.doctor.finding import Finding, fail, note
-from worker.settings import Settings
 
 PATIENCE_S: Final = 120.0
 PROJECT: Final = frozenset({"supabase_url", "supabase_key"})
@@ -19,7 +18,7 @@ class Check(NamedTuple):
     """A check, the settings it cannot do without, and whether only a worker needs what it looks at."""
 
     name: str
-    examine: Callable[[Settings], Awaitable[list[Finding]]]
+    examine: Callable[[environment.Box], Awaitable[list[Finding]]]
     needs: frozenset[str] = frozenset()
     of_workers: bool = False
 
@@ -28,6 +27,7 @@ CHECKS: Final = (
     Check(database.CHECK, database.examine, BASE),
     Check(realtime.CHECK, realtime.examine, PROJECT | BASE),
     Check(storage.CHECK, storage.examine, PROJECT),
+    Check(tokens.CHECK, tokens.examine, frozenset({"supabase_url", "jwt_secret"})),
     Check(director.CHECK, director.examine, of_workers=True),
     Check(media.CHECK, media.examine, of_workers=True),
     Check(device.GPU, device.examine, of_workers=True),
@@ -50,7 +50,7 @@ async def examine(given: Mapping[str, str], *, api_only: bool = False) -> AsyncI
             yield finding
 
 
-async def _patiently(check: Check, settings: Settings) -> list[Finding]:
+async def _patiently(check: Check, settings: environment.Box) -> list[Finding]:
     try:
         async with asyncio.timeout(PATIENCE_S):
             return await check.examine(settings)

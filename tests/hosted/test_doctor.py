@@ -8,12 +8,15 @@ import jwt
 import pytest
 
 from rhythmai import schema
+from tests.api.jwks import KEYS, Jwks
+from tests.hosted.auth import publishing
 from tests.hosted.director import Director
 from tests.hosted.gateway import JWT_SECRET
 
 VARIABLES = (
     "SUPABASE_URL", "SUPABASE_KEY", "SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY", "DATABASE_URL", "SUPABASE_DB_URL",
     "ENGINE", "BASE_URL", "API_KEY", "VLM_INPUT", "MMAUDIO_MODEL", "MODELS_DIR", "DEVICE", "WORKER_KINDS", "JWT_SECRET",
+    "REQUIRE_AUTH",
 )  # fmt: skip
 
 
@@ -25,6 +28,7 @@ def healthy(database_url, gateway):
         "SUPABASE_KEY": gateway.secret,
         "DATABASE_URL": database_url,
         "ENGINE": "sketch",
+        "JWT_SECRET": JWT_SECRET,
     }
 
 
@@ -78,6 +82,7 @@ def test_a_healthy_box(doctor, healthy):
         "database",
         "realtime",
         "storage",
+        "tokens",
         "ffmpeg",
     }
     assert any("LISTEN works" in line for line in found["database", "ok"])
@@ -104,9 +109,9 @@ def test_nothing_is_set(doctor):
 
 def test_malformed_variables(doctor, healthy):
     """A malformed variable, of the worker or of the API, is named; the rest is examined."""
-    code, found = doctor(**healthy, LEASE_S="soon", JWT_SECRET="short")
+    code, found = doctor(**{**healthy, "LEASE_S": "soon", "JWT_SECRET": "short"})
     assert code == 1
-    assert [line.split()[0] for line in found["environment", "fail"]] == ["LEASE_S", "JWT_SECRET"]
+    assert [line.split()[0] for line in found["environment", "fail"]] == ["JWT_SECRET", "LEASE_S"]
     assert ("storage", "ok") in found
 
 
@@ -171,6 +176,26 @@ def test_a_private_bucket(doctor, healthy, sql):
     _, found = doctor("--api-only", **healthy)
     sql(healthy["DATABASE_URL"], "update storage.buckets set public = true where id = 'videos'")
     assert "bucket videos is not public" in found["storage", "fail"][0]
+
+
+def test_published_keys_verify_tokens(doctor, healthy):
+    """Without JWT_SECRET the project's signing keys are looked up, and told by their algorithms."""
+    jwks = Jwks()
+    jwks.publish("k", KEYS["ES256"], "ES256")
+    with publishing(*jwks.keys) as url:
+        _, found = doctor("--api-only", **{**healthy, "SUPABASE_URL": url, "JWT_SECRET": ""})
+    assert "public keys (ES256)" in found["tokens", "ok"][0]
+
+
+@pytest.mark.parametrize(("require_auth", "verdict"), [("false", "note"), ("true", "fail")])
+def test_nothing_verifies_tokens(doctor, healthy, require_auth, verdict):
+    """A project without signing keys, or without an Auth, needs JWT_SECRET: a failure where only users are let in."""
+    box = {**healthy, "JWT_SECRET": "", "REQUIRE_AUTH": require_auth}
+    _, found = doctor("--api-only", **box)
+    assert "Check SUPABASE_URL" in found["tokens", verdict][0]
+    with publishing() as url:
+        _, found = doctor("--api-only", **{**box, "SUPABASE_URL": url})
+    assert "Set JWT_SECRET (dashboard" in found["tokens", verdict][0]
 
 
 def test_the_director_is_asked(doctor, healthy, director):
