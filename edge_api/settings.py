@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated, Any
+import re
+from typing import Annotated, Any, Final
 
-from pydantic import AliasChoices, BeforeValidator, Field, HttpUrl, PostgresDsn, ValidationError
+from pydantic import AliasChoices, BeforeValidator, Field, HttpUrl, PostgresDsn, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+ORIGIN: Final = re.compile(r"https?://([^/*?#@:\s]+|\[[0-9a-f:.]+\])(:\d+)?")
 
 
 class Misconfigured(Exception):
@@ -26,10 +29,12 @@ def _networks(value: object) -> object:
 
 def _origins(value: object) -> object:
     listed: Any = _listed(value)
-    for origin in listed:
-        if origin != "*" and not origin.startswith(("http://", "https://")):
+    # As browsers send them: lower case, nothing behind the port.
+    origins = tuple(origin.lower().rstrip("/") for origin in listed)
+    for origin in origins:
+        if origin != "*" and not ORIGIN.fullmatch(origin):
             raise ValueError(f"{origin} is not an origin; write it like https://example.com, or * for all")
-    return tuple(origin.rstrip("/") for origin in listed)
+    return origins
 
 
 class Settings(BaseSettings):
@@ -58,6 +63,13 @@ class Settings(BaseSettings):
     jwt_secret: str | None = Field(default=None, min_length=32)
     merge_wait_s: float = Field(default=50, ge=0, le=600)
 
+    @field_validator("supabase_url")
+    @classmethod
+    def _without_path(cls, url: HttpUrl) -> HttpUrl:
+        if (url.path or "/") != "/" or url.query or url.fragment:
+            raise ValueError(f"{url} is more than the project's address; write it like https://REF.supabase.co")
+        return url
+
     @property
     def origin(self) -> str:
         """SUPABASE_URL without a slash at its end."""
@@ -68,6 +80,8 @@ def read_settings() -> Settings:
     """Read environment and `.env`. Raises Misconfigured."""
     try:
         return Settings()  # type: ignore[call-arg]  # pydantic fills it from the environment
+    except UnicodeDecodeError:
+        raise Misconfigured(".env is not UTF-8 text: save it as UTF-8") from None
     except ValidationError as error:
         lines = (_line(str(e["loc"][0]).upper(), e["type"], e["msg"]) for e in error.errors(include_input=False))
         raise Misconfigured("\n".join(dict.fromkeys(lines))) from None

@@ -62,6 +62,9 @@ def main() -> None:
     except RhythmAIError as error:
         print(f"rhythmai: {error}", file=sys.stderr)
         sys.exit(1)
+    except UnicodeDecodeError:
+        print("rhythmai: .env is not UTF-8 text: save it as UTF-8", file=sys.stderr)
+        sys.exit(1)
     except ModuleNotFoundError as missing:
         if missing.name not in OF_LOCAL:
             raise

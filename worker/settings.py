@@ -5,19 +5,43 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, HttpUrl, PostgresDsn, ValidationError, field_validator
+from pydantic import AfterValidator, AliasChoices, Field, HttpUrl, PostgresDsn, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from worker.errors import Misconfigured
 
 KindName = Literal["generate", "merge"]
+HOUR_S: Final = 3600
+DAY_S: Final = 24 * HOUR_S
 
 
 def data_home() -> Path:
     """Where big files of the user live (weights), by the XDG rule."""
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "rhythmai"
+
+
+def at_home(path: Path) -> Path:
+    """`~` is the user's home, as in a shell."""
+    try:
+        return path.expanduser()
+    except RuntimeError as error:  # ~somebody who is not there
+        raise ValueError(f"{path} has no home: {error}") from None
+
+
+def _writable(path: Path) -> Path:
+    if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
+        raise ValueError(f"{path} is no folder that this process may write to; make it, or name another")
+    return path
+
+
+def _endpoint(url: str) -> str:
+    parts = urlsplit(url)
+    if url and (parts.scheme not in {"http", "https"} or not parts.hostname):
+        raise ValueError(f"{url} is no address; write it like https://api.example.com/v1")
+    return url
 
 
 class Settings(BaseSettings):
@@ -35,35 +59,42 @@ class Settings(BaseSettings):
     database_url: PostgresDsn = Field(validation_alias=AliasChoices("DATABASE_URL", "SUPABASE_DB_URL"))
 
     api_key: str = ""
-    base_url: str = ""
+    base_url: Annotated[str, AfterValidator(_endpoint)] = ""
     vlm_model: str = "ernie-4.5-vl-28b-a3b"
     vlm_input: Literal["frames", "video_url"] = "frames"
-    vlm_timeout_s: float = Field(default=45, gt=0)
+    vlm_timeout_s: float = Field(default=45, gt=0, le=HOUR_S)
 
     engine: Literal["mmaudio", "sketch"] = "mmaudio"
     mmaudio_model: str = "large_44k_v2"
-    models_dir: Path = Field(default_factory=lambda: data_home() / "models")
+    models_dir: Annotated[Path, AfterValidator(at_home)] = Field(default_factory=lambda: data_home() / "models")
     device: str = ""
 
     worker_name: str = Field(default_factory=socket.gethostname, min_length=1, max_length=200)
     worker_kinds: Annotated[tuple[KindName, ...], NoDecode] = ("generate", "merge")
     worker_slots: int = Field(default=2, ge=1, le=16)
-    job_timeout_s: float = Field(default=1800, gt=0)
-    lease_s: float = Field(default=30, ge=2)
-    poll_s: float = Field(default=5, gt=0)
-    grace_s: float = Field(default=60, ge=0)
-    work_dir: Path | None = None
+    job_timeout_s: float = Field(default=1800, gt=0, le=7 * DAY_S)
+    lease_s: float = Field(default=30, ge=2, le=HOUR_S)
+    poll_s: float = Field(default=5, gt=0, le=HOUR_S)
+    grace_s: float = Field(default=60, ge=0, le=DAY_S)
+    work_dir: Annotated[Path, AfterValidator(at_home), AfterValidator(_writable)] | None = None
     webhook_secret: str = ""
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = Field(default=None, ge=0, le=65535)
 
-    max_duration_s: float = Field(default=180, gt=0)
+    max_duration_s: float = Field(default=180, gt=0, le=DAY_S)
     max_bytes: int = Field(default=512 * 2**20, gt=0)
 
     @field_validator("worker_kinds", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("supabase_url")
+    @classmethod
+    def _without_path(cls, url: HttpUrl) -> HttpUrl:
+        if (url.path or "/") != "/" or url.query or url.fragment:
+            raise ValueError(f"{url} is more than the project's address; write it like https://REF.supabase.co")
+        return url
 
     @property
     def origin(self) -> str:
@@ -74,7 +105,9 @@ class Settings(BaseSettings):
 def read_settings() -> Settings:
     """Read environment and `.env`. Raises Misconfigured with one line per missing or malformed variable."""
     try:
-        return Settings.model_validate({})
+        return Settings()  # type: ignore[call-arg]  # pydantic fills it from the environment
+    except UnicodeDecodeError:
+        raise Misconfigured(".env is not UTF-8 text: save it as UTF-8") from None
     except ValidationError as error:
         raise Misconfigured("\n".join(_line(e["loc"], e["type"], e["msg"]) for e in error.errors())) from None
 
@@ -83,4 +116,4 @@ def _line(loc: tuple[int | str, ...], kind: str, message: str) -> str:
     name = str(loc[0]).upper()
     if kind == "missing":
         return f'{name} is not set: see `rhythmai env --example`, or run `eval "$(rhythmai env)"` for the local stack'
-    return f"{name} is malformed: {message}"
+    return f"{name} is malformed: {message.removeprefix('Value error, ')}"

@@ -60,10 +60,6 @@ def _one_project(settings: Settings) -> list[Finding]:
     findings = []
     if wrong := _wrong_key(settings.supabase_key):
         findings.append(fail(CHECK, f"SUPABASE_KEY is {wrong}", "Set the secret key: dashboard, Settings, API keys"))
-    if settings.supabase_url.path not in {"/", None, ""}:
-        findings.append(
-            fail(CHECK, f"SUPABASE_URL has a path: {settings.supabase_url}", f"Write it like {_bare(settings)}")
-        )
     mine, theirs = _ref_of_url(settings), _ref_of_database(str(settings.database_url))
     if mine and theirs and mine != theirs:
         findings.append(
@@ -88,10 +84,6 @@ def _wrong_key(key: str) -> str:
         return "neither an sb_secret_ key nor a legacy service_role JWT"
     role = claims.get("role")
     return "" if role == "service_role" else f"a key of role {role}"
-
-
-def _bare(settings: Settings) -> str:
-    return f"{settings.supabase_url.scheme}://{settings.supabase_url.host}"
 
 
 def _ref_of_url(settings: Settings) -> str:

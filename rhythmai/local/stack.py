@@ -188,3 +188,5 @@ def _read(script: Path) -> str:
         return script.read_text()
     except OSError as error:
         raise BadInput(f"{script} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise BadInput(f"{script} is not UTF-8 text: save it as UTF-8") from None

@@ -55,7 +55,7 @@ async def test_every_page_may_call_by_default(api):
 
 async def test_only_listed_pages_may_call(start_api):
     """With CORS_ORIGINS only those origins are named, and caches are told that it depends."""
-    api = await start_api(cors_origins="https://app.example/, http://localhost:5173")
+    api = await start_api(cors_origins="https://App.Example/, http://localhost:5173")
     for origin, allowed in (
         ("https://app.example", True),
         ("http://localhost:5173", True),

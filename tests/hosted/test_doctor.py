@@ -234,6 +234,7 @@ def test_mmaudio_without_weights(doctor, healthy, tmp_path):
 
 
 def test_a_folder_that_is_none(doctor, healthy, tmp_path):
-    """A WORK_DIR that is not there is a failure of the disk."""
+    """A WORK_DIR that is not there is malformed; the rest is examined."""
     _, found = doctor(**healthy, WORK_DIR=str(tmp_path / "nowhere"))
-    assert "WORK_DIR" in found["disk", "fail"][0]
+    assert "WORK_DIR" in found["environment", "fail"][0]
+    assert ("storage", "ok") in found
