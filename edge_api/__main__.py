@@ -10,6 +10,7 @@ import structlog
 from aiohttp import web
 
 from edge_api.app import make_runner
+from edge_api.database import refuse_hopeless
 from edge_api.log import configure
 from edge_api.metrics import Metrics
 from edge_api.settings import Misconfigured, Settings, read_settings
@@ -36,6 +37,7 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    await refuse_hopeless(str(settings.database_url))
     metrics = Metrics()
     api = await make_runner(settings, metrics)
     scrape = web.AppRunner(metrics.app(), access_log=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from typing import Any, Final, Self
 from uuid import UUID
 
@@ -11,6 +12,7 @@ import asyncpg
 import structlog
 
 from edge_api.problems import Problem
+from edge_api.settings import Misconfigured
 from rhythmai.dsn import connect_arguments
 
 log = structlog.get_logger()
@@ -35,11 +37,28 @@ UNFIT: Final = (
     asyncpg.SyntaxOrAccessError,
 )
 """The database answers but will not do: a wrong password, no such database, no migrations, no rights."""
+HOPELESS: Final = (asyncpg.ClientConfigurationError, ssl.SSLCertVerificationError)
+"""What connecting meets when DATABASE_URL has to change."""
+APPLICATION: Final = "rhythmai api"
+CONNECT_S: Final = 5
 RETRY_AFTER_S: Final = 5
 RETRY_AFTER_FLOOD_S: Final = 10
 MAX_CONNECTIONS: Final = 10
 PATIENCE_S: Final = 10
 """How long a request waits for a connection of the pool when all are busy."""
+
+
+async def refuse_hopeless(url: str) -> None:
+    """Try to connect, once. Raises Misconfigured where no other try will help; a database that is away is none of that."""
+    try:
+        connection = await asyncpg.connect(timeout=CONNECT_S, **connect_arguments(url, APPLICATION))
+        await connection.close(timeout=CONNECT_S)
+    except HOPELESS as error:
+        raise Misconfigured(f"DATABASE_URL does not let us in: {_said(error)}") from None
+    except FileNotFoundError:
+        raise Misconfigured("DATABASE_URL names a file that is not there: check sslrootcert") from None
+    except (*AWAY, asyncpg.PostgresError) as error:
+        log.warning("database.away", error=_said(error))
 
 
 class Database:
@@ -52,8 +71,8 @@ class Database:
     async def open(cls, url: str) -> Self:
         """Make the pool; connects to nothing yet."""
         pool = await asyncpg.create_pool(
-            min_size=0, max_size=MAX_CONNECTIONS, timeout=5, command_timeout=15,
-            **connect_arguments(url, "rhythmai api"),
+            min_size=0, max_size=MAX_CONNECTIONS, timeout=CONNECT_S, command_timeout=15,
+            **connect_arguments(url, APPLICATION),
         )  # fmt: skip
         return cls(pool)
 
@@ -120,7 +139,7 @@ class Database:
             async with self._pool.acquire(timeout=PATIENCE_S) as connection:
                 return await connection.fetchval(call, *arguments)
         except AWAY as error:
-            log.warning("database.away", error=type(error).__name__)
+            log.warning("database.away", error=_said(error))
             raise _unavailable("The database cannot be reached; try again in a few seconds") from error
         except asyncpg.PostgresError as error:
             problem = _translated(error)
@@ -143,6 +162,11 @@ def _translated(error: asyncpg.PostgresError) -> Problem | None:
         log.error("database.unfit", error=said, remedy="check DATABASE_URL and run `rhythmai migrate`")
         return _unavailable("The database is not ready for this API; its operator finds the reason in the log")
     return None
+
+
+def _said(error: Exception) -> str:
+    """One line. What these errors say names hosts, files and users, never a password or a value."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _unavailable(detail: str) -> Problem:

@@ -69,6 +69,29 @@ async def test_a_taken_port_is_one_line(tmp_path, database_url):
     assert lines == [f"Cannot listen on 127.0.0.1:{port}: address already in use; choose another port"]
 
 
+@pytest.mark.parametrize("query", ["sslmode=bogus", "sslmode=verify-full&sslrootcert=/nowhere.pem"])
+async def test_a_hopeless_database_url_is_one_line(tmp_path, query):
+    """A URL with which nothing can ever be reached is refused before anybody is served, and no password is told."""
+    (line,) = await refused(tmp_path, **GOOD, DATABASE_URL=f"postgresql://u:hidden@127.0.0.1:9/d?{query}")
+    assert line.startswith("DATABASE_URL ")
+    assert "ssl" in line
+    assert "hidden" not in line
+
+
+async def test_a_database_that_is_away_is_no_reason_not_to_start(tmp_path):
+    """The API starts, answers 503, and logs what connecting met, without the password."""
+    process = await start(tmp_path, **GOOD, DATABASE_URL="postgresql://u:hidden@127.0.0.1:9/d")
+    address = (await process.stdout.readline()).decode().split()[-1]
+    async with aiohttp.ClientSession() as session, session.get(f"{address}/healthz") as answer:
+        assert answer.status == 503
+    process.send_signal(signal.SIGTERM)
+    _, said = await process.communicate()
+    away = [line for line in map(json.loads, said.decode().splitlines()) if line["event"] == "database.away"]
+    assert len(away) == 2
+    assert all("Connect" in line["error"] for line in away)
+    assert "hidden" not in said.decode()
+
+
 @pytest.mark.parametrize(
     "names",
     [("SUPABASE_SECRET_KEY", "DATABASE_URL"), ("SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_DB_URL")],
