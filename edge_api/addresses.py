@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Sequence
+from typing import Final
 
 from edge_api.settings import Network
 
+WITH_PORT: Final = re.compile(r"(?:\[(.+)\]|([0-9.]+))(?::[0-9]+)?")
+"""As some proxies write them: 192.0.2.1:5678, [2001:db8::1]:443."""
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -28,8 +32,11 @@ def client_of(peer: str | None, forwarded: Sequence[str], trusted: Sequence[Netw
 
 
 def _address(text: str | None) -> Address | None:
+    text = text or ""
+    if found := WITH_PORT.fullmatch(text):
+        text = found[1] or found[2]
     try:
-        address = ipaddress.ip_address((text or "").partition("%")[0])
+        address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return None
     # ::ffff:192.0.2.1 is an IPv4 caller on a socket of both families

@@ -192,20 +192,22 @@ async def test_a_database_that_is_away_is_503(start, settings):
 
 
 async def test_too_many_pending_jobs_are_429_with_a_time(name, start, db):
-    """A client over its limit is told so and when to come back; another one is served."""
+    """A client over its limit is told so and when to come back, whether its proxy writes ports or not; another one is served."""
     proxied = {"edge_api": {"TRUSTED_PROXIES": "127.0.0.0/8"}, "function": {"CLIENT_ADDRESS_HEADER": "x-forwarded-for"}}
     number = HOSTS.index(name) + 1
-    client = {"X-Forwarded-For": f"198.51.100.9, 2001:db8:{number}::1"}
+    client = {"X-Forwarded-For": f"198.51.100.9, [2001:db8:{number}::1]:443"}
     neighbour = {"X-Forwarded-For": f"2001:db8:{number}::2"}
-    other = {"X-Forwarded-For": f"192.0.2.{number}"}
+    other = {"X-Forwarded-For": f"192.0.2.{number}:5678"}
+    itself = {"X-Forwarded-For": f"192.0.2.{number}"}
     await db.execute("update private.settings set pending_per_client = 2")
     async with start(**proxied[name]).session() as api:
-        for headers in (client, neighbour, other):
+        for headers in (client, neighbour, other, itself):
             assert (await ask(api, "post", "/api/v1/gen", json=BODY, headers=headers))[0] == 200
-        async with api.post("/api/v1/gen", json=BODY, headers=client) as answer:
-            assert answer.status == 429
-            assert int(answer.headers["Retry-After"]) > 0
-            assert (await answer.json(content_type=None))["code"] == "too_many_jobs"
+        for headers in (neighbour, itself):
+            async with api.post("/api/v1/gen", json=BODY, headers=headers) as answer:
+                assert answer.status == 429
+                assert int(answer.headers["Retry-After"]) > 0
+                assert (await answer.json(content_type=None))["code"] == "too_many_jobs"
     await db.execute("update private.settings set pending_per_client = 100000")
 
 
