@@ -8,9 +8,10 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import httpx
+from storage3.exceptions import StorageApiError
 from storage3.utils import StorageException
 
-from rhythmai.errors import BadInput, Unreachable
+from rhythmai.errors import BadInput, Refused, Unreachable
 
 TIMEOUT_S: Final = 30
 TROUBLE: Final = (StorageException, httpx.HTTPError, OSError, ValueError)
@@ -18,7 +19,7 @@ TROUBLE: Final = (StorageException, httpx.HTTPError, OSError, ValueError)
 
 
 class Buckets:
-    """An async context. All calls raise Unreachable with what Storage said."""
+    """An async context. All calls raise Refused (404: not there) or Unreachable, with what Storage said."""
 
     def __init__(self, supabase_url: str, key: str) -> None:
         if not supabase_url or not key:
@@ -76,4 +77,7 @@ class Buckets:
         try:
             return await call
         except TROUBLE as error:
-            raise Unreachable(f"Storage did not do it: {error or type(error).__name__}") from None
+            said = f"Storage did not do it: {error or type(error).__name__}"
+            if isinstance(error, StorageApiError) and str(error.status).startswith("4"):
+                raise Refused(int(error.status), error.code, said) from None
+            raise Unreachable(said) from None

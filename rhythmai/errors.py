@@ -29,6 +29,12 @@ class Refused(RhythmAIError):
 class Unreachable(RhythmAIError):
     """Nobody answered, or the other side is in trouble."""
 
+    def __init__(self, text: str, remedy: str = "") -> None:
+        super().__init__(f"{text}. {remedy}" if remedy else text)
+        self.text = text
+        self.remedy = remedy
+        """What to do, where that is known."""
+
 
 class JobFailed(RhythmAIError):
     """The job ended, but not well."""

@@ -18,6 +18,9 @@ from rhythmai.nearby import nearby
 
 AWAY: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 CONNECT_S: Final = 15.0
+POOLER: Final = "db.REF.supabase.co has IPv6 only: take the session pooler's address (dashboard, Connect)"
+TRUST: Final = "Download the CA (dashboard, Settings, Database) and add ?sslmode=verify-full&sslrootcert=FILE"
+OWNER: Final = "Take the user postgres in DATABASE_URL, as the dashboard writes it (Connect)"
 
 
 class Project(BaseSettings):
@@ -60,6 +63,11 @@ def local(data: Path | None) -> dict[str, str]:
     return dict(nearby(data, "DATABASE_URL").environment)
 
 
+def lacks_ipv6(url: str, said: str) -> bool:
+    """Whether this is how a machine without IPv6 meets a direct connection to Supabase."""
+    return ".supabase.co" in url and any(sign in said for sign in ("unreachable", "Errno -2", "Errno -5"))
+
+
 @asynccontextmanager
 async def database(project: Project) -> AsyncIterator[asyncpg.Connection]:
     """A connection. Raises Unreachable, also when the database goes away later or refuses what we ask."""
@@ -68,15 +76,18 @@ async def database(project: Project) -> AsyncIterator[asyncpg.Connection]:
             timeout=CONNECT_S, **connect_arguments(project.database_url, "rhythmai operator")
         )
     except ssl.SSLCertVerificationError as error:
-        raise Unreachable(f"The database's certificate is not trusted: {error.verify_message}") from None
+        raise Unreachable(f"The database's certificate is not trusted: {error.verify_message}", TRUST) from None
     except FileNotFoundError:
         raise BadInput("DATABASE_URL names a file that is not there: check sslrootcert") from None
     except AWAY as error:
-        raise Unreachable(f"The database does not let us in: {error or type(error).__name__}") from None
+        said = f"The database does not let us in: {error or type(error).__name__}"
+        raise Unreachable(said, POOLER if lacks_ipv6(project.database_url, said) else "") from None
     try:
         yield connection
     except (asyncpg.InvalidSchemaNameError, asyncpg.UndefinedFunctionError, asyncpg.UndefinedTableError) as error:
         raise Unreachable(f"The database lacks our migrations ({error}): run `rhythmai migrate`") from None
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise Unreachable(f"The database did not do it: {error}", OWNER) from None
     except AWAY as error:
         raise Unreachable(f"The database did not do it: {error or type(error).__name__}") from None
     finally:

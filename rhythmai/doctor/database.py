@@ -14,12 +14,13 @@ from rhythmai import schema
 from rhythmai.doctor.finding import Finding, fail, note, ok
 from rhythmai.drift import Drift, State, refuse_drift, standings
 from rhythmai.dsn import behind_transaction_pooler
-from rhythmai.errors import RhythmAIError
+from rhythmai.errors import BadInput, Unreachable
 from rhythmai.project import Project, database
 from worker.settings import Settings
 
 CHECK: Final = "database"
 OLDEST: Final = 15
+CONNECT: Final = "Take DATABASE_URL from the dashboard (Connect) and check user, password and port"
 CLOCKS_S: Final = 30.0
 """Beyond that tokens look expired, or not yet valid."""
 HEAR_S: Final = 3.0
@@ -35,16 +36,10 @@ async def examine(settings: Settings) -> list[Finding]:
                 await _clock(connection),
                 await _kind(connection, project),
             ]
-    except RhythmAIError as error:
-        return [fail(CHECK, str(error), _way_in(project.database_url, str(error)))]
-
-
-def _way_in(url: str, said: str) -> str:
-    if ".supabase.co" in url and ("unreachable" in said or "Errno -2" in said or "Errno -5" in said):
-        return "db.REF.supabase.co has IPv6 only: take the session pooler's address (dashboard, Connect)"
-    if "certificate" in said:
-        return "Download the CA (dashboard, Settings, Database) and add ?sslmode=verify-full&sslrootcert=FILE"
-    return "Take DATABASE_URL from the dashboard (Connect) and check user, password and port"
+    except Unreachable as error:
+        return [fail(CHECK, error.text, error.remedy or CONNECT)]
+    except BadInput as error:
+        return [fail(CHECK, str(error), CONNECT)]
 
 
 async def _version(connection: asyncpg.Connection) -> Finding:

@@ -80,21 +80,20 @@ async def _examine(client: openai.AsyncOpenAI, settings: Settings) -> list[Findi
         findings.append(note(CHECK, f"it takes no json_schema: {why}", "Nothing: its text will be read tolerantly"))
     else:
         findings.append(ok(CHECK, "it takes json_schema"))
-    if settings.vlm_input == "video_url":
-        findings.append(await _video(client, settings))
-    else:
-        findings.append(note(CHECK, "video was not tried: VLM_INPUT=frames"))
-    return findings
+    return [*findings, await _video(client, settings)]
 
 
 async def _video(client: openai.AsyncOpenAI, settings: Settings) -> Finding:
+    finding = fail if settings.vlm_input == "video_url" else note
     try:
         async with _public_video(settings) as url:
             seen = {"type": "video_url", "video_url": {"url": url}}
             why = await _refusal(client, settings.vlm_model, [seen])
     except RhythmAIError as error:
-        return fail(CHECK, f"no video could be put where the model finds it: {error}", "Repair Storage first")
-    return fail(CHECK, f"it takes no video: {why}", "Set VLM_INPUT=frames") if why else ok(CHECK, "it takes video")
+        return finding(CHECK, f"no video could be put where the model finds it: {error}", "Repair Storage first")
+    return (
+        finding(CHECK, f"it takes no video: {why}", "Keep to VLM_INPUT=frames") if why else ok(CHECK, "it takes video")
+    )
 
 
 @asynccontextmanager

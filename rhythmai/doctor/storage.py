@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import secrets
+from http import HTTPStatus
 from typing import Final
 
 from rhythmai.buckets import Buckets
 from rhythmai.doctor.finding import Finding, fail, note, ok
-from rhythmai.errors import RhythmAIError
+from rhythmai.errors import Refused, RhythmAIError
 from worker.settings import Settings
 
 CHECK: Final = "storage"
 BUCKETS: Final = ("uploads", "videos", "audios")
+KEY: Final = "Check SUPABASE_KEY: it must be the secret key"
 MIGRATE: Final = "Run `rhythmai migrate`, which makes the buckets"
 
 
@@ -27,8 +29,8 @@ async def examine(settings: Settings) -> list[Finding]:
 async def _bucket(buckets: Buckets, bucket: str, settings: Settings) -> list[Finding]:
     try:
         found = await buckets.settings(bucket)
-    except RhythmAIError as error:
-        return [fail(CHECK, f"bucket {bucket}: {error}", MIGRATE)]
+    except Refused as error:
+        return [fail(CHECK, f"bucket {bucket}: {error}", MIGRATE if error.status == HTTPStatus.NOT_FOUND else KEY)]
     if not found["public"]:
         return [
             fail(
@@ -61,7 +63,7 @@ async def _round_trip(buckets: Buckets) -> Finding:
         return fail(
             CHECK,
             f"an object cannot be put, read and deleted: {error}",
-            "Check SUPABASE_KEY: it must be the secret key",
+            KEY,
         )
     if not same or not removed:
         return fail(

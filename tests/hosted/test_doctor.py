@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
+from types import ModuleType
 
 import jwt
 import pytest
 
 from rhythmai import schema
+from rhythmai.doctor.device import decoding
 from tests.api.jwks import KEYS, Jwks
 from tests.hosted.auth import publishing
 from tests.hosted.director import Director
@@ -128,6 +131,7 @@ def test_the_wrong_key(doctor, healthy, key, word):
     _, found = doctor("--api-only", **{**healthy, "SUPABASE_KEY": key})
     assert word in found["environment", "fail"][0]
     assert {"realtime", "storage"} <= set(fails(found))
+    assert all("SUPABASE_KEY" in line for line in found["storage", "fail"])
 
 
 def test_a_legacy_key(doctor, healthy):
@@ -168,6 +172,27 @@ def test_an_undeclared_transaction_pooler_is_found_out(doctor, healthy, pooler):
     """A transaction pooler on an unusual port is recognised, before LISTEN silently hears nothing there."""
     _, found = doctor("--api-only", **{**healthy, "DATABASE_URL": pooler.url(healthy["DATABASE_URL"], "")})
     assert "pgbouncer=true" in found["database", "fail"][0]
+
+
+def test_a_user_who_may_not(doctor, healthy, sql):
+    """A database user without rights is told of another user, not of the password."""
+    sql(healthy["DATABASE_URL"], "create role guest login password 'guest'")
+    place = healthy["DATABASE_URL"].partition("@")[2]
+    _, found = doctor("--api-only", **{**healthy, "DATABASE_URL": f"postgresql://guest:guest@{place}"})
+    sql(healthy["DATABASE_URL"], "drop role guest")
+    assert "permission denied" in found["database", "fail"][0]
+    assert "the user postgres" in found["database", "fail"][0]
+
+
+def test_a_missing_bucket(doctor, healthy, sql):
+    """A bucket that is not there is brought by our migrations; a Storage that is away is not."""
+    sql(healthy["DATABASE_URL"], "update storage.buckets set id = 'elsewhere' where id = 'videos'")
+    _, found = doctor("--api-only", **healthy)
+    sql(healthy["DATABASE_URL"], "update storage.buckets set id = 'videos' where id = 'elsewhere'")
+    assert "Run `rhythmai migrate`" in found["storage", "fail"][0]
+    _, found = doctor("--api-only", **{**healthy, "SUPABASE_URL": "http://127.0.0.1:9"})
+    assert "SUPABASE_URL" in found["storage", "fail"][0]
+    assert "migrate" not in found["storage", "fail"][0]
 
 
 def test_a_private_bucket(doctor, healthy, sql):
@@ -212,10 +237,13 @@ def test_the_director_is_asked(doctor, healthy, director):
 
 def test_the_director_refuses(doctor, healthy, director):
     """What the model refuses fails when it is needed, and is a note when there is another way."""
-    director.refuses = {"image_url", "json_schema"}
+    director.refuses = {"image_url", "json_schema", "video_url"}
     _, found = doctor(**healthy, BASE_URL=director.url, API_KEY="right")
     assert "no frames: 400" in found["director", "fail"][0]
     assert "no json_schema: 400" in found["director", "note"][0]
+    assert "no video: 400" in found["director", "note"][1]
+    _, found = doctor(**healthy, BASE_URL=director.url, API_KEY="right", VLM_INPUT="video_url")
+    assert "no video: 400" in found["director", "fail"][0]
 
 
 def test_the_director_knows_us_not(doctor, healthy, director):
@@ -231,6 +259,16 @@ def test_mmaudio_without_weights(doctor, healthy, tmp_path):
     )
     assert "rhythmai models pull small_16k" in found["weights", "fail"][0]
     assert "half an hour" in found["gpu", "note"][0]
+
+
+def test_what_decodes_beside_a_gpu(monkeypatch):
+    """torchcodec is told of when it loads; when it does not, what the engine takes instead and how to change that."""
+    monkeypatch.setitem(sys.modules, "torchcodec", ModuleType("torchcodec"))
+    monkeypatch.setitem(sys.modules, "torchcodec.decoders", ModuleType("torchcodec.decoders"))
+    assert "torchcodec decodes" in decoding().text
+    monkeypatch.setitem(sys.modules, "torchcodec.decoders", None)
+    assert "PyAV" in decoding().text
+    assert "apt install ffmpeg" in decoding().remedy
 
 
 def test_a_folder_that_is_none(doctor, healthy, tmp_path):

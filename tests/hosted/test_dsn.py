@@ -13,8 +13,8 @@ import edge_api.settings
 import worker.settings
 from edge_api.database import Database
 from rhythmai.dsn import behind_transaction_pooler, connect_arguments
-from rhythmai.errors import BadInput
-from rhythmai.project import Project
+from rhythmai.errors import BadInput, Unreachable
+from rhythmai.project import Project, database, lacks_ipv6
 from tests.hosted.pooler import Pooler
 from tests.hosted.tls import make_certificates
 from worker.errors import Misconfigured
@@ -149,6 +149,29 @@ async def test_a_certificate_of_nobody_we_trust(database_url, tls_pooler, certif
             wrong, name="box", kinds=("merge",), engine="", version="1",
             lease=timedelta(minutes=1), job_timeout=timedelta(minutes=1),
         )  # fmt: skip
+
+
+async def test_operators_are_told_where_the_authority_is(database_url, tls_pooler, certificates, tmp_path):
+    """A command that meets a certificate nobody trusts says what to add to DATABASE_URL."""
+    others = make_certificates(tmp_path)
+    wrong = tls_pooler.url(database_url, f"pgbouncer=true&sslmode=verify-full&sslrootcert={others.authority}")
+    with pytest.raises(Unreachable, match="sslrootcert=FILE"):
+        async with database(Project(database_url=wrong)):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("host", "said", "lacking"),
+    [
+        ("db.abcdefghijklmnopqrst.supabase.co", "[Errno 101] Network is unreachable", True),
+        ("db.abcdefghijklmnopqrst.supabase.co", "[Errno -2] Name or service not known", True),
+        ("db.abcdefghijklmnopqrst.supabase.co", "password authentication failed", False),
+        ("db.example.com", "[Errno 101] Network is unreachable", False),
+    ],
+)
+def test_a_machine_without_ipv6_is_known_by_what_it_says(host, said, lacking):
+    """A direct connection to Supabase that finds no way is one over IPv6."""
+    assert lacks_ipv6(f"postgresql://postgres:p@{host}:5432/postgres", said) is lacking
 
 
 async def test_a_missing_authority_file(database_url, tls_pooler, tmp_path):
