@@ -104,8 +104,11 @@ async def _public_video(settings: Settings) -> AsyncIterator[str]:
         await asyncio.to_thread(make_sample, file, 1)
         path = f"doctor/{secrets.token_hex(16)}.mp4"
         async with Buckets(settings.origin, settings.supabase_key) as buckets:
-            yield await buckets.put("videos", path, await asyncio.to_thread(file.read_bytes), "video/mp4")
-            await buckets.remove([("videos", path)])
+            url = await buckets.put("videos", path, await asyncio.to_thread(file.read_bytes), "video/mp4")
+            try:
+                yield url
+            finally:
+                await buckets.remove([("videos", path)])
 
 
 async def _refusal(
@@ -116,6 +119,8 @@ async def _refusal(
         await _ask(client, model, seen, options)
     except openai.APIStatusError as error:
         return f"{error.status_code} {error.message[:120]}"
+    except openai.APITimeoutError:
+        return "no answer in time"
     return ""
 
 

@@ -9,15 +9,21 @@ from typing import Self
 
 
 class Director:
-    """A context; `.url` is BASE_URL. `refuses` holds words that make a request a 400 when they stand in it."""
+    """A context; `.url` is BASE_URL. Words of `refuses` in a request make it a 400; words of `hangs` leave it unanswered."""
 
     def __init__(self) -> None:
         self.refuses: set[str] = set()
+        self.hangs: set[str] = set()
+        self._over = threading.Event()
         director = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 asked = self.rfile.read(int(self.headers["content-length"])).decode()
+                if any(word in asked for word in director.hangs):
+                    director._over.wait()
+                    self.close_connection = True
+                    return
                 if self.headers["authorization"] != "Bearer right":
                     status, answer = 401, {"error": {"message": "bad key"}}
                 elif word := next((word for word in director.refuses if word in asked), None):
@@ -45,6 +51,7 @@ class Director:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._over.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()

@@ -19,7 +19,7 @@ from tests.hosted.gateway import JWT_SECRET
 VARIABLES = (
     "SUPABASE_URL", "SUPABASE_KEY", "SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY", "DATABASE_URL", "SUPABASE_DB_URL",
     "ENGINE", "BASE_URL", "API_KEY", "VLM_INPUT", "MMAUDIO_MODEL", "MODELS_DIR", "DEVICE", "WORKER_KINDS", "JWT_SECRET",
-    "REQUIRE_AUTH",
+    "REQUIRE_AUTH", "VLM_TIMEOUT_S",
 )  # fmt: skip
 
 
@@ -244,6 +244,15 @@ def test_the_director_refuses(doctor, healthy, director):
     assert "no video: 400" in found["director", "note"][1]
     _, found = doctor(**healthy, BASE_URL=director.url, API_KEY="right", VLM_INPUT="video_url")
     assert "no video: 400" in found["director", "fail"][0]
+
+
+def test_a_model_that_hangs_on_video(doctor, healthy, director, sql):
+    """A model that says nothing about a video takes none; the rest is told, and the video is taken away again."""
+    director.hangs = {"video_url"}
+    code, found = doctor(**healthy, BASE_URL=director.url, API_KEY="right", VLM_TIMEOUT_S="1")
+    assert (code, len(found["director", "ok"])) == (0, 3)
+    assert "no video: no answer in time" in found["director", "note"][0]
+    assert sql(healthy["DATABASE_URL"], "select name from storage.objects where bucket_id = 'videos'") == []
 
 
 def test_the_director_knows_us_not(doctor, healthy, director):
