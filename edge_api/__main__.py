@@ -24,9 +24,9 @@ async def listen(runner: web.AppRunner, host: str, port: int) -> int:
     try:
         await web.TCPSite(runner, host, port, backlog=BACKLOG).start()
     except OSError as error:
-        raise Misconfigured(
-            f"Cannot listen on {host}:{port}: {str(error.strerror).rpartition(': ')[2]}; choose another port"
-        ) from None
+        # "error while attempting to bind on address (...): [errno 98] address ..."; the number is new in Python 3.13.
+        said = str(error.strerror).rpartition(": ")[2].rpartition("] ")[2]
+        raise Misconfigured(f"Cannot listen on {host}:{port}: {said}; choose another port") from None
     listening: int = runner.addresses[0][1]
     return listening
 
