@@ -78,3 +78,30 @@ async def test_a_reader_that_does_not_read_gives_up_its_place(run, database_url,
         Deno.exit();
     """)
     assert said.splitlines() == (["free"] if leaves else ["TimeoutError", "free"])
+
+
+async def test_known_signing_keys_outlive_auth(run):
+    """With Auth away, tokens of keys that were fetched before are checked as ever, also when the cache has aged; only an unknown key waits."""
+    said = await run("""
+        import { exportJWK, generateKeyPair, SignJWT } from "jose";
+        import { byPublishedKeys } from "FUNCTIONS/_shared/auth.ts";
+        const { publicKey, privateKey } = await generateKeyPair("ES256", { extractable: true });
+        const keys = [{ ...await exportJWK(publicKey), kid: "k", alg: "ES256" }];
+        const auth = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, () => Response.json({ keys }));
+        const verify = byPublishedKeys(`http://127.0.0.1:${auth.addr.port}`);
+        const signed = (kid: string) =>
+          new SignJWT({ sub: "s" }).setProtectedHeader({ alg: "ES256", kid }).setAudience("authenticated")
+            .setExpirationTime("1h").sign(privateKey);
+        const outcome = async (kid: string) => {
+          const token = await signed(kid);
+          return await verify(token).then(() => "good", (error) => error.code);
+        };
+        const said = [await outcome("k")];
+        await auth.shutdown();
+        const now = Date.now;
+        Date.now = () => now() + 600_000; // the cache has aged
+        said.push(await outcome("k"), await outcome("invented"), await outcome("k"));
+        console.log(said.join(" "));
+        Deno.exit();
+    """)
+    assert said.splitlines()[-1] == "good good auth_unavailable good"

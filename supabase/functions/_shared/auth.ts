@@ -3,10 +3,12 @@
 // The algorithm is fixed by configuration, never by the token: HS256 with JWT_SECRET, else the project's asymmetric keys
 // (JWKS). A publishable or anon key as Bearer, as supabase-js sends it before sign-in, is a visitor.
 import {
+  createLocalJWKSet,
   createRemoteJWKSet,
   decodeJwt,
   decodeProtectedHeader,
   errors,
+  type JSONWebKeySet,
   type JWTHeaderParameters,
   type JWTPayload,
   jwtVerify,
@@ -40,7 +42,9 @@ export function byPublishedKeys(supabaseUrl: string): Verify {
 
   async function find(header: JWTHeaderParameters) {
     if (typeof header.kid !== "string") throw new errors.JWTInvalid("the token names no key");
-    if (Date.now() < restUntil) throw keysAway();
+    // Keys that are known outlive an Auth that is away.
+    const known = keys.jwks();
+    if (Date.now() < restUntil) return among(known, header);
     try {
       return await keys(header);
     } catch (error) {
@@ -49,6 +53,15 @@ export function byPublishedKeys(supabaseUrl: string): Verify {
       if (refused) throw error;
       // Callers queue up behind a fetch that hangs: let them go at once for a moment.
       restUntil = Date.now() + REST_AFTER_FAILURE_S * 1000;
+      return among(known, header);
+    }
+  }
+
+  async function among(known: JSONWebKeySet | undefined, header: JWTHeaderParameters) {
+    if (known === undefined) throw keysAway();
+    try {
+      return await createLocalJWKSet(known)(header);
+    } catch {
       throw keysAway();
     }
   }
