@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.__main__ import EXIT_DEVICE_LOST
+from worker.__main__ import EXIT_START_AGAIN
 
 ROOT = Path(__file__).parent.parent.parent
 DEPLOY = ROOT / "deploy"
@@ -91,7 +91,7 @@ def test_exit_codes_and_units_agree():
     """The worker's unit restarts a lost GPU, leaves a drained or misconfigured worker alone, and waits out its grace."""
     text = (DEPLOY / "rhythmai-worker.service").read_text()
     assert "Restart=on-failure" in text
-    assert EXIT_DEVICE_LOST == 3
+    assert EXIT_START_AGAIN == 3
     assert "RestartPreventExitStatus=2\n" in text
     grace = re.search(r"^# GRACE_S=(\d+)$", (ROOT / ".env.example").read_text(), re.MULTILINE)[1]
     assert int(re.search(r"TimeoutStopSec=(\d+)", text)[1]) > int(grace)
