@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
+import signal
 import sys
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -98,3 +101,32 @@ async def test_cancelling_kills(tmp_path) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert not Path(f"/proc/{pid}").exists()
+
+
+async def test_a_killed_worker_takes_its_children_along(tmp_path) -> None:
+    """After a kill -9 of the worker nothing of it goes on decoding: its child ends, too."""
+    told = tmp_path / "told"
+    os.mkfifo(told)
+    child = f"import os, time; open({str(told)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable, "-c",
+        "import asyncio, sys; from worker.pipeline.child import Limits, run_child\n"
+        f"asyncio.run(run_child([sys.executable, '-c', {child!r}], Limits(file_bytes=100), task='Testing'))",
+    )  # fmt: skip
+    pid = int(await asyncio.to_thread(told.read_text))
+    life = os.pidfd_open(pid)
+    try:
+        worker.send_signal(signal.SIGKILL)
+        await worker.wait()
+        ended, _, _ = await asyncio.to_thread(select.select, [life], [], [], 20)
+        assert ended == [life]
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        os.close(life)
+
+
+async def test_signals_are_as_a_program_expects_them() -> None:
+    """A command starts with the signals' defaults, not with those that Python ignores."""
+    ended = await run_child(["grep", "SigIgn", "/proc/self/status"], Limits(), task="Testing")
+    assert ended.output.split() == [b"SigIgn:", b"0" * 16]

@@ -9,6 +9,7 @@ import asyncio
 import os
 import resource
 import signal
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +20,16 @@ from worker.errors import Rejected, Unavailable
 _INHERITED = ("PATH", "LD_LIBRARY_PATH", "TMPDIR")
 _TAIL_BYTES = 4096
 _THE_FILES_FAULT = {"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGXCPU", "SIGXFSZ", "SIGSYS"}
+_BOUND = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+if os.getppid() == int(sys.argv[1]):  # else the worker died before we asked
+    for name in (signal.SIGPIPE, signal.SIGXFSZ):  # which Python ignores, and would pass on so
+        signal.signal(name, signal.SIG_DFL)
+    os.execvp(sys.argv[2], sys.argv[2:])
+"""
+"""A worker that is killed takes its children along: each asks Linux for that itself, then becomes the command. (Between fork
+and exec it cannot be asked: no code is safe there in a threaded process.)"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +60,12 @@ async def run_child(
     """Run a command to its end and return its exit code and output; `task` begins the error sentences ("Looking at the video").
 
     Raises Rejected (broken_video) when the child crashes or exceeds CPU time or output, Unavailable (timeout, child_killed)
-    when it runs past its wall time or somebody kills it. Cancelling kills the child and waits for it.
+    when it runs past its wall time or somebody kills it. Cancelling kills the child and waits for it; on Linux
+    the child dies with the worker, however that ends.
     """
+    bound = [sys.executable, "-I", "-S", "-c", _BOUND, str(os.getpid())] if sys.platform == "linux" else []
     process = await asyncio.create_subprocess_exec(
+        *bound,
         *command,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
