@@ -31,6 +31,7 @@ from worker.pipeline.merge import FfmpegMerger
 from worker.pipeline.prompts import CountTokens, clip_tokens, estimate_tokens, fit
 from worker.pipeline.run import Pipeline
 from worker.ports import Engine
+from worker.scratch import scratch
 from worker.settings import Settings, read_settings
 from worker.storage import SupabaseStorage
 from worker.wakeups import ListenWakeUps, RealtimeWakeUps
@@ -213,7 +214,8 @@ def main() -> None:
     logging_setup.configure()
     try:
         settings = read_settings()
-        code = asyncio.run(work(settings))
+        with scratch(settings.work_dir) as folder:
+            code = asyncio.run(work(settings.model_copy(update={"work_dir": folder})))
     except Misconfigured as error:
         for line in str(error).splitlines():
             print(line, file=sys.stderr)
