@@ -55,9 +55,12 @@ async def for_ever(session: Callable[[], Any], *, name: str) -> None:
 class ListenWakeUps:
     """LISTEN on a connection of its own. Refuses a transaction pooler, where LISTEN hears nothing and says nothing."""
 
-    def __init__(self, dsn: str, *, check_every: timedelta = timedelta(seconds=20)) -> None:
+    def __init__(
+        self, dsn: str, *, check_every: timedelta = timedelta(seconds=20), patience: timedelta = timedelta(seconds=10)
+    ) -> None:
         self._dsn = dsn
         self._check_every = check_every
+        self._patience_s = patience.total_seconds()
 
     async def run(self, wake: Callable[[], None]) -> None:
         if behind_transaction_pooler(self._dsn):
@@ -78,7 +81,7 @@ class ListenWakeUps:
                 if lost.is_set():
                     return
                 # A half-open connection looks alive until it is asked something.
-                await connection.fetchval("select 1", timeout=10)
+                await connection.fetchval("select 1", timeout=self._patience_s)
         finally:
             connection.terminate()
 
@@ -87,10 +90,18 @@ class RealtimeWakeUps:
     """One client per session, never reconnected by itself: the library gives up for good after a few tries, and a zombie
     that lost its reader task still says that it is connected. So we ping ourselves through the server and rebuild."""
 
-    def __init__(self, supabase_url: str, key: str, *, ping_every: timedelta = timedelta(seconds=25)) -> None:
+    def __init__(
+        self,
+        supabase_url: str,
+        key: str,
+        *,
+        ping_every: timedelta = timedelta(seconds=25),
+        patience: timedelta = timedelta(seconds=10),
+    ) -> None:
         self._url = f"{supabase_url}/realtime/v1"
         self._key = key
         self._ping_every = ping_every
+        self._patience_s = patience.total_seconds()
 
     async def run(self, wake: Callable[[], None]) -> None:
         await for_ever(lambda: self._session(wake), name="realtime")
@@ -120,7 +131,7 @@ class RealtimeWakeUps:
             while not trouble.done():
                 pong.clear()
                 await echo.send_broadcast("ping", {})
-                await asyncio.wait_for(pong.wait(), 10)
+                await asyncio.wait_for(pong.wait(), self._patience_s)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(asyncio.shield(trouble), self._ping_every.total_seconds())
             raise ConnectionError(trouble.result())

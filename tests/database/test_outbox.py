@@ -102,6 +102,20 @@ async def test_a_delivery_under_way_belongs_to_one_worker(db, queue, ended):
     assert row["delivered_at"] is not None
 
 
+@pytest.mark.parametrize("attempt", [0, 12])
+async def test_a_delivery_that_is_being_taken_holds_nobody_up(db, queue, ended, dial, attempt):
+    """Guards both `skip locked`: while one worker holds a row, fresh or at its last try, another takes the next without waiting."""
+    first, second = await ended(), await ended()
+    await db.execute("update public.deliveries set attempt = $2, next_at = now() where job_id = $1", first, attempt)
+    await db.execute("update public.deliveries set next_at = now() where job_id = $1", second)
+    worker, other = await queue.worker(), await dial()
+    await other.execute("set lock_timeout = '100ms'")
+    async with db.transaction():
+        await db.execute("select from public.deliveries where job_id = $1 for update", first)
+        assert (await claim(other, worker))["job_id"] == str(second)
+        assert await claim(other, worker) is None
+
+
 async def test_an_old_try_of_the_same_worker_is_lost(db, queue, ended):
     """A worker whose first try outlived its lease and that took the delivery again speaks for the second try only."""
     await ended()

@@ -81,6 +81,17 @@ async def test_batches_are_bounded_and_begin_with_the_oldest(db, old_job):
     assert [len(await purge(db, 2)), len(await purge(db, 2)), len(await purge(db, 2))] == [2, 1, 0]
 
 
+async def test_a_job_that_somebody_holds_is_passed_over(db, old_job, dial):
+    """Guards `skip locked`: two clean-ups at once share the work instead of waiting for each other."""
+    held, _ = await old_job("audios/held.flac"), await old_job("audios/free.flac")
+    other = await dial()
+    await other.execute("set lock_timeout = '100ms'")
+    async with db.transaction():
+        await db.execute("select from public.jobs where id = $1 for update", held)
+        assert await purge(other) == [("audios", "free.flac")]
+    assert await purge(db) == [("audios", "held.flac")]
+
+
 async def test_a_webhook_that_is_still_under_way_keeps_its_job(db, old_job):
     """The body of a webhook is the job: it is purged after the delivery is settled, not before."""
     await old_job(options={"callback_url": "https://hook"})

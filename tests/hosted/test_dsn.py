@@ -17,9 +17,22 @@ from rhythmai.errors import BadInput, Unreachable
 from rhythmai.project import Project, database, lacks_ipv6
 from tests.hosted.pooler import Pooler
 from tests.hosted.tls import make_certificates
+from worker.domain import Direction, Plan, Result, Stage, Variant
 from worker.errors import Misconfigured
 from worker.heartbeat import Heartbeat
 from worker.jobs import PostgresQueue
+
+DIRECTION = Direction(
+    title="Dawn",
+    prompt="soft piano",
+    description="",
+    genre="",
+    instruments=("piano",),
+    tempo_bpm=70,
+    key="",
+    mood="calm",
+)
+PLAN = Plan(variants=(Variant(index=0, seed=7, direction=DIRECTION),), describer="local")
 
 
 @pytest.mark.parametrize(
@@ -77,7 +90,7 @@ def test_what_no_reading_helps_is_explained(monkeypatch, tmp_path):
 
 
 async def work(url: str) -> None:
-    """Many at once do what an API and a worker do: submit, claim, beat, end."""
+    """Many at once do what an API and a worker do: submit, claim, beat, and every write to the end."""
     database = await Database.open(url)
     queue = await PostgresQueue.connect(
         url, name="box", kinds=("generate", "merge"), engine="sketch", version="1",
@@ -100,7 +113,21 @@ async def work(url: str) -> None:
             assert await database.view(job, None)
             claimed = await queue.claim()
             assert claimed is not None
-            await queue.fail(claimed.lease, code="x", message="x", again=False)
+            stop = asyncio.Event()
+            heartbeat.hold(claimed.lease, lambda _: loop.call_soon_threadsafe(stop.set))
+            await queue.set_stage(claimed.lease, Stage.COMPOSING)
+            assert await queue.save_plan(claimed.lease, PLAN) == PLAN
+            await queue.put_result(claimed.lease, Result(index=0, audio_url="https://example.com/a.flac"))
+            match number % 3:
+                case 0:
+                    await queue.finish(claimed.lease)
+                case 1:
+                    await queue.fail(claimed.lease, code="x", message="x", again=False)
+                case 2:
+                    assert await database.cancel(claimed.lease.job_id, None)
+                    await stop.wait()
+                    await queue.finish(claimed.lease)
+            heartbeat.drop(claimed.lease)
 
         await asyncio.gather(*(one(number) for number in range(24)))
         assert await queue.claim() is None

@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from rhythmai.local.gateway import Gateway, GatewaySettings
+from tests.worker.line import Line
 from worker.fetch import HttpFetcher
 from worker.heartbeat import Heartbeat
 from worker.jobs import PostgresQueue
@@ -88,6 +89,13 @@ async def gateway(database_url, tmp_path):
     await running.start()
     yield running
     await running.stop()
+
+
+@pytest.fixture
+async def line(database_url):
+    """A way to the database that can be frozen and cut."""
+    async with Line(database_url) as line:
+        yield line
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from worker.__main__ import BEAT_EVERY
 from worker.heartbeat import Heartbeat
 
 
@@ -37,6 +38,11 @@ async def test_a_blocked_event_loop_does_not_stop_the_heart(heart, db):
     heart.beats.acquire(timeout=10)  # blocks this event loop on purpose
     heart.beats.acquire(timeout=10)
     assert await last_seen(db) > before
+
+
+def test_a_cancel_waits_for_a_beat_of_less_than_two_seconds():
+    """Guards BEAT_EVERY: a beat is what stops a running job (see below), and a cancel has to be heard within two seconds."""
+    assert timedelta(seconds=2) > BEAT_EVERY
 
 
 @pytest.mark.parametrize("verdict", ["cancelled", "lost"])

@@ -58,6 +58,15 @@ ROW = {
     "video_url": "https://example.com/a.mp4", "user_request": "", "plan": None, "total_count": 3, "trace_id": None, "done": [],
 }  # fmt: skip
 
+WRITES = {
+    "set_stage": lambda queue, lease: queue.set_stage(lease, Stage.FETCHING),
+    "save_plan": lambda queue, lease: queue.save_plan(lease, PLAN),
+    "put_result": lambda queue, lease: queue.put_result(lease, Result(index=0, audio_url="https://example.com/a.flac")),
+    "finish": lambda queue, lease: queue.finish(lease),
+    "fail": lambda queue, lease: queue.fail(lease, code="x", message="x", again=True),
+    "release": lambda queue, lease: queue.release(lease),
+}
+
 
 async def test_a_claimed_job_carries_what_was_asked(queue, insert):
     """Options, plan, lane and what is done already arrive as domain values."""
@@ -137,16 +146,9 @@ async def test_every_write_of_a_lost_lease_is_refused(queue, insert):
     await insert()
     job = await queue.claim()
     await queue.release(job.lease)
-    for write in (
-        queue.set_stage(job.lease, Stage.FETCHING),
-        queue.save_plan(job.lease, PLAN),
-        queue.put_result(job.lease, Result(index=0, audio_url="https://example.com/a.flac")),
-        queue.finish(job.lease),
-        queue.fail(job.lease, code="x", message="x", again=True),
-        queue.release(job.lease),
-    ):
+    for write in WRITES.values():
         with pytest.raises(LeaseLost):
-            await write
+            await write(queue, job.lease)
 
 
 async def test_a_cancelled_job_takes_no_more_results(queue, insert, db):
@@ -179,6 +181,25 @@ async def test_a_write_waits_for_the_database(queue, insert, db, database_url):
     )
     await queue.set_stage(job.lease, Stage.DESCRIBING)
     assert await db.fetchval("select stage from public.jobs") == "describing"
+
+
+@pytest.mark.parametrize("write", WRITES)
+async def test_a_write_outlives_a_database_that_is_away(line, db, insert, write):
+    """Guards `patiently` around each fenced write: while nobody answers at all it is tried again, not given up."""
+    queue = await PostgresQueue.connect(
+        line.url, name="far", kinds=("generate",), engine="", version="",
+        lease=timedelta(minutes=1), job_timeout=timedelta(minutes=1),
+    )  # fmt: skip
+    await queue.ready("")
+    await insert()
+    job = await queue.claim()
+    line.cut()
+    writing = asyncio.create_task(WRITES[write](queue, job.lease))
+    async with asyncio.timeout(40):
+        await line.turned_away.wait()
+        line.mend()
+        await writing
+        await queue.close()
 
 
 async def test_patience_has_an_end():

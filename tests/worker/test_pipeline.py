@@ -1,6 +1,7 @@
 """The way of one job, with small fakes at the seams: what is made, what is kept, what a stop leaves behind."""
 
 import asyncio
+import hashlib
 import threading
 from pathlib import Path
 from uuid import uuid4
@@ -80,7 +81,7 @@ class Seams:
         )  # fmt: skip
 
     async def put(self, bucket, path, data, content_type):
-        self.objects[f"{bucket}/{path}"] = data
+        self.objects[f"{bucket}/{path}"] = data.read_bytes() if isinstance(data, Path) else data
         return f"https://storage/{bucket}/{path}"
 
     async def merge(self, video, audio, into, options):
@@ -118,6 +119,15 @@ async def test_a_job_makes_one_row_for_each_variant(run, seams):
     assert seams.stages == ["fetching", "describing", "composing"]
     assert len(seams.objects) == 3
     assert not seams.folder.exists()
+
+
+async def test_an_object_is_named_by_its_content(run, seams):
+    """Guards the hash in a Storage path: a zombie's other track, or another merge, gets another path and overwrites nothing."""
+    await run()
+    await run(kind=Kind.MERGE, options=Options(audio_url="https://example.com/a.flac"), total_count=1)
+    assert len(seams.objects) == 4
+    for path, data in seams.objects.items():
+        assert hashlib.sha256(data).hexdigest()[:32] in path
 
 
 async def test_a_retry_makes_only_what_is_missing(run, seams):
@@ -225,6 +235,35 @@ async def test_cancelling_reaches_the_engines_step_loop(run, seams):
         await task
     assert seams.closed.is_set()
     assert not seams.folder.exists()
+
+
+async def test_leaving_stops_an_engine_that_prepares(run, seams):
+    """Guards `left` in `_prepare`: a job that is cancelled while the engine looks at its film does not keep the engine's thread."""
+    entered, told, over = threading.Event(), threading.Event(), threading.Event()
+
+    def prepare(clip, options, cancelled):
+        entered.set()
+        while not over.is_set():
+            if cancelled():
+                told.set()
+                return
+
+    seams.prepare = prepare
+    task = asyncio.create_task(run())
+    try:
+        assert await asyncio.to_thread(entered.wait, 10)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await asyncio.to_thread(told.wait, 10)
+    finally:
+        over.set()
+
+
+async def test_one_job_at_a_time_has_the_engine(run, seams):
+    """Guards the engine's turn: two jobs at once are composed one after the other, as one device holds one job's features."""
+    await asyncio.gather(run(), run())
+    assert seams.composed == [0, 1, 2, 0, 1, 2]
 
 
 async def test_the_engine_works_in_a_thread_of_its_own(run, seams):

@@ -1,9 +1,12 @@
 """The worker's Realtime and Storage adapters, through the real clients, against the local gateway."""
 
 import asyncio
+from datetime import timedelta
 
+import aiohttp
 import pytest
 
+from tests.worker.line import Line
 from worker.errors import Misconfigured, Rejected, ServiceAway, Unavailable
 from worker.storage import SupabaseStorage
 from worker.wakeups import RealtimeWakeUps
@@ -38,6 +41,69 @@ async def test_wake_ups_come_back_after_the_gateway_did(wakes, db, gateway):
     wakes.clear()
     await db.execute("insert into public.jobs (video_url) values ('https://example.com/a.mp4')")
     await wakes.wait()
+
+
+async def test_a_subscription_is_looked_behind_once_more(gateway):
+    """Guards the second look: both channels say SUBSCRIBED seconds before they are live, so a third wake-up follows."""
+    woken, looks, enough = asyncio.Event(), [], 3
+
+    def wake():
+        looks.append("look")
+        if len(looks) == enough:
+            woken.set()
+
+    task = asyncio.create_task(RealtimeWakeUps(gateway.url, gateway.key).run(wake))
+    async with asyncio.timeout(20):
+        await woken.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_socket_that_only_looks_alive_is_given_up(gateway):
+    """Guards the echo: a socket that carries nothing any more still says it is connected; the ping stays unanswered and the client is rebuilt."""
+    woken, looks, enough = asyncio.Event(), [], 3
+
+    def wake():
+        looks.append("look")
+        if len(looks) == enough:
+            woken.set()
+
+    async with Line(gateway.url) as line:
+        realtime = RealtimeWakeUps(
+            line.url, gateway.key, ping_every=timedelta(milliseconds=100), patience=timedelta(seconds=1)
+        )
+        task = asyncio.create_task(realtime.run(wake))
+        async with asyncio.timeout(40):
+            await woken.wait()
+            woken.clear()
+            enough = len(looks) + 1
+            line.freeze()
+            await woken.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_an_object_is_never_overwritten(gateway):
+    """Guards `upsert: false`: whoever puts other content under a taken path changes nothing."""
+    storage = SupabaseStorage(gateway.url, gateway.key)
+    url = await storage.put("audios", "a/1-abc.flac", b"the first", "audio/flac")
+    await storage.put("audios", "a/1-abc.flac", b"a zombie's", "audio/flac")
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        assert await answer.read() == b"the first"
+    await storage.close()
+
+
+async def test_a_storage_that_fails_once_is_asked_again(gateway):
+    """Guards the tries of an upload: a moment without Storage costs a moment, not the attempt."""
+    async with Line(gateway.url) as line:
+        storage = SupabaseStorage(line.url, gateway.key)
+        line.cut()
+        putting = asyncio.create_task(storage.put("audios", "a/2-abc.flac", b"fLaC", "audio/flac"))
+        async with asyncio.timeout(40):
+            await line.turned_away.wait()
+            line.mend()
+            await putting
+        await storage.close()
 
 
 async def test_an_object_is_put_once_and_an_equal_one_counts(gateway):

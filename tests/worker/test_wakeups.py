@@ -1,6 +1,7 @@
 """LISTEN as a wake-up: alone enough, back after a cut, refused on a transaction pooler."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -37,6 +38,20 @@ async def test_listening_resumes_after_a_cut(wakes, db):
     wakes.clear()
     await db.execute("insert into public.jobs (video_url) values ('https://example.com/a.mp4')")
     await wakes.wait()
+
+
+async def test_a_connection_that_only_looks_alive_is_given_up(line):
+    """Guards the `select 1`: a half-open connection says nothing for ever, so it is asked, and a new one looks for work."""
+    woken = asyncio.Event()
+    listening = ListenWakeUps(line.url, check_every=timedelta(milliseconds=50), patience=timedelta(milliseconds=200))
+    task = asyncio.create_task(listening.run(woken.set))
+    async with asyncio.timeout(20):
+        await woken.wait()
+        woken.clear()
+        line.freeze()
+        await woken.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_a_transaction_pooler_is_refused():

@@ -155,6 +155,29 @@ async def test_a_slow_receiver_does_not_hold_the_others_up(queue, insert, db, re
         end.set()
 
 
+async def test_a_name_that_leads_to_a_private_address_is_never_called(queue, insert, db, receiver, sending):
+    """Guards the checked connector: what a name resolves to is checked as well, when it is dialled."""
+    from worker.addresses import why_forbidden
+
+    async def resolve(host, port):
+        return ["127.0.0.1"]
+
+    await end_a_job(queue, insert, receiver.url.replace("127.0.0.1", "hooks.example.com"))
+    sending(policy=why_forbidden, resolve=resolve)
+    assert "never" in (await settled(db, "failed"))["last_error"]
+    assert receiver.got == []
+
+
+async def test_a_proxy_of_the_environment_is_not_used(queue, insert, db, receiver, sending, monkeypatch):
+    """Guards `trust_env=False`: behind a proxy nobody could say which address is called."""
+    for name, value in {"http_proxy": "http://127.0.0.1:9", "no_proxy": ""}.items():
+        monkeypatch.setenv(name, value)
+        monkeypatch.setenv(name.upper(), value)
+    await end_a_job(queue, insert, receiver.url)
+    sending()
+    await settled(db, "delivered")
+
+
 async def test_one_strange_delivery_does_not_silence_the_others(queue, insert, db, receiver):
     """An error that nobody foresaw is logged, and the sender goes on."""
 
