@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import quote
 
 import psutil
@@ -117,7 +117,7 @@ class Postgres:
         found = self._postmaster()
         return found[0] if found else None
 
-    def start(self) -> None:
+    def start(self, *, within_s: int = 60) -> None:
         """Make the data directory if it is new, start the server and wait until it takes connections.
 
         Raises AlreadyRunning when the directory is served, PostgresFailed for everything else.
@@ -130,12 +130,16 @@ class Postgres:
             self._initialise()
         self.port = self._asked_port or free_port()
         options = " ".join(f"-c {name}={shlex.quote(value)}" for name, value in self._settings.items())
-        self._call("pg_ctl", "start", "-w", "-s", "-D", self.data, "-l", self.log, "-o", f"-p {self.port} {options}")
+        waits = ("-w", "-t", str(within_s))
+        self._call("pg_ctl", "start", *waits, "-s", "-D", self.data, "-l", self.log, "-o", f"-p {self.port} {options}")
 
-    def stop(self) -> None:
-        """Stop the server (open transactions are rolled back) and wait for its end; nothing happens when it does not run."""
+    def stop(self, mode: Literal["fast", "immediate"] = "fast", *, within_s: int = 60) -> None:
+        """Stop the server (open transactions are rolled back) and wait for its end; nothing happens when it does not run.
+
+        `immediate` is a crash: the next start recovers from the log.
+        """
         if self._postmaster():
-            self._call("pg_ctl", "stop", "-w", "-s", "-m", "fast", "-D", self.data)
+            self._call("pg_ctl", "stop", "-w", "-t", str(within_s), "-s", "-m", mode, "-D", self.data)
 
     def _postmaster(self) -> tuple[int, int] | None:
         """(pid, port) of the running server; a pid file that a crash left behind does not count."""

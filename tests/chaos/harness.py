@@ -6,10 +6,10 @@ python tests/chaos/harness.py --jobs 40 --seconds 60 --workers 3 [--seed N]
 import argparse
 import asyncio
 import json
-import os
 import random
 import secrets
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -20,193 +20,200 @@ import asyncpg
 
 sys.path.insert(0, str(Path(__file__).parent))
 import audit
+from program import Program
+from receiver import Receiver
 from road import Road
+from trouble import Trouble
 
 from rhythmai import schema
-from rhythmai.local.postgres import Postgres, free_port
-from rhythmai.project import AWAY
+from rhythmai.local.postgres import AlreadyRunning, Postgres, PostgresFailed
 from rhythmai.sample import make_sample
 from rhythmai.schema import BASELINE
+from worker.database import AWAY
+from worker.errors import ServiceAway
+from worker.scratch import PREFIX
 from worker.storage import SupabaseStorage
 
-LEASE_S = 4
+SETTLE_S = 300
+"""How long the rest may take once nothing is broken any more; far more than it needs."""
+START_S = 300
+"""How long Postgres may take to start or stop on a busy machine."""
 
 
-class Program:
-    """A child that is killed, stopped and started again."""
-
-    def __init__(self, name, module, environment, log):
-        self.name, self.module, self.environment, self.log = name, module, environment, log
-        self.process = None
-
-    async def start(self):
-        with self.log.open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", self.module, env=os.environ | self.environment, stdout=log, stderr=log
-            )
-
-    async def end(self, how=signal.SIGTERM, patience_s=20):
-        if self.process.returncode is None:
-            self.process.send_signal(how)
-        try:
-            await asyncio.wait_for(self.process.wait(), patience_s)
-        except TimeoutError:
-            self.process.kill()
-            await self.process.wait()
+def quiet_port():
+    """A free port below those that the system gives to outgoing connections: nobody takes it while its server is down."""
+    while True:
+        port = random.randint(20_000, 32_000)
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                return port
 
 
 class Chaos:
+    lease_s = 4
+
     def __init__(self, folder, *, workers, seed):
-        self.folder, self.count, self.random = folder, workers, random.Random(seed)
-        self.deaths, self.done = [], {}
+        self.folder, self.count, self.quit = folder, workers, []
+        self.trouble = Trouble(self, random.Random(seed))
+        (folder / "work").mkdir()
 
     async def run(self, jobs, seconds):
         """Break things for `seconds` while `jobs` jobs run, then let the rest finish; returns the verdict."""
-        self.postgres = Postgres(self.folder / "postgres", password=secrets.token_hex(8), port=free_port())
-        await asyncio.to_thread(self.postgres.start)
-        gateway_port = free_port()
-        async with Road(f"http://127.0.0.1:{gateway_port}") as self.road:
+        self.postgres = Postgres(self.folder / "postgres", password=secrets.token_hex(8), port=quiet_port())
+        gateway_port, secret = quiet_port(), secrets.token_hex(16)
+        async with Road(f"http://127.0.0.1:{gateway_port}") as self.road, Receiver(secret) as self.receiver:
+            await self.start_postgres()
             environment = {
                 "DATABASE_URL": self.postgres.url(), "SUPABASE_URL": self.road.url, "SUPABASE_KEY": "sb_secret_chaos",
                 "SUPABASE_PUBLISHABLE_KEY": "sb_publishable_chaos", "JWT_SECRET": secrets.token_hex(32),
                 "GATEWAY_PORT": str(gateway_port), "STORAGE_DIR": str(self.folder / "storage"), "ENGINE": "sketch",
-                "LEASE_S": str(LEASE_S), "POLL_S": "1", "GRACE_S": "2", "BASE_URL": "",
+                "LEASE_S": str(self.lease_s), "POLL_S": "1", "GRACE_S": "2", "JOB_TIMEOUT_S": "120", "BASE_URL": "",
+                "WORK_DIR": str(self.folder / "work"), "WEBHOOK_SECRET": secret,
                 "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
             }  # fmt: skip
-            await self.lay()
-            self.gateway = Program("gateway", "rhythmai.local.gateway", environment, self.folder / "gateway.log")
-            await self.gateway.start()
+            gateway = ("-m", "rhythmai.local.gateway")
+            self.gateway = Program("gateway", gateway, environment, self.folder / "gateway.log")
+            box = (Path(__file__).with_name("box.py"),)
             self.workers = [
-                Program(f"box{i}", "worker", environment | {"WORKER_NAME": f"box{i}"}, self.folder / f"box{i}.log")
-                for i in range(self.count)
+                Program(
+                    name,
+                    box,
+                    environment | {"WORKER_NAME": name, "HANG": str(self.hang(name))},
+                    self.folder / f"{name}.log",
+                )
+                for name in (f"box{i}" for i in range(self.count))
             ]
             try:
-                video = await self.upload(environment)
+                await self.lay()
+                await self.gateway.start()
+                video = await self.upload(environment["SUPABASE_KEY"])
                 for worker in self.workers:
                     await worker.start()
-                await asyncio.gather(self.insert(jobs, seconds, video), self.break_things(seconds))
-                return await self.finish()
+                await asyncio.gather(self.insert(jobs, seconds, video), self.trouble.make(seconds))
+                return await self.finish(jobs)
             finally:
                 for program in (*self.workers, self.gateway):
-                    if program.process and program.process.returncode is None:
-                        program.process.send_signal(signal.SIGCONT)
+                    if program.process:
+                        program.tell(signal.SIGCONT)
                         await program.end(signal.SIGKILL)
-                await asyncio.to_thread(self.postgres.stop)
+                await self.stop_postgres("immediate")
+
+    def hang(self, name):
+        """While this file is there, the engine of that worker hangs."""
+        return self.folder / f"{name}.hangs"
 
     async def lay(self):
-        db = await asyncpg.connect(self.postgres.url())
-        await db.execute(BASELINE.read_text())
-        await schema.migrate(db, schema.bundled())
-        await db.execute(audit.SETUP)
-        await db.execute("update private.settings set backoff_cap = '4 s'")
-        await db.close()
+        async def build(db):
+            await db.execute(BASELINE.read_text())
+            await schema.migrate(db, schema.bundled())
+            await db.execute(audit.SETUP)
+            await db.execute("update private.settings set backoff_cap = '4 s'")
 
-    async def upload(self, environment):
+        await self.with_database(build)
+
+    async def upload(self, key):
+        """The film that all jobs are made from, once the gateway listens."""
         sample = self.folder / "sample.mp4"
         await asyncio.to_thread(make_sample, sample, 1.5)
-        storage = SupabaseStorage(self.road.url, environment["SUPABASE_KEY"], tries=6)
-        try:  # some tries pass until the gateway listens
-            return await storage.put("uploads", f"{secrets.token_hex(16)}.mp4", sample, "video/mp4")
+        storage = SupabaseStorage(self.road.url, key, tries=1)
+        try:
+            while True:
+                try:
+                    return await storage.put("uploads", f"{secrets.token_hex(16)}.mp4", sample, "video/mp4")
+                except ServiceAway:
+                    if self.gateway.gone is not None:
+                        raise
+                    await asyncio.sleep(0.1)
         finally:
             await storage.close()
 
-    async def ask(self, call, *arguments):
-        """One answer from the database, whenever it is there."""
+    async def with_database(self, do):
+        """What `do(connection)` answers, whenever the database is there; it may be asked twice."""
         while True:
             try:
-                db = await asyncpg.connect(self.postgres.url(), timeout=5)
+                db = await asyncpg.connect(self.postgres.url(), timeout=10)
                 try:
-                    return await getattr(db, call)(*arguments)
+                    return await do(db)
                 finally:
-                    await db.close()
+                    db.terminate()
             except AWAY:
                 await asyncio.sleep(0.1)
+
+    async def ask(self, call, *arguments):
+        return await self.with_database(lambda db: getattr(db, call)(*arguments))
+
+    async def until(self, question, *arguments, patience_s=SETTLE_S / 2):
+        """Wait for a yes; whoever wants to know whether it came looks again. Workers that ended by themselves are noted."""
+        end = time.monotonic() + patience_s
+        while not await self.ask("fetchval", question, *arguments) and time.monotonic() < end:
+            for worker in self.workers:
+                await self.revive(worker)
+            await asyncio.sleep(0.2)
 
     async def insert(self, jobs, seconds, video):
         for i in range(jobs):
             lane = "interactive" if i % 3 else "batch"
-            options = json.dumps({"variants": 2, "seed": i})
+            options = {"variants": 2, "seed": i} | ({"callback_url": self.receiver.url} if i % 2 else {})
             # An id of our own makes the insert repeatable: it may have committed before the connection broke.
             await self.ask(
                 "execute",
                 "insert into public.jobs (id, video_url, lane, options) values ($1, $2, $3, $4) on conflict (id) do nothing",
-                uuid.uuid4(), video, lane, options,
+                uuid.uuid4(), video, lane, json.dumps(options),
             )  # fmt: skip
             await asyncio.sleep(seconds * 0.8 / jobs)
 
-    async def break_things(self, seconds):
-        end = time.monotonic() + seconds
-        actions = [self.kill, self.kill, self.stop_for_a_while, self.stop_for_a_while, self.drain,
-                   self.restart_postgres, self.restart_gateway, self.break_storage]  # fmt: skip
-        while time.monotonic() < end:
-            action = self.random.choice(actions)
-            self.done[action.__name__] = self.done.get(action.__name__, 0) + 1
-            await action()
-            await asyncio.sleep(self.random.uniform(0.5, 2.5))
+    async def revive(self, worker):
+        """Start a worker that ended by itself, which none should."""
+        if worker.gone is not None:
+            self.quit.append(f"{worker.name} ended by itself with code {worker.gone}: see {worker.log}")
+            await worker.start()
 
-    async def held(self, worker):
-        rows = await self.ask(
-            "fetch",
-            "select now() as at, j.id, j.attempt from public.jobs j join public.workers w on w.id = j.worker_id"
-            " where w.name = $1 and j.status = 'processing'",
-            worker.name,
-        )
-        return [tuple(row) for row in rows]
+    async def start_postgres(self):
+        for _ in range(5):
+            try:
+                return await asyncio.to_thread(self.postgres.start, within_s=START_S)
+            except AlreadyRunning:
+                return None
+            except PostgresFailed as error:
+                trouble = error
+                await asyncio.sleep(1)
+        raise trouble
 
-    async def kill(self):
-        worker = self.random.choice(self.workers)
-        self.deaths += await self.held(worker)
-        await worker.end(signal.SIGKILL)
-        await worker.start()
+    async def stop_postgres(self, how):
+        await asyncio.to_thread(self.postgres.stop, how, within_s=START_S)
 
-    async def stop_for_a_while(self):
-        """A zombie: silent for longer than its lease, then awake again in the middle of its work."""
-        worker = self.random.choice(self.workers)
-        worker.process.send_signal(signal.SIGSTOP)
-        await asyncio.sleep(LEASE_S * self.random.uniform(1.1, 2.0))
-        worker.process.send_signal(signal.SIGCONT)
-
-    async def drain(self):
-        worker = self.random.choice(self.workers)
-        await worker.end(signal.SIGTERM)
-        await worker.start()
-
-    async def restart_postgres(self):
-        await asyncio.to_thread(self.postgres.stop)
-        await asyncio.sleep(self.random.uniform(0, 3))
-        await asyncio.to_thread(self.postgres.start)
-
-    async def restart_gateway(self):
-        await self.gateway.end(signal.SIGKILL)
-        await asyncio.sleep(self.random.uniform(0, 3))
-        await self.gateway.start()
-
-    async def break_storage(self):
-        self.road.broken = True
-        await asyncio.sleep(self.random.uniform(0.5, 3))
-        self.road.broken = False
-
-    async def finish(self, patience_s=240):
-        """Leave everything alone until no job is open, then judge."""
-        end = time.monotonic() + patience_s
-        while time.monotonic() < end:
-            if not await self.ask(
-                "fetchval", "select count(*) from public.jobs where status in ('pending', 'processing')"
-            ):
-                break
-            await asyncio.sleep(0.5)
-        db = await asyncpg.connect(self.postgres.url())
-        try:
-            return await audit.judge(db, self.deaths)
-        finally:
-            await db.close()
+    async def finish(self, jobs):
+        """Leave everything alone until no job is open and no callback waits, then judge."""
+        await self.until("select not exists (select from public.jobs where status in ('pending', 'processing'))")
+        # A callback that was refused, or whose worker died, would wait for a minute: its time has come.
+        await self.ask("execute", "update public.deliveries set next_at = now() where state = 'pending'")
+        await self.until("select not exists (select from public.deliveries where state = 'pending')")
+        urls = [row["audio_url"] for row in await self.ask("fetch", "select audio_url from public.results")]
+        changed = await self.road.changed(urls)
+        folders = [entry.name for entry in (self.folder / "work").iterdir()]
+        ours = sum(name.startswith(PREFIX) for name in folders)
+        for trouble in (*self.quit, *changed):
+            print("found:", trouble, flush=True)
+        return await self.with_database(
+            lambda db: audit.judge(
+                db, inserted=jobs, deaths=self.trouble.deaths, cancels=self.trouble.cancels, receiver=self.receiver,
+                changed=len(changed), quit=len(self.quit), left=len(folders) - ours + max(0, ours - self.count),
+            )
+        )  # fmt: skip
 
 
 async def run(*, jobs, seconds, workers=3, seed=None, keep=None):
     with tempfile.TemporaryDirectory(prefix="rhythmai-chaos-", ignore_cleanup_errors=True) as folder:
         chaos = Chaos(Path(keep or folder), workers=workers, seed=seed)
-        verdict = await chaos.run(jobs, seconds)
-        print("broken:", ", ".join(f"{name} {count}x" for name, count in sorted(chaos.done.items())), flush=True)
+        try:
+            async with asyncio.timeout(START_S + seconds + 2 * SETTLE_S):
+                verdict = await chaos.run(jobs, seconds)
+        finally:
+            print(
+                "broken:",
+                ", ".join(f"{name} {count}x" for name, count in sorted(chaos.trouble.done.items())),
+                flush=True,
+            )
         return verdict
 
 

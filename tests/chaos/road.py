@@ -1,6 +1,10 @@
-"""The road between the workers and the gateway: an HTTP and WebSocket relay that can be told to answer 500."""
+"""The road between the workers and the gateway: an HTTP and WebSocket relay that can be told to answer 500.
+
+It remembers what was put into Storage, and knows in the end whether it is still the same.
+"""
 
 import asyncio
+import hashlib
 
 import aiohttp
 from aiohttp import web
@@ -12,7 +16,7 @@ class Road:
     """`async with Road(upstream) as road:` relays `road.url` to the upstream; `road.broken` makes Storage answer 500."""
 
     def __init__(self, upstream):
-        self.upstream, self.broken, self.refused = upstream, False, 0
+        self.upstream, self.broken, self.refused, self.put = upstream, False, 0, {}
 
     async def __aenter__(self):
         self.session = aiohttp.ClientSession(auto_decompress=False, timeout=aiohttp.ClientTimeout(total=60))
@@ -43,10 +47,39 @@ class Road:
             async with self.session.request(
                 request.method, url, headers=headers, data=await request.read(), allow_redirects=False
             ) as answer:
+                content = await answer.read()
+                if answer.ok and request.method in {"POST", "PUT"} and request.path.startswith("/storage/v1/object/"):
+                    await self.remember(request.path.replace("/object/", "/object/public/", 1))
                 kept = {name: value for name, value in answer.headers.items() if name.lower() not in HOP}
-                return web.Response(status=answer.status, headers=kept, body=await answer.read())
+                return web.Response(status=answer.status, headers=kept, body=content)
         except (aiohttp.ClientError, OSError):
             return web.Response(status=502, text="the gateway is away")
+
+    async def digest(self, path):
+        """The SHA-256 of an object, or why there is none."""
+        async with self.session.get(self.upstream + path) as answer:
+            return hashlib.sha256(await answer.read()).hexdigest() if answer.ok else f"status {answer.status}"
+
+    async def remember(self, path):
+        """How an object was when it was put first; a worker may be told so twice."""
+        if path not in self.put:
+            self.put[path] = await self.digest(path)
+
+    async def changed(self, urls):
+        """The objects of results that are gone, or not what their name says, or not what was put first."""
+        found = []
+        for path in sorted(
+            {url.removeprefix(self.url) for url in urls} | {path for path in self.put if "/audios/" in path}
+        ):
+            while True:
+                try:
+                    now = await self.digest(path)
+                    break
+                except (aiohttp.ClientError, OSError):  # the gateway starts
+                    await asyncio.sleep(0.1)
+            if now[:32] not in path or now != self.put.get(path, now):
+                found.append(path)
+        return found
 
     async def relay_socket(self, request, url):
         async with self.session.ws_connect(url) as far:

@@ -1,0 +1,27 @@
+"""`python -m worker` as the harness needs it: its webhooks may go to this machine, and while the file HANG is there its engine hangs.
+
+The heart of a hanging worker beats on, as that of a box whose GPU hangs.
+"""
+
+import os
+import time
+from functools import partial
+from pathlib import Path
+
+from worker import __main__ as worker
+from worker.pipeline.sketch.engine import SketchEngine
+
+HANG = Path(os.environ["HANG"])
+
+
+class Hanging(SketchEngine):
+    def compose(self, *arguments):
+        for track in super().compose(*arguments):
+            while HANG.exists():
+                time.sleep(0.05)
+            yield track
+
+
+worker.load_engine = lambda settings: Hanging()
+worker.Webhooks = partial(worker.Webhooks, policy=lambda address: None)
+worker.main()
