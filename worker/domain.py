@@ -86,7 +86,9 @@ class Direction:
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> Self:
-        return cls(**{**raw, "instruments": tuple(raw["instruments"])})
+        """A newer worker, which runs beside this one during an upgrade, may have written more than we know."""
+        known = {name: raw[name] for name in cls.__dataclass_fields__}
+        return cls(**known | {"instruments": tuple(raw["instruments"])})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

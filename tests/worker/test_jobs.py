@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 
 import asyncpg
@@ -139,6 +139,29 @@ async def test_a_retry_sees_plan_and_results_of_the_first_attempt(queue, insert,
     await db.execute("update public.jobs set run_at = now() where id = $1", job_id)
     again = await queue.claim()
     assert (again.lease.attempt, again.plan, again.done) == (2, PLAN, frozenset({0}))
+
+
+async def test_two_versions_of_the_worker_share_a_queue(queue, insert, db, database_url):
+    """During an upgrade an older worker takes up what a newer one has begun: names it does not know are left aside."""
+    await insert()
+    job = await queue.claim()
+    newer = json.loads(json.dumps(asdict(PLAN))) | {"palette": "wide"}
+    newer["variants"][0] |= {"swing": 0.1}
+    newer["variants"][0]["direction"] |= {"mode": "dorian"}
+    lease = job.lease
+    await db.execute(
+        "select queue.save_plan($1, $2, $3, $4)", lease.job_id, lease.attempt, lease.worker_id, json.dumps(newer)
+    )
+    await queue.release(lease)
+    older = await PostgresQueue.connect(
+        database_url, name="older", kinds=("generate", "merge"), engine="sketch", version="-1",
+        lease=timedelta(seconds=30), job_timeout=timedelta(minutes=30),
+    )  # fmt: skip
+    await older.ready("sketch")
+    again = await older.claim()
+    assert (again.lease.attempt, again.plan) == (2, PLAN)
+    await older.finish(again.lease)
+    await older.close()
 
 
 async def test_every_write_of_a_lost_lease_is_refused(queue, insert):
