@@ -5,6 +5,7 @@ The heart of a hanging worker beats on, as that of a box whose GPU hangs.
 
 import os
 import time
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -23,5 +24,5 @@ class Hanging(SketchEngine):
 
 
 worker.load_engine = lambda settings: Hanging()
-worker.Webhooks = partial(worker.Webhooks, policy=lambda address: None)
+worker.Webhooks = partial(worker.Webhooks, policy=lambda address: None, poll_every=timedelta(seconds=1))
 worker.main()

@@ -11,7 +11,7 @@ HARNESS = Path(__file__).with_name("harness.py")
 @pytest.mark.slow
 async def test_nothing_is_lost_doubled_or_written_by_zombies():
     """Workers are killed, stopped, hung and drained, jobs cancelled, Postgres, gateway, Storage and callbacks break, and every job still ends exactly once."""
-    options = ("--jobs", "10", "--seconds", "20", "--workers", "2", "--seed", "7")
+    options = ("--jobs", "10", "--seconds", "16", "--workers", "2", "--seed", "7")
     chaos = await asyncio.create_subprocess_exec(
         sys.executable, HARNESS, *options, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )

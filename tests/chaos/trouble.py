@@ -15,28 +15,29 @@ class Trouble:
         self.deaths, self.cancels, self.done = [], set(), {}
 
     async def make(self, seconds):
-        end = time.monotonic() + seconds
+        self.end = time.monotonic() + seconds
         await asyncio.gather(
-            self.one_by_one(end, self.kill, self.stop_for_a_while, self.drain, self.hang, self.cancel),
+            self.one_by_one(self.kill, self.stop_for_a_while, self.drain, self.hang, self.cancel, rest_s=2),
             self.one_by_one(
-                end, self.restart_postgres, self.crash_postgres, self.restart_gateway, self.break_storage, self.break_receiver
+                self.restart_postgres, self.crash_postgres, self.restart_gateway, self.break_storage, self.break_receiver,
+                rest_s=5,
             ),
         )  # fmt: skip
 
-    async def one_by_one(self, end, *actions):
-        """Each once before any comes twice."""
+    async def one_by_one(self, *actions, rest_s):
+        """Each once before any comes twice, with a rest of up to `rest_s` between two."""
         deck = []
-        while time.monotonic() < end:
+        while time.monotonic() < self.end:
             deck = deck or self.dice.sample(actions, len(actions))
             action = deck.pop()
             self.done[action.__name__] = self.done.get(action.__name__, 0) + 1
             await action()
-            await asyncio.sleep(self.dice.uniform(0.5, 2))
+            await asyncio.sleep(self.dice.uniform(0.5, rest_s))
 
     async def victim(self):
-        """A worker, one that works if any soon does, and what it holds as (now, job, attempt)."""
+        """A worker, one that works if any does before the end, and what it holds as (now, job, attempt)."""
         busy = "select count(*) > 0 from public.jobs where status = 'processing'"
-        await self.chaos.until(busy, patience_s=15)
+        await self.chaos.until(busy, patience_s=self.end - time.monotonic())
         now = await self.chaos.ask("fetchval", "select now()")
         jobs = await self.chaos.ask("fetch", OPEN, ["processing"])
         names = {job["name"] for job in jobs}
