@@ -29,6 +29,7 @@ from rhythmai import schema
 from rhythmai.local.postgres import AlreadyRunning, Postgres, PostgresFailed
 from rhythmai.sample import make_sample
 from rhythmai.schema import BASELINE
+from worker.__main__ import EXIT_START_AGAIN
 from worker.database import AWAY
 from worker.errors import ServiceAway
 from worker.scratch import PREFIX
@@ -163,9 +164,10 @@ class Chaos:
             await asyncio.sleep(seconds * 0.8 / jobs)
 
     async def revive(self, worker):
-        """Start a worker that ended by itself, which none should."""
+        """Start a worker that ended by itself, which none should but one whose engine was made to hang: it ends to be started again."""
         if worker.gone is not None:
-            self.quit.append(f"{worker.name} ended by itself with code {worker.gone}: see {worker.log}")
+            if worker.gone != EXIT_START_AGAIN or worker not in self.trouble.hung:
+                self.quit.append(f"{worker.name} ended by itself with code {worker.gone}: see {worker.log}")
             await worker.start()
 
     async def start_postgres(self):

@@ -12,7 +12,7 @@ class Trouble:
 
     def __init__(self, chaos, dice):
         self.chaos, self.dice = chaos, dice
-        self.deaths, self.cancels, self.done = [], set(), {}
+        self.deaths, self.cancels, self.hung, self.done = [], set(), [], {}
 
     async def make(self, seconds):
         self.end = time.monotonic() + seconds
@@ -62,6 +62,7 @@ class Trouble:
         """A device that hangs under a living heart: the deadline takes its jobs away, and then it goes on."""
         worker, held = await self.victim()
         jobs, hang = [job for _, job, _ in held], self.chaos.hang(worker.name)
+        self.hung.append(worker)
         hang.touch()
         mine = "id = any($1) and status = 'processing' and worker_id in (select id from public.workers where name = $2)"
         await self.chaos.ask("execute", f"update public.jobs set deadline_at = now() where {mine}", jobs, worker.name)
