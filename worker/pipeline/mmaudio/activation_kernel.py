@@ -1,7 +1,8 @@
 """The anti-aliased activation as one Triton kernel: the signal at twice the rate never reaches memory.
 
-A program makes a tile of channels x groups of eight samples. It walks through the doubled samples the tile hears, makes
-each once, and adds it to the eight outputs with the taps they have for it: 3.25 sines an output instead of 12.
+A program makes a tile of channels x groups of eight samples. A lane walks along its group: each step takes one more
+sample, makes the two doubled samples that the last six samples give, and adds them to the six outputs that hear them,
+of which the oldest is then complete: 3.25 sines an output instead of 12, and every sample is loaded once a lane.
 Layouts are free: strides come from the tensor, neighbouring lanes are neighbouring channels where channels are last.
 """
 
@@ -15,7 +16,41 @@ from torch import Tensor
 from worker.pipeline.mmaudio.activation import TAPS
 
 GROUP = 8
-"""Outputs a lane makes; a power of two."""
+"""Outputs a lane makes."""
+_TAPS = tl.constexpr(TAPS)
+
+
+@triton.jit
+def _sample(row, at, length, stride_t, live):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """x at this time, held at both ends."""
+    at = tl.minimum(tl.maximum(at, 0), length - 1)
+    return tl.load(row + at.to(tl.int64) * stride_t, mask=live, other=0.0).to(tl.float32)
+
+
+@triton.jit
+def _snake(u, a, b):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """u + sin^2(a u) b: the angle less the nearest multiple of pi, then an odd polynomial, its argument at most pi / 2."""
+    angle = u * a
+    turns = (angle * 0.3183098861837907 + 12582912.0) - 12582912.0  # to the nearest whole number
+    rest = (angle - turns * 3.140625) - turns * 9.67653589793e-4  # pi in two parts, so that the first product is exact
+    q = tl.minimum(rest * rest, 2.4674011)  # an angle beyond what float32 can reduce still has a sine
+    sine = 1.0 + q * (
+        -0.16666667163372040 + q * (8.3333319202e-3 + q * (-1.98408714e-4 + q * (2.7525562e-6 - q * 2.3889859e-8)))
+    )
+    return u + (q * sine) * (sine * b)
+
+
+@triton.jit
+def _odd(x0, x1, x2, x3, x4, x5, a, b):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """The doubled sample five before twice the newest, x5; `_even` is the one after it."""
+    u = _TAPS[0] * x5 + _TAPS[2] * x4 + _TAPS[4] * x3 + _TAPS[6] * x2 + _TAPS[8] * x1 + _TAPS[10] * x0
+    return _snake(2.0 * u, a, b)
+
+
+@triton.jit
+def _even(x0, x1, x2, x3, x4, x5, a, b):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    u = _TAPS[1] * x5 + _TAPS[3] * x4 + _TAPS[5] * x3 + _TAPS[7] * x2 + _TAPS[9] * x1 + _TAPS[11] * x0
+    return _snake(2.0 * u, a, b)
 
 
 @triton.jit  # type: ignore[untyped-decorator]
@@ -24,7 +59,6 @@ def _activate(  # type: ignore[no-untyped-def]  # noqa: ANN202
     y,  # noqa: ANN001
     rate,  # noqa: ANN001
     depth,  # noqa: ANN001
-    taps,  # noqa: ANN001
     channels,  # noqa: ANN001
     length,  # noqa: ANN001
     stride_b,  # noqa: ANN001
@@ -40,38 +74,45 @@ def _activate(  # type: ignore[no-untyped-def]  # noqa: ANN202
     group = tl.program_id(0) * BLOCK_G + lane // BLOCK_C
     first = group * GROUP  # the first output of this lane
     live = (channel < channels) & (first < length)
-    row = x + batch * stride_b + channel.to(tl.int64) * stride_c
+    offset = batch * stride_b + channel.to(tl.int64) * stride_c
     a = tl.load(rate + channel, mask=live, other=0.0)
     b = tl.load(depth + channel, mask=live, other=0.0)
-    member = tl.arange(0, GROUP)
-    total = tl.zeros((BLOCK_C * BLOCK_G, GROUP), dtype=tl.float32)
-    for n in tl.static_range(2 * GROUP + 10):
-        # Doubled sample 2 * first - 5 + n, held at both ends.
-        doubled = tl.minimum(tl.maximum(2 * first - 5 + n, 0), 2 * length - 1)
-        middle = doubled // 2
-        odd = doubled % 2
-        u = tl.zeros((BLOCK_C * BLOCK_G,), dtype=tl.float32)
-        for j in tl.static_range(6):
-            at = tl.minimum(tl.maximum(middle + 2 + odd - j, 0), length - 1)
-            sample = tl.load(row + at.to(tl.int64) * stride_t, mask=live, other=0.0).to(tl.float32)
-            u += 2.0 * tl.load(taps + 2 * j + 1 - odd) * sample
-        wave = tl.sin(u * a)
-        s = u + wave * wave * b
-        tap = n - 2 * member  # which tap each of the outputs has for this sample
-        weight = tl.load(taps + tap, mask=(tap >= 0) & (tap < 12), other=0.0)
-        total += s[:, None] * weight[None, :]
-    at = first[:, None] + member[None, :]
-    place = y + batch * stride_b + channel[:, None].to(tl.int64) * stride_c + at.to(tl.int64) * stride_t
-    tl.store(place, total.to(y.dtype.element_ty), mask=live[:, None] & (at < length))
-
-
-_taps: dict[torch.device, Tensor] = {}
+    row = x + offset
+    x1 = _sample(row, first - 5, length, stride_t, live)
+    x2 = _sample(row, first - 4, length, stride_t, live)
+    x3 = _sample(row, first - 3, length, stride_t, live)
+    x4 = _sample(row, first - 2, length, stride_t, live)
+    x5 = _sample(row, first - 1, length, stride_t, live)
+    x6 = _sample(row, first, length, stride_t, live)
+    x7 = _sample(row, first + 1, length, stride_t, live)
+    x8 = _sample(row, first + 2, length, stride_t, live)
+    start = _even(x3, x4, x5, x6, x7, x8, a, b)  # the doubled sample 2 * first: where the signal begins, all before it
+    even = start
+    y1 = tl.zeros((BLOCK_C * BLOCK_G,), dtype=tl.float32)
+    y2, y3, y4, y5 = y1, y1, y1, y1
+    for k in tl.static_range(GROUP + 5):
+        x0, x1, x2, x3, x4 = x1, x2, x3, x4, x5
+        x5 = _sample(row, first + k, length, stride_t, live)
+        doubled = 2 * (first + k) - 5  # where the odd one lies
+        odd = tl.where(doubled < 2 * length, _odd(x0, x1, x2, x3, x4, x5, a, b), even)  # beyond the end: the last
+        even = tl.where(doubled + 1 < 2 * length, _even(x0, x1, x2, x3, x4, x5, a, b), odd)
+        if k < 3:
+            odd = tl.where(doubled < 0, start, odd)
+            even = tl.where(doubled + 1 < 0, start, even)
+        y0 = y1 + _TAPS[10] * odd + _TAPS[11] * even
+        y1 = y2 + _TAPS[8] * odd + _TAPS[9] * even
+        y2 = y3 + _TAPS[6] * odd + _TAPS[7] * even
+        y3 = y4 + _TAPS[4] * odd + _TAPS[5] * even
+        y4 = y5 + _TAPS[2] * odd + _TAPS[3] * even
+        y5 = _TAPS[0] * odd + _TAPS[1] * even
+        if k >= 5:
+            at = first + k - 5
+            place = y + offset + at.to(tl.int64) * stride_t
+            tl.store(place, y0.to(y.dtype.element_ty), mask=live & (at < length))
 
 
 def activate(x: Tensor, rate: Tensor, depth: Tensor) -> Tensor:
     """The activation of x (B, C, T) in any precision and layout; rate = exp(alpha), depth = 1 / exp(beta), float32."""
-    if x.device not in _taps:
-        _taps[x.device] = torch.tensor(TAPS, device=x.device)
     y = torch.empty_like(x)
     batch, channels, length = x.shape
     strides = x.stride()
@@ -81,7 +122,5 @@ def activate(x: Tensor, rate: Tensor, depth: Tensor) -> Tensor:
     wide = min(64, triton.next_power_of_2(channels)) if strides[1] == 1 else 1
     groups = max(1, 128 // wide)
     grid = (triton.cdiv(length, GROUP * groups), triton.cdiv(channels, wide), batch)
-    _activate[grid](
-        x, y, rate, depth, _taps[x.device], channels, length, *strides, GROUP=GROUP, BLOCK_C=wide, BLOCK_G=groups
-    )
+    _activate[grid](x, y, rate, depth, channels, length, *strides, GROUP=GROUP, BLOCK_C=wide, BLOCK_G=groups)
     return y
