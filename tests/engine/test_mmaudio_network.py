@@ -7,15 +7,29 @@ import copy
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from worker.pipeline.mmaudio import checkpoints, generated
+from worker.pipeline.mmaudio.clip import ImageShape
 from worker.pipeline.mmaudio.evaluation import Evaluation, distinct
 from worker.pipeline.mmaudio.flow import Conditions, Flow, FlowShape
-from worker.pipeline.mmaudio.layers import fuse
+from worker.pipeline.mmaudio.layers import TokenConv, fuse
 from worker.pipeline.mmaudio.sampling import Batching, Run, Sampler, Score, noise
 from worker.pipeline.mmaudio.windows import Windows
 
 LATENTS, CLIP, SYNC = 24, 16, 48
+
+
+class Calls(TorchDispatchMode):
+    """Notes the operators that run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names.append(func.__name__)
+        return func(*args, **(kwargs or {}))
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["v1", "v2"])
@@ -57,6 +71,46 @@ def test_the_fast_way_equals_the_formulas(plain: Flow, fused: Flow):
     assert torch.allclose(asked, plain(x, 0.36, conditions(plain), tables), atol=5e-5)
     nothing = empty(plain).take(torch.tensor([0, 0]))
     assert torch.allclose(unasked, plain(x, 0.36, nothing, tables), atol=5e-5)
+
+
+@torch.no_grad()
+def test_a_fused_convolution_is_one_product():
+    """Tokens of a whole batch are one matrix, and the bias is added by the product: equal to the convolution, at the ends too."""
+    layer = TokenConv(6, 10, 7)
+    x = torch.randn(3, 5, 6)
+    expected = layer(x)
+    layer.fuse()
+    with Calls() as calls:
+        made = layer(x)
+    assert torch.allclose(made, expected, atol=1e-6)
+    products = [name for name in calls.names if name.split(".")[0] in {"addmm", "mm", "bmm", "baddbmm", "add"}]
+    assert products == ["addmm.default"]
+
+
+@torch.inference_mode()
+def test_a_fused_tower_has_the_factor_of_its_quick_gelu_in_its_weights():
+    """One pass instead of a scaled sigmoid and two products, with the same features."""
+    tower = checkpoints.generated_image_tower(ImageShape(width=64, layers=3, heads=2, image=28, embed=16))
+    pixels = torch.rand(2, 3, 30, 30, generator=torch.Generator().manual_seed(1))
+    expected = tower(pixels)
+    fuse(tower)
+    with Calls() as calls:
+        made = tower(pixels)
+    assert torch.allclose(made, expected, atol=2e-6)
+    assert "silu.default" in calls.names
+    assert "sigmoid.default" not in calls.names
+
+
+@torch.inference_mode()
+def test_a_second_job_brings_no_tables_to_the_device(fused: Flow):
+    """Rotary tables and indices follow from lengths alone: the next stage of the same shape finds them there."""
+    evaluation, asked, unasked = Evaluation(fused, LATENTS), conditions(fused), empty(fused)
+    first = evaluation.stage(asked, unasked, silent=False)
+    second = Evaluation(fused, LATENTS).stage(asked.take(torch.tensor([1, 0])), unasked, silent=False)
+    for name in ("owner", "place", "entries"):
+        assert getattr(first, name) is getattr(second, name)
+    assert first.tables.latent is second.tables.latent
+    assert first.tables.clip is second.tables.clip
 
 
 @torch.inference_mode()

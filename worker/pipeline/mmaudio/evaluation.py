@@ -7,6 +7,8 @@ the per-token modulation is computed for the distinct rows of the sync stream on
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -33,6 +35,33 @@ def distinct(length: int, *, empty: bool) -> tuple[Tensor, Tensor]:
     first = torch.where(inner, REACH + (positions - REACH) % PERIOD, positions)
     rows, place = torch.unique(first, return_inverse=True)
     return rows, place
+
+
+class Layout(NamedTuple):
+    """Which rows belong to what, as in `Stage`; it follows from lengths alone. `asked` and `empty` are the distinct rows of each."""
+
+    asked: Tensor
+    empty: Tensor
+    owner: Tensor
+    place: Tensor
+    entries: Tensor
+
+
+@lru_cache(maxsize=32)
+@torch.inference_mode(mode=False)
+def _layout(count: int, length: int, latents: int, device: torch.device, *, silent: bool, guided: bool) -> Layout:
+    """For `count` conditions of `length` sync features each; brought to a device once, since such a copy waits for the device."""
+    stretch = nearest(length, latents)
+    asked, place = distinct(length, empty=silent)
+    empty, where = distinct(length, empty=True)
+    owner = torch.arange(count).repeat_interleave(len(asked))
+    places = (torch.arange(count)[:, None] * len(asked) + place[stretch]).flatten()
+    entries = torch.arange(count)
+    if guided:
+        owner = torch.cat([owner, torch.full((len(empty),), count)])
+        places = torch.cat([places, (count * len(asked) + where[stretch]).repeat(count)])
+        entries = torch.cat([entries, torch.full((count,), count)])
+    return Layout(*(indices.to(device) for indices in (asked, empty, owner, places, entries)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,29 +109,18 @@ class Evaluation:
         `silent` says that the asked sync stream is the empty one, so that few of its rows differ.
         """
         count, length = asked.sync.shape[:2]
-        stretch = nearest(length, self._latents)
-        rows, place = distinct(length, empty=silent)
-        sync = [asked.sync[:, rows].flatten(0, 1)]
-        owner = [torch.arange(count).repeat_interleave(len(rows))]
-        places = [(torch.arange(count)[:, None] * len(rows) + place[stretch]).flatten()]
-        entries = torch.arange(count)
-        conditions = asked
+        layout = _layout(count, length, self._latents, self._device, silent=silent, guided=empty is not None)
+        sync, conditions = asked.sync[:, layout.asked].flatten(0, 1), asked
         if empty is not None:
-            few, where = distinct(length, empty=True)
-            sync.append(empty.sync[0, few])
-            owner.append(torch.full((len(few),), count))
-            places.append((count * len(rows) + where[stretch]).repeat(count))
-            entries = torch.cat([entries, torch.full((count,), count)])
+            sync = torch.cat([sync, empty.sync[0, layout.empty]])
             conditions = Conditions.cat([asked, empty])
-        device = self._device
-        entries = entries.to(device)
         return Stage(
-            conditions.clip[entries],
-            conditions.text[entries],
-            torch.cat(sync),
-            torch.cat(owner).to(device),
-            torch.cat(places).to(device),
-            entries,
+            conditions.clip[layout.entries],
+            conditions.text[layout.entries],
+            sync,
+            layout.owner,
+            layout.place,
+            layout.entries,
             self._flow.tables(self._latents, asked.clip.shape[1]),
             1 if empty is None else 2,
         )

@@ -67,7 +67,7 @@ class TimeEmbedding(nn.Module):
         return torch.cat([angles.cos(), angles.sin()], dim=-1)
 
     def forward(self, times: Tensor) -> Tensor:  # (T,) -> (T, D) float32
-        return self.mlp(self.sinusoids(times).to(self.get_parameter("mlp.0.weight").device))
+        return self.mlp(self.sinusoids(times).to(self.get_parameter("mlp.0.weight").device, non_blocking=True))
 
 
 class Flow(nn.Module):
@@ -152,13 +152,12 @@ class Flow(nn.Module):
     def tables(self, latents: int, clip: int) -> Tables:
         """Rotary tables: the clip's positions are stretched over the latents' range."""
         device, head = self.empty_clip_feat.device, self.shape.width // self.shape.heads
-        own, stretched = rotations(latents, 1.0, head), rotations(clip, latents / clip, head)
-        return Tables(own.to(device), stretched.to(device))
+        return Tables(rotations(latents, 1.0, head, device), rotations(clip, latents / clip, head, device))
 
     def forward(self, x: Tensor, time: float, conditions: Conditions, tables: Tables) -> Tensor:
         """The velocity of latents x (C, N, latent) at one time, float32, the plain way: nothing shared, nothing kept."""
         heard = self.heard(torch.tensor([time]), conditions)[0][:, None]  # (C, 1, D)
-        stretch = nearest(conditions.sync.shape[1], x.shape[1]).to(x.device)
+        stretch = nearest(conditions.sync.shape[1], x.shape[1]).to(x.device, non_blocking=True)
         each = heard + conditions.sync[:, stretch]  # (C, N, D)
         latent = self.audio_input_proj(x)
         clip, text = conditions.clip, conditions.text

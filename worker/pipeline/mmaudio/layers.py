@@ -7,20 +7,32 @@ Each layer takes its input to the precision of its weights: streams and norms st
 from __future__ import annotations
 
 import math
+from functools import lru_cache
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+CPU = torch.device("cpu")
 EPSILON_F32 = 1.1920928955078125e-07
 """Machine epsilon of float32: the eps of the q and k normalisation."""
 
 
 def unfold(x: Tensor, kernel: int) -> Tensor:
-    """Neighbours of each token side by side, zeros beyond the ends: (B, N, D) -> (B, N, kernel * D)."""
+    """Neighbours of each token side by side, zeros beyond the ends: (B, N, D) -> (B * N, kernel * D).
+
+    Copied, one row a token: of the overlapping view a product would be a batch of small ones and a bias added afterwards.
+    """
     batch, length, width = x.shape
     padded = F.pad(x, (0, 0, kernel // 2, kernel // 2))
-    return padded.as_strided((batch, length, kernel * width), (padded.stride(0), width, 1))
+    overlapping = padded.as_strided((batch, length, kernel * width), (padded.stride(0), width, 1))
+    return overlapping.reshape(batch * length, -1)
+
+
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, kernel: int) -> Tensor:
+    """A convolution along tokens (B, N, D) as one product with its weight `as_matrix`."""
+    return F.linear(unfold(x, kernel), weight, bias).view(*x.shape[:2], -1)
 
 
 def as_matrix(weight: Tensor) -> Tensor:
@@ -48,7 +60,7 @@ class TokenConv(nn.Conv1d):
         x = x.to(self.weight.dtype)
         if self.weight.dim() == 3:
             return super().forward(x.transpose(1, 2)).transpose(1, 2)
-        return F.linear(unfold(x, self.kernel_size[0]), self.weight, self.bias)
+        return convolve(x, self.weight, self.bias, self.kernel_size[0])
 
 
 def mlp_width(width: int) -> int:
@@ -84,17 +96,22 @@ class GatedMLP(nn.Module):
             gate, value = self.w1(x), self.w3(x)
         else:
             x = x.to(self.w13.dtype)
-            unfolded = unfold(x, self.kernel) if self.kernel > 1 else x
-            gate, value = F.linear(unfolded, self.w13).chunk(2, dim=-1)
+            both = convolve(x, self.w13, None, self.kernel) if self.kernel > 1 else F.linear(x, self.w13)
+            gate, value = both.chunk(2, dim=-1)
         return self.w2(F.silu(gate) * value)
 
 
-def rotations(length: int, scale: float, head_width: int = 64) -> Tensor:
-    """The rotary table (length, head_width / 2), complex64: position n turns pair i by n * scale / 10000^(2i / width)."""
+@lru_cache(maxsize=32)
+@torch.inference_mode(mode=False)
+def rotations(length: int, scale: float, head_width: int = 64, device: torch.device = CPU) -> Tensor:
+    """The rotary table (length, head_width / 2), complex64: position n turns pair i by n * scale / 10000^(2i / width).
+
+    Made on the CPU and brought to a device once.
+    """
     pairs = torch.arange(0, head_width, 2, dtype=torch.float32) / head_width
     frequencies = scale * (1.0 / torch.pow(10000.0, pairs))
     angles = torch.arange(length, dtype=torch.float32)[:, None] * frequencies
-    return torch.complex(angles.cos(), angles.sin())
+    return torch.complex(angles.cos(), angles.sin()).to(device)
 
 
 def rotate(x: Tensor, table: Tensor) -> Tensor:
@@ -140,7 +157,8 @@ class Projection(nn.Module):
         if self.fused:
             y = y.view(batch, length, -1, self.heads, self.head_width)  # (B, N, 3 or 2, h, C)
         else:
-            y = y.view(batch, length, self.heads, self.head_width, 3).movedim(-1, 2)
+            # As the reference does: attention kernels want a head's channels side by side.
+            y = y.view(batch, length, self.heads, self.head_width, 3).movedim(-1, 2).contiguous()
         *asked, v = y.unbind(2)
         weights = (self.q_norm.weight, self.k_norm.weight)[-len(asked) :]
         turned = []
@@ -162,8 +180,15 @@ def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     return torch.addcmul(normed + shift, normed, scale)
 
 
+@runtime_checkable
+class Fusible(Protocol):
+    """A layer that has a faster form with the same answer."""
+
+    def fuse(self) -> None: ...
+
+
 def fuse(module: nn.Module) -> None:
     """Fuse every layer below `module`, in place."""
     for part in list(module.modules()):
-        if isinstance(part, TokenConv | GatedMLP | Projection):
+        if isinstance(part, Fusible):
             part.fuse()

@@ -87,6 +87,8 @@ def runtime(model: Model, parts: Parts, device: torch.device, dtype: torch.dtype
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision is torch.bfloat16
     fuse(parts.flow)
     fuse(parts.vae)
+    fuse(parts.image)
+    fuse(parts.text)
     parts.flow.to_precision(precision)
     parts.image.transformer.to_precision(precision)
     parts.synchformer.to_precision(precision)

@@ -56,6 +56,7 @@ def _tokens(texts: list[str]) -> Tensor:
 def clip_answers(case: Case) -> Answers:
     image_shape, text_shape = _clip_shapes(case)
     image = checkpoints.generated_image_tower(image_shape, case.salt).to(case.device)
+    fuse(image)
     side = case.meta["image"]
     raw = image.raw(case.uniform("image", case.meta["batch"], 3, side, side))
     yield "image_features_raw", raw
@@ -65,6 +66,7 @@ def clip_answers(case: Case) -> Answers:
     if ids is None:
         ids = _tokens(case.meta["texts"])
     text = checkpoints.generated_text_tower(text_shape, case.salt).to(case.device)
+    fuse(text)
     yield "text_features", text(ids.to(case.device))
     yield "tokens", _tokens(case.meta["texts"])
 

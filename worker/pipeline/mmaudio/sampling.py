@@ -98,16 +98,16 @@ class Run:
         self._device = flow.empty_clip_feat.device
         self._evaluation = Evaluation(flow, score.windows.length)
         self._times = sampler.times()
-        self._x = score.noise.to(self._device)
+        self._x = score.noise.to(self._device, non_blocking=True)
         self._owners = self._own()
-        self._shares = score.windows.shares.to(self._device)
+        self._shares = score.windows.shares.to(self._device, non_blocking=True)
 
     def _own(self) -> Tensor | None:
         """The winning windows (V, T, N), or None where nothing overlaps or shares are averaged."""
         if len(self._score.windows) == 1 or self._sampler.fusion == "average":
             return None
         drawn = [self._score.windows.winners(seed, self._sampler.steps) for seed in self._score.seeds]
-        return torch.stack(drawn).to(self._device)
+        return torch.stack(drawn).to(self._device, non_blocking=True)
 
     def __call__(self, batching: Batching, cancelled: Callable[[], bool]) -> Tensor:
         """The latents (V, N, latent), in the network's units.
@@ -139,8 +139,8 @@ class Run:
         for start in range(0, pairs, size):
             # The last chunk is filled up with its last pair: every pass has the same shape.
             some = range(start, min(start + size, pairs))
-            filled = [*some, *[some[-1]] * (min(size, pairs) - len(some))]
-            asked = score.asked.take(torch.tensor(filled, device=self._device))
+            filled = torch.arange(start, start + min(size, pairs), device=self._device).clamp_(max=some[-1])
+            asked = score.asked.take(filled)
             stage = self._evaluation.stage(asked, empty, silent=score.silent)
             chunk = _Chunk(some, stage, self._evaluation.heard(self._times[:-1], asked, empty))
             if self._evaluation.rows_bytes(stage) * len(chunk.heard) * -(-pairs // size) <= ROWS_BUDGET:
