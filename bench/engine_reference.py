@@ -53,9 +53,8 @@ class Reference:
         sync = parts.synchformer(sync_pixels(chunk.sync)[None, : int(25 * seconds)])
         asked, unasked = (self._condition(clip, sync, ids) for ids in (tokens, negative))
         x = noise([seed], latents, parts.flow.shape.latent).to(self._device)
-        times = torch.linspace(0, 1, steps + 1)
+        times, tables = torch.linspace(0, 1, steps + 1), parts.flow.tables(latents, clip.shape[1])
         for i in range(steps):
-            tables = parts.flow.tables(latents, clip.shape[1])
             with_all = parts.flow(x, float(times[i]), asked, tables)
             without = parts.flow(x, float(times[i]), unasked, tables)
             x = x + (times[i + 1] - times[i]) * (4.5 * with_all + (1 - 4.5) * without)

@@ -146,6 +146,34 @@ def test_cancellation_is_asked_at_every_step(flow: Flow):
 
 
 @torch.inference_mode()
+def test_the_host_is_at_most_two_steps_ahead_of_the_device(flow: Flow):
+    """Before it asks whether to go on it waits for the step before the last: a device that only queues cannot be cancelled."""
+    log: list[str] = []
+
+    class Event:
+        def __init__(self) -> None:
+            self.step = sum(entry == "step" for entry in log)
+
+        def synchronize(self) -> None:
+            log.append(f"{self.step} is done")
+
+    def queued(evaluation, x: Tensor, rows, stage) -> Tensor:
+        log.append("step")
+        return local(evaluation, x, rows, stage)
+
+    def asked() -> bool:
+        log.append("cancelled?")
+        return log.count("step") == 4
+
+    run = Run(flow, score(flow, single(2.0, RATE_44K), [1]), Sampler(), queued, Event)
+    with pytest.raises(Cancelled):
+        run(Batching(), asked)
+    begun = ["cancelled?", "step"] * 2
+    waited = [entry for n in (1, 2) for entry in (f"{n} is done", "cancelled?", "step")]
+    assert log == [*begun, *waited, "3 is done", "cancelled?"]
+
+
+@torch.inference_mode()
 @pytest.mark.parametrize(("guidance", "copies"), [(4.5, 2), (1.0, 1), (0.5, 1)])
 def test_guidance_that_cancels_out_costs_nothing(flow: Flow, guidance: float, copies: int):
     """At strength one or below only the conditional pass is evaluated."""

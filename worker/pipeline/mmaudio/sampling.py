@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -18,8 +20,23 @@ STEPS, GUIDANCE = 25, 4.5
 ROWS_BUDGET = 4 * 2**30
 """Bytes of modulation rows kept for all steps of a job at once; more are computed step by step."""
 
+AHEAD = 2
+"""Steps the host may queue before the device has made them: enough to keep it busy, and a cancelled job ends within them."""
+
 Velocity = Callable[[Evaluation, Tensor, Rows, Stage], Tensor]
 """How a velocity is evaluated: `Evaluation.velocity` itself, or its replay from a CUDA graph."""
+
+
+class Mark(Protocol):
+    """A place in the device's work that the host can wait for."""
+
+    def synchronize(self) -> object: ...
+
+
+def _event() -> Mark:
+    event = torch.cuda.Event(blocking=True)
+    event.record()
+    return event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,9 +110,18 @@ class _Chunk:
 class Run:
     """One job's way from noise to latents."""
 
-    def __init__(self, flow: Flow, score: Score, sampler: Sampler, velocity: Velocity = Evaluation.velocity) -> None:
+    def __init__(
+        self,
+        flow: Flow,
+        score: Score,
+        sampler: Sampler,
+        velocity: Velocity = Evaluation.velocity,
+        mark: Callable[[], Mark] | None = None,
+    ) -> None:
+        """`mark` notes how far the device has been asked to work; an event on a GPU, nothing on a CPU, which is never behind."""
         self._score, self._sampler, self._velocity = score, sampler, velocity
         self._device = flow.empty_clip_feat.device
+        self._mark = mark or (_event if self._device.type == "cuda" else None)
         self._evaluation = Evaluation(flow, score.windows.length)
         self._times = sampler.times()
         self._x = score.noise.to(self._device, non_blocking=True)
@@ -116,7 +142,10 @@ class Run:
         """
         chunks: dict[bool, list[_Chunk]] = {}
         step, size = 0, batching.size
+        ahead: deque[Mark] = deque()
         while step < self._sampler.steps:
+            if len(ahead) == AHEAD:
+                ahead.popleft().synchronize()
             if cancelled():
                 raise Cancelled("the job was cancelled while it was composed")
             guided = self._sampler.guides(float(self._times[step]))
@@ -131,6 +160,8 @@ class Run:
                 continue
             self._x = self._x + (self._times[step + 1] - self._times[step]) * velocity
             step += 1
+            if self._mark is not None:
+                ahead.append(self._mark())
         return self._x
 
     def _chunks(self, size: int, *, guided: bool) -> Iterator[_Chunk]:
