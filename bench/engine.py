@@ -27,6 +27,7 @@ from worker.pipeline.mmaudio import decoder, loading, tokens
 from worker.pipeline.mmaudio.features import Features, Watcher
 from worker.pipeline.mmaudio.frames import Chunk
 from worker.pipeline.mmaudio.lengths import clip_frames, sync_features
+from worker.pipeline.mmaudio.loudness import integrated_lufs
 from worker.pipeline.mmaudio.models import MODELS, Model
 from worker.pipeline.mmaudio.runtime import Runtime
 from worker.pipeline.mmaudio.sampling import Sampler
@@ -76,7 +77,10 @@ class Ours:
     def render(self, latents: Tensor) -> list[Tensor]:
         runtime = self.runtime
         mels = [decoder.to_mel(runtime.vae, one[None]) for one in latents]
-        return [decoder.to_wave(runtime.vocoder, mel, runtime.model.rate.hop) for mel in mels]
+        waves = [decoder.to_wave(runtime.vocoder, mel, runtime.model.rate.hop) for mel in mels]
+        for wave in waves:
+            integrated_lufs(wave, runtime.model.rate.sample_rate)
+        return [wave.cpu() for wave in waves]
 
     def forget_texts(self) -> None:
         """Captions are new with every job."""

@@ -188,6 +188,8 @@ class Track:
     sample_rate: int
     bpm: float | None = None
     key: str | None = None
+    loudness_lufs: float | None = None
+    """Integrated loudness of `samples`, where the engine has measured it: mastering then begins with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,6 +73,35 @@ def test_loudness_is_minus_14_and_true_peak_under_minus_1(level):
     assert 20 * np.log10(true_peak(wave)) <= -1.0
 
 
+def measured(samples, lufs, duration_s):
+    track = Track(index=0, samples=samples, sample_rate=RATE, loudness_lufs=lufs)
+    return master(track, duration_s=duration_s, format="flac", tags={})
+
+
+@pytest.mark.parametrize("level", [0.02, 0.3, 3.0])
+@pytest.mark.parametrize("off", [-2.0, 0.0, 0.5, 2.0])
+def test_what_the_engine_measured_is_where_mastering_begins_not_where_it_ends(level, off):
+    """With a figure from before the fades, and with one that is wrong, the file is at -14 LUFS."""
+    samples = music(6.05, level=level)
+    recording = measured(samples, integrated_lufs(samples, RATE) + off, 6.0)
+    wave, _ = decoded(recording)
+    assert integrated_lufs(wave, RATE) == pytest.approx(-14, abs=0.15)
+    assert 20 * np.log10(true_peak(wave)) <= -1.0
+
+
+def test_a_figure_that_is_right_is_believed():
+    """Mastering measures what it made of it, and lets it stand."""
+    samples = music(6.05)
+    assert measured(samples, integrated_lufs(samples, RATE), 6.0).data != measured(samples, None, 6.0).data
+
+
+@pytest.mark.parametrize("duration_s", [5.0, 7.0])
+def test_the_loudness_of_another_length_is_not_this_ones(duration_s):
+    """Of a track that is cut or filled up the engine's figure says nothing: the file is the same without it."""
+    samples = music(6.0, level=0.05)
+    assert measured(samples, -50.0, duration_s).data == measured(samples, None, duration_s).data
+
+
 def test_sharp_peaks_are_limited_and_the_rest_is_not_turned_down():
     """A few clicks over music do not cost the music its loudness."""
     wave = music(6.0, level=0.05)

@@ -15,6 +15,8 @@ TARGET_LUFS = -14.0
 CEILING_DB = -1.0
 SHORTEST_LOUD_S = 3.0
 """Shorter tracks are only kept under the ceiling: a gated loudness says nothing about them."""
+SPARE_S = 0.1
+"""An engine's own measurement of a track counts when no more than this was cut off it, and nothing was filled in."""
 MOST_GAIN_DB = 30.0
 SILENCE = 1e-4
 PEAKS = 800
@@ -33,10 +35,12 @@ def master(track: Track, *, duration_s: float, format: str, tags: dict[str, str]
             f"Track {track.index} has {bad} samples that are not numbers; the engine that made it is at fault.",
             code="bad_audio",
         )
-    samples = _exactly(samples, max(1, round(duration_s * rate)))
+    count = max(1, round(duration_s * rate))
+    known_lufs = track.loudness_lufs if 0 <= samples.shape[1] - count <= SPARE_S * rate else None
+    samples = _exactly(samples, count)
     samples = samples - samples.mean(axis=1, keepdims=True)
     samples = _faded(samples, rate)
-    loud = _loud(samples, rate, duration_s >= SHORTEST_LOUD_S)
+    loud = _loud(samples, rate, duration_s >= SHORTEST_LOUD_S, known_lufs)
     data = write(loud, rate, format, tags)
     lufs = integrated_lufs(loud, rate)
     return Recording(
@@ -69,22 +73,32 @@ def _faded(samples: Samples, rate: int) -> Samples:
     return samples * gain
 
 
-def _loud(samples: Samples, rate: int, to_target: bool) -> Samples:
-    """Gain and limiter in turn until loudness is on target; silence stays silence."""
+def _loud(samples: Samples, rate: int, to_target: bool, known_lufs: float | None) -> Samples:
+    """Gain and limiter in turn until loudness is on target; silence stays silence.
+
+    `known_lufs` is from before the fades: it stands for the first measurement, never for the last.
+    """
     ceiling = 10 ** ((CEILING_DB - 0.1) / 20)
     if np.abs(samples).max(initial=0.0) < SILENCE:
         return samples
     curve = peak_curve(samples)
     if not to_target:
         return _under(limited(samples, curve, rate, ceiling), ceiling)
+
+    def raised(gain_db: float) -> Samples:
+        gain = np.float32(10 ** (gain_db / 20))
+        return limited(samples * gain, curve * gain, rate, ceiling)
+
     gain_db, result = 0.0, samples
+    if known_lufs is not None:
+        gain_db = min(MOST_GAIN_DB, TARGET_LUFS - known_lufs)
+        result = raised(gain_db)
     for _ in range(4):
         lufs = integrated_lufs(result, rate)
         if not math.isfinite(lufs) or abs(TARGET_LUFS - lufs) < 0.1:
             break
         gain_db = min(MOST_GAIN_DB, gain_db + TARGET_LUFS - lufs)
-        gain = np.float32(10 ** (gain_db / 20))
-        result = limited(samples * gain, curve * gain, rate, ceiling)
+        result = raised(gain_db)
     return _under(result, ceiling)
 
 

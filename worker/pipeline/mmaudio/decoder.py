@@ -38,7 +38,7 @@ def to_mel(vae: VAE, latents: Tensor) -> Tensor:
 
 
 def to_wave(vocoder: BigVGAN, mel: Tensor, hop: int) -> Tensor:
-    """Log mel (1, mels, M) -> waveform (1, M * hop) float32 on the CPU."""
+    """Log mel (1, mels, M) -> waveform (1, M * hop) float32, on the same device."""
     length = mel.shape[-1]
     core = length if length <= WHOLE_MELS else VOCODER_CORE
-    return in_pieces(length, core, vocoder.halo, lambda first, last: vocoder(mel[..., first:last])[0].cpu(), hop)
+    return in_pieces(length, core, vocoder.halo, lambda first, last: vocoder(mel[..., first:last])[0], hop)

@@ -22,6 +22,7 @@ from worker.pipeline.mmaudio.decoding import Decoder, usual
 from worker.pipeline.mmaudio.features import Features, Shelf, Watcher
 from worker.pipeline.mmaudio.frames import Film
 from worker.pipeline.mmaudio.lengths import CLIP_FPS, SHORTEST_S, clip_frames, sync_features
+from worker.pipeline.mmaudio.loudness import integrated_lufs
 from worker.pipeline.mmaudio.runtime import Runtime
 from worker.pipeline.mmaudio.sampling import Sampler
 from worker.pipeline.mmaudio.windows import lay
@@ -135,8 +136,10 @@ class MMAudioEngine:
     def _render(self, index: int, latents: torch.Tensor) -> Track:
         runtime = self._runtime
         mel = decoder.to_mel(runtime.vae, latents[None])
-        wave = decoder.to_wave(runtime.vocoder, mel, runtime.model.rate.hop)
-        return Track(index=index, samples=wave.numpy(), sample_rate=runtime.model.rate.sample_rate)
+        rate = runtime.model.rate
+        wave = decoder.to_wave(runtime.vocoder, mel, rate.hop)
+        lufs = integrated_lufs(wave, rate.sample_rate)
+        return Track(index=index, samples=wave.cpu().numpy(), sample_rate=rate.sample_rate, loudness_lufs=lufs)
 
     def _watched(self, clip: Clip, cancelled: Callable[[], bool], *, with_sync: bool) -> Features:
         """The film's features, encoded once for its content, its length and what is asked of it."""
