@@ -6,13 +6,17 @@ Each layer takes its input to the precision of its weights: streams and norms st
 
 from __future__ import annotations
 
+import logging
 import math
-from functools import lru_cache
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable
+from functools import cache, lru_cache
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+log = logging.getLogger(__name__)
 
 CPU = torch.device("cpu")
 EPSILON_F32 = 1.1920928955078125e-07
@@ -93,12 +97,10 @@ class GatedMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:  # (B, N, D)
         if self.w13 is None:
-            gate, value = self.w1(x), self.w3(x)
-        else:
-            x = x.to(self.w13.dtype)
-            both = convolve(x, self.w13, None, self.kernel) if self.kernel > 1 else F.linear(x, self.w13)
-            gate, value = both.chunk(2, dim=-1)
-        return self.w2(F.silu(gate) * value)
+            return self.w2(F.silu(self.w1(x)) * self.w3(x))
+        x = x.to(self.w13.dtype)
+        both = convolve(x, self.w13, None, self.kernel) if self.kernel > 1 else F.linear(x, self.w13)
+        return self.w2(pointwise(x.device).gate(both))
 
 
 @lru_cache(maxsize=32)
@@ -118,6 +120,61 @@ def rotate(x: Tensor, table: Tensor) -> Tensor:
     """Turn adjacent pairs of channels in float32: x (..., N, heads, C) float32, table (N, C / 2)."""
     pairs = torch.view_as_complex(x.unflatten(-1, (-1, 2)))
     return torch.view_as_real(pairs * table[:, None]).flatten(-2)
+
+
+def turn(part: Tensor, weight: Tensor, table: Tensor | None) -> Tensor:
+    """RMS norm over each head's channels, then `rotate`, in float32: part (B, N, h, C) in any precision, which stays."""
+    z = F.rms_norm(part.float(), part.shape[-1:], weight.float(), EPSILON_F32)
+    return (rotate(z, table) if table is not None else z).to(part.dtype)
+
+
+def gate(both: Tensor) -> Tensor:
+    """silu(a) * b of a and b side by side: (..., 2H) -> (..., H)."""
+    opening, value = both.chunk(2, dim=-1)
+    return F.silu(opening) * value
+
+
+def modulate(x: Tensor, shift: Tensor, scale: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Layer norm without weights, then `* (1 + scale) + shift`, in float32; the answer in `dtype`."""
+    normed = F.layer_norm(x, x.shape[-1:])
+    return torch.addcmul(normed + shift, normed, scale).to(dtype)
+
+
+class Pointwise(NamedTuple):
+    """One way to compute what lies between the products."""
+
+    modulate: Callable[[Tensor, Tensor, Tensor, torch.dtype], Tensor]
+    turn: Callable[[Tensor, Tensor, Tensor | None], Tensor]
+    gate: Callable[[Tensor], Tensor]
+
+
+PLAIN = Pointwise(modulate, turn, gate)
+
+
+@cache
+def pointwise(device: torch.device) -> Pointwise:
+    """One kernel each on a GPU where Triton is installed, can compile, and gives the plain numbers; else the plain forms."""
+    if device.type != "cuda":
+        return PLAIN
+    try:
+        from worker.pipeline.mmaudio import pointwise_kernel
+
+        fast = Pointwise(pointwise_kernel.modulate, pointwise_kernel.turn, pointwise_kernel.gate)
+        x = torch.linspace(-2, 3, 2 * 3 * 384, device=device).sin().view(2, 3, 384)
+        part, table = x.view(2, 3, 3, 2, 64)[:, :, 0], rotations(3, 1.0, 64, device)
+        for dtype in (torch.float32, torch.bfloat16):
+            rows = x[..., :128], x[..., 128:256].to(dtype), x[..., 256:].to(dtype)
+            for name, given in (
+                ("modulate", (*rows, dtype)),
+                ("turn", (part.to(dtype), x[0, 0, :64], table)),
+                ("gate", (x.to(dtype),)),
+            ):
+                ours, theirs = getattr(fast, name)(*given), getattr(PLAIN, name)(*given)
+                torch.testing.assert_close(ours, theirs, atol=2e-2, rtol=2e-2)
+    except Exception as error:  # noqa: BLE001
+        log.warning("the network's fused kernels are not available, falling back to plain PyTorch: %s", error)
+        return PLAIN
+    return fast
 
 
 class HeadNorm(nn.Module):
@@ -161,10 +218,8 @@ class Projection(nn.Module):
             y = y.view(batch, length, self.heads, self.head_width, 3).movedim(-1, 2).contiguous()
         *asked, v = y.unbind(2)
         weights = (self.q_norm.weight, self.k_norm.weight)[-len(asked) :]
-        turned = []
-        for part, weight in zip(asked, weights, strict=True):
-            z = F.rms_norm(part.float(), (self.head_width,), weight.float(), EPSILON_F32)
-            turned.append((rotate(z, table) if table is not None else z).to(y.dtype).transpose(1, 2))
+        way = pointwise(x.device) if self.fused else PLAIN
+        turned = [way.turn(p, w, table).transpose(1, 2) for p, w in zip(asked, weights, strict=True)]
         k = turned.pop()
         return (turned[0] if turned else None), k, v.transpose(1, 2)
 
@@ -172,12 +227,6 @@ class Projection(nn.Module):
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Softmax attention, heads side by side again: (B, h, N, C) -> (B, N, h * C)."""
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-
-
-def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """Layer norm without weights, then `* (1 + scale) + shift`, in float32."""
-    normed = F.layer_norm(x, x.shape[-1:])
-    return torch.addcmul(normed + shift, normed, scale)
 
 
 @runtime_checkable
