@@ -6,10 +6,12 @@ import copy
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from worker.pipeline.mmaudio import checkpoints, generated
+from worker.pipeline.mmaudio.blocks import FusedBlock
 from worker.pipeline.mmaudio.clip import ImageShape
 from worker.pipeline.mmaudio.evaluation import Evaluation, distinct
 from worker.pipeline.mmaudio.flow import Conditions, Flow, FlowShape
@@ -161,6 +163,41 @@ def test_bfloat16_stays_close(plain: Flow):
     network.to_precision(torch.bfloat16)
     assert network.t_embed.mlp[0].weight.dtype == network.latent_std.dtype == torch.float32
     assert distance(sampled(network, [7, 9], conditions(network), steps=25), exact) < 2e-2
+
+
+@torch.inference_mode()
+def test_bfloat16_stays_close_however_deep_the_network():
+    """The errors of as many blocks as the largest model has stay below two per cent together."""
+    shape = FlowShape(latent=8, width=64, heads=1, depth=21, fused=14, v2=True, clip=48, sync=32, text=40)
+    network = checkpoints.generated_flow(shape)
+    fuse(network)
+    exact = sampled(network, [1, 2], conditions(network), steps=25)
+    network.to_precision(torch.bfloat16)
+    assert distance(sampled(network, [1, 2], conditions(network), steps=25), exact) < 2e-2
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("fuses", [False, True])
+def test_large_hidden_values_fit_the_precision_of_the_feed_forward_part(fuses: bool):
+    """A hidden product of ten times the largest float16 comes out as in float32, fused or not."""
+    exact = FusedBlock(64, 1, 3)
+    for name, weight in exact.named_parameters():
+        weight.copy_(torch.from_numpy(generated.normal(name, weight.shape)))
+    rows = torch.zeros(1, 1, 6 * 64)
+    rows[..., 5 * 64 :] = 1e-4  # the gate of the feed-forward part
+    x = torch.from_numpy(generated.normal("x", (1, 24, 64)))
+    for inner in ("w1", "w3"):
+        exact.ffn.get_parameter(f"{inner}.weight").mul_(26)
+    hidden = F.silu(exact.ffn.w1(F.layer_norm(x, (64,)))) * exact.ffn.w3(F.layer_norm(x, (64,)))
+    assert 5e5 < hidden.abs().max() < 1e6
+    exact.ffn.w2.weight.mul_(1e-3)
+    close = copy.deepcopy(exact)
+    if fuses:
+        fuse(close)
+    close.to_precision(torch.bfloat16)
+    answer = torch.zeros(1, 24, 64)
+    fed = close.after(x, answer, rows) - x
+    assert distance(fed, exact.after(x, answer, rows) - x) < 2e-3
 
 
 @torch.inference_mode()

@@ -85,6 +85,8 @@ def runtime(model: Model, parts: Parts, device: torch.device, dtype: torch.dtype
     precision = dtype or (torch.bfloat16 if on_gpu else torch.float32)
     # What stays float32 beside bfloat16 may use the tensor cores; pure float32 may not.
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision is torch.bfloat16
+    # Partial sums in float16 would round what the feed-forward part is in float16 for, and end at 65,504.
+    torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
     fuse(parts.flow)
     fuse(parts.vae)
     fuse(parts.image)
