@@ -105,6 +105,7 @@ def _from_release(url: str, path: Path, progress: Progress) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     done = part.stat().st_size if part.is_file() else 0
+    total: int | None = None
     request = Request(url, headers={"Range": f"bytes={done}-"} if done else {})  # noqa: S310
     try:
         with urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
