@@ -62,6 +62,11 @@ def server() -> Iterator[Shelves]:
                 return
             content = queue[0] if not body or len(queue) == 1 else queue.pop(0)
             start = int(self.headers["Range"].removeprefix("bytes=").rstrip("-")) if self.headers["Range"] else 0
+            if start >= len(content):
+                self.send_response(416)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
             self.send_response(206 if start else 200)
             self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
             self.send_header("X-Repo-Commit", "a" * 40)
@@ -169,6 +174,16 @@ def test_a_broken_download_continues_where_it_stopped(server: Shelves, tmp_path:
     assert not part.exists()
 
 
+def test_a_part_that_is_complete_becomes_the_file(server: Shelves, tmp_path: Path):
+    """Where everything had come but the last step, the server has nothing to add and the part is taken."""
+    server.bodies["/release/v1-44.pth"] = [CONTENT]
+    part = tmp_path / "ext_weights" / "v1-44.pth.part"
+    part.parent.mkdir()
+    part.write_bytes(CONTENT)
+    assert pulled(server, tmp_path).startswith("ext_weights/v1-44.pth")
+    assert not part.exists()
+
+
 def test_nowhere_to_be_had_is_unavailable(server: Shelves, tmp_path: Path):
     """When neither has it, the error says where it looked."""
     said = pulled(server, tmp_path)
@@ -203,7 +218,7 @@ def test_the_test_model_needs_nothing(tmp_path: Path):
 
 
 def test_state_dicts_are_read_from_either_format(tmp_path: Path):
-    """Pickled or safetensors, below `generator` or not; what is no checkpoint is named."""
+    """Pickled (also as before torch 1.6) or safetensors, below `generator`, `state_dict` or neither; no checkpoint is named."""
     from safetensors.torch import save_file
 
     state = {"weight": torch.arange(3.0)}
@@ -211,12 +226,43 @@ def test_state_dicts_are_read_from_either_format(tmp_path: Path):
     path.parent.mkdir()
     torch.save({"generator": state, "steps": 1}, path)
     assert torch.equal(weights.read(FILE, tmp_path)["weight"], state["weight"])
+    for wrapped in (state, {"generator": state}, {"state_dict": state, "epoch": 3}):
+        for zipped in (True, False):
+            torch.save(wrapped, path, _use_new_zipfile_serialization=zipped)
+            assert torch.equal(weights.read(FILE, tmp_path)["weight"], state["weight"])
     path.write_bytes(b"not a checkpoint")
     with pytest.raises(Misconfigured, match="cannot be read"):
         weights.read(FILE, tmp_path)
     other = replace(FILE, path="ext_weights/other.safetensors")
     save_file(state, other.under(tmp_path))
     assert torch.equal(weights.read(other, tmp_path)["weight"], state["weight"])
+
+
+UNFIT = """
+import sys
+class Unfit:
+    def find_spec(self, name, path, target=None):
+        if name == "torchvision":
+            raise RuntimeError("operator torchvision::nms does not exist")
+sys.meta_path.insert(0, Unfit())
+from worker.errors import Misconfigured
+from worker.pipeline.mmaudio import tokens
+print(tokens.for_generated_weights().__name__)
+try:
+    tokens.tokenize(["rain"])
+except Misconfigured as error:
+    print(error)
+"""
+
+
+def test_an_unfit_torchvision_is_said_in_words():
+    """Where torchvision was built for another torch, generated weights do without it and real ones name the remedy."""
+    done = subprocess.run([sys.executable, "-c", UNFIT], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    name, said = done.stdout.splitlines()
+    assert name == "hashed"
+    assert "torchvision::nms does not exist" in said
+    assert "the torchvision that goes with torch" in said
 
 
 def test_an_unreachable_release_keeps_what_has_come(tmp_path: Path):

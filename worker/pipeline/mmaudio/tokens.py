@@ -13,6 +13,8 @@ from worker.errors import Misconfigured
 
 CONTEXT = 77
 START, END = 49406, 49407
+BROKEN = (ImportError, RuntimeError, OSError)
+"""What importing open_clip raises where it is missing, or where torchvision was built for another torch."""
 
 Tokenize = Callable[[Sequence[str]], Tensor]
 """Captions -> ids (B, 77) int64."""
@@ -28,13 +30,14 @@ def _open_clip() -> Any:
 def tokenize(captions: Sequence[str]) -> Tensor:
     """Ids (B, 77): start, byte pairs, end, zeros; what is too long is cut and ends in the end.
 
-    Raises Misconfigured when open_clip is not installed.
+    Raises Misconfigured when open_clip is not installed, or what it needs does not fit.
     """
     try:
         tokenizer = _open_clip()
-    except ImportError as error:
+    except BROKEN as error:
         raise Misconfigured(
-            "captions cannot be tokenised: open_clip is not installed; pip install open_clip_torch"
+            f"captions cannot be tokenised: open_clip does not load ({error}); pip install open_clip_torch, "
+            "and the torchvision that goes with torch"
         ) from error
     ids: Tensor = tokenizer(list(captions), context_length=CONTEXT)
     return ids
@@ -55,6 +58,6 @@ def for_generated_weights() -> Tokenize:
     """open_clip's tokenizer where it is installed, stand-in ids elsewhere."""
     try:
         _open_clip()
-    except ImportError:
+    except BROKEN:
         return hashed
     return tokenize

@@ -6,6 +6,7 @@ They lie in MODELS_DIR as on the hub: `weights/`, `ext_weights/`, and a folder f
 from __future__ import annotations
 
 import pickle
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ HUB = "hkchengrex/MMAudio"
 RELEASE = "https://github.com/hkchengrex/MMAudio/releases/download/v0.1"
 """Where the files of `ext_weights` were published first."""
 
+WRAPPINGS = ("generator", "state_dict")
+"""Under which a file may keep its tensors, beside other things."""
 CHECKPOINT_LICENCE = "CC-BY-NC 4.0 (non-commercial)"
 
 
@@ -178,8 +181,10 @@ def read(file: File, models_dir: Path) -> Mapping[str, Tensor]:
             from safetensors.torch import load_file
 
             return load_file(path)
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        state: dict[str, Any] = torch.load(
+            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
+        )  # files from before torch 1.6 are no zip archives, and only those can be mapped
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         raise Misconfigured(f"{path} cannot be read ({error}): delete it and run `rhythmai models pull`") from error
-    inner = state.get("generator", state)
+    inner = next((state[name] for name in WRAPPINGS if name in state), state)
     return {key: value for key, value in inner.items() if isinstance(value, Tensor)}
