@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import av
+import imageio_ffmpeg
 import numpy as np
 import pytest
 import torch
@@ -111,6 +113,30 @@ def test_torchcodec_chooses_the_same_frames(film: Path):
     assert [shot.time_s for shot in theirs] == pytest.approx([shot.time_s for shot in ours], abs=1e-9)
     apart = np.abs(theirs[10].pixels().astype(int) - ours[10].pixels().astype(int))
     assert apart.max() <= 3
+
+
+FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
+
+
+def converted(source: Path, target: Path, *options: str) -> Path:
+    """The source through ffmpeg; options that begin with `-display` belong to the input."""
+    of_input = options if options[0].startswith("-display") else ()
+    of_output = ("-c", "copy") if of_input else options
+    subprocess.run([FFMPEG, "-v", "error", *of_input, "-i", source, *of_output, target], check=True)
+    return target
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("-display_rotation", "90"), ("-display_rotation", "180"), ("-c:v", "libx265", "-pix_fmt", "yuv420p10le")],
+    ids=["turned", "upside-down", "ten bits"],
+)
+def test_what_torchcodec_reads_differently_is_decoded_by_pyav(film: Path, tmp_path: Path, options: tuple[str, ...]):
+    """Rotated films and those of ten bits give the same pixels with either decoder."""
+    made = converted(film, tmp_path / "made.mp4", *options)
+    theirs, ours = list(torchcodec_shots(made)), list(pyav_shots(made))
+    assert len(theirs) == len(ours) > 60
+    assert np.array_equal(theirs[10].pixels(), ours[10].pixels())
 
 
 @torch.inference_mode()

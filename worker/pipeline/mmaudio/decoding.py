@@ -17,6 +17,7 @@ Pixels = npt.NDArray[np.uint8]
 """RGB, (H, W, 3)."""
 Decoder = Literal["pyav", "torchcodec"]
 WHITELISTS = {"format_whitelist": VIDEO_FORMATS, "protocol_whitelist": PROTOCOLS}
+EIGHT_BITS = 8
 
 
 def usual(device: str) -> Decoder:
@@ -60,8 +61,8 @@ def pyav_shots(path: Path) -> Iterator[Shot]:
         raise Rejected(f"the video cannot be decoded: {error.strerror or error}") from error
 
 
-def torchcodec_shots(path: Path, device: str = "cpu") -> Iterator[Shot]:
-    """The same through torchcodec; `device="cuda"` decodes on the GPU. The container is checked by PyAV's whitelists first."""
+def torchcodec_shots(path: Path) -> Iterator[Shot]:
+    """The same through torchcodec on the CPU. PyAV checks the container by its whitelists first, and decodes what the two read differently."""
     import av
     from torchcodec.decoders import VideoDecoder
 
@@ -69,13 +70,24 @@ def torchcodec_shots(path: Path, device: str = "cpu") -> Iterator[Shot]:
         with av.open(str(path), options=WHITELISTS) as container:
             if not container.streams.video:
                 raise Rejected("the file has no video stream")
-            index = container.streams.video[0].index
-        decoder = VideoDecoder(str(path), stream_index=index, dimension_order="NHWC", device=device)
+            stream = container.streams.video[0]
+            index, alike = stream.index, _alike(next(container.decode(stream), None))
+        if not alike:
+            yield from pyav_shots(path)
+            return
+        decoder = VideoDecoder(str(path), stream_index=index, dimension_order="NHWC", num_ffmpeg_threads=0)
         for i in range(len(decoder)):
             frame = decoder.get_frame_at(i)
-            yield Shot(float(frame.pts_seconds), frame.data.cpu().numpy)
+            yield Shot(float(frame.pts_seconds), frame.data.numpy)
     except (av.error.FFmpegError, RuntimeError, ValueError) as error:
         raise Rejected(f"the video cannot be decoded: {error}") from error
+
+
+def _alike(first: Any) -> bool:
+    """Whether torchcodec gives PyAV's pixels: it turns rotated pictures, and converts more than eight bits differently."""
+    if first is None or first.rotation:
+        return False
+    return all(component.bits == EIGHT_BITS for component in first.format.components)
 
 
 def shots(path: Path, decoder: Decoder) -> Iterator[Shot]:
