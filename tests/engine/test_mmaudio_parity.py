@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from worker.pipeline.mmaudio import parity
 
@@ -62,5 +65,57 @@ def test_a_case_that_cannot_run_counts_as_not_run(fixtures: Path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "11 not run" in done.stdout
+    assert "14 not run" in done.stdout
     assert "PyAV is not installed" in done.stdout
+
+
+def changed(source: Path, target: Path, meta: dict[str, object] | None = None, **tensors: torch.Tensor) -> Path:
+    """A copy of a case with some tensors and some of its metadata replaced."""
+    with safe_open(source, "pt") as file:
+        kept = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        told = json.loads(file.metadata()["meta"])
+    target.parent.mkdir(exist_ok=True)
+    save_file({**kept, **tensors}, target, {"meta": json.dumps({**told, **(meta or {})})})
+    return target
+
+
+def test_a_folder_of_cases_may_be_named_from_inside(
+    fixtures: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    """Inside the folder `.` has the same inputs and tolerances as its name from outside."""
+    monkeypatch.chdir(fixtures / "tiny")
+    assert parity.main([".", "--case", "vae_16k"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("2 ok, 0 FAILED, 0 informative, 2 not built")
+
+
+def test_integers_of_another_length_fail(fixtures: Path, tmp_path: Path):
+    """Frame indices match exactly or not at all, tolerance or none; so do the duration and the shapes that a case tells."""
+    source = fixtures / "pre" / "testsrc_30fps_d2.safetensors"
+    with safe_open(source, "pt") as file:
+        short = file.get_tensor("index_25fps")[:-1]
+    changed(source, tmp_path / "pre" / source.name, {"returned_duration": 1.5, "sync_shape": [49]}, index_25fps=short)
+    shutil.copy(fixtures / "pre" / "testsrc2_30fps_3s_320x180.mp4", tmp_path / "pre")
+    verdicts = {line.tensor: line.verdict for line in parity.run(tmp_path)}
+    failed = {"index_25fps", "returned_ms", "sync_shape"}
+    assert {name for name, verdict in verdicts.items() if verdict == "FAILED"} == failed
+    assert verdicts["index_8fps"] == verdicts["clip_shape"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("case", "meta", "words"),
+    [
+        ("pre/testsrc_30fps_d2", {}, "testsrc2_30fps_3s_320x180.mp4 is missing"),
+        ("tiny/net_v1_bf16", {}, "net_v1.safetensors is missing"),
+        ("tiny/net_v1", {"config": {"text_len": 20}}, "text_len is 20"),
+    ],
+)
+def test_what_a_case_lacks_is_said_and_the_others_run(
+    fixtures: Path, tmp_path: Path, case: str, meta: dict[str, object], words: str
+):
+    """A missing file beside a case is a word in its lines, not the end of the run."""
+    changed(fixtures / f"{case}.safetensors", tmp_path / f"{case}.safetensors", meta)
+    changed(fixtures / "tiny" / "tables.safetensors", tmp_path / "tiny" / "tables_more.safetensors")
+    lines = {name: [line for line in parity.run(tmp_path) if line.case == name] for name in (case, "tiny/tables_more")}
+    assert {line.verdict for line in lines[case]} == {"not run"}
+    assert words in lines[case][0].note
+    assert {line.verdict for line in lines["tiny/tables_more"]} == {"informative"}

@@ -24,7 +24,7 @@ class NotRun(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One fixture file: its name (folder/stem), what its metadata say, and its tensors."""
+    """One fixture file: its name (folder/stem), what its metadata say, and its tensors; sizes that the metadata tell are among them."""
 
     path: Path
     meta: dict[str, Any]
@@ -35,7 +35,13 @@ class Case:
     def read(cls, path: Path, device: torch.device) -> Case:
         with safe_open(path, "pt") as file:
             meta = json.loads((file.metadata() or {}).get("meta", "{}"))
-            return cls(path, meta, {key: file.get_tensor(key) for key in file.keys()}, device)  # noqa: SIM118
+            expected = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        for name in ("clip_shape", "sync_shape"):
+            if name in meta:
+                expected[name] = torch.tensor(meta[name])
+        if "returned_duration" in meta:
+            expected["returned_ms"] = torch.tensor(round(1000 * meta["returned_duration"]))
+        return cls(path, meta, expected, device)
 
     @property
     def name(self) -> str:
@@ -50,8 +56,15 @@ class Case:
         return "44k" in str(self.meta.get("mode", self.path.stem))
 
     def sibling(self, name: str) -> Case:
-        """The case whose inputs this one uses."""
-        return Case.read(self.path.with_name(Path(name).name + ".safetensors"), self.device)
+        """The case whose inputs this one uses. Raises NotRun when it is not here."""
+        return Case.read(self.beside(Path(name).name + ".safetensors"), self.device)
+
+    def beside(self, name: str) -> Path:
+        """A file next to this one. Raises NotRun when it is not here."""
+        path = self.path.with_name(name)
+        if not path.is_file():
+            raise NotRun(f"{name} is missing beside {self.path.name}: copy it there")
+        return path
 
     def _made(self, made: generated.Floats) -> Tensor:
         return torch.from_numpy(made).to(self.device)

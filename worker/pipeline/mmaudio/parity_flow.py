@@ -11,16 +11,18 @@ from torch import Tensor, nn
 
 from worker.pipeline.mmaudio import checkpoints, generated
 from worker.pipeline.mmaudio.evaluation import Evaluation
-from worker.pipeline.mmaudio.flow import Conditions, FlowShape, TimeEmbedding
+from worker.pipeline.mmaudio.flow import TEXT_TOKENS, Conditions, FlowShape, TimeEmbedding
 from worker.pipeline.mmaudio.layers import EPSILON_F32, fuse, rotate, rotations
 from worker.pipeline.mmaudio.lengths import nearest
-from worker.pipeline.mmaudio.parity_case import Answers, Case
+from worker.pipeline.mmaudio.parity_case import Answers, Case, NotRun
 from worker.pipeline.mmaudio.sampling import Batching, Run, Sampler, Score
 from worker.pipeline.mmaudio.windows import Windows
 
 
 def flow_shape(case: Case) -> FlowShape:
     config: dict[str, Any] = case.meta["config"]
+    if config.get("text_len", TEXT_TOKENS) != TEXT_TOKENS:
+        raise NotRun(f"text_len is {config['text_len']}: captions of other than {TEXT_TOKENS} tokens are not built")
     return FlowShape(
         latent=config["latent_dim"],
         width=config["hidden_dim"],
