@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from worker.errors import Rejected
+from worker.errors import Rejected, Unavailable
 from worker.pipeline.mmaudio import resize
 from worker.pipeline.mmaudio.decoding import pyav_shots, torchcodec_shots, usual
 from worker.pipeline.mmaudio.features import Watcher
@@ -91,6 +93,20 @@ def test_a_file_without_pictures_is_refused(tmp_path: Path):
         container.mux(stream.encode())
     with pytest.raises(Rejected, match="no video stream"):
         list(Film(path, 1.0, CPU))
+
+
+def test_a_decoder_that_falls_silent_is_stopped(tmp_path: Path):
+    """A file that never comes to an end, here a pipe that nobody fills, ends the attempt and not the worker."""
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(Unavailable, match="fell silent"):
+        list(Film(tmp_path / "pipe.mp4", 1.0, CPU, silence_s=0.1))
+
+
+def test_the_decoding_child_does_without_torch():
+    """It starts in a moment: neither torch nor what needs it is imported."""
+    code = "import sys; sys.modules['torch'] = None; import av, worker.pipeline.mmaudio.sending"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_two_passes_stay_within_rounding_of_the_cpu_kernel():

@@ -1,11 +1,8 @@
-"""The chosen frames of a video, chunk by chunk, from a child process that decodes: hostile files die elsewhere.
-
-The child sends each chosen frame once: a header (how often CLIP and Synchformer see it, height, width), then RGB bytes.
-"""
+"""The chosen frames of a video, chunk by chunk, from a child process that decodes: hostile files die elsewhere."""
 
 from __future__ import annotations
 
-import struct
+import select
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,16 +17,16 @@ from torch import Tensor
 
 from worker.errors import Rejected, Unavailable
 from worker.pipeline.mmaudio import resize
-from worker.pipeline.mmaudio.decoding import Decoder, shots
+from worker.pipeline.mmaudio.decoding import Decoder
 from worker.pipeline.mmaudio.selection import Cut, Selection
+from worker.pipeline.mmaudio.sending import HEADER, REFUSED
 
-HEADER = struct.Struct("<4q")
 CHUNK_BYTES = 64 * 2**20
 """Raw frames held at once, however long and large the video is."""
-REFUSED = 3
-"""Exit code of the child when the file itself is at fault; its last line on stderr says why."""
 PATIENCE_S = 10.0
-"""How long a child that was told to stop, or has sent all, may take to end."""
+"""How long a child that has closed its end may take to end itself."""
+SILENCE_S = 60.0
+"""How long a child may send nothing: far more than the largest frame takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +57,10 @@ class Film:
         decoder: Decoder = "pyav",
         *,
         chunk_bytes: int = CHUNK_BYTES,
+        silence_s: float = SILENCE_S,
     ) -> None:
         self._path, self._device, self._decoder = path, device, decoder
-        self._chunk_bytes = chunk_bytes
+        self._chunk_bytes, self._silence_s = chunk_bytes, silence_s
         self._selection = Selection(duration_s)
 
     @property
@@ -89,23 +87,27 @@ class Film:
             if pending:
                 yield self._chunk(pending)
 
-    @staticmethod
-    def _header(stream: IO[bytes]) -> tuple[int, ...] | None:
-        raw = stream.read(HEADER.size)
-        if len(raw) < HEADER.size:
-            raise Unavailable("the video decoder stopped in the middle of the video")
+    def _header(self, stream: IO[bytes]) -> tuple[int, ...] | None:
+        raw = bytearray(HEADER.size)
+        self._fill(memoryview(raw), stream)
         header = HEADER.unpack(raw)
         return header if header[2] else None
 
     def _frame(self, stream: IO[bytes], height: int, width: int) -> Tensor:
         frame = torch.empty(height, width, 3, dtype=torch.uint8, pin_memory=self._device.type == "cuda")
-        view, at = frame.numpy().reshape(-1).data, 0
+        self._fill(frame.numpy().reshape(-1).data, stream)
+        return frame
+
+    def _fill(self, view: memoryview, stream: IO[bytes]) -> None:
+        """Raises Unavailable when the child ends before, TimeoutError when it falls silent."""
+        at = 0
         while at < len(view):
+            if not select.select([stream], [], [], self._silence_s)[0]:
+                raise TimeoutError
             read = stream.readinto(view[at:])  # type: ignore[attr-defined]
             if not read:
-                raise Unavailable("the video decoder stopped in the middle of a frame")
+                raise Unavailable("the video decoder stopped in the middle of the video")
             at += read
-        return frame
 
     def _chunk(self, pending: list[tuple[Tensor, tuple[int, int]]]) -> Chunk:
         frames = torch.stack([frame.to(self._device, non_blocking=True) for frame, _ in pending])
@@ -117,13 +119,15 @@ def _child(path: Path, duration_s: float, decoder: Decoder) -> Iterator[IO[bytes
     """A process that decodes; its end is waited for, and a refusal is raised as its own words."""
     root = str(Path(__file__).resolve().parents[3])
     code = (
-        f"import sys; sys.path.insert(0, {root!r}); from worker.pipeline.mmaudio.frames import main; sys.exit(main())"
+        f"import sys; sys.path.insert(0, {root!r}); from worker.pipeline.mmaudio.sending import main; sys.exit(main())"
     )
     command = [sys.executable, "-c", code, str(path), repr(duration_s), decoder]
-    with TemporaryFile() as said, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said) as process:
+    with TemporaryFile() as said, subprocess.Popen(command, bufsize=0, stdout=subprocess.PIPE, stderr=said) as process:
         assert process.stdout is not None
         try:
             yield process.stdout
+        except TimeoutError:
+            raise Unavailable("the video decoder fell silent and was stopped; try again later") from None
         except Unavailable:
             if process.wait(PATIENCE_S) == REFUSED:
                 said.seek(0)
@@ -131,26 +135,3 @@ def _child(path: Path, duration_s: float, decoder: Decoder) -> Iterator[IO[bytes
             raise
         finally:
             process.kill()
-
-
-def main() -> int:
-    """The child: PATH DURATION DECODER on the command line, frames on stdout."""
-    path, duration_s, decoder = Path(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
-    selection, out = Selection(duration_s), sys.stdout.buffer
-    try:
-        for shot in shots(path, "torchcodec" if decoder == "torchcodec" else "pyav"):
-            if shot.time_s > duration_s:
-                break
-            repeats = selection.take(shot.time_s)
-            if any(repeats):
-                pixels = shot.pixels()
-                out.write(HEADER.pack(*repeats, *pixels.shape[:2]))
-                out.write(pixels.tobytes())
-    except Rejected as error:
-        print(error, file=sys.stderr)
-        return REFUSED
-    except BrokenPipeError:
-        return 1
-    out.write(HEADER.pack(0, 0, 0, 0))
-    out.flush()
-    return 0

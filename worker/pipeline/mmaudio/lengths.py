@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CLIP_FPS = 8
 SYNC_FPS = 25
@@ -46,12 +48,14 @@ def sync_features(duration_s: float) -> int:
     return int(segments * SEGMENT_FRAMES / 2)
 
 
-def nearest(source: int, target: int) -> torch.Tensor:
+def nearest(source: int, target: int) -> Tensor:
     """Indices (target,) int64 that stretch `source` rows to `target`, nearest-exact.
 
     The ratio and the product are rounded to float32 on purpose: the exact ratio picks other rows for one duration in
     twelve, and the checkpoints were trained with these.
     """
+    import torch  # the decoder's child needs lengths and should not wait for torch
+
     ratio = torch.tensor(float(source), dtype=torch.float32) / torch.tensor(float(target), dtype=torch.float32)
     middles = torch.arange(target, dtype=torch.float32) + 0.5
     return (middles * ratio).floor().to(torch.int64).clamp_(max=source - 1)
