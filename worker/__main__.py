@@ -10,9 +10,11 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
+from typing import Any
 
 import structlog
 
@@ -102,9 +104,11 @@ async def work(settings: Settings) -> int:
         loop.call_soon_threadsafe(orders.put_nowait, order)
 
     # Side by side: a box without weights says so at once, also when the database is away.
-    loading = asyncio.create_task(asyncio.to_thread(load_engine, settings))
+    engine_thread = ThreadPoolExecutor(1, "engine")
+    loading = loop.run_in_executor(engine_thread, load_engine, settings)
     entering = asyncio.create_task(enter(settings, on_order))
-    await asyncio.wait({loading, entering}, return_when=asyncio.FIRST_EXCEPTION)
+    both: list[asyncio.Future[Any]] = [loading, entering]
+    await asyncio.wait(both, return_when=asyncio.FIRST_EXCEPTION)
     if not entering.done():
         entering.cancel()
         await asyncio.wait({entering})
@@ -112,7 +116,7 @@ async def work(settings: Settings) -> int:
         await loading
     queue, heartbeat = await entering
     try:
-        code = await serve(settings, await loading, queue, heartbeat, orders)
+        code = await serve(settings, await loading, engine_thread, queue, heartbeat, orders)
     finally:
         await asyncio.to_thread(heartbeat.stop)
         await queue.close()
@@ -125,7 +129,12 @@ async def work(settings: Settings) -> int:
 
 
 async def serve(
-    settings: Settings, engine: Engine | None, queue: PostgresQueue, heartbeat: Heartbeat, orders: asyncio.Queue[Order]
+    settings: Settings,
+    engine: Engine | None,
+    engine_thread: ThreadPoolExecutor,
+    queue: PostgresQueue,
+    heartbeat: Heartbeat,
+    orders: asyncio.Queue[Order],
 ) -> int:
     """Listen until drained, by a signal or by `rhythmai drain`; returns the exit code."""
     storage = SupabaseStorage(settings.origin, settings.supabase_key)
@@ -144,6 +153,7 @@ async def serve(
         storage=storage,
         fit=partial(fit, count_tokens=count_tokens) if reads_captions else str,
         work_dir=settings.work_dir,
+        engine_thread=engine_thread,
     )
     listener = Listener(
         queue=queue,

@@ -31,7 +31,7 @@ class Seams:
     name, model = "fake", "1"
 
     def __init__(self):
-        self.rows, self.objects, self.stages, self.composed = [], {}, [], []
+        self.rows, self.objects, self.stages, self.composed, self.threads = [], {}, [], [], set()
         self.plan, self.waiting, self.closed, self.fail_on = None, False, threading.Event(), {}
 
     async def set_stage(self, lease, stage):
@@ -61,9 +61,11 @@ class Seams:
 
     def prepare(self, clip, options, cancelled):
         self.prepared = threading.current_thread().name
+        self.threads.add(threading.get_ident())
 
     def compose(self, clip, variants, options, cancelled):
         try:
+            self.threads.add(threading.get_ident())
             for variant in variants:
                 self.composed.append(variant.index)
                 while variant.index in self.fail_on.get("hang", ()):
@@ -95,12 +97,15 @@ def seams():
 
 
 @pytest.fixture
-def run(seams):
-    pipeline = Pipeline(
+def pipeline(seams):
+    return Pipeline(
         queue=seams, fetcher=seams, looker=seams, describer=seams, engine=seams, master=seams.master, merger=seams, storage=seams,
         fit=lambda text: text[:3],
     )  # fmt: skip
 
+
+@pytest.fixture
+def run(pipeline):
     async def run(stopped=lambda: False, draining=lambda: False, **changes):
         values = {"kind": Kind.GENERATE, "video_url": "https://example.com/a.mp4", "lane": "interactive"} | changes
         job = Job(lease=Lease(job_id=uuid4(), attempt=1, worker_id=1), **values)
@@ -128,6 +133,13 @@ async def test_an_object_is_named_by_its_content(run, seams):
     assert len(seams.objects) == 4
     for path, data in seams.objects.items():
         assert hashlib.sha256(data).hexdigest()[:32] in path
+
+
+async def test_an_engine_stays_in_the_thread_that_loaded_it(run, seams, pipeline):
+    """What prepares and composes is the very thread that the worker loads and warms the engine in."""
+    loaded_in = await asyncio.get_running_loop().run_in_executor(pipeline.engine_thread, threading.get_ident)
+    await run()
+    assert seams.threads == {loaded_in}
 
 
 async def test_a_retry_makes_only_what_is_missing(run, seams):

@@ -64,7 +64,8 @@ class Pipeline:
     fit: Callable[[str], str] = str
     """Trims a hand-written caption to what the engine's text encoder sees."""
     work_dir: Path | None = None
-    _engine_thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "engine"))
+    engine_thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "engine"))
+    """Of one thread. An engine that was loaded and warmed in it finds there what its libraries keep by thread."""
     _engine_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(
@@ -152,7 +153,7 @@ class Pipeline:
         async with self._engine_turn:
             try:
                 await asyncio.get_running_loop().run_in_executor(
-                    self._engine_thread, self.engine.prepare, clip, job.options, lambda: left or stopped()
+                    self.engine_thread, self.engine.prepare, clip, job.options, lambda: left or stopped()
                 )
             finally:
                 left = True
@@ -167,7 +168,7 @@ class Pipeline:
         left = False
 
         async def pull(tracks: Iterator[Track]) -> AsyncIterator[Track]:
-            while (track := await loop.run_in_executor(self._engine_thread, next, tracks, None)) is not None:
+            while (track := await loop.run_in_executor(self.engine_thread, next, tracks, None)) is not None:
                 yield track
 
         async with self._engine_turn:
@@ -179,7 +180,7 @@ class Pipeline:
                 left = True
                 close = getattr(tracks, "close", None)
                 if close is not None:
-                    await asyncio.shield(loop.run_in_executor(self._engine_thread, close))
+                    await asyncio.shield(loop.run_in_executor(self.engine_thread, close))
 
     async def _room_needed(self, job: Job, draining: Callable[[], bool]) -> str | None:
         """Why this job should hand itself back before its next variant, or None."""
