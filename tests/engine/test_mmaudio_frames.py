@@ -16,8 +16,9 @@ import torch
 from worker.errors import Rejected, Unavailable
 from worker.pipeline.mmaudio import resize
 from worker.pipeline.mmaudio.decoding import pyav_shots, torchcodec_shots, usual
-from worker.pipeline.mmaudio.features import Watcher
+from worker.pipeline.mmaudio.features import Watcher, in_batches
 from worker.pipeline.mmaudio.frames import Film
+from worker.pipeline.mmaudio.sampling import Batching
 from worker.pipeline.mmaudio.selection import Selection
 
 CPU = torch.device("cpu")
@@ -168,6 +169,22 @@ def test_streaming_features_are_those_of_the_whole_film(film: Path, engine):
     assert seen.sync is not None
     assert torch.allclose(seen.clip, runtime.image(resize.clip_pixels(clip[: read.cut.clip])), atol=1e-5)
     assert torch.allclose(seen.sync, whole, atol=1e-4)
+
+
+def test_encoders_remember_how_many_frames_fit():
+    """A batch that does not fit is halved, and the next film starts with the size that did."""
+    tried: list[int] = []
+
+    def encode(items: torch.Tensor) -> torch.Tensor:
+        tried.append(len(items))
+        if len(items) > 2:
+            raise torch.OutOfMemoryError
+        return 2 * items
+
+    batching, items = Batching(8), torch.arange(5.0)
+    assert torch.equal(in_batches(encode, items, batching), 2 * items)
+    assert torch.equal(in_batches(encode, items, batching), 2 * items)
+    assert tried == [5, 2, 2, 1, 2, 2, 1]
 
 
 @torch.inference_mode()

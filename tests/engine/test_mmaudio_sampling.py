@@ -12,7 +12,7 @@ from worker.pipeline.mmaudio.flow import Conditions, Flow
 from worker.pipeline.mmaudio.layers import fuse
 from worker.pipeline.mmaudio.lengths import RATE_44K
 from worker.pipeline.mmaudio.models import TINY_RANDOM
-from worker.pipeline.mmaudio.sampling import Batching, Run, Sampler, Score, noise
+from worker.pipeline.mmaudio.sampling import ROWS_BUDGET, Batching, Run, Sampler, Score, noise
 from worker.pipeline.mmaudio.windows import Windows, lay, single
 
 FILM_S = 21.0
@@ -116,6 +116,7 @@ def test_out_of_memory_halves_the_batch_and_is_remembered(flow: Flow):
     whole = Run(flow, score(flow, windows, [1, 2, 3]), Sampler(steps=2), local)(Batching(8), never)
     assert tried[:3] == [8, 4, 2]
     assert batching.size == 2
+    assert batching.rows_budget == ROWS_BUDGET // 4
     assert torch.equal(made, whole)
 
 

@@ -10,11 +10,12 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from worker.errors import Cancelled, Unavailable
+from worker.errors import Cancelled
 from worker.pipeline.mmaudio import resize
 from worker.pipeline.mmaudio.clip import ImageTower
 from worker.pipeline.mmaudio.frames import Chunk
 from worker.pipeline.mmaudio.lengths import SEGMENT_FRAMES, SEGMENT_STRIDE
+from worker.pipeline.mmaudio.sampling import Batching
 from worker.pipeline.mmaudio.synchformer import Synchformer
 
 K = TypeVar("K")
@@ -49,20 +50,31 @@ class Shelf(Generic[K, V]):
         return value
 
 
-def in_batches(encode: Callable[[Tensor], Tensor], items: Tensor, size: int) -> Tensor:
+def in_batches(encode: Callable[[Tensor], Tensor], items: Tensor, batching: Batching) -> Tensor:
     """Encode in batches, halving them while memory runs out. Raises Unavailable when one item does not fit."""
     done: list[Tensor] = []
     at = 0
     while at < len(items):
+        some = items[at : at + batching.size]
         try:
-            done.append(encode(items[at : at + size]))
-            at += size
-        except torch.OutOfMemoryError as error:
-            if size == 1:
-                raise Unavailable("the GPU is out of memory even for a single frame: use a larger GPU") from error
-            size //= 2
-            torch.cuda.empty_cache()
+            done.append(encode(some))
+            at += len(some)
+        except torch.OutOfMemoryError:
+            batching.halve(len(some))
     return torch.cat(done)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How many frames and how many segments the encoders take at once; shared by all films, so that what fits is remembered."""
+
+    frames: Batching
+    segments: Batching
+
+    @classmethod
+    def on(cls, device: torch.device) -> Encoding:
+        frames, segments = (64, 24) if device.type == "cuda" else (8, 4)
+        return cls(Batching(frames), Batching(segments))
 
 
 class Watcher:
@@ -71,10 +83,11 @@ class Watcher:
     `every`: CLIP sees every n-th of its frames and the others get the same vector; 1 is exact.
     """
 
-    def __init__(self, image: ImageTower, sync: Synchformer | None, *, every: int = 1) -> None:
+    def __init__(
+        self, image: ImageTower, sync: Synchformer | None, *, every: int = 1, encoding: Encoding | None = None
+    ) -> None:
         self._image, self._sync, self._every = image, sync, every
-        big = image.proj.device.type == "cuda"
-        self._clip_batch, self._segments = (64, 24) if big else (8, 4)
+        self._encoding = encoding or Encoding.on(image.proj.device)
         self._waiting: list[Tensor] = []
         self._clip: list[Tensor] = []
         self._repeats: list[Tensor] = []
@@ -88,7 +101,7 @@ class Watcher:
                 raise Cancelled("the job was cancelled while its video was watched")
             self._see(chunk)
             if self._sync is not None:
-                self._follow(chunk.sync, self._sync, enough=self._segments)
+                self._follow(chunk.sync, self._sync, enough=self._encoding.segments.size)
         self._flush()
         if self._sync is not None and self._tail is not None:
             self._follow(self._tail[:0], self._sync, enough=1)
@@ -105,7 +118,7 @@ class Watcher:
             self._repeats.append(chunk.clip_repeats)
         else:
             self._skip(chunk)
-        if sum(map(len, self._waiting)) >= self._clip_batch:
+        if sum(map(len, self._waiting)) >= self._encoding.frames.size:
             self._flush()
 
     def _skip(self, chunk: Chunk) -> None:
@@ -120,7 +133,7 @@ class Watcher:
     def _flush(self) -> None:
         if self._waiting:
             frames = torch.cat(self._waiting)
-            self._clip.append(in_batches(lambda f: self._image(resize.clip_pixels(f)), frames, self._clip_batch))
+            self._clip.append(in_batches(lambda f: self._image(resize.clip_pixels(f)), frames, self._encoding.frames))
             self._waiting = []
 
     def _follow(self, frames: Tensor, sync: Synchformer, *, enough: int) -> None:
@@ -128,9 +141,10 @@ class Watcher:
         tail = frames if self._tail is None else torch.cat([self._tail, frames])
         ready = (len(tail) - SEGMENT_FRAMES) // SEGMENT_STRIDE + 1
         while ready >= enough:
-            some = min(ready, self._segments)
+            some = min(ready, self._encoding.segments.size)
             used = tail[: (some - 1) * SEGMENT_STRIDE + SEGMENT_FRAMES]
             tokens = sync.patch_embed_3d(resize.sync_pixels(used)[None])
-            self._moments.append(in_batches(sync.segments, sync.windows(tokens)[0], self._segments).flatten(0, 1))
+            segments = in_batches(sync.segments, sync.windows(tokens)[0], self._encoding.segments)
+            self._moments.append(segments.flatten(0, 1))
             tail, ready = tail[some * SEGMENT_STRIDE :], ready - some
         self._tail = tail

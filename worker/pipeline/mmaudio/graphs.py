@@ -38,6 +38,10 @@ class Graphs:
         self._captured: Shelf[Shape, _Captured] = Shelf(KEPT)
         self._eager: set[Shape] = set()
 
+    def forget(self) -> None:
+        """Let go of every graph: each holds memory of its own that nobody else can use."""
+        self._captured = Shelf(KEPT)
+
     def __call__(self, evaluation: Evaluation, x: Tensor, rows: Rows, stage: Stage) -> Tensor:
         shape = (*x.shape, *rows.latent.shape, *stage.clip.shape, stage.copies)
         if not x.is_cuda or shape in self._eager:
@@ -47,6 +51,7 @@ class Graphs:
             try:
                 captured = self._captured.put(shape, _capture(evaluation, x, rows, stage))
             except torch.OutOfMemoryError:
+                self.forget()
                 raise
             except RuntimeError as error:
                 log.warning("no CUDA graph for shape %s, evaluating eagerly: %s", shape, error)
@@ -74,6 +79,10 @@ def _capture(evaluation: Evaluation, x: Tensor, rows: Rows, stage: Stage) -> _Ca
             evaluation.velocity(own_x, own_rows, own_stage)
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # others may allocate meanwhile
+    # The outer context brings the current stream back also where the end of capturing raises.
+    with (
+        torch.cuda.stream(torch.cuda.current_stream()),
+        torch.cuda.graph(graph, capture_error_mode="thread_local"),  # others may allocate meanwhile
+    ):
         velocity = evaluation.velocity(own_x, own_rows, own_stage)
     return _Captured(graph, own_x, own_rows, own_stage, velocity)

@@ -85,14 +85,18 @@ def noise(seeds: Sequence[int], latents: int, channels: int) -> Tensor:
 
 @dataclass(slots=True)
 class Batching:
-    """How many windows fit into one pass; halved when memory runs out, and remembered."""
+    """How many windows or frames fit into one pass, and how much is kept beside; halved when memory runs out, and remembered."""
 
     size: int = 8
+    rows_budget: int = ROWS_BUDGET
 
     def halve(self, tried: int) -> None:
+        """Raises Unavailable when one alone did not fit."""
         if tried <= 1:
-            raise Unavailable("the GPU is out of memory even for a single window: use a smaller model or a larger GPU")
-        self.size = max(1, tried // 2)
+            raise Unavailable(
+                "the GPU is out of memory even for a single window or frame: use a smaller model or a larger GPU"
+            )
+        self.size, self.rows_budget = max(1, tried // 2), self.rows_budget // 2
         torch.cuda.empty_cache()
 
 
@@ -141,7 +145,7 @@ class Run:
         Raises Cancelled, or Unavailable when not even one window fits into memory.
         """
         chunks: dict[bool, list[_Chunk]] = {}
-        step, size = 0, batching.size
+        step = 0
         ahead: deque[Mark] = deque()
         while step < self._sampler.steps:
             if len(ahead) == AHEAD:
@@ -151,12 +155,11 @@ class Run:
             guided = self._sampler.guides(float(self._times[step]))
             try:
                 if guided not in chunks:
-                    chunks[guided] = list(self._chunks(size, guided=guided))
+                    chunks[guided] = list(self._chunks(batching, guided=guided))
                 velocity = self._field(step, chunks[guided], cancelled)
             except torch.OutOfMemoryError:
                 chunks.clear()
-                batching.halve(min(size, len(self._x) * len(self._score.windows)))
-                size = batching.size
+                batching.halve(min(batching.size, len(self._x) * len(self._score.windows)))
                 continue
             self._x = self._x + (self._times[step + 1] - self._times[step]) * velocity
             step += 1
@@ -164,8 +167,8 @@ class Run:
                 ahead.append(self._mark())
         return self._x
 
-    def _chunks(self, size: int, *, guided: bool) -> Iterator[_Chunk]:
-        score, pairs = self._score, len(self._x) * len(self._score.windows)
+    def _chunks(self, batching: Batching, *, guided: bool) -> Iterator[_Chunk]:
+        score, pairs, size = self._score, len(self._x) * len(self._score.windows), batching.size
         empty = score.empty if guided else None
         for start in range(0, pairs, size):
             # The last chunk is filled up with its last pair: every pass has the same shape.
@@ -174,7 +177,7 @@ class Run:
             asked = score.asked.take(filled)
             stage = self._evaluation.stage(asked, empty, silent=score.silent)
             chunk = _Chunk(some, stage, self._evaluation.heard(self._times[:-1], asked, empty))
-            if self._evaluation.rows_bytes(stage) * len(chunk.heard) * -(-pairs // size) <= ROWS_BUDGET:
+            if self._evaluation.rows_bytes(stage) * len(chunk.heard) * -(-pairs // size) <= batching.rows_budget:
                 chunk.rows = self._evaluation.rows(chunk.heard, stage).unbind()
             yield chunk
 
