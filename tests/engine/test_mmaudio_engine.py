@@ -13,6 +13,8 @@ import torch
 from worker.domain import Options
 from worker.errors import Cancelled, Misconfigured, Rejected
 from worker.pipeline.mmaudio.engine import NEGATIVE_PROMPT, MMAudioEngine
+from worker.pipeline.mmaudio.loading import choose_device
+from worker.pipeline.mmaudio.models import MODELS
 from worker.ports import Engine
 
 FAST = Options(steps=3)
@@ -64,6 +66,18 @@ def test_a_film_is_watched_once(engine: MMAudioEngine, film: Path, clip_of, vari
     copied.unlink()
     again = next(engine.compose(clip, [variant_of(0, 1)], FAST, never))
     assert np.array_equal(first.samples, again.samples)
+
+
+def test_the_picture_alone_needs_no_second_look(engine: MMAudioEngine, film: Path, clip_of, variant_of, tmp_path: Path):
+    """Once the whole film was watched, text+clip takes the picture's part of it."""
+    copied = tmp_path / "film.mp4"
+    copied.write_bytes(film.read_bytes())
+    clip, asked = clip_of(copied, 1.6), Options(steps=2, conditioning="text+clip")
+    engine.prepare(clip, Options(), never)
+    copied.unlink()
+    reused = next(engine.compose(clip, [variant_of(0, 1)], asked, never))
+    alone = next(engine.compose(clip_of(film, 1.6), [variant_of(0, 1)], asked, never))
+    assert np.allclose(reused.samples, alone.samples, atol=1e-5)
 
 
 def test_conditioning_decides_what_is_watched(engine: MMAudioEngine, film: Path, clip_of, variant_of):
@@ -119,6 +133,57 @@ def test_cancelling_ends_the_job(engine: MMAudioEngine, film: Path, clip_of, var
     with pytest.raises(Cancelled):
         next(tracks)
     assert made == [0, 1]
+
+
+def test_cancelling_ends_a_long_track_between_its_pieces(engine: MMAudioEngine, clip_of, variant_of):
+    """A long film's track is rendered in pieces, and a job cancelled meanwhile makes no further one."""
+    asked_at: list[int] = []
+    rendered: list[int] = []
+    hook = engine._runtime.vocoder.register_forward_hook(lambda *_: rendered.append(1))
+
+    def cancelled() -> bool:
+        asked_at.append(len(rendered))
+        return len(rendered) == 1
+
+    with hook, pytest.raises(Cancelled):
+        next(
+            engine.compose(
+                clip_of(Path("x"), 21.0), [variant_of(0, 1)], Options(conditioning="text", steps=1), cancelled
+            )
+        )
+    assert asked_at[-1] == len(rendered) == 1
+
+
+def test_warming_covers_the_usual_shapes(engine: MMAudioEngine):
+    """Three variants of 8 s, the same at 25 frames a second, and full batches of a long film's windows are made ready."""
+    seen: set[tuple[int, ...]] = set()
+    usual = engine._runtime.velocity
+
+    def watched(evaluation, x: torch.Tensor, rows, stage) -> torch.Tensor:
+        seen.add(tuple(x.shape))
+        return usual(evaluation, x, rows, stage)
+
+    engine._runtime.velocity = watched
+    try:
+        engine.warm()
+    finally:
+        engine._runtime.velocity = usual
+    assert seen == {(3, 345, 40), (3, 343, 40), (8, 345, 40)}
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "words"),
+    [
+        ("cuda:2", 2, "this box has 2 GPUs, cuda:0 to cuda:1"),
+        ("cuda:0", 0, "there is none"),
+        ("gpu", 1, "DEVICE='gpu' is no device: set auto, cpu, cuda or cuda:N"),
+    ],
+)
+def test_a_device_that_is_not_here_is_named(device: str, gpus: int, words: str):
+    """A wrong DEVICE says what there is; one that is here is taken as it is."""
+    with pytest.raises(Misconfigured, match=words):
+        choose_device(device, MODELS["large_44k_v2"], gpus)
+    assert choose_device("cuda:1", MODELS["large_44k_v2"], 2) == torch.device("cuda:1")
 
 
 @pytest.mark.parametrize(

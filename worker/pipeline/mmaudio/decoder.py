@@ -19,26 +19,49 @@ VOCODER_CORE = 768
 """Mel frames vocoded together; the halo is the vocoder's own."""
 
 
-def in_pieces(length: int, core: int, halo: int, make: Callable[[int, int], Tensor], scale: int) -> Tensor:
-    """Pieces of an output (..., length * scale), each made from input [start - halo, end + halo), their halos cut off."""
+def in_pieces(
+    length: int,
+    core: int,
+    halo: int,
+    make: Callable[[int, int], Tensor],
+    scale: int,
+    before_each: Callable[[], None] = lambda: None,
+) -> Tensor:
+    """Pieces of an output (..., length * scale), each made from input [start - halo, end + halo), their halos cut off.
+
+    `before_each` piece may raise, to stop there.
+    """
     pieces = []
     for start in range(0, length, core):
+        before_each()
         end = min(start + core, length)
         first, last = max(0, start - halo), min(length, end + halo)
         pieces.append(make(first, last)[..., (start - first) * scale : (end - first) * scale])
     return torch.cat(pieces, dim=-1)
 
 
-def to_mel(vae: VAE, latents: Tensor) -> Tensor:
+def to_mel(vae: VAE, latents: Tensor, before_each: Callable[[], None] = lambda: None) -> Tensor:
     """Latents (1, N, latent), unnormalised -> log mel (1, mels, 2N)."""
     length = latents.shape[1]
     if length <= WHOLE_LATENTS:
         return vae(latents)
-    return in_pieces(length, VAE_CORE, VAE_HALO, lambda first, last: vae(latents[:, first:last]), 2)
+    return in_pieces(length, VAE_CORE, VAE_HALO, lambda first, last: vae(latents[:, first:last]), 2, before_each)
 
 
-def to_wave(vocoder: BigVGAN, mel: Tensor, hop: int) -> Tensor:
+def to_wave(vocoder: BigVGAN, mel: Tensor, hop: int, before_each: Callable[[], None] = lambda: None) -> Tensor:
     """Log mel (1, mels, M) -> waveform (1, M * hop) float32, on the same device."""
     length = mel.shape[-1]
     core = length if length <= WHOLE_MELS else VOCODER_CORE
-    return in_pieces(length, core, vocoder.halo, lambda first, last: vocoder(mel[..., first:last])[0], hop)
+    return in_pieces(length, core, vocoder.halo, lambda first, last: vocoder(mel[..., first:last])[0], hop, before_each)
+
+
+def on_host(x: Tensor) -> Tensor:
+    """Through pinned memory at the bus's full speed, waiting once, for this copy alone."""
+    if not x.is_cuda:
+        return x
+    host = torch.empty(x.shape, dtype=x.dtype, pin_memory=True)
+    host.copy_(x, non_blocking=True)
+    arrived = torch.cuda.Event(blocking=True)
+    arrived.record()
+    arrived.synchronize()
+    return host

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -16,11 +16,12 @@ from typing import Self
 import torch
 
 from worker.domain import Clip, Options, Track, Variant
-from worker.errors import Cancelled, DeviceLost, Rejected, Unavailable
+from worker.errors import Cancelled, DeviceLost, Misconfigured, Rejected, Unavailable
 from worker.pipeline.mmaudio import decoder, loading, tokens, weights
 from worker.pipeline.mmaudio.decoding import Decoder, usual
-from worker.pipeline.mmaudio.features import Features, Shelf, Watcher
+from worker.pipeline.mmaudio.features import Encoding, Features, Shelf, Watcher
 from worker.pipeline.mmaudio.frames import Film
+from worker.pipeline.mmaudio.graphs import Graphs
 from worker.pipeline.mmaudio.lengths import CLIP_FPS, SHORTEST_S, clip_frames, sync_features
 from worker.pipeline.mmaudio.loudness import integrated_lufs
 from worker.pipeline.mmaudio.runtime import Runtime
@@ -30,6 +31,8 @@ from worker.pipeline.mmaudio.windows import lay
 log = logging.getLogger(__name__)
 
 NEGATIVE_PROMPT = "speech, voice, vocals, talking, crowd, footsteps, wind, noise"
+USUAL_S = (8.0, 7.96, 30.0)
+"""Eight seconds, what a film of 25 frames a second makes of them, and a long one: its windows have one shape whatever its length."""
 FILMS_KEPT = 64
 """Films whose features are kept: under half a megabyte each for 8 s."""
 
@@ -43,13 +46,15 @@ class MMAudioEngine:
         """`sampler` and `clip_fps` (8, 4, 2 or 1) are the levers; left alone, results are the reference's."""
         self._runtime, self._sampler = runtime, sampler or Sampler()
         self._every, self._decoder = CLIP_FPS // clip_fps, decoder
+        self._encoding = Encoding.on(runtime.device)
         self._films: Shelf[tuple[str, float, bool], Features] = Shelf(FILMS_KEPT)
 
     @classmethod
     def load(cls, model: str, models_dir: Path, device: str = "auto", *, decoder: Decoder | None = None) -> Self:
-        """Load all weights, which takes about a minute, and warm up for the usual length; `decoder` is the usual one of the device.
+        """Load all weights, which takes about a minute, and warm up for the usual lengths; `decoder` is the usual one of the device.
 
-        Raises Misconfigured: an unknown model, no weights, no GPU, no tokenizer; in one line, with what to do.
+        Call it in the thread that will compose: cuDNN keeps what it has tried out by thread.
+        Raises Misconfigured: an unknown model, no weights, no GPU or too small a one, no tokenizer; in one line, with what to do.
         """
         row = weights.model_named(model)
         place = loading.choose_device(device, row)
@@ -59,12 +64,17 @@ class MMAudioEngine:
         else:
             parts = loading.official_parts(row, models_dir)
             tokens.tokenize([""])
-        engine = cls(loading.runtime(row, parts, place), decoder=decoder or usual(place.type))
         for line in weights.licences(row):
             log.info("licence: %s", line)
-        if place.type == "cuda":
-            engine.warm()
-        elif not row.generated:
+        try:
+            engine = cls(loading.runtime(row, parts, place), decoder=decoder or usual(place.type))
+            if place.type == "cuda":
+                engine.warm()
+        except (torch.OutOfMemoryError, Unavailable) as error:
+            raise Misconfigured(
+                f"{row.name} does not fit into the memory of {place}: set MMAUDIO_MODEL to a smaller one, or use a larger GPU"
+            ) from error
+        if place.type == "cpu" and not row.generated:
             log.warning("%s composes on the CPU: expect about %d minutes for 8 s", row.name, loading.cpu_minutes(row))
         log.info("%s is ready on %s after %.0f s", row.name, place, time.perf_counter() - started)
         return engine
@@ -82,7 +92,7 @@ class MMAudioEngine:
         """Encode the film while the describer still thinks; `compose` finds the features on the shelf."""
         _long_enough(clip.duration_s)
         if options.conditioning != "text":
-            with _as_ours():
+            with self._ours():
                 self._watched(clip, cancelled, with_sync=options.conditioning == "full")
 
     def compose(
@@ -92,25 +102,31 @@ class MMAudioEngine:
 
         Raises Rejected (shorter than 0.64 s, undecodable), Cancelled, Unavailable (out of memory), DeviceLost.
         """
-        with _as_ours():
+        with self._ours():
             latents = self._sample(clip, variants, options, cancelled)
         for variant, one in zip(variants, latents, strict=True):
-            if cancelled():
-                raise Cancelled("the job was cancelled while its tracks were rendered")
-            with _as_ours():
-                yield self._render(variant.index, one)
+            with self._ours():
+                track = self._render(variant.index, one, cancelled)
+            yield track
 
     @torch.inference_mode()
-    def warm(self, duration_s: float = 8.0, variants: int = 3) -> None:
-        """Go the whole way once with empty features, so that the first job finds its graph and kernels ready."""
-        runtime, windows = self._runtime, lay(duration_s, self._runtime.model.rate)
-        flow, frames = runtime.flow, clip_frames(duration_s)
-        features = Features(duration_s, flow.empty_clip(frames)[0], flow.empty_sync(sync_features(duration_s))[0])
-        runtime.image(torch.zeros(frames, 3, 384, 384, device=runtime.device))
-        runtime.synchformer(torch.zeros(1, int(25 * duration_s), 3, 224, 224, device=runtime.device))
-        score = runtime.score(windows, features, runtime.read(["warm"] * variants), NEGATIVE_PROMPT, range(variants))
+    def warm(self, durations_s: Sequence[float] = USUAL_S, variants: int = 3) -> None:
+        """Go the whole way with empty features once for each length, so that a first job finds its graph and kernels ready."""
+        with self._ours():
+            runtime, first_s = self._runtime, durations_s[0]
+            runtime.image(torch.zeros(clip_frames(first_s), 3, 384, 384, device=runtime.device))
+            runtime.synchformer(torch.zeros(1, int(25 * first_s), 3, 224, 224, device=runtime.device))
+            for duration_s in durations_s:
+                self._warm(duration_s, variants)
+
+    def _warm(self, duration_s: float, variants: int) -> None:
+        runtime, flow = self._runtime, self._runtime.flow
+        clip, sync = flow.empty_clip(clip_frames(duration_s))[0], flow.empty_sync(sync_features(duration_s))[0]
+        texts = runtime.read(["warm"] * variants)
+        windows = lay(duration_s, runtime.model.rate)
+        score = runtime.score(windows, Features(duration_s, clip, sync), texts, NEGATIVE_PROMPT, range(variants))
         latents = runtime.sample(score, replace(self._sampler, steps=2), lambda: False)
-        self._render(0, latents[0])
+        self._render(0, latents[0], lambda: False)
 
     @torch.inference_mode()
     def _sample(
@@ -133,23 +149,46 @@ class MMAudioEngine:
         return runtime.sample(score, sampler, cancelled)
 
     @torch.inference_mode()
-    def _render(self, index: int, latents: torch.Tensor) -> Track:
+    def _render(self, index: int, latents: torch.Tensor, cancelled: Callable[[], bool]) -> Track:
+        def go_on() -> None:
+            if cancelled():
+                raise Cancelled("the job was cancelled while its tracks were rendered")
+
         runtime = self._runtime
-        mel = decoder.to_mel(runtime.vae, latents[None])
         rate = runtime.model.rate
-        wave = decoder.to_wave(runtime.vocoder, mel, rate.hop)
+        mel = decoder.to_mel(runtime.vae, latents[None], go_on)
+        wave = decoder.to_wave(runtime.vocoder, mel, rate.hop, go_on)
         lufs = integrated_lufs(wave, rate.sample_rate)
-        return Track(index=index, samples=wave.cpu().numpy(), sample_rate=rate.sample_rate, loudness_lufs=lufs)
+        samples = decoder.on_host(wave).numpy()
+        return Track(index=index, samples=samples, sample_rate=rate.sample_rate, loudness_lufs=lufs)
+
+    @contextmanager
+    def _ours(self) -> Iterator[None]:
+        """Work on this engine's device, whichever is current (graphs and kernels go to the current one); its errors as the worker's."""
+        device = self._runtime.device
+        try:
+            with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
+                yield
+        except torch.OutOfMemoryError as error:
+            if isinstance(self._runtime.velocity, Graphs):
+                self._runtime.velocity.forget()
+            raise Unavailable("the GPU is out of memory: use a smaller model or a larger GPU") from error
+        except torch.AcceleratorError as error:
+            raise DeviceLost(f"the GPU stopped working: {error}") from error
 
     def _watched(self, clip: Clip, cancelled: Callable[[], bool], *, with_sync: bool) -> Features:
         """The film's features, encoded once for its content, its length and what is asked of it."""
         key = (clip.digest, clip.duration_s, with_sync)
         known = self._films.get(key)
+        if known is None and not with_sync and (full := self._films.get((clip.digest, clip.duration_s, True))):
+            known = replace(full, sync=None)
         if known is not None:
             return known
         runtime = self._runtime
         film = Film(clip.path, clip.duration_s, runtime.device, self._decoder)
-        watcher = Watcher(runtime.image, runtime.synchformer if with_sync else None, every=self._every)
+        watcher = Watcher(
+            runtime.image, runtime.synchformer if with_sync else None, every=self._every, encoding=self._encoding
+        )
         watcher.watch(film, cancelled)
         duration_s = film.cut.duration_s
         _long_enough(duration_s)
@@ -162,14 +201,3 @@ def _long_enough(duration_s: float) -> None:
             f"the video is {duration_s:.2f} s long; music needs at least {SHORTEST_S} s: send a longer one",
             code="too_short",
         )
-
-
-@contextmanager
-def _as_ours() -> Iterator[None]:
-    """PyTorch's errors as the worker's."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise Unavailable("the GPU is out of memory: use a smaller model or a larger GPU") from error
-    except torch.AcceleratorError as error:
-        raise DeviceLost(f"the GPU stopped working: {error}") from error

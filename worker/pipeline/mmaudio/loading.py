@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,12 +68,18 @@ def official_parts(model: Model, models_dir: Path) -> Parts:
     )
 
 
-def choose_device(device: str, model: Model) -> torch.device:
-    """ "auto" is the GPU, for generated weights also the CPU. Raises Misconfigured when there is no GPU to use."""
+def choose_device(device: str, model: Model, gpus: int | None = None) -> torch.device:
+    """ "auto" is the GPU, for generated weights also the CPU. Raises Misconfigured when there is no such device."""
+    count = torch.cuda.device_count() if gpus is None else gpus
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu" if model.generated else "none"
-    if device == "cpu" or (device.startswith("cuda") and torch.cuda.is_available()):
-        return torch.device(device)
+        device = "cuda" if count or not model.generated else "cpu"
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        raise Misconfigured(f"DEVICE={device!r} is no device: set auto, cpu, cuda or cuda:N")
+    place = torch.device(device)
+    if place.type == "cpu" or (place.index or 0) < count:
+        return place
+    if count:
+        raise Misconfigured(f"DEVICE={device} is not here: this box has {count} GPUs, cuda:0 to cuda:{count - 1}")
     raise Misconfigured(
         f"{model.name} needs a CUDA GPU and there is none: run the worker on a GPU box, set ENGINE=sketch, "
         "or set DEVICE=cpu and wait about half an hour a job"
