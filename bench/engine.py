@@ -60,13 +60,13 @@ class Ours:
         self.sampler, self.windows = Sampler(steps=steps), lay(seconds, runtime.model.rate)
         runtime.tokenize = tokens.hashed
 
-    def watch(self, frames: Tensor, repeats: Tensor) -> Features:
+    def watch(self, frames: Tensor, repeats: Tensor, *, with_sync: bool = True) -> Features:
         runtime = self.runtime
         chunks = (
             Chunk.of(frames[i : i + CHUNK].to(runtime.device, non_blocking=True), repeats[i : i + CHUNK])
             for i in range(0, len(frames), CHUNK)
         )
-        watcher = Watcher(runtime.image, runtime.synchformer)
+        watcher = Watcher(runtime.image, runtime.synchformer if with_sync else None)
         watcher.watch(chunks, lambda: False)
         return watcher.features(self.seconds, clip_frames(self.seconds), sync_features(self.seconds))
 
@@ -75,13 +75,15 @@ class Ours:
         score = runtime.score(self.windows, seen, runtime.read(self.captions), "", range(len(self.captions)))
         return runtime.sample(score, self.sampler, lambda: False)
 
+    def mels(self, latents: Tensor) -> list[Tensor]:
+        return [decoder.to_mel(self.runtime.vae, one[None]) for one in latents]
+
     def render(self, latents: Tensor) -> list[Tensor]:
         runtime = self.runtime
-        mels = [decoder.to_mel(runtime.vae, one[None]) for one in latents]
-        waves = [decoder.to_wave(runtime.vocoder, mel, runtime.model.rate.hop) for mel in mels]
+        waves = [decoder.to_wave(runtime.vocoder, mel, runtime.model.rate.hop) for mel in self.mels(latents)]
         for wave in waves:
             integrated_lufs(wave, runtime.model.rate.sample_rate)
-        return [wave.cpu() for wave in waves]
+        return [decoder.on_host(wave) for wave in waves]
 
     def forget_texts(self) -> None:
         """Captions are new with every job."""
@@ -119,8 +121,10 @@ def measure(model: Model, device: torch.device, asked: argparse.Namespace) -> di
 
     watch_s, seen = timed(device, lambda: ours.watch(frames, repeats), asked.repeats)
     assert isinstance(seen, Features)
+    clip_s, _ = timed(device, lambda: ours.watch(frames, repeats, with_sync=False), asked.repeats)
     sample_s, latents = timed(device, lambda: (ours.forget_texts(), ours.sample(seen))[1], asked.repeats)
     assert isinstance(latents, Tensor)
+    vae_s, _ = timed(device, lambda: ours.mels(latents), asked.repeats)
     render_s, _ = timed(device, lambda: ours.render(latents), asked.repeats)
     again_s, _ = timed(device, lambda: again(seen), asked.repeats)
     if device.type == "cuda":
@@ -155,8 +159,12 @@ def measure(model: Model, device: torch.device, asked: argparse.Namespace) -> di
         "variants": asked.variants,
         "steps": asked.steps,
         "watch_s": watch_s,
+        "clip_s": clip_s,
+        "synchformer_s": watch_s - clip_s,
         "sample_s": sample_s,
         "render_s": render_s,
+        "vae_s": vae_s,
+        "vocoder_s": render_s - vae_s,
         "whole_s": whole_s,
         "again_s": again_s,
         "reference_s": reference_s,
