@@ -82,18 +82,20 @@ class Block(nn.Module):
     def before(self, x: Tensor, rows: Tensor, table: Tensor | None) -> tuple[Tensor | None, Tensor, Tensor]:
         """q, k, v of the stream x (B, N, D); rows (B, N or 1, 6D or 2D) are its shifts, scales and gates."""
         width = x.shape[-1]
-        q, k, v = self.attn(self._modulate(x, rows[..., :width], rows[..., width : 2 * width]), table)
+        dtype = self.attn.qkv.weight.dtype
+        q, k, v = self.attn(self._modulate(x, rows[..., :width], rows[..., width : 2 * width], dtype), table)
         return q, k, v
 
     def after(self, x: Tensor, answer: Tensor, rows: Tensor) -> Tensor:
         _, _, gate1, shift2, scale2, gate2 = rows.chunk(6, dim=-1)
         x = torch.addcmul(x, self.linear1(answer), gate1)
-        return torch.addcmul(x, self.ffn(self._modulate(x, shift2, scale2)), gate2)
+        dtype = self.ffn.w2.weight.dtype
+        return torch.addcmul(x, self.ffn(self._modulate(x, shift2, scale2, dtype)), gate2)
 
-    def _modulate(self, x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    def _modulate(self, x: Tensor, shift: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
         """In the precision of the products to come, by one kernel once fused."""
         way = pointwise(x.device) if self.attn.fused else PLAIN
-        return way.modulate(x, shift, scale, self.attn.qkv.weight.dtype)
+        return way.modulate(x, shift, scale, dtype)
 
 
 class FusedBlock(Block):
