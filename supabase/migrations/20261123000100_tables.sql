@@ -24,11 +24,12 @@ create table private.settings (
   pending_per_client integer not null default 10 check (pending_per_client > 0),
   batch_first_share real not null default 0.1 check (batch_first_share between 0 and 1),
   max_crashes integer not null default 2 check (max_crashes > 0),
+  max_outages integer not null default 300 check (max_outages > 0),
   backoff_base interval not null default interval '2 seconds',
   backoff_cap interval not null default interval '5 minutes',
   client_salt uuid not null default gen_random_uuid()
 );
-comment on table private.settings is 'One row of limits: flood guard, crash cap, backoff, share of claims that look into the batch lane first.';
+comment on table private.settings is 'One row of limits: flood guard, crash cap, outage cap, backoff, share of claims that look into the batch lane first.';
 insert into private.settings default values;
 
 create table public.workers (

@@ -75,7 +75,7 @@ $$;
 comment on function queue.put_result(uuid, integer, bigint, jsonb) is 'Fenced: write one result row; an existing one is never overwritten.';
 
 -- An error ended this attempt. With p_again the job is retried after a backoff while attempts are left. Without p_burn the
--- attempt does not count (our own Storage or database was away, which is no fault of the job), up to thirty of them.
+-- attempt does not count (our own Storage or database was away, which is no fault of the job), up to half a day of them.
 create function queue.fail(
   p_job uuid, p_attempt integer, p_worker bigint, p_code text, p_error text, p_again boolean, p_burn boolean default true
 ) returns text
@@ -89,7 +89,7 @@ begin
   if not found then
     return 'lost';
   end if;
-  if p_again and not p_burn and v_job.attempt < 30 then
+  if p_again and not p_burn and v_job.attempt < (select s.max_outages from private.settings s) then
     update public.jobs j set max_attempts = j.max_attempts + 1 where j.id = p_job returning * into v_job;
   end if;
   perform private.settle(v_job, p_again and v_job.attempt < v_job.max_attempts, p_code, p_error);

@@ -39,15 +39,15 @@ ZOMBIE_WRITES = [
 ]  # fmt: skip
 UNEXPLAINED = """
 select count(*) from public.jobs j
- where j.status = 'failed' and (j.error_code not in ('worker_lost', 'timed_out') or j.crashes < 2) and j.attempt < 30
+ where j.status = 'failed' and (j.error_code not in ('worker_lost', 'timed_out') or j.crashes < 2)
     or (j.status = 'cancelled') <> j.cancel_requested
     or j.status = 'cancelled' and j.id <> all ($1::uuid[])
 """
-"""Jobs that ended as nobody foresees: only two crashes may fail a job here (or thirty outages), and only who is cancelled ends so."""
+"""Jobs that ended as nobody foresees: only two crashes may fail a job here, and only who is cancelled ends so."""
 LOST = """
 select count(*) from public.jobs j
  where j.status in ('pending', 'processing')
-    or j.status = 'completed' and j.crashes < 2 and j.attempt < 30
+    or j.status = 'completed' and j.crashes < 2
        and j.total_count > (select count(*) from public.results r where r.job_id = j.id)
 """
 RECOVERED = """

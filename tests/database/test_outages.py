@@ -19,6 +19,7 @@ async def test_a_restart_of_the_database_gives_workers_a_lease_to_come_back(db, 
 
 async def test_an_outage_of_our_own_burns_no_attempt(db, queue):
     """Failing without burning leaves the same number of tries, up to a bound, and still waits before the next one."""
+    await db.execute("update private.settings set max_outages = 30")
     worker = await queue.worker()
     await queue.submit()
     for attempt in range(1, 33):
