@@ -37,7 +37,7 @@ create function queue.register(
   p_name text, p_kinds text[], p_engine text, p_version text, p_lease interval, p_gpu_memory bigint
 ) returns bigint language sql as $$ select queue.register(p_name, p_kinds, p_engine, p_version, p_lease) $$;
 create function queue.beat(p_worker bigint, p_jobs uuid[], p_attempts integer[], p_gpu_memory bigint)
-returns table (job_id uuid, verdict text) language sql as $$ select * from queue.beat(p_worker, p_jobs, p_attempts) $$;
+returns table (job_id uuid, attempt integer, verdict text) language sql as $$ select * from queue.beat(p_worker, p_jobs, p_attempts) $$;
 alter function queue.put_result(uuid, integer, bigint, jsonb) rename to put_result_before;
 create function queue.put_result(p_job uuid, p_attempt integer, p_worker bigint, p_result jsonb, p_stems jsonb default null)
 returns text language sql as $$ select queue.put_result_before(p_job, p_attempt, p_worker, p_result) $$;

@@ -92,7 +92,8 @@ def _sentence(
         else "grows with the picture"
     )
     # Without the number: the composer bends the tempo a little so that bars meet the cuts.
-    opening = f"A {_PACES[pace(tempo)]}, {mood} {flavour} piece in {key}"
+    kind = flavour if flavour.startswith(mood) else f"{mood} {flavour}"
+    opening = f"A {_PACES[pace(tempo)]}, {kind} piece in {key}"
     return f"{opening}: {playing}{solo}{unheard} It {turns} and ends at home."
 
 
