@@ -89,7 +89,7 @@ class Block(nn.Module):
     def after(self, x: Tensor, answer: Tensor, rows: Tensor) -> Tensor:
         _, _, gate1, shift2, scale2, gate2 = rows.chunk(6, dim=-1)
         x = torch.addcmul(x, self.linear1(answer), gate1)
-        dtype = self.ffn.w2.weight.dtype
+        dtype = self.ffn.get_parameter("w2.weight").dtype
         return torch.addcmul(x, self.ffn(self._modulate(x, shift2, scale2, dtype)), gate2)
 
     def _modulate(self, x: Tensor, shift: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
