@@ -11,6 +11,8 @@ from torch import Tensor
 
 BLOCK_S, HOP_S = 0.4, 0.1
 QUIETEST_LUFS = -70.0
+SMOOTH = 1 << 15
+"""Transforms are a multiple of this long: at a length with large prime factors they take several times as long."""
 RESPONSE_S = 0.1
 """The high-pass has died down to 1e-10 by then."""
 
@@ -38,7 +40,9 @@ def integrated_lufs(wave: Tensor, rate: int) -> float | None:
     length, block, hop = wave.shape[-1], round(BLOCK_S * rate), round(HOP_S * rate)
     if length < block:
         return None
-    heard = fftconvolve(wave, _weighting(rate, wave.device).expand(len(wave), -1))[:, :length]
+    response = _weighting(rate, wave.device).expand(len(wave), -1)
+    spare = -(length + response.shape[-1] - 1) % SMOOTH
+    heard = fftconvolve(F.pad(wave, (0, spare)), response)[:, :length]
     count = round((length - block) / hop) + 1
     padded = F.pad(heard.square(), (0, max(0, (count - 1) * hop + block - length)))
     powers = padded.unfold(-1, block, hop).mean(dim=-1).sum(dim=0).cpu()  # (blocks,)
