@@ -39,11 +39,13 @@ class Model:
     holder: int | None = None
     overdue: bool = False
     cancelling: bool = False
+    unknown: bool = False
+    """Its worker does not know that it holds it."""
     results: dict[int, int] = field(default_factory=dict)
     """Index to the attempt that wrote it."""
 
     def end_attempt(self, *, again: bool) -> None:
-        self.holder, self.overdue = None, False
+        self.holder, self.overdue, self.unknown = None, False, False
         if self.cancelling:
             self.status = "cancelled"
         elif again:
@@ -86,6 +88,7 @@ class Life(RuleBasedStateMachine):
         self.queue = queue
         self.models: dict[UUID, Model] = {}
         self.silent: set[int] = set()
+        self.left: set[int] = set()
         self.before: dict[UUID, Any] = {}
         self.run(queue.db.execute(EMPTY))
 
@@ -147,8 +150,23 @@ class Life(RuleBasedStateMachine):
     def beat(self, lease: Lease) -> None:
         """A worker that was silent comes back and hears what became of its job."""
         told = self.run(lease.worker.beat(lease.fields))
-        assert told == {lease.job: self.verdict(lease)} or (told == {} and self.verdict(lease) == "ok")
+        verdict = self.verdict(lease)
+        assert told == ({} if verdict == "ok" else {lease.job: verdict}) | (
+            {None: "gone"} if lease.worker.id in self.left else {}
+        )
         self.silent.discard(lease.worker.id)
+        for job, model in self.models.items():
+            if model.holder == lease.worker.id and model.unknown and (job, model.attempt) != (lease.job, lease.attempt):
+                model.max_attempts += 1
+                model.end_attempt(again=True)
+
+    @rule(lease=leases)
+    def lose_the_answer(self, lease: Lease) -> None:
+        """The claim's answer never arrived, and has had its time: a beat that does not name the job hands it back."""
+        sql = "update public.jobs set claimed_at = now() - interval '1 minute' where id = $1 and attempt = $2 and worker_id = $3"
+        self.run(self.queue.db.execute(sql, lease.job, lease.attempt, lease.worker.id))
+        if self.verdict(lease) != "lost":
+            self.models[lease.job].unknown = True
 
     @rule(lease=leases)
     def run_out_of_time(self, lease: Lease) -> None:
@@ -199,6 +217,7 @@ class Life(RuleBasedStateMachine):
     @rule(worker=consumes(workers))
     def leave(self, worker: Worker) -> None:
         self.run(self.queue.db.execute("select queue.leave($1)", worker.id))
+        self.left.add(worker.id)
         for model in self.models.values():
             if model.holder == worker.id:
                 model.max_attempts += 1
