@@ -129,4 +129,6 @@ async def test_a_killed_worker_takes_its_children_along(tmp_path) -> None:
 async def test_signals_are_as_a_program_expects_them() -> None:
     """A command starts with the signals' defaults, not with those that Python ignores."""
     ended = await run_child(["grep", "SigIgn", "/proc/self/status"], Limits(), task="Testing")
-    assert ended.output.split() == [b"SigIgn:", b"0" * 16]
+    ignored = int(ended.output.split()[1], 16)
+    # Not the whole mask: libraries of other tests may ignore signals below the C library's reach.
+    assert [name for name in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM) if ignored >> name - 1 & 1] == []
