@@ -115,12 +115,18 @@ def _matrices(device: torch.device) -> tuple[Tensor, Tensor]:
     return up.to(device), down.to(device)
 
 
+def _held(x: Tensor, before: int, after: int) -> Tensor:
+    """The first and the last sample repeated at the ends: `F.pad`'s "replicate", which copies sample by sample on a CPU."""
+    *outer, _ = x.shape
+    return torch.cat([x[..., :1].expand(*outer, before), x, x[..., -1:].expand(*outer, after)], dim=-1)
+
+
 def activate_blocks(x: Tensor, rate: Tensor, depth: Tensor) -> Tensor:
     """The activation as two matrix products over overlapping blocks: about twice as fast on a CPU as `activate_plain`."""
     length, (up, down) = x.shape[-1], _matrices(x.device)
     spare = -length % BLOCK
-    held = F.pad(x.float(), (3, 3 + spare), mode="replicate")
+    held = _held(x.float(), 3, 3 + spare)
     u = (held.unfold(-1, BLOCK + 6, BLOCK) @ up).flatten(2)[..., : 2 * length]  # (B, C, 2T)
-    s = torch.sin(u * rate[:, None]).square_().mul_(depth[:, None]).add_(u)
-    held = F.pad(s, (5, 5 + 2 * spare), mode="replicate")
+    s = (u * rate[:, None]).sin_().square_().mul_(depth[:, None]).add_(u)
+    held = _held(s, 5, 5 + 2 * spare)
     return (held.unfold(-1, 2 * BLOCK + 10, 2 * BLOCK) @ down).flatten(2)[..., :length].to(x.dtype)
