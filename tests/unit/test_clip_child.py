@@ -131,4 +131,6 @@ async def test_signals_are_as_a_program_expects_them() -> None:
     ended = await run_child(["grep", "SigIgn", "/proc/self/status"], Limits(), task="Testing")
     ignored = int(ended.output.split()[1], 16)
     # Not the whole mask: libraries of other tests may ignore signals below the C library's reach.
-    assert [name for name in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM) if ignored >> name - 1 & 1] == []
+    assert [
+        name for name in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM) if ignored >> name - 1 & 1
+    ] == []
