@@ -98,7 +98,9 @@ class Screen:
 
     def trouble(self, away: Unreachable | None) -> None:
         """Why there is no news of a job; None once there is again."""
-        self.doing(f"{away} (trying again)" if away else self._stage)
+        told = f"{away} (trying again)" if away else self._stage
+        if told:  # before the first news there is no stage to go back to
+            self.doing(told)
 
     def result(self, result: Result) -> None:
         """A track, or the video of a merge."""

@@ -59,3 +59,11 @@ def test_trouble_is_shown_while_it_lasts(capsys):
         for away in (Unreachable("The API is away"), Unreachable("The API is away"), None, None):
             screen.trouble(away)
     assert capsys.readouterr().out == "... composing\n... The API is away (trying again)\n... composing\n"
+
+
+def test_no_trouble_before_the_first_news_says_nothing(capsys):
+    """A watch that begins well prints no empty line."""
+    with Screen() as screen:
+        screen.doing("uploading a.mp4")
+        screen.trouble(None)
+    assert capsys.readouterr().out == "... uploading a.mp4\n"
