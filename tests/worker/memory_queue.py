@@ -62,9 +62,9 @@ def listener(queue, run, **options):
     return Listener(queue=queue, run_job=run, watch=Watch(), **options)
 
 
-async def settled_by(run, *, before_drain=lambda listening: None):
-    """How a listener settles one job that is run by `run`."""
-    queue = MemoryQueue(job())
+async def settled_by(run, *, queue_of=MemoryQueue):
+    """How a listener settles one job that is run by `run`; `queue_of` makes its queue."""
+    queue = queue_of(job())
     listening = listener(queue, run)
     task = asyncio.create_task(listening.listen())
     await asyncio.wait_for(queue.settled_one.wait(), 10)

@@ -54,13 +54,8 @@ async def test_an_end_that_cannot_be_written_as_it_is_ends_as_a_bug():
     async def run(job, **_):
         raise Rejected("\ud83c", code="not_a_video")
 
-    queue = Refusing(job())
-    listening = listener(queue, run)
-    task = asyncio.create_task(listening.listen())
-    await asyncio.wait_for(queue.settled_one.wait(), 10)
-    listening.drain()
-    await asyncio.wait_for(task, 10)
-    assert queue.settled == [("fail", "internal", True, True)]
+    settled, _ = await settled_by(run, queue_of=Refusing)
+    assert settled == [("fail", "internal", True, True)]
 
 
 async def test_a_lost_lease_writes_nothing():
