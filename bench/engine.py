@@ -11,7 +11,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,14 +92,22 @@ class Ours:
 
 def timed(device: torch.device, run: Callable[[], object], repeats: int) -> tuple[float, object]:
     """The best of some runs in seconds, after one to warm up; and what the last returned."""
-    result, best = run(), float("inf")
+    return side_by_side(device, [run], repeats)[0]
+
+
+def side_by_side(
+    device: torch.device, ways: Sequence[Callable[[], object]], repeats: int
+) -> list[tuple[float, object]]:
+    """The same for several ways that take turns: what else the machine does meets all of them alike."""
+    results, best = [run() for run in ways], [float("inf")] * len(ways)
     for _ in range(repeats):
-        _wait(device)
-        started = time.perf_counter()
-        result = run()
-        _wait(device)
-        best = min(best, time.perf_counter() - started)
-    return best, result
+        for i, run in enumerate(ways):
+            _wait(device)
+            started = time.perf_counter()
+            results[i] = run()
+            _wait(device)
+            best[i] = min(best[i], time.perf_counter() - started)
+    return list(zip(best, results, strict=True))
 
 
 def _wait(device: torch.device) -> None:
@@ -127,10 +135,15 @@ def measure(model: Model, device: torch.device, asked: argparse.Namespace) -> di
     vae_s, _ = timed(device, lambda: ours.mels(latents), asked.repeats)
     render_s, _ = timed(device, lambda: ours.render(latents), asked.repeats)
     again_s, _ = timed(device, lambda: again(seen), asked.repeats)
+
+    def whole() -> list[Tensor]:
+        return again(ours.watch(frames, repeats))
+
+    memory_gb = None
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    whole_s, waves = timed(device, lambda: again(ours.watch(frames, repeats)), asked.repeats)
-    memory_gb = torch.cuda.max_memory_allocated() / 1e9 if device.type == "cuda" else None
+        whole()
+        memory_gb = torch.cuda.max_memory_allocated() / 1e9
 
     reference = Reference(loading.generated_parts(model), device, dtype)
     ids, nothing = tokens.hashed(captions), tokens.hashed([""])
@@ -142,7 +155,7 @@ def measure(model: Model, device: torch.device, asked: argparse.Namespace) -> di
             for seed, one in enumerate(ids)
         ]
 
-    reference_s, their_waves = timed(device, the_reference_way, max(1, asked.repeats // 2))
+    (whole_s, waves), (reference_s, their_waves) = side_by_side(device, [whole, the_reference_way], asked.repeats)
     assert isinstance(waves, list)
     assert isinstance(their_waves, list)
     apart = max(float((a - b).norm() / b.norm()) for a, b in zip(waves, their_waves, strict=True))
@@ -235,7 +248,7 @@ def main() -> int:
     parser.add_argument("--variants", type=int, default=3)
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--height", type=int, default=360, help="of the decoded frames, 16:9")
-    parser.add_argument("--repeats", type=int, default=5 if gpu else 2)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--levers", action="store_true", help="measure the approximate levers instead")
     asked = parser.parse_args()

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from worker.pipeline.mmaudio import activation
 from worker.pipeline.mmaudio.activation import TAPS, activate_blocks, activate_plain
 
 
@@ -39,6 +40,14 @@ def test_both_forms_are_the_formula(length: int, activate):
     for c in range(2):
         expected = by_the_formula(x[0, c].tolist(), float(rate[c]), float(depth[c]))
         assert made[0, c].tolist() == pytest.approx(expected, abs=2e-6)
+
+
+@pytest.mark.parametrize("channels_at_once", [1, 2, 3])
+def test_channels_taken_a_few_at_a_time_are_each_still_themselves(channels_at_once: int, monkeypatch):
+    """A large layer goes through in parts, the last one smaller; every channel keeps its own rate and depth."""
+    x, rate, depth = torch.randn(2, 5, 40), torch.rand(5) + 0.5, torch.rand(5) + 0.5
+    monkeypatch.setattr(activation, "CACHED", channels_at_once * 40)
+    torch.testing.assert_close(activate_blocks(x, rate, depth), activate_plain(x, rate, depth), atol=2e-6, rtol=0)
 
 
 def test_the_filter_sums_to_one():

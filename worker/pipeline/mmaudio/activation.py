@@ -100,6 +100,8 @@ def activate_plain(x: Tensor, rate: Tensor, depth: Tensor) -> Tensor:
 
 BLOCK = 16
 """Samples a CPU filters with one row of a matrix product: wider rows multiply more zeros, narrower ones copy more."""
+CACHED = 2**18
+"""Samples a CPU takes through all of it at once: what lies between the steps stays in its cache, which spares a large layer a quarter."""
 
 
 @cache
@@ -122,7 +124,13 @@ def _held(x: Tensor, before: int, after: int) -> Tensor:
 
 
 def activate_blocks(x: Tensor, rate: Tensor, depth: Tensor) -> Tensor:
-    """The activation as two matrix products over overlapping blocks: about twice as fast on a CPU as `activate_plain`."""
+    """The activation as two matrix products over overlapping blocks, some channels at a time: about twice as fast on a CPU as `activate_plain`."""
+    some = max(1, CACHED // x.shape[-1])
+    parts = zip(x.split(some, dim=1), rate.split(some), depth.split(some), strict=True)
+    return torch.cat([_of_blocks(*part) for part in parts], dim=1)
+
+
+def _of_blocks(x: Tensor, rate: Tensor, depth: Tensor) -> Tensor:
     length, (up, down) = x.shape[-1], _matrices(x.device)
     spare = -length % BLOCK
     held = _held(x.float(), 3, 3 + spare)
