@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from worker.pipeline.mmaudio.activation import SnakeActivation, activate_plain
+from worker.pipeline.mmaudio.bigvgan import Convolution
 from worker.pipeline.mmaudio.flow import Conditions
 from worker.pipeline.mmaudio.frames import Chunk
 from worker.pipeline.mmaudio.lengths import clip_frames
@@ -32,6 +33,8 @@ class Reference:
         for module in parts.vocoder.modules():
             if isinstance(module, SnakeActivation):
                 module.way = activate_plain
+            if isinstance(module, Convolution):
+                module.few = 0
 
     @torch.inference_mode()
     def compose(

@@ -55,9 +55,19 @@ def load_engine(settings: Settings) -> Engine | None:
         return SketchEngine()
     try:
         from worker.pipeline.mmaudio.engine import MMAudioEngine
+        from worker.pipeline.mmaudio.sampling import Sampler
 
         return MMAudioEngine.load(
-            settings.mmaudio_model, models_dir=settings.models_dir, device=settings.device or "auto"
+            settings.mmaudio_model,
+            models_dir=settings.models_dir,
+            device=settings.device or "auto",
+            sampler=Sampler(
+                steps=settings.mmaudio_steps,
+                sway=settings.mmaudio_sway,
+                interval=settings.mmaudio_guided,
+                fusion=settings.mmaudio_fusion,
+            ),
+            clip_fps=settings.mmaudio_clip_fps,
         )
     except ModuleNotFoundError as error:
         raise Misconfigured(

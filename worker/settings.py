@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AliasChoices, Field, HttpUrl, PostgresDsn, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    HttpUrl,
+    PostgresDsn,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from worker.errors import Misconfigured
@@ -44,6 +53,24 @@ def _endpoint(url: str) -> str:
     return url
 
 
+def _of_eight(fps: int) -> int:
+    if fps not in {1, 2, 4, 8}:
+        raise ValueError(f"{fps} frames cannot be taken evenly from 8; write 8, 4, 2 or 1")
+    return fps
+
+
+def _pair(value: object) -> object:
+    if isinstance(value, str) and len(pair := value.split(",")) != 2:
+        raise ValueError(f"{value} is no interval; write it like 0,0.6")
+    return tuple(pair) if isinstance(value, str) else value
+
+
+def _interval(times: tuple[float, float]) -> tuple[float, float]:
+    if not 0 <= times[0] <= times[1] <= 1:
+        raise ValueError(f"{times[0]:g},{times[1]:g} is no interval within 0,1; write it like 0,0.6")
+    return times
+
+
 class Settings(BaseSettings):
     """Every variable is documented in .env.example."""
 
@@ -68,6 +95,11 @@ class Settings(BaseSettings):
     mmaudio_model: str = "large_44k_v2"
     models_dir: Annotated[Path, AfterValidator(at_home)] = Field(default_factory=lambda: data_home() / "models")
     device: str = ""
+    mmaudio_steps: int = Field(default=25, ge=1, le=100)
+    mmaudio_sway: float = Field(default=0, ge=-1, le=1)
+    mmaudio_guided: Annotated[tuple[float, float], NoDecode, BeforeValidator(_pair), AfterValidator(_interval)] = (0, 1)
+    mmaudio_clip_fps: Annotated[int, AfterValidator(_of_eight)] = 8
+    mmaudio_fusion: Literal["swap", "average"] = "swap"
 
     worker_name: str = Field(default_factory=socket.gethostname, min_length=1, max_length=200)
     worker_kinds: Annotated[tuple[KindName, ...], NoDecode] = ("generate", "merge")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from worker.pipeline.mmaudio import checkpoints, decoder, generated
-from worker.pipeline.mmaudio.bigvgan import VocoderShape
+from worker.pipeline.mmaudio.bigvgan import FEW, Convolution, VocoderShape
 from worker.pipeline.mmaudio.layers import fuse
 from worker.pipeline.mmaudio.mel_scale import mel_scale
 from worker.pipeline.mmaudio.models import KERNELS_16K, KERNELS_44K, RATES_16K, RATES_44K
@@ -51,6 +52,17 @@ def test_nothing_is_heard_beyond_the_halo(kind: str):
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize("channels", [1, FEW])
+@pytest.mark.parametrize("dilation", [1, 5])
+@pytest.mark.parametrize("bias", [True, False])
+@torch.inference_mode()
+def test_few_channels_are_convolved_all_the_same(channels: int, dilation: int, bias: bool):
+    """A product for each tap gives what torch's own convolution gives."""
+    ours = Convolution(channels, 3, 7, dilation=dilation, padding=3 * dilation, bias=bias)
+    x = torch.randn(2, channels, 40)
+    torch.testing.assert_close(ours(x), nn.Conv1d.forward(ours, x), atol=1e-5, rtol=0)
+
+
 def test_vae_windows_are_exact_but_for_the_global_attention():
     """With the middle attention out of the way windows with their halo are the whole; with it they are close."""
     vae = checkpoints.generated_vae(VAEShape(mels=128, latent=40, width=8))

@@ -41,6 +41,14 @@ def read(monkeypatch, tmp_path):
         ("BASE_URL", "foo"),
         ("BASE_URL", "https://"),
         ("SUPABASE_URL", "https://x.supabase.co/rest/v1"),
+        ("MMAUDIO_STEPS", "0"),
+        ("MMAUDIO_SWAY", "-2"),
+        ("MMAUDIO_GUIDED", "0.6"),
+        ("MMAUDIO_GUIDED", "0.6,0.2"),
+        ("MMAUDIO_GUIDED", "0,nan"),
+        ("MMAUDIO_GUIDED", "0,all"),
+        ("MMAUDIO_CLIP_FPS", "3"),
+        ("MMAUDIO_FUSION", "fade"),
     ],
 )
 def test_a_worker_refuses(read, name, value):

@@ -53,15 +53,3 @@ def to_wave(vocoder: BigVGAN, mel: Tensor, hop: int, before_each: Callable[[], N
     length = mel.shape[-1]
     core = length if length <= WHOLE_MELS else VOCODER_CORE
     return in_pieces(length, core, vocoder.halo, lambda first, last: vocoder(mel[..., first:last])[0], hop, before_each)
-
-
-def on_host(x: Tensor) -> Tensor:
-    """Through pinned memory at the bus's full speed, waiting once, for this copy alone."""
-    if not x.is_cuda:
-        return x
-    host = torch.empty(x.shape, dtype=x.dtype, pin_memory=True)
-    host.copy_(x, non_blocking=True)
-    arrived = torch.cuda.Event(blocking=True)
-    arrived.record()
-    arrived.synchronize()
-    return host

@@ -18,6 +18,7 @@ import torch
 from worker.domain import Clip, Options, Track, Variant
 from worker.errors import Cancelled, DeviceLost, Misconfigured, Rejected, Unavailable
 from worker.pipeline.mmaudio import decoder, loading, tokens, weights
+from worker.pipeline.mmaudio.copies import on_host
 from worker.pipeline.mmaudio.decoding import Decoder, usual
 from worker.pipeline.mmaudio.features import Encoding, Features, Shelf, Watcher
 from worker.pipeline.mmaudio.frames import Film
@@ -50,7 +51,16 @@ class MMAudioEngine:
         self._films: Shelf[tuple[str, float, bool], Features] = Shelf(FILMS_KEPT)
 
     @classmethod
-    def load(cls, model: str, models_dir: Path, device: str = "auto", *, decoder: Decoder | None = None) -> Self:
+    def load(
+        cls,
+        model: str,
+        models_dir: Path,
+        device: str = "auto",
+        *,
+        sampler: Sampler | None = None,
+        clip_fps: int = CLIP_FPS,
+        decoder: Decoder | None = None,
+    ) -> Self:
         """Load all weights, which takes about a minute, and warm up for the usual lengths; `decoder` is the usual one of the device.
 
         Call it in the thread that will compose: cuDNN keeps what it has tried out by thread.
@@ -67,7 +77,12 @@ class MMAudioEngine:
         for line in weights.licences(row):
             log.info("licence: %s", line)
         try:
-            engine = cls(loading.runtime(row, parts, place), decoder=decoder or usual(place.type))
+            engine = cls(
+                loading.runtime(row, parts, place),
+                sampler=sampler,
+                clip_fps=clip_fps,
+                decoder=decoder or usual(place.type),
+            )
             if place.type == "cuda":
                 engine.warm()
         except (torch.OutOfMemoryError, Unavailable) as error:
@@ -76,6 +91,8 @@ class MMAudioEngine:
             ) from error
         if place.type == "cpu" and not row.generated:
             log.warning("%s composes on the CPU: expect about %d minutes for 8 s", row.name, loading.cpu_minutes(row))
+        if not engine.exact:
+            log.warning("levers are set, results are not the reference's: %s, CLIP at %d fps", sampler, clip_fps)
         log.info("%s is ready on %s after %.0f s", row.name, place, time.perf_counter() - started)
         return engine
 
@@ -86,6 +103,11 @@ class MMAudioEngine:
     @property
     def model(self) -> str:
         return self._runtime.model.name
+
+    @property
+    def exact(self) -> bool:
+        """Whether no lever is set: what it makes is what the reference would have made."""
+        return self._sampler == Sampler() and self._every == 1
 
     @torch.inference_mode()
     def prepare(self, clip: Clip, options: Options, cancelled: Callable[[], bool]) -> None:
@@ -159,7 +181,7 @@ class MMAudioEngine:
         mel = decoder.to_mel(runtime.vae, latents[None], go_on)
         wave = decoder.to_wave(runtime.vocoder, mel, rate.hop, go_on)
         lufs = integrated_lufs(wave, rate.sample_rate)
-        samples = decoder.on_host(wave).numpy()
+        samples = on_host(wave).numpy()
         return Track(index=index, samples=samples, sample_rate=rate.sample_rate, loudness_lufs=lufs)
 
     @contextmanager

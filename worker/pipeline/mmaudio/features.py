@@ -13,6 +13,7 @@ from torch import Tensor
 from worker.errors import Cancelled
 from worker.pipeline.mmaudio import resize
 from worker.pipeline.mmaudio.clip import ImageTower
+from worker.pipeline.mmaudio.copies import on_device
 from worker.pipeline.mmaudio.frames import Chunk
 from worker.pipeline.mmaudio.lengths import SEGMENT_FRAMES, SEGMENT_STRIDE
 from worker.pipeline.mmaudio.sampling import Batching
@@ -108,9 +109,10 @@ class Watcher:
 
     def features(self, duration_s: float, clip: int, sync: int) -> Features:
         """Cut to the lengths of the request, in frames of 8 a second and features of Synchformer."""
-        seen = torch.cat(self._clip).repeat_interleave(torch.cat(self._repeats).to(self._clip[0].device), dim=0)
-        moments = torch.cat(self._moments) if self._moments else None
-        return Features(duration_s, seen[:clip], None if moments is None else moments[:sync])
+        seen, repeats = torch.cat(self._clip), torch.cat(self._repeats)
+        shown = torch.arange(len(seen)).repeat_interleave(repeats)[:clip]
+        moments = torch.cat(self._moments)[:sync] if self._moments else None
+        return Features(duration_s, seen[on_device(shown, seen.device)], moments)
 
     def _see(self, chunk: Chunk) -> None:
         if self._every == 1:

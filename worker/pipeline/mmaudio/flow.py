@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from worker.pipeline.mmaudio.blocks import Block, FinalLayer, FusedBlock, JointBlock, Tables
+from worker.pipeline.mmaudio.copies import on_device
 from worker.pipeline.mmaudio.layers import GatedMLP, Linear, TokenConv, rotations
 from worker.pipeline.mmaudio.lengths import nearest
 
@@ -67,7 +68,7 @@ class TimeEmbedding(nn.Module):
         return torch.cat([angles.cos(), angles.sin()], dim=-1)
 
     def forward(self, times: Tensor) -> Tensor:  # (T,) -> (T, D) float32
-        return self.mlp(self.sinusoids(times).to(self.get_parameter("mlp.0.weight").device, non_blocking=True))
+        return self.mlp(on_device(self.sinusoids(times), self.get_parameter("mlp.0.weight").device))
 
 
 class Flow(nn.Module):
@@ -157,7 +158,7 @@ class Flow(nn.Module):
     def forward(self, x: Tensor, time: float, conditions: Conditions, tables: Tables) -> Tensor:
         """The velocity of latents x (C, N, latent) at one time, float32, the plain way: nothing shared, nothing kept."""
         heard = self.heard(torch.tensor([time]), conditions)[0][:, None]  # (C, 1, D)
-        stretch = nearest(conditions.sync.shape[1], x.shape[1]).to(x.device, non_blocking=True)
+        stretch = on_device(nearest(conditions.sync.shape[1], x.shape[1]), x.device)
         each = heard + conditions.sync[:, stretch]  # (C, N, D)
         latent = self.audio_input_proj(x)
         clip, text = conditions.clip, conditions.text

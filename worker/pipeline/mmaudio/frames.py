@@ -17,6 +17,7 @@ from torch import Tensor
 
 from worker.errors import Rejected, Unavailable
 from worker.pipeline.mmaudio import resize
+from worker.pipeline.mmaudio.copies import on_device
 from worker.pipeline.mmaudio.decoding import Decoder
 from worker.pipeline.mmaudio.selection import Cut, Selection
 from worker.pipeline.mmaudio.sending import HEADER, REFUSED
@@ -41,9 +42,9 @@ class Chunk:
     def of(cls, raw: Tensor, repeats: Tensor) -> Chunk:
         """From raw frames (F, 3, H, W) uint8 and how often each is shown, (F, 2) int64 on the CPU."""
         to_clip, to_sync = ((repeats[:, i] > 0).nonzero()[:, 0] for i in range(2))
-        sync = resize.for_sync(raw[to_sync.to(raw.device)])
-        shown = torch.arange(len(to_sync)).repeat_interleave(repeats[to_sync, 1]).to(raw.device)
-        return cls(resize.for_clip(raw[to_clip.to(raw.device)]), repeats[to_clip, 0], sync[shown])
+        shown = torch.arange(len(to_sync)).repeat_interleave(repeats[to_sync, 1])
+        sync = resize.for_sync(raw[on_device(to_sync, raw.device)])[on_device(shown, raw.device)]
+        return cls(resize.for_clip(raw[on_device(to_clip, raw.device)]), repeats[to_clip, 0], sync)
 
 
 class Film:
@@ -110,7 +111,7 @@ class Film:
             at += read
 
     def _chunk(self, pending: list[tuple[Tensor, tuple[int, int]]]) -> Chunk:
-        frames = torch.stack([frame.to(self._device, non_blocking=True) for frame, _ in pending])
+        frames = torch.stack([on_device(frame, self._device) for frame, _ in pending])
         return Chunk.of(frames.permute(0, 3, 1, 2), torch.tensor([repeats for _, repeats in pending]))
 
 

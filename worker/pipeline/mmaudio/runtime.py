@@ -11,6 +11,7 @@ from torch import Tensor
 from worker.pipeline.mmaudio import tokens
 from worker.pipeline.mmaudio.bigvgan import BigVGAN
 from worker.pipeline.mmaudio.clip import ImageTower, TextTower
+from worker.pipeline.mmaudio.copies import on_device
 from worker.pipeline.mmaudio.features import Features, Shelf
 from worker.pipeline.mmaudio.flow import Conditions, Flow
 from worker.pipeline.mmaudio.models import Model
@@ -45,7 +46,7 @@ class Runtime:
         new = [caption for caption in dict.fromkeys(captions) if self.texts.get(caption) is None]
         known = {caption: self.texts.get(caption) for caption in captions}
         if new:
-            for caption, features in zip(new, self.text(self.tokenize(new).to(self.device)), strict=True):
+            for caption, features in zip(new, self.text(on_device(self.tokenize(new), self.device)), strict=True):
                 known[caption] = self.texts.put(caption, features)
         return torch.stack([features for caption in captions if (features := known[caption]) is not None])
 

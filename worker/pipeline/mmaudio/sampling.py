@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from worker.errors import Cancelled, Unavailable
+from worker.pipeline.mmaudio.copies import on_device
 from worker.pipeline.mmaudio.evaluation import Evaluation, Rows, Stage
 from worker.pipeline.mmaudio.flow import Conditions, Flow
 from worker.pipeline.mmaudio.windows import Fusion, Windows
@@ -128,16 +129,16 @@ class Run:
         self._mark = mark or (_event if self._device.type == "cuda" else None)
         self._evaluation = Evaluation(flow, score.windows.length)
         self._times = sampler.times()
-        self._x = score.noise.to(self._device, non_blocking=True)
+        self._x = on_device(score.noise, self._device)
         self._owners = self._own()
-        self._shares = score.windows.shares.to(self._device, non_blocking=True)
+        self._shares = on_device(score.windows.shares, self._device)
 
     def _own(self) -> Tensor | None:
         """The winning windows (V, T, N), or None where nothing overlaps or shares are averaged."""
         if len(self._score.windows) == 1 or self._sampler.fusion == "average":
             return None
         drawn = [self._score.windows.winners(seed, self._sampler.steps) for seed in self._score.seeds]
-        return torch.stack(drawn).to(self._device, non_blocking=True)
+        return on_device(torch.stack(drawn), self._device)
 
     def __call__(self, batching: Batching, cancelled: Callable[[], bool]) -> Tensor:
         """The latents (V, N, latent), in the network's units.

@@ -1,0 +1,71 @@
+"""The levers: off by default, set by the environment of a worker, and told when they are."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from worker.__main__ import load_engine
+from worker.domain import Options
+from worker.pipeline.mmaudio.engine import MMAudioEngine
+from worker.settings import read_settings
+
+ENVIRONMENT = {
+    "SUPABASE_URL": "http://127.0.0.1:9",
+    "SUPABASE_KEY": "k",
+    "DATABASE_URL": "postgresql://u:p@127.0.0.1:9/d",
+    "ENGINE": "mmaudio",
+    "MMAUDIO_MODEL": "tiny-random",
+    "DEVICE": "cpu",
+}
+
+
+@pytest.fixture
+def started(monkeypatch, tmp_path):
+    """The engine that a worker with these variables loads."""
+
+    def start(**levers: str) -> MMAudioEngine:
+        monkeypatch.chdir(tmp_path)
+        for name, value in {**ENVIRONMENT, **levers}.items():
+            monkeypatch.setenv(name, value)
+        engine = load_engine(read_settings())
+        assert isinstance(engine, MMAudioEngine)
+        return engine
+
+    return start
+
+
+def made(engine: MMAudioEngine, clip, variant) -> np.ndarray:
+    asked = Options(conditioning="text+clip" if clip.duration_s < 3 else "text")
+    return next(engine.compose(clip, [variant], asked, lambda: False)).samples
+
+
+def test_a_worker_without_levers_is_exact(started, caplog):
+    """Nothing is set and nothing is told."""
+    with caplog.at_level(logging.WARNING):
+        assert started().exact
+    assert "levers" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("levers", "duration_s"),
+    [
+        ({"MMAUDIO_STEPS": "4"}, 1.5),
+        ({"MMAUDIO_STEPS": "3", "MMAUDIO_SWAY": "-1"}, 1.5),
+        ({"MMAUDIO_STEPS": "3", "MMAUDIO_GUIDED": "0,0.4"}, 1.5),
+        ({"MMAUDIO_STEPS": "3", "MMAUDIO_CLIP_FPS": "2"}, 1.5),
+        ({"MMAUDIO_STEPS": "3", "MMAUDIO_FUSION": "average"}, 15.0),
+    ],
+)
+def test_every_lever_reaches_the_music(started, caplog, film: Path, clip_of, variant_of, levers, duration_s):
+    """A worker says which levers are set, and each changes what is heard."""
+    clip = clip_of(film, duration_s)
+    usual = started(MMAUDIO_STEPS="3")
+    with caplog.at_level(logging.WARNING):
+        levered = started(**levers)
+    assert not levered.exact
+    assert "levers are set" in caplog.text
+    assert not np.allclose(made(usual, clip, variant_of(0, 1)), made(levered, clip, variant_of(0, 1)), atol=1e-4)
