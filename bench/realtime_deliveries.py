@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import os
@@ -191,7 +192,8 @@ async def run(seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--echo"]:
-        asyncio.run(serve_echo())
-    else:
-        asyncio.run(run(float(sys.argv[1]) if sys.argv[1:] else 20))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("seconds", type=float, nargs="?", default=20)
+    parser.add_argument("--echo", action="store_true", help="be the echo server")
+    asked = parser.parse_args()
+    asyncio.run(serve_echo() if asked.echo else run(asked.seconds))

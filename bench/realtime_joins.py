@@ -6,6 +6,7 @@ joining role, with the policies on realtime.messages and `private.may_watch`. Ru
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
 import random
@@ -83,4 +84,6 @@ async def run(jobs: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(run(int(sys.argv[1]) if sys.argv[1:] else 1_000_000))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("jobs", type=int, nargs="?", default=1_000_000)
+    asyncio.run(run(parser.parse_args().jobs))

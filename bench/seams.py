@@ -10,6 +10,7 @@ seams against elsewhere (within 1 dB: averaging blurs). Exits with 1 when one is
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -121,11 +122,15 @@ def read(file: Path) -> tuple[Wave, int]:
 
 
 def main() -> int:
-    if len(sys.argv) < 2:
-        print(__doc__)
-        return 2
-    wave, rate = read(Path(sys.argv[1]))
-    seams_s = [float(word) for word in sys.argv[2:]] or engine_seams(len(wave) / rate)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("track", type=Path)
+    parser.add_argument("seconds", type=float, nargs="*", help="where the seams are")
+    asked = parser.parse_args()
+    try:
+        wave, rate = read(asked.track)
+    except (av.error.FFmpegError, IndexError) as error:
+        parser.error(f"{asked.track} is no sound file that can be read: {error}")
+    seams_s = asked.seconds or engine_seams(len(wave) / rate)
     if not seams_s:
         print("one window: there are no seams")
         return 0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
 import itertools
-import sys
 import time
 from pathlib import Path
 
@@ -38,8 +38,11 @@ def film(duration_s: float) -> Clip:
 
 
 def main() -> None:
-    duration_s = float(sys.argv[1]) if len(sys.argv) > 1 else 12.0
-    folder = Path(sys.argv[2]) if len(sys.argv) > 2 else None
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("seconds", type=float, nargs="?", default=12.0)
+    parser.add_argument("folder", type=Path, nargs="?", help="for FLAC files")
+    asked = parser.parse_args()
+    duration_s, folder = asked.seconds, asked.folder
     print(
         f"{'genre':14} {'compose':>8} {'master':>8}  {'bpm':>6} {'crest':>6}  dB in 20-120, -400, -1500, -5000, -16000 Hz"
     )
