@@ -51,7 +51,6 @@ def test_nothing_is_heard_beyond_the_halo(kind: str):
     assert at + halo // 2 < heard[-1] // hop <= at + halo
 
 
-@torch.inference_mode()
 @pytest.mark.parametrize("channels", [1, FEW])
 @pytest.mark.parametrize("dilation", [1, 5])
 @pytest.mark.parametrize("bias", [True, False])
@@ -63,6 +62,7 @@ def test_few_channels_are_convolved_all_the_same(channels: int, dilation: int, b
     torch.testing.assert_close(ours(x), nn.Conv1d.forward(ours, x), atol=1e-5, rtol=0)
 
 
+@torch.inference_mode()
 def test_vae_windows_are_exact_but_for_the_global_attention():
     """With the middle attention out of the way windows with their halo are the whole; with it they are close."""
     vae = checkpoints.generated_vae(VAEShape(mels=128, latent=40, width=8))

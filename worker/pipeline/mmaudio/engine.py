@@ -92,7 +92,9 @@ class MMAudioEngine:
         if place.type == "cpu" and not row.generated:
             log.warning("%s composes on the CPU: expect about %d minutes for 8 s", row.name, loading.cpu_minutes(row))
         if not engine.exact:
-            log.warning("levers are set, results are not the reference's: %s, CLIP at %d fps", sampler, clip_fps)
+            log.warning(
+                "levers are set, results are not the reference's: %s, CLIP at %d fps", engine._sampler, clip_fps
+            )
         log.info("%s is ready on %s after %.0f s", row.name, place, time.perf_counter() - started)
         return engine
 
