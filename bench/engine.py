@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -111,6 +112,13 @@ def side_by_side(
     return list(zip(best, results, strict=True))
 
 
+def peak_gb(device: torch.device) -> float:
+    """The most memory that tensors took on a GPU; on a CPU that the process took, its loading included."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated() / 1e9
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize()
@@ -139,11 +147,10 @@ def measure(model: Model, device: torch.device, asked: argparse.Namespace) -> di
     def whole() -> list[Tensor]:
         return again(ours.watch(frames, repeats))
 
-    memory_gb = None
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
-        whole()
-        memory_gb = torch.cuda.max_memory_allocated() / 1e9
+    whole()
+    memory_gb = peak_gb(device)
 
     reference = Reference(loading.generated_parts(model), device, dtype)
     ids, nothing = tokens.hashed(captions), tokens.hashed([""])
