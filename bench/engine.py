@@ -23,73 +23,18 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # also from a checkout th
 
 from engine_cost import cost
 from engine_distances import BF16_BOUND, bf16
+from engine_ours import Ours, film
 from engine_reference import Reference
 
-from worker.pipeline.mmaudio import decoder, loading, tokens
-from worker.pipeline.mmaudio.copies import on_host
-from worker.pipeline.mmaudio.features import Features, Watcher
-from worker.pipeline.mmaudio.frames import Chunk
-from worker.pipeline.mmaudio.lengths import clip_frames, sync_features
-from worker.pipeline.mmaudio.loudness import integrated_lufs
+from worker.pipeline.mmaudio import loading, tokens
+from worker.pipeline.mmaudio.features import Features
 from worker.pipeline.mmaudio.models import MODELS, Model
-from worker.pipeline.mmaudio.runtime import Runtime
 from worker.pipeline.mmaudio.sampling import Sampler
-from worker.pipeline.mmaudio.selection import Selection
-from worker.pipeline.mmaudio.windows import lay
 
 PEAK_BF16_TFLOPS = {"H200": 989.0, "H100": 989.0, "A100": 312.0, "L4": 121.0}
 """Dense, as published."""
 GOALS_H200 = {"whole_s": 0.45, "again_s": 0.25, "times_faster": 8.0}
 FASTER_ON_CPU = 2.0
-CHUNK = 32
-
-
-def film(seconds: float, size: tuple[int, int], *, pinned: bool) -> tuple[Tensor, Tensor]:
-    """The chosen frames of a 30 fps film (F, 3, H, W) uint8, and how often each is shown (F, 2)."""
-    selection = Selection(seconds)
-    shown = [selection.take(i / 30) for i in range(int(seconds * 30) + 2)]
-    repeats = torch.tensor([each for each in shown if any(each)])
-    generator = torch.Generator().manual_seed(0)
-    frames = torch.randint(0, 256, (len(repeats), *size, 3), dtype=torch.uint8, generator=generator)
-    return (frames.pin_memory() if pinned else frames).permute(0, 3, 1, 2), repeats
-
-
-class Ours:
-    """The engine's way, stage by stage as in `MMAudioEngine`."""
-
-    def __init__(self, runtime: Runtime, seconds: float, steps: int, captions: list[str]) -> None:
-        self.runtime, self.seconds, self.captions = runtime, seconds, captions
-        self.sampler, self.windows = Sampler(steps=steps), lay(seconds, runtime.model.rate)
-        runtime.tokenize = tokens.hashed
-
-    def watch(self, frames: Tensor, repeats: Tensor, *, with_sync: bool = True) -> Features:
-        runtime = self.runtime
-        chunks = (
-            Chunk.of(frames[i : i + CHUNK].to(runtime.device, non_blocking=True), repeats[i : i + CHUNK])
-            for i in range(0, len(frames), CHUNK)
-        )
-        watcher = Watcher(runtime.image, runtime.synchformer if with_sync else None)
-        watcher.watch(chunks, lambda: False)
-        return watcher.features(self.seconds, clip_frames(self.seconds), sync_features(self.seconds))
-
-    def sample(self, seen: Features) -> Tensor:
-        runtime = self.runtime
-        score = runtime.score(self.windows, seen, runtime.read(self.captions), "", range(len(self.captions)))
-        return runtime.sample(score, self.sampler, lambda: False)
-
-    def mels(self, latents: Tensor) -> list[Tensor]:
-        return [decoder.to_mel(self.runtime.vae, one[None]) for one in latents]
-
-    def render(self, latents: Tensor) -> list[Tensor]:
-        runtime = self.runtime
-        waves = [decoder.to_wave(runtime.vocoder, mel, runtime.model.rate.hop) for mel in self.mels(latents)]
-        for wave in waves:
-            integrated_lufs(wave, runtime.model.rate.sample_rate)
-        return [on_host(wave) for wave in waves]
-
-    def forget_texts(self) -> None:
-        """Captions are new with every job."""
-        self.runtime.texts = type(self.runtime.texts)(64)
 
 
 def timed(device: torch.device, run: Callable[[], object], repeats: int) -> tuple[float, object]:
@@ -124,6 +69,25 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize()
 
 
+def their_stages(
+    reference: Reference,
+    device: torch.device,
+    film: tuple[Tensor, Tensor],
+    ids: tuple[Tensor, Tensor],
+    latent_count: int,
+    asked: argparse.Namespace,
+) -> dict[str, float]:
+    """The reference way's seconds by stage for all variants, each of which goes through all stages on its own."""
+    seen = reference.watch(*film, asked.seconds)
+    latents = reference.sample(*seen, *ids, 0, latent_count, asked.steps)
+    stages: dict[str, Callable[[], object]] = {
+        "watch_s": lambda: reference.watch(*film, asked.seconds),
+        "sample_s": lambda: reference.sample(*seen, *ids, 0, latent_count, asked.steps),
+        "render_s": lambda: reference.render(latents),
+    }
+    return {name: asked.variants * timed(device, run, asked.repeats)[0] for name, run in stages.items()}
+
+
 @torch.inference_mode()
 def measure(model: Model, device: torch.device, asked: argparse.Namespace) -> dict[str, object]:
     """Both ways and every stage; seconds, unless the name says otherwise."""
@@ -132,14 +96,17 @@ def measure(model: Model, device: torch.device, asked: argparse.Namespace) -> di
     frames, repeats = film(asked.seconds, (asked.height, asked.height * 16 // 9), pinned=device.type == "cuda")
     ours = Ours(loading.runtime(model, loading.generated_parts(model), device), asked.seconds, asked.steps, captions)
 
-    def again(seen: Features) -> list[Tensor]:
+    def sample(seen: Features) -> Tensor:
         ours.forget_texts()
-        return ours.render(ours.sample(seen))
+        return ours.sample(seen)
+
+    def again(seen: Features) -> list[Tensor]:
+        return ours.render(sample(seen))
 
     watch_s, seen = timed(device, lambda: ours.watch(frames, repeats), asked.repeats)
     assert isinstance(seen, Features)
     clip_s, _ = timed(device, lambda: ours.watch(frames, repeats, with_sync=False), asked.repeats)
-    sample_s, latents = timed(device, lambda: (ours.forget_texts(), ours.sample(seen))[1], asked.repeats)
+    sample_s, latents = timed(device, lambda: sample(seen), asked.repeats)
     assert isinstance(latents, Tensor)
     vae_s, _ = timed(device, lambda: ours.mels(latents), asked.repeats)
     render_s, _ = timed(device, lambda: ours.render(latents), asked.repeats)
@@ -189,6 +156,7 @@ def measure(model: Model, device: torch.device, asked: argparse.Namespace) -> di
         "whole_s": whole_s,
         "again_s": again_s,
         "reference_s": reference_s,
+        "reference_stages": their_stages(reference, device, (frames, repeats), (ids[:1], nothing), latent_count, asked),
         "times_faster": reference_s / whole_s,
         "apart": apart,
         "bf16_apart": bf16(model, device, asked.seconds, asked.steps),

@@ -49,20 +49,37 @@ class Reference:
         steps: int,
     ) -> Tensor:
         """One variant: decoded frames (F, 3, H, W) uint8 and token ids (1, 77) to a waveform (1, samples) on the host."""
+        clip, sync = self.watch(raw, repeats, seconds)
+        return self.render(self.sample(clip, sync, tokens, negative, seed, latents, steps))
+
+    @torch.inference_mode()
+    def watch(self, raw: Tensor, repeats: Tensor, seconds: float) -> tuple[Tensor, Tensor]:
+        """CLIP vectors (1, Nc, clip) and sync features (1, Ns, sync)."""
         parts = self._parts
         chunk = Chunk.of(raw.to(self._device), repeats)
         frames = chunk.clip.repeat_interleave(chunk.clip_repeats.to(self._device), dim=0)[: clip_frames(seconds)]
         clip = torch.cat([parts.image(clip_pixels(some)) for some in frames.split(40)])[None]
-        sync = parts.synchformer(sync_pixels(chunk.sync)[None, : int(25 * seconds)])
+        return clip, parts.synchformer(sync_pixels(chunk.sync)[None, : int(25 * seconds)])
+
+    @torch.inference_mode()
+    def sample(
+        self, clip: Tensor, sync: Tensor, tokens: Tensor, negative: Tensor, seed: int, latents: int, steps: int
+    ) -> Tensor:
+        """Latents (1, N, latent) in the VAE's units."""
+        flow = self._parts.flow
         asked, unasked = (self._condition(clip, sync, ids) for ids in (tokens, negative))
-        x = noise([seed], latents, parts.flow.shape.latent).to(self._device)
-        times, tables = torch.linspace(0, 1, steps + 1), parts.flow.tables(latents, clip.shape[1])
+        x = noise([seed], latents, flow.shape.latent).to(self._device)
+        times, tables = torch.linspace(0, 1, steps + 1), flow.tables(latents, clip.shape[1])
         for i in range(steps):
-            with_all = parts.flow(x, float(times[i]), asked, tables)
-            without = parts.flow(x, float(times[i]), unasked, tables)
+            with_all = flow(x, float(times[i]), asked, tables)
+            without = flow(x, float(times[i]), unasked, tables)
             x = x + (times[i + 1] - times[i]) * (4.5 * with_all + (1 - 4.5) * without)
-        mel = parts.vae(x * parts.flow.latent_std + parts.flow.latent_mean)
-        return parts.vocoder(mel)[0].cpu()
+        return x * flow.latent_std + flow.latent_mean
+
+    @torch.inference_mode()
+    def render(self, latents: Tensor) -> Tensor:
+        """A waveform (1, samples) on the host."""
+        return self._parts.vocoder(self._parts.vae(latents))[0].cpu()
 
     def _condition(self, clip: Tensor, sync: Tensor, ids: Tensor) -> Conditions:
         flow, text = self._parts.flow, self._parts.text(ids.to(self._device))

@@ -1,0 +1,67 @@
+"""Our way, stage by stage: what is measured, and a film to measure it with."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from worker.pipeline.mmaudio import decoder, tokens
+from worker.pipeline.mmaudio.copies import on_host
+from worker.pipeline.mmaudio.features import Features, Watcher
+from worker.pipeline.mmaudio.frames import Chunk
+from worker.pipeline.mmaudio.lengths import clip_frames, sync_features
+from worker.pipeline.mmaudio.loudness import integrated_lufs
+from worker.pipeline.mmaudio.runtime import Runtime
+from worker.pipeline.mmaudio.sampling import Sampler
+from worker.pipeline.mmaudio.selection import Selection
+from worker.pipeline.mmaudio.windows import lay
+
+CHUNK = 32
+
+
+def film(seconds: float, size: tuple[int, int], *, pinned: bool) -> tuple[Tensor, Tensor]:
+    """The chosen frames of a 30 fps film (F, 3, H, W) uint8, and how often each is shown (F, 2)."""
+    selection = Selection(seconds)
+    shown = [selection.take(i / 30) for i in range(int(seconds * 30) + 2)]
+    repeats = torch.tensor([each for each in shown if any(each)])
+    generator = torch.Generator().manual_seed(0)
+    frames = torch.randint(0, 256, (len(repeats), *size, 3), dtype=torch.uint8, generator=generator)
+    return (frames.pin_memory() if pinned else frames).permute(0, 3, 1, 2), repeats
+
+
+class Ours:
+    """The engine's parts, joined as `MMAudioEngine` joins them."""
+
+    def __init__(self, runtime: Runtime, seconds: float, steps: int, captions: list[str]) -> None:
+        self.runtime, self.seconds, self.captions = runtime, seconds, captions
+        self.sampler, self.windows = Sampler(steps=steps), lay(seconds, runtime.model.rate)
+        runtime.tokenize = tokens.hashed
+
+    def watch(self, frames: Tensor, repeats: Tensor, *, with_sync: bool = True) -> Features:
+        runtime = self.runtime
+        chunks = (
+            Chunk.of(frames[i : i + CHUNK].to(runtime.device, non_blocking=True), repeats[i : i + CHUNK])
+            for i in range(0, len(frames), CHUNK)
+        )
+        watcher = Watcher(runtime.image, runtime.synchformer if with_sync else None)
+        watcher.watch(chunks, lambda: False)
+        return watcher.features(self.seconds, clip_frames(self.seconds), sync_features(self.seconds))
+
+    def sample(self, seen: Features) -> Tensor:
+        runtime = self.runtime
+        score = runtime.score(self.windows, seen, runtime.read(self.captions), "", range(len(self.captions)))
+        return runtime.sample(score, self.sampler, lambda: False)
+
+    def mels(self, latents: Tensor) -> list[Tensor]:
+        return [decoder.to_mel(self.runtime.vae, one[None]) for one in latents]
+
+    def render(self, latents: Tensor) -> list[Tensor]:
+        runtime = self.runtime
+        waves = [decoder.to_wave(runtime.vocoder, mel, runtime.model.rate.hop) for mel in self.mels(latents)]
+        for wave in waves:
+            integrated_lufs(wave, runtime.model.rate.sample_rate)
+        return [on_host(wave) for wave in waves]
+
+    def forget_texts(self) -> None:
+        """Captions are new with every job."""
+        self.runtime.texts = type(self.runtime.texts)(64)
