@@ -12,6 +12,7 @@ import torch
 
 from worker.domain import Options
 from worker.errors import Cancelled, Misconfigured, Rejected
+from worker.pipeline.mmaudio import decoder
 from worker.pipeline.mmaudio.engine import NEGATIVE_PROMPT, MMAudioEngine
 from worker.pipeline.mmaudio.loading import choose_device
 from worker.pipeline.mmaudio.models import MODELS
@@ -55,6 +56,16 @@ def test_a_track_depends_on_its_own_seed_and_words_only(engine: MMAudioEngine, f
     other_words = next(engine.compose(clip, [variant_of(0, 7, "fast drums")], FAST, never))
     assert not np.allclose(alone.samples, other_seed.samples, atol=1e-2)
     assert not np.allclose(alone.samples, other_words.samples, atol=1e-2)
+
+
+def test_a_track_is_handed_on_before_the_next_is_rendered(engine: MMAudioEngine, clip_of, variant_of, monkeypatch):
+    """The first of three tracks is there when one has been vocoded."""
+    vocoded: list[int] = []
+    to_wave = decoder.to_wave
+    monkeypatch.setattr(decoder, "to_wave", lambda *given: (vocoded.append(1), to_wave(*given))[1])
+    asked = Options(conditioning="text", steps=1)
+    tracks = engine.compose(clip_of(Path("nowhere.mp4"), 1.0), [variant_of(i, i) for i in range(3)], asked, never)
+    assert [(next(tracks).index, len(vocoded)) for _ in range(3)] == [(0, 1), (1, 2), (2, 3)]
 
 
 def test_a_film_is_watched_once(engine: MMAudioEngine, film: Path, clip_of, variant_of, tmp_path: Path):
