@@ -16,6 +16,7 @@ from worker.pipeline.mmaudio.clip import ImageShape
 from worker.pipeline.mmaudio.evaluation import Evaluation, distinct
 from worker.pipeline.mmaudio.flow import Conditions, Flow, FlowShape
 from worker.pipeline.mmaudio.layers import TokenConv, fuse
+from worker.pipeline.mmaudio.pointwise import Modulation
 from worker.pipeline.mmaudio.sampling import Batching, Run, Sampler, Score, noise
 from worker.pipeline.mmaudio.windows import Windows
 
@@ -183,8 +184,8 @@ def test_large_hidden_values_fit_the_precision_of_the_feed_forward_part(fuses: b
     exact = FusedBlock(64, 1, 3)
     for name, weight in exact.named_parameters():
         weight.copy_(torch.from_numpy(generated.normal(name, weight.shape)))
-    rows = torch.zeros(1, 1, 6 * 64)
-    rows[..., 5 * 64 :] = 1e-4  # the gate of the feed-forward part
+    rows = Modulation(torch.zeros(1, 6 * 64), None)
+    rows.part(5, 64)[:] = 1e-4  # the gate of the feed-forward part
     x = torch.from_numpy(generated.normal("x", (1, 24, 64)))
     for inner in ("w1", "w3"):
         exact.ffn.get_parameter(f"{inner}.weight").mul_(26)
@@ -195,9 +196,9 @@ def test_large_hidden_values_fit_the_precision_of_the_feed_forward_part(fuses: b
     if fuses:
         fuse(close)
     close.to_precision(torch.bfloat16)
-    answer = torch.zeros(1, 24, 64)
-    fed = close.after(x, answer, rows) - x
-    assert distance(fed, exact.after(x, answer, rows) - x) < 2e-3
+    answer = torch.zeros(1, 24, 1, 64)
+    fed = close.after(x, answer.bfloat16(), rows).settled() - x
+    assert distance(fed, exact.after(x, answer, rows).settled() - x) < 2e-3
 
 
 @torch.inference_mode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import cache
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -25,24 +26,39 @@ class Snake(nn.Module):
         self.alpha, self.beta = nn.Parameter(torch.zeros(channels)), nn.Parameter(torch.zeros(channels))
 
 
-Activate = Callable[[Tensor, Tensor, Tensor], Tensor]
+class Way(NamedTuple):
+    """One way to compute what lies between the vocoder's convolutions."""
+
+    activate: Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
+    add_biased: Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def add_biased(x: Tensor, y: Tensor, bias: Tensor) -> Tensor:
+    """x + y + bias (C,), of x and y (B, C, T)."""
+    return x + (y + bias[:, None])
 
 
 @cache
-def _fastest(device: torch.device) -> Activate:
-    """The fused kernel on a GPU where Triton is installed and can compile, products of blocks on a CPU."""
+def fastest(device: torch.device) -> Way:
+    """The fused kernels on a GPU where Triton is installed and can compile, products of blocks on a CPU."""
     if device.type != "cuda":
-        return activate_blocks if device.type == "cpu" else activate_plain
+        return BLOCKS if device.type == "cpu" else PLAIN
     try:
-        from worker.pipeline.mmaudio.activation_kernel import activate
+        from worker.pipeline.mmaudio import activation_kernel
 
-        probe, one = torch.linspace(-3, 3, 8 * 21, device=device).view(1, 21, 8).mT, torch.ones(8, device=device)
-        torch.testing.assert_close(activate(probe, one, one), activate_plain(probe, one, one), atol=1e-2, rtol=1e-2)
+        fast, one = Way(activation_kernel.activate, activation_kernel.add_biased), torch.ones(8, device=device)
+        for dtype in (torch.float32, torch.float16, torch.bfloat16):
+            probe = torch.linspace(-3, 3, 8 * 21, device=device, dtype=dtype).view(1, 21, 8).mT
+            for bias in (None, one.to(dtype)):
+                ours, theirs = (way.activate(probe, one, one, bias) for way in (fast, PLAIN))
+                torch.testing.assert_close(ours, theirs, atol=2e-2, rtol=2e-2)
+            ours, theirs = (way.add_biased(probe, probe, one.to(dtype)) for way in (fast, PLAIN))
+            torch.testing.assert_close(ours, theirs, atol=2e-2, rtol=2e-2)
     except Exception as error:  # noqa: BLE001
         # No Triton, no C compiler for it to use, or wrong numbers: whatever it is, the plain way gives the right ones.
         log.warning("the vocoder's fused activation is not available, falling back to plain PyTorch: %s", error)
-        return activate_plain
-    return activate
+        return PLAIN
+    return fast
 
 
 class SnakeActivation(nn.Module):
@@ -51,7 +67,7 @@ class SnakeActivation(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.act = Snake(channels)
-        self.way: Activate | None = None
+        self.way: Way | None = None
         """How to compute it; the fastest that works here unless said otherwise."""
         self._constants: tuple[Tensor, Tensor] | None = None
 
@@ -68,8 +84,8 @@ class SnakeActivation(nn.Module):
             self._constants = alpha.exp(), 1.0 / (beta.exp() + 1e-9)
         return self._constants
 
-    def forward(self, x: Tensor) -> Tensor:  # (B, C, T)
-        return (self.way or _fastest(x.device))(x, *self.constants())
+    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:  # (B, C, T), (C,)
+        return (self.way or fastest(x.device)).activate(x, *self.constants(), bias)
 
 
 @cache
@@ -83,19 +99,23 @@ def _filters(channels: int, device: torch.device) -> tuple[Tensor, Tensor]:
     return up.repeat(channels, 1)[:, None].to(device), down[None].repeat(channels, 1, 1).to(device)
 
 
-def activate_plain(x: Tensor, rate: Tensor, depth: Tensor) -> Tensor:
-    """The activation in plain PyTorch, in float32: x (B, C, T), rate = exp(alpha), depth = 1 / exp(beta).
+def activate_plain(x: Tensor, rate: Tensor, depth: Tensor, bias: Tensor | None = None) -> Tensor:
+    """The activation in plain PyTorch, in float32: x (B, C, T) plus bias (C,), rate = exp(alpha), depth = 1 / exp(beta).
 
     The signal at twice the rate is kept as its even and odd samples; ends are held (replicate padding).
     """
     channels = x.shape[1]
     up, down = _filters(channels, x.device)
-    held = F.pad(x.float(), (3, 3), mode="replicate")
+    held = F.pad(_biased(x, bias), (3, 3), mode="replicate")
     u = F.conv1d(held, up, groups=channels).unflatten(1, (channels, 2))  # (B, C, 2, T)
     s = torch.addcmul(u, torch.sin(u * rate[:, None, None]).square_(), depth[:, None, None])
     first, last = s[:, :, :1, :1].expand(-1, -1, 2, 3), s[:, :, 1:, -1:].expand(-1, -1, 2, 3)
     y = F.conv1d(torch.cat([first, s, last], dim=-1).flatten(1, 2), down, groups=channels)
     return y.to(x.dtype)
+
+
+def _biased(x: Tensor, bias: Tensor | None) -> Tensor:
+    return x.float() if bias is None else x.float() + bias[:, None]
 
 
 BLOCK = 16
@@ -123,18 +143,21 @@ def _held(x: Tensor, before: int, after: int) -> Tensor:
     return torch.cat([x[..., :1].expand(*outer, before), x, x[..., -1:].expand(*outer, after)], dim=-1)
 
 
-def activate_blocks(x: Tensor, rate: Tensor, depth: Tensor) -> Tensor:
+def activate_blocks(x: Tensor, rate: Tensor, depth: Tensor, bias: Tensor | None = None) -> Tensor:
     """The activation as two matrix products over overlapping blocks, some channels at a time: about twice as fast on a CPU as `activate_plain`."""
     some = max(1, CACHED // x.shape[-1])
-    parts = zip(x.split(some, dim=1), rate.split(some), depth.split(some), strict=True)
-    return torch.cat([_of_blocks(*part) for part in parts], dim=1)
+    parts = zip(_biased(x, bias).split(some, dim=1), rate.split(some), depth.split(some), strict=True)
+    return torch.cat([_of_blocks(*part) for part in parts], dim=1).to(x.dtype)
 
 
 def _of_blocks(x: Tensor, rate: Tensor, depth: Tensor) -> Tensor:
     length, (up, down) = x.shape[-1], _matrices(x.device)
     spare = -length % BLOCK
-    held = _held(x.float(), 3, 3 + spare)
+    held = _held(x, 3, 3 + spare)
     u = (held.unfold(-1, BLOCK + 6, BLOCK) @ up).flatten(2)[..., : 2 * length]  # (B, C, 2T)
     s = (u * rate[:, None]).sin_().square_().mul_(depth[:, None]).add_(u)
     held = _held(s, 5, 5 + 2 * spare)
-    return (held.unfold(-1, 2 * BLOCK + 10, 2 * BLOCK) @ down).flatten(2)[..., :length].to(x.dtype)
+    return (held.unfold(-1, 2 * BLOCK + 10, 2 * BLOCK) @ down).flatten(2)[..., :length]
+
+
+PLAIN, BLOCKS = Way(activate_plain, add_biased), Way(activate_blocks, add_biased)

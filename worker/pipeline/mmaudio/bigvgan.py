@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from worker.pipeline.mmaudio.activation import SnakeActivation
+from worker.pipeline.mmaudio.activation import SnakeActivation, fastest
 
 KERNELS = (3, 7, 11)
 DILATIONS = (1, 3, 5)
@@ -48,9 +48,19 @@ class Convolution(nn.Conv1d):
     def forward(self, x: Tensor) -> Tensor:
         if not x.is_cuda:
             return self._by_taps(x) if x.shape[1] <= self.few else super().forward(x)
+        return self._as_image(x, self.bias)
+
+    def without_bias(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """On a GPU without the bias, and the bias: whoever reads the answer adds it, which spares a pass over it."""
+        return (self._as_image(x, None), self.bias) if x.is_cuda else (self(x), None)
+
+    def channels_last(self) -> None:
+        """Keep the weight as the image kernels want it, in place; they would turn it around at every call."""
+        self.weight = nn.Parameter(self.weight.detach().mT.contiguous().mT, requires_grad=False)
+
+    def _as_image(self, x: Tensor, bias: Tensor | None) -> Tensor:
         padding, dilation = (0, int(self.padding[0])), (1, self.dilation[0])
-        y = F.conv2d(_along(x), _along(self.weight), self.bias, padding=padding, dilation=dilation)
-        return y.squeeze(2)
+        return F.conv2d(_along(x), _along(self.weight), bias, padding=padding, dilation=dilation).squeeze(2)
 
     def _by_taps(self, x: Tensor) -> Tensor:
         batch, _, length = x.shape
@@ -86,8 +96,11 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for m, (first, second) in enumerate(zip(self.convs1, self.convs2, strict=True)):
-            t = first(self.activations[2 * m](x))
-            x = x + second(self.activations[2 * m + 1](t))
+            assert isinstance(first, Convolution)
+            assert isinstance(second, Convolution)
+            t, bias = first.without_bias(self.activations[2 * m](x))
+            y, last = second.without_bias(self.activations[2 * m + 1](t, bias))
+            x = x + y if last is None else fastest(x.device).add_biased(x, y, last)
         return x
 
 
@@ -133,4 +146,11 @@ class BigVGAN(nn.Module):
             stage = [block(x) for block in self.resblocks[i * len(KERNELS) : (i + 1) * len(KERNELS)]]
             x = (stage[0] + stage[1] + stage[2]) / len(KERNELS)
         wave = self.conv_post(self.activation_post(x)).float()
-        return wave.clamp(-1.0, 1.0) if self.shape.clamps else torch.tanh(wave)
+        # An infinity, out of half precision's range, would be full scale; as a NaN it is seen.
+        return (wave.clamp(-1.0, 1.0) if self.shape.clamps else torch.tanh(wave)) + 0.0 * wave
+
+    def channels_last(self) -> None:
+        """Store the convolutions' weights for a GPU."""
+        for part in self.modules():
+            if isinstance(part, Convolution):
+                part.channels_last()

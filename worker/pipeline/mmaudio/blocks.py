@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from worker.pipeline.mmaudio.layers import (
-    PLAIN,
-    GatedMLP,
-    Linear,
-    Projection,
-    TokenConv,
-    attend,
-    modulate,
-    pointwise,
-)
+from worker.pipeline.mmaudio.layers import GatedMLP, Linear, Projection, TokenConv, product
+from worker.pipeline.mmaudio.pointwise import PLAIN, Modulation, Pointwise, Stream, pointwise
 
 
 class Tables(NamedTuple):
@@ -27,15 +21,10 @@ class Tables(NamedTuple):
 
 
 class AdaptiveNorm(nn.Sequential):
-    """From a condition to shifts, scales and gates: `parts` vectors of the width. Float32 also beside bfloat16 blocks."""
+    """From a condition to shifts, scales and gates: `parts` vectors of the width. `Flow.fuse` stacks those of all blocks."""
 
     def __init__(self, width: int, parts: int) -> None:
         super().__init__(nn.SiLU(), Linear(width, parts * width))
-        self.width, self.parts = width, parts
-
-    def from_activated(self, activated: Tensor) -> Tensor:
-        """The rows for conditions that went through SiLU already: (..., D) -> (..., parts * D)."""
-        return self[1](activated)
 
 
 ROOM = 16.0
@@ -47,7 +36,7 @@ A power of two: but for the smallest weights it costs no bit.
 
 
 @torch.no_grad()
-def _make_room(ffn: GatedMLP) -> None:
+def make_room(ffn: GatedMLP) -> None:
     """Move `ROOM` from the value's weights to those of the way out, in place: the same product, smaller in between."""
     value = ffn.get_parameter("w3.weight") if ffn.w13 is None else ffn.w13.chunk(2)[1]
     value.div_(ROOM)
@@ -76,35 +65,47 @@ class Block(nn.Module):
                 getattr(self, name).to(dtype)
         if hasattr(self, "ffn"):
             if dtype is torch.bfloat16:
-                _make_room(self.ffn)
+                make_room(self.ffn)
             self.ffn.to(torch.float16 if dtype is torch.bfloat16 else dtype)
 
-    def before(self, x: Tensor, rows: Tensor, table: Tensor | None) -> tuple[Tensor | None, Tensor, Tensor]:
-        """q, k, v of the stream x (B, N, D); rows (B, N or 1, 6D or 2D) are its shifts, scales and gates."""
-        width = x.shape[-1]
-        dtype = self.attn.qkv.weight.dtype
-        q, k, v = self.attn(self._modulate(x, rows[..., :width], rows[..., width : 2 * width], dtype), table)
-        return q, k, v
+    def before(self, stream: Stream, own: Modulation, table: Tensor | None, into: Tensor, at: int) -> Tensor:
+        """Writes q, k, v of the stream into `into` from token `at` on; answers its settled tokens (B, N, D)."""
+        width = stream.x.shape[-1]
+        x, rows = self._way(stream.x.device).modulate(
+            stream, own.part(0, width), own.part(1, width), own.place, self.attn.qkv.weight.dtype, 1
+        )
+        self.attn(rows, len(x), table, into, at)
+        return x
 
-    def after(self, x: Tensor, answer: Tensor, rows: Tensor) -> Tensor:
-        _, _, gate1, shift2, scale2, gate2 = rows.chunk(6, dim=-1)
-        x = torch.addcmul(x, self.linear1(answer), gate1)
-        dtype = self.ffn.get_parameter("w2.weight").dtype
-        return torch.addcmul(x, self.ffn(self._modulate(x, shift2, scale2, dtype)), gate2)
+    def after(self, x: Tensor, answer: Tensor, own: Modulation) -> Stream:
+        """The stream after this block, of its tokens x (B, N, D) and the attention's answer (B, N, heads, C)."""
+        way, width, batch = self._way(x.device), x.shape[-1], len(x)
+        taps = 1 if self.linear1.weight.dim() == 3 else self.ffn.kernel
+        delta = product(self.linear1, way.unfold(answer, taps), batch)
+        x, rows = way.modulate(
+            Stream(x, delta, own.part(2, width), own.place),
+            own.part(3, width), own.part(4, width), own.place, self.ffn.dtype, self.ffn.taps,
+        )  # fmt: skip
+        return Stream(x, self.ffn.of_unfolded(rows, batch), own.part(5, width), own.place)
 
-    def _modulate(self, x: Tensor, shift: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
-        """In the precision of the products to come, by one kernel once fused."""
-        way = pointwise(x.device) if self.attn.fused else PLAIN
-        return way.modulate(x, shift, scale, dtype)
+    def _way(self, device: torch.device) -> Pointwise:
+        return pointwise(device) if self.attn.fused else PLAIN
+
+
+def _answers(into: Tensor, asked: int) -> Tensor:
+    """What the first `asked` tokens hear: q, k, v (3, B, M, heads, C) -> (B, asked, heads, C)."""
+    q, k, v = into.transpose(2, 3)  # each (B, h, M, C)
+    return F.scaled_dot_product_attention(q[:, :, :asked], k, v).transpose(1, 2)
 
 
 class FusedBlock(Block):
     """Attention among latents alone."""
 
-    def forward(self, x: Tensor, rows: Tensor, table: Tensor) -> Tensor:
-        q, k, v = self.before(x, rows, table)
-        assert q is not None
-        return self.after(x, attend(q, k, v), rows)
+    def forward(self, stream: Stream, own: Modulation, table: Tensor) -> Stream:
+        batch, length, _ = stream.x.shape
+        into = self.attn.qkv.weight.new_empty(3, batch, length, self.attn.heads, self.attn.head_width)
+        x = self.before(stream, own, table, into, 0)
+        return self.after(x, _answers(into, length), own)
 
 
 class JointBlock(nn.Module):
@@ -118,26 +119,25 @@ class JointBlock(nn.Module):
         self.text_block = Block(width, heads, 1, only_keys=last)
 
     def forward(
-        self, latent: Tensor, clip: Tensor, text: Tensor, rows: tuple[Tensor, Tensor, Tensor], tables: Tables
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """The three streams (B, N, D), (B, Nc, D), (B, 77, D) after this block."""
-        streams = (
-            self.latent_block.before(latent, rows[0], tables.latent),
-            self.clip_block.before(clip, rows[1], tables.clip),
-            self.text_block.before(text, rows[2], None),
+        self, streams: tuple[Stream, Stream, Stream], own: tuple[Modulation, Modulation, Modulation], tables: Tables
+    ) -> tuple[Stream, Stream, Stream]:
+        """Latent, clip and text after this block, of (B, N, D), (B, Nc, D), (B, 77, D)."""
+        attn = self.latent_block.attn
+        lengths = [stream.x.shape[1] for stream in streams]
+        into = attn.qkv.weight.new_empty(3, len(streams[0].x), sum(lengths), attn.heads, attn.head_width)
+        blocks, ends = (self.latent_block, self.clip_block, self.text_block), [*accumulate(lengths)]
+        settled = [
+            block.before(stream, rows, table, into, end - length)
+            for block, stream, rows, table, end, length in zip(
+                blocks, streams, own, (*tables, None), ends, lengths, strict=True
+            )
+        ]
+        answer = _answers(into, lengths[0] if self.last else ends[-1])
+        latent, clip, text = (
+            Stream(x) if self.last and i else block.after(x, answer[:, end - length : end], rows)
+            for i, (block, x, rows, end, length) in enumerate(zip(blocks, settled, own, ends, lengths, strict=True))
         )
-        k, v = torch.cat([s[1] for s in streams], dim=2), torch.cat([s[2] for s in streams], dim=2)
-        asked = [s[0] for s in streams[: 1 if self.last else 3]]
-        answer = attend(torch.cat([q for q in asked if q is not None], dim=2), k, v)
-        lengths = [latent.shape[1], clip.shape[1], text.shape[1]]
-        if self.last:
-            return self.latent_block.after(latent, answer, rows[0]), clip, text
-        of_latent, of_clip, of_text = answer.split(lengths, dim=1)
-        return (
-            self.latent_block.after(latent, of_latent, rows[0]),
-            self.clip_block.after(clip, of_clip, rows[1]),
-            self.text_block.after(text, of_text, rows[2]),
-        )
+        return latent, clip, text
 
 
 class FinalLayer(nn.Module):
@@ -148,6 +148,9 @@ class FinalLayer(nn.Module):
         self.adaLN_modulation = AdaptiveNorm(width, 2)
         self.conv = TokenConv(width, outputs, 7)
 
-    def forward(self, x: Tensor, rows: Tensor) -> Tensor:  # (B, N, D) -> (B, N, latent)
-        shift, scale = rows.chunk(2, dim=-1)
-        return self.conv(modulate(x, shift, scale))
+    def forward(self, stream: Stream, rows: Tensor) -> Tensor:
+        """Tokens (B, N, D) after shift and scale, rows (B, 2D) -> (B, N, latent)."""
+        fused, (shift, scale) = self.conv.weight.dim() == 2, rows.chunk(2, dim=-1)
+        way, taps = (pointwise(rows.device), self.conv.kernel_size[0]) if fused else (PLAIN, 1)
+        x, unfolded = way.modulate(stream, shift, scale, None, self.conv.weight.dtype, taps)
+        return product(self.conv, unfolded, len(x))

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from worker.pipeline.mmaudio.layers import Linear, attend
+from worker.pipeline.mmaudio.pointwise import PLAIN, Stream, pointwise
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 DEVIATION = (0.26862954, 0.26130258, 0.27577711)
@@ -89,21 +90,27 @@ class QuickMLP(nn.Module):
 
 
 class Layer(nn.Module):
-    """A pre-norm transformer block; the stream x stays float32."""
+    """A pre-norm transformer block; the stream stays float32."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.ln_1, self.ln_2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attn, self.mlp = SelfAttention(width, heads), QuickMLP(width)
 
-    def forward(self, x: Tensor, *, causal: bool = False) -> Tensor:
-        x = x + self.attn(self.ln_1(x), causal=causal)
-        return x + self.mlp(self.ln_2(x))
+    def forward(self, stream: Stream, *, causal: bool = False) -> Stream:
+        x, normed = self._norm(self.ln_1, stream)
+        x, normed = self._norm(self.ln_2, Stream(x, self.attn(normed, causal=causal)))
+        return Stream(x, self.mlp(normed))
 
-    def first(self, x: Tensor) -> Tensor:
+    def first(self, stream: Stream) -> Tensor:
         """Token 0 after this block, without computing the others: (B, 1, D)."""
-        head = x[:, :1] + self.attn.first(self.ln_1(x))
-        return head + self.mlp(self.ln_2(head))
+        x, normed = self._norm(self.ln_1, stream)
+        x, normed = self._norm(self.ln_2, Stream(x[:, :1], self.attn.first(normed)))
+        return x + self.mlp(normed)
+
+    def _norm(self, norm: nn.LayerNorm, stream: Stream) -> tuple[Tensor, Tensor]:
+        way = pointwise(stream.x.device) if self.mlp.fused else PLAIN
+        return way.add_norm(stream, norm.weight, norm.bias, norm.eps, self.attn.in_proj_weight.dtype)
 
 
 class Layers(nn.Module):
@@ -153,10 +160,11 @@ class ImageTower(nn.Module):
         head = self.class_embedding.expand(len(pixels), 1, -1)
         x: Tensor = self.ln_pre(torch.cat([head, tokens], dim=1) + self.positional_embedding)
         *most, last = self.transformer.resblocks
+        stream = Stream(x)
         for layer in most:
-            x = layer(x)
+            stream = layer(stream)
         assert isinstance(last, Layer)
-        return self.ln_post(last.first(x)[:, 0]) @ self.proj
+        return self.ln_post(last.first(stream)[:, 0]) @ self.proj
 
     def forward(self, pixels: Tensor) -> Tensor:
         return F.normalize(self.raw(pixels), dim=-1)
@@ -174,7 +182,7 @@ class TextTower(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Token ids (B, 77) -> features (B, 77, width)."""
-        x: Tensor = self.token_embedding(tokens.long()) + self.positional_embedding
+        stream = Stream(self.token_embedding(tokens.long()) + self.positional_embedding)
         for layer in self.transformer.resblocks:
-            x = layer(x, causal=True)
-        return F.normalize(self.ln_final(x), dim=-1)
+            stream = layer(stream, causal=True)
+        return F.normalize(self.ln_final(stream.settled()), dim=-1)

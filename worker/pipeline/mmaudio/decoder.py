@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from worker.pipeline.mmaudio.bigvgan import BigVGAN
 from worker.pipeline.mmaudio.vae import VAE
@@ -17,6 +17,14 @@ VAE_CORE, VAE_HALO = 281, 32
 WHOLE_MELS = 2 * WHOLE_LATENTS
 VOCODER_CORE = 768
 """Mel frames vocoded together; the halo is the vocoder's own."""
+
+
+Run = Callable[[nn.Module, Tensor], Tensor]
+"""How a network is asked: as it is, or by its replay from a CUDA graph."""
+
+
+def plainly(network: nn.Module, x: Tensor) -> Tensor:
+    return network(x)
 
 
 def in_pieces(
@@ -40,16 +48,20 @@ def in_pieces(
     return torch.cat(pieces, dim=-1)
 
 
-def to_mel(vae: VAE, latents: Tensor, before_each: Callable[[], None] = lambda: None) -> Tensor:
+def to_mel(vae: VAE, latents: Tensor, before_each: Callable[[], None] = lambda: None, run: Run = plainly) -> Tensor:
     """Latents (1, N, latent), unnormalised -> log mel (1, mels, 2N)."""
     length = latents.shape[1]
     if length <= WHOLE_LATENTS:
-        return vae(latents)
-    return in_pieces(length, VAE_CORE, VAE_HALO, lambda first, last: vae(latents[:, first:last]), 2, before_each)
+        return run(vae, latents)
+    return in_pieces(length, VAE_CORE, VAE_HALO, lambda first, last: run(vae, latents[:, first:last]), 2, before_each)
 
 
-def to_wave(vocoder: BigVGAN, mel: Tensor, hop: int, before_each: Callable[[], None] = lambda: None) -> Tensor:
+def to_wave(
+    vocoder: BigVGAN, mel: Tensor, hop: int, before_each: Callable[[], None] = lambda: None, run: Run = plainly
+) -> Tensor:
     """Log mel (1, mels, M) -> waveform (1, M * hop) float32, on the same device."""
     length = mel.shape[-1]
     core = length if length <= WHOLE_MELS else VOCODER_CORE
-    return in_pieces(length, core, vocoder.halo, lambda first, last: vocoder(mel[..., first:last])[0], hop, before_each)
+    return in_pieces(
+        length, core, vocoder.halo, lambda first, last: run(vocoder, mel[..., first:last])[0], hop, before_each
+    )

@@ -17,12 +17,11 @@ import torch
 
 from worker.domain import Clip, Options, Track, Variant
 from worker.errors import Cancelled, DeviceLost, Misconfigured, Rejected, Unavailable
-from worker.pipeline.mmaudio import decoder, loading, tokens, weights
+from worker.pipeline.mmaudio import loading, tokens, weights
 from worker.pipeline.mmaudio.copies import on_host
 from worker.pipeline.mmaudio.decoding import Decoder, usual
 from worker.pipeline.mmaudio.features import Encoding, Features, Shelf, Watcher
 from worker.pipeline.mmaudio.frames import Film
-from worker.pipeline.mmaudio.graphs import Graphs
 from worker.pipeline.mmaudio.lengths import CLIP_FPS, SHORTEST_S, clip_frames, sync_features
 from worker.pipeline.mmaudio.loudness import integrated_lufs
 from worker.pipeline.mmaudio.runtime import Runtime
@@ -134,14 +133,21 @@ class MMAudioEngine:
             yield track
 
     @torch.inference_mode()
+    def rest(self, busy: Callable[[], bool]) -> None:
+        """Capture the shapes that came for the first time, until `busy()`; see `worker.ports.Engine`."""
+        with self._ours():
+            self._runtime.graphs.capture(lambda: not busy())
+
+    @torch.inference_mode()
     def warm(self, durations_s: Sequence[float] = USUAL_S, variants: int = 3) -> None:
-        """Go the whole way with empty features once for each length, so that a first job finds its graph and kernels ready."""
+        """Go the whole way with empty features once for each length, so that a first job finds its graphs and kernels ready."""
         with self._ours():
             runtime, first_s = self._runtime, durations_s[0]
             runtime.image(torch.zeros(clip_frames(first_s), 3, 384, 384, device=runtime.device))
             runtime.synchformer(torch.zeros(1, int(25 * first_s), 3, 224, 224, device=runtime.device))
             for duration_s in durations_s:
                 self._warm(duration_s, variants)
+                runtime.graphs.capture()
 
     def _warm(self, duration_s: float, variants: int) -> None:
         runtime, flow = self._runtime, self._runtime.flow
@@ -178,10 +184,8 @@ class MMAudioEngine:
             if cancelled():
                 raise Cancelled("the job was cancelled while its tracks were rendered")
 
-        runtime = self._runtime
-        rate = runtime.model.rate
-        mel = decoder.to_mel(runtime.vae, latents[None], go_on)
-        wave = decoder.to_wave(runtime.vocoder, mel, rate.hop, go_on)
+        rate = self._runtime.model.rate
+        wave = self._runtime.render(latents, go_on)
         lufs = integrated_lufs(wave, rate.sample_rate)
         samples = on_host(wave).numpy()
         return Track(index=index, samples=samples, sample_rate=rate.sample_rate, loudness_lufs=lufs)
@@ -194,8 +198,7 @@ class MMAudioEngine:
             with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
                 yield
         except torch.OutOfMemoryError as error:
-            if isinstance(self._runtime.velocity, Graphs):
-                self._runtime.velocity.forget()
+            self._runtime.graphs.forget()
             raise Unavailable("the GPU is out of memory: use a smaller model or a larger GPU") from error
         except torch.AcceleratorError as error:
             raise DeviceLost(f"the GPU stopped working: {error}") from error

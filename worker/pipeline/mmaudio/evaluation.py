@@ -6,16 +6,17 @@ the per-token modulation is computed for the distinct rows of the sync stream on
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from worker.pipeline.mmaudio.blocks import AdaptiveNorm, FusedBlock, JointBlock, Tables
+from worker.pipeline.mmaudio.blocks import JointBlock, Tables
 from worker.pipeline.mmaudio.flow import Conditions, Flow
 from worker.pipeline.mmaudio.lengths import nearest
+from worker.pipeline.mmaudio.pointwise import Modulation, Stream
 
 REACH = 5
 """How far the sync projection's convolutions (7, 3, 3) see to each side, in features."""
@@ -78,10 +79,6 @@ class Stage:
     copies: int
     """How many rows of the batch share one latent: 2 with guidance, else 1."""
 
-    def copied(self) -> Stage:
-        """With memory of its own for what changes from job to job at the same shape."""
-        return replace(self, clip=self.clip.clone(), text=self.text.clone(), place=self.place.clone())
-
 
 @dataclass(frozen=True, slots=True)
 class Rows:
@@ -130,55 +127,37 @@ class Evaluation:
         return self._flow.heard(times, asked if empty is None else Conditions.cat([asked, empty]))
 
     def rows(self, heard: Tensor, stage: Stage) -> Rows:
-        """The modulation rows of one step, heard (C or C + 1, D), or of all, heard (T, C or C + 1, D); float32."""
-        flow, silu, kept = self._flow, torch.nn.functional.silu, self._flow.block_dtype
+        """The modulation rows of one step, heard (C or C + 1, D), or of all, heard (T, C or C + 1, D)."""
+        flow, silu = self._flow, torch.nn.functional.silu
+        assert flow.latent_rows is not None
+        assert flow.stream_rows is not None
         each = silu(heard[..., stage.owner, :] + stage.sync)  # (R, D)
         whole = silu(heard[..., stage.entries, :])  # (E, D)
-        of_latent: list[Tensor] = []
-        of_streams: list[Tensor] = []
-        for block in flow.joint_blocks:
-            assert isinstance(block, JointBlock)
-            of_latent.append(block.latent_block.adaLN_modulation.from_activated(each).to(kept))
-            both = (block.clip_block, block.text_block)
-            of_streams.extend(stream.adaLN_modulation.from_activated(whole) for stream in both)
-        for block in flow.fused_blocks:
-            assert isinstance(block, FusedBlock)
-            of_latent.append(block.adaLN_modulation.from_activated(each).to(kept))
-        final = flow.final_layer.adaLN_modulation.from_activated(whole)
-        return Rows(torch.cat(of_latent, dim=-1), torch.cat(of_streams, dim=-1), final)
+        return Rows(flow.latent_rows(each), flow.stream_rows(whole), flow.final_layer.adaLN_modulation[1](whole))
 
     def rows_bytes(self, stage: Stage) -> int:
         """Memory of one step's latent rows, by far the largest."""
-        flow = self._flow
-        count = len(flow.joint_blocks) + len(flow.fused_blocks)
-        return len(stage.sync) * count * 6 * flow.shape.width * flow.block_dtype.itemsize
+        rows = self._flow.get_parameter("latent_rows.weight")
+        return len(stage.sync) * len(rows) * rows.dtype.itemsize
 
     def velocity(self, x: Tensor, rows: Rows, stage: Stage) -> Tensor:
         """Latents x (C, N, latent) float32 -> velocities (E, N, latent) float32: conditional first, then unconditional."""
-        flow = self._flow
-        count = len(stage.entries)
-        latent = flow.audio_input_proj(x).repeat(stage.copies, 1, 1)  # shared by both passes
-        clip, text = stage.clip, stage.text
-        of_latent, of_streams = _Taker(rows.latent), _Taker(rows.stream)
-        for block in flow.joint_blocks:
+        flow, width = self._flow, self._flow.shape.width
+        latent = Stream(flow.audio_input_proj(x).float().repeat(stage.copies, 1, 1))  # shared by both passes
+        streams = (latent, Stream(stage.clip), Stream(stage.text))
+        of_latent = rows.latent.split(6 * width, dim=1)
+        of_streams = iter(rows.stream.split(6 * width, dim=1))
+        for i, block in enumerate(flow.joint_blocks):
             assert isinstance(block, JointBlock)
-            mine = of_latent.take(block.latent_block.adaLN_modulation)[stage.place].unflatten(0, (count, -1))
-            others = [of_streams.take(s.adaLN_modulation)[:, None] for s in (block.clip_block, block.text_block)]
-            latent, clip, text = block(latent, clip, text, (mine, others[0], others[1]), stage.tables)
-        for block in flow.fused_blocks:
-            assert isinstance(block, FusedBlock)
-            mine = of_latent.take(block.adaLN_modulation)[stage.place].unflatten(0, (count, -1))
-            latent = block(latent, mine, stage.tables.latent)
-        return flow.final_layer(latent, rows.final[:, None])
-
-
-class _Taker:
-    """Hands out consecutive columns, one block's share after the other."""
-
-    def __init__(self, rows: Tensor) -> None:
-        self._rows, self._at = rows, 0
-
-    def take(self, norm: AdaptiveNorm) -> Tensor:
-        width = norm.parts * norm.width
-        self._at += width
-        return self._rows[:, self._at - width : self._at]
+            # The last block's clip and text have two parts each: together less than six.
+            others = [next(of_streams)] * 2 if block.last else [next(of_streams), next(of_streams)]
+            own = (
+                Modulation(of_latent[i], stage.place),
+                Modulation(others[0], None),
+                Modulation(others[1][:, 2 * width :] if block.last else others[1], None),
+            )
+            streams = block(streams, own, stage.tables)
+        latent = streams[0]
+        for block, mine in zip(flow.fused_blocks, of_latent[len(flow.joint_blocks) :], strict=True):
+            latent = block(latent, Modulation(mine, stage.place), stage.tables.latent)
+        return flow.final_layer(latent, rows.final)

@@ -43,6 +43,10 @@ class Shelf(Generic[K, V]):
             self._kept.move_to_end(key)
         return self._kept.get(key)
 
+    def pop(self) -> tuple[K, V] | None:
+        """The oldest, taken away."""
+        return self._kept.popitem(last=False) if self._kept else None
+
     def put(self, key: K, value: V) -> V:
         self._kept[key] = value
         self._kept.move_to_end(key)

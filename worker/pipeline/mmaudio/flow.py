@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from worker.pipeline.mmaudio.blocks import Block, FinalLayer, FusedBlock, JointBlock, Tables
+from worker.pipeline.mmaudio.blocks import AdaptiveNorm, Block, FinalLayer, FusedBlock, JointBlock, Tables, make_room
 from worker.pipeline.mmaudio.copies import on_device
 from worker.pipeline.mmaudio.layers import GatedMLP, Linear, TokenConv, rotations
 from worker.pipeline.mmaudio.lengths import nearest
+from worker.pipeline.mmaudio.pointwise import Modulation, Stream
 
 TEXT_TOKENS = 77
 
@@ -72,7 +73,10 @@ class TimeEmbedding(nn.Module):
 
 
 class Flow(nn.Module):
-    """All parameters of `mmaudio_<name>.pth`, under their official names."""
+    """All parameters of `mmaudio_<name>.pth`, under their official names until `fuse`."""
+
+    latent_rows: Linear | None
+    stream_rows: Linear | None
 
     def __init__(self, shape: FlowShape) -> None:
         super().__init__()
@@ -98,21 +102,47 @@ class Flow(nn.Module):
         self.joint_blocks = nn.ModuleList(JointBlock(width, shape.heads, last=i == joint - 1) for i in range(joint))
         self.fused_blocks = nn.ModuleList(FusedBlock(width, shape.heads, 3) for _ in range(shape.fused))
         self.final_layer = FinalLayer(width, shape.latent)
+        self.register_module("latent_rows", None)
+        self.register_module("stream_rows", None)
+
+    def fuse(self) -> None:
+        """Stack the modulations of all blocks that follow the same condition: one product each, its rows block after block."""
+        of_latent = [block.latent_block for block in self._joint()] + [*self._fused()]
+        of_streams = [stream for block in self._joint() for stream in (block.clip_block, block.text_block)]
+        for name, blocks in (("latent_rows", of_latent), ("stream_rows", of_streams)):
+            stacked = Linear(1, 1)
+            for part in ("weight", "bias"):
+                whole = torch.cat([block.get_parameter(f"adaLN_modulation.1.{part}").detach() for block in blocks])
+                setattr(stacked, part, nn.Parameter(whole, requires_grad=False))
+            setattr(self, name, stacked)
+        for block in (*of_latent, *of_streams):
+            del block.adaLN_modulation
 
     def to_precision(self, dtype: torch.dtype) -> Flow:
         """Cast the blocks, where nearly all the work is.
 
-        What is computed once a request, modulation included, the first and the last layer and the streams stay float32:
-        guidance multiplies an error of one pass by up to eight.
+        The rest of the work of a step, modulation and the way in, is float16 beside bfloat16 blocks: its products are as
+        exact as those of float32 on tensor cores, which round to ten bits as well. What is computed once a request, the
+        last layer and the streams stay float32: guidance multiplies an error of one pass by up to eight.
         """
         for block in self.modules():
             if isinstance(block, Block):
                 block.to_precision(dtype)
+        half = torch.float16 if dtype is torch.bfloat16 else dtype
+        if dtype is torch.bfloat16:
+            way_in = self.audio_input_proj[2]
+            assert isinstance(way_in, GatedMLP)
+            make_room(way_in)
+        for part in (self.audio_input_proj, self.latent_rows, self.stream_rows):
+            if part is not None:
+                part.to(half)
         return self
 
-    @property
-    def block_dtype(self) -> torch.dtype:
-        return self.get_parameter("fused_blocks.0.attn.qkv.weight").dtype
+    def _joint(self) -> list[JointBlock]:
+        return [block for block in self.joint_blocks if isinstance(block, JointBlock)]
+
+    def _fused(self) -> list[FusedBlock]:
+        return [block for block in self.fused_blocks if isinstance(block, FusedBlock)]
 
     def empty_clip(self, length: int) -> Tensor:  # (1, Nc, clip)
         return self.empty_clip_feat[None].expand(1, length, -1)
@@ -157,20 +187,23 @@ class Flow(nn.Module):
 
     def forward(self, x: Tensor, time: float, conditions: Conditions, tables: Tables) -> Tensor:
         """The velocity of latents x (C, N, latent) at one time, float32, the plain way: nothing shared, nothing kept."""
-        heard = self.heard(torch.tensor([time]), conditions)[0][:, None]  # (C, 1, D)
+        heard = self.heard(torch.tensor([time]), conditions)[0]  # (C, D)
         stretch = on_device(nearest(conditions.sync.shape[1], x.shape[1]), x.device)
-        each = heard + conditions.sync[:, stretch]  # (C, N, D)
-        latent = self.audio_input_proj(x)
-        clip, text = conditions.clip, conditions.text
-        for block in self.joint_blocks:
-            assert isinstance(block, JointBlock)
-            rows = (
-                block.latent_block.adaLN_modulation(each),
-                block.clip_block.adaLN_modulation(heard),
-                block.text_block.adaLN_modulation(heard),
+        each = (heard[:, None] + conditions.sync[:, stretch]).flatten(0, 1)  # (C * N, D)
+        place = torch.arange(len(each), device=x.device)
+
+        def follows(norm: AdaptiveNorm, condition: Tensor) -> Modulation:
+            return Modulation(norm(condition), place if condition is each else None)
+
+        streams = (Stream(self.audio_input_proj(x)), Stream(conditions.clip), Stream(conditions.text))
+        for block in self._joint():
+            own = (
+                follows(block.latent_block.adaLN_modulation, each),
+                follows(block.clip_block.adaLN_modulation, heard),
+                follows(block.text_block.adaLN_modulation, heard),
             )
-            latent, clip, text = block(latent, clip, text, rows, tables)
-        for block in self.fused_blocks:
-            assert isinstance(block, FusedBlock)
-            latent = block(latent, block.adaLN_modulation(each), tables.latent)
+            streams = block(streams, own, tables)
+        latent = streams[0]
+        for fused in self._fused():
+            latent = fused(latent, follows(fused.adaLN_modulation, each), tables.latent)
         return self.final_layer(latent, self.final_layer.adaLN_modulation(heard))

@@ -1,9 +1,16 @@
-"""Replays the network from CUDA graphs, one for each shape: thousands of kernels become one launch a step."""
+"""Replays what a GPU does from CUDA graphs, one for each shape: thousands of kernels become one launch.
+
+A shape that comes for the first time runs as it is and is only noted; `capture` records what was noted, at start or in a
+quiet moment between jobs, so that no job waits for it. All graphs share one pool of memory and one side stream: they never
+run at the same time, and whoever calls one reads its answer before the next is replayed.
+"""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,76 +20,119 @@ from worker.pipeline.mmaudio.features import Shelf
 
 log = logging.getLogger(__name__)
 
-Shape = tuple[object, ...]
-KEPT = 8
-"""Graphs kept at once; each holds the activations of its shape."""
+Key = tuple[object, ...]
+KEPT = 24
+"""Graphs kept at once: eight lengths of film with the network, VAE and vocoder of each."""
+NOTED = 6
+"""Shapes that wait to be captured; the rows of one step, which they hold, take about 130 MB for the largest model."""
 
 
 @dataclass(slots=True)
-class _Captured:
-    """A graph with the memory it reads and writes."""
+class _Graph:
+    """A function of tensors with the memory it reads; once captured, also the graph and the memory it writes."""
 
-    graph: torch.cuda.CUDAGraph
-    x: Tensor
-    rows: Rows
-    stage: Stage
-    velocity: Tensor
-    loaded: Stage | None = None
-    """Whose conditions are in `stage` now."""
+    run: Callable[..., Tensor]
+    fresh: tuple[Tensor, ...]
+    lasting: tuple[Tensor, ...]
+    loaded: tuple[Tensor, ...]
+    """Whose lasting tensors are in `lasting` now."""
+    graph: torch.cuda.CUDAGraph | None = None
+    answer: Tensor | None = None
+
+    def replay(self, fresh: tuple[Tensor, ...], lasting: tuple[Tensor, ...]) -> Tensor:
+        assert self.graph is not None
+        assert self.answer is not None
+        if any(a is not b for a, b in zip(self.loaded, lasting, strict=True)):
+            for own, given in zip(self.lasting, lasting, strict=True):
+                own.copy_(given)
+            self.loaded = lasting
+        for own, given in zip(self.fresh, fresh, strict=True):
+            own.copy_(given)
+        self.graph.replay()
+        return self.answer
 
 
 class Graphs:
-    """Callable like `Evaluation.velocity`. A shape that cannot be captured is evaluated eagerly from then on."""
+    """Graphs by name and shape. What cannot be captured runs as it is from then on; on a CPU everything does."""
 
     def __init__(self) -> None:
-        self._captured: Shelf[Shape, _Captured] = Shelf(KEPT)
-        self._eager: set[Shape] = set()
+        self._captured: Shelf[Key, _Graph] = Shelf(KEPT)
+        self._noted: Shelf[Key, _Graph] = Shelf(NOTED)
+        self._refused: set[Key] = set()
+        self._side: torch.cuda.Stream | None = None
+        self._pool: Any = None
 
     def forget(self) -> None:
-        """Let go of every graph: each holds memory of its own that nobody else can use."""
-        self._captured = Shelf(KEPT)
+        """Let go of every graph and of what was noted: they hold memory that nobody else can use."""
+        self._captured, self._noted, self._pool = Shelf(KEPT), Shelf(NOTED), None
 
-    def __call__(self, evaluation: Evaluation, x: Tensor, rows: Rows, stage: Stage) -> Tensor:
-        shape = (*x.shape, *rows.latent.shape, *stage.clip.shape, stage.copies)
-        if not x.is_cuda or shape in self._eager:
-            return evaluation.velocity(x, rows, stage)
-        captured = self._captured.get(shape)
-        if captured is None:
+    def __call__(
+        self, name: str, run: Callable[..., Tensor], fresh: tuple[Tensor, ...], lasting: tuple[Tensor, ...] = ()
+    ) -> Tensor:
+        """`run(*fresh, *lasting)`; `fresh` tensors are new at every call, `lasting` ones stay the same objects for a while.
+
+        The answer of a replay is overwritten by the next one: read it before.
+        """
+        if not fresh[0].is_cuda:
+            return run(*fresh, *lasting)
+        key = (name, *(tensor.shape for tensor in (*fresh, *lasting)), fresh[0].device)
+        if (captured := self._captured.get(key)) is not None:
+            return captured.replay(fresh, lasting)
+        answer = run(*fresh, *lasting)
+        if key not in self._refused and self._noted.get(key) is None:
+            own = tuple(t.clone() for t in fresh), tuple(t.clone() for t in lasting)
+            self._noted.put(key, _Graph(run, *own, loaded=lasting))
+        return answer
+
+    def velocity(self, evaluation: Evaluation, x: Tensor, rows: Rows, stage: Stage) -> Tensor:
+        """`evaluation.velocity(x, rows, stage)`."""
+
+        def run(
+            x: Tensor, latent: Tensor, stream: Tensor, final: Tensor, clip: Tensor, text: Tensor, place: Tensor
+        ) -> Tensor:
+            return evaluation.velocity(
+                x, Rows(latent, stream, final), replace(stage, clip=clip, text=text, place=place)
+            )
+
+        return self("velocity", run, (x, rows.latent, rows.stream, rows.final), (stage.clip, stage.text, stage.place))
+
+    def capture(self, go_on: Callable[[], bool] = lambda: True) -> int:
+        """Record what was noted, one shape after the other while `go_on()`; how many were.
+
+        Raises torch.OutOfMemoryError, with every graph let go.
+        """
+        count = 0
+        while go_on() and (noted := self._noted.pop()) is not None:
+            key, made = noted
             try:
-                captured = self._captured.put(shape, _capture(evaluation, x, rows, stage))
+                self._record(made)
             except torch.OutOfMemoryError:
                 self.forget()
                 raise
             except RuntimeError as error:
-                log.warning("no CUDA graph for shape %s, evaluating eagerly: %s", shape, error)
-                self._eager.add(shape)
-                return evaluation.velocity(x, rows, stage)
-        if captured.loaded is not stage:
-            for name in ("clip", "text", "place"):
-                getattr(captured.stage, name).copy_(getattr(stage, name))
-            captured.loaded = stage
-        captured.x.copy_(x)
-        for name in Rows.__slots__:
-            getattr(captured.rows, name).copy_(getattr(rows, name))
-        captured.graph.replay()
-        return captured.velocity
+                log.warning("no CUDA graph for %s, running it as it is: %s", key, error)
+                self._refused.add(key)
+                continue
+            self._captured.put(key, made)
+            count += 1
+        return count
 
-
-def _capture(evaluation: Evaluation, x: Tensor, rows: Rows, stage: Stage) -> _Captured:
-    """Warm up beside the current stream, as capturing asks for, then record."""
-    own_x, own_rows = x.clone(), Rows(*(getattr(rows, name).clone() for name in Rows.__slots__))
-    own_stage = stage.copied()
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(2):
-            evaluation.velocity(own_x, own_rows, own_stage)
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    # The outer context brings the current stream back also where the end of capturing raises.
-    with (
-        torch.cuda.stream(torch.cuda.current_stream()),
-        torch.cuda.graph(graph, capture_error_mode="thread_local"),  # others may allocate meanwhile
-    ):
-        velocity = evaluation.velocity(own_x, own_rows, own_stage)
-    return _Captured(graph, own_x, own_rows, own_stage, velocity)
+    def _record(self, made: _Graph) -> None:
+        """Warm up beside the current stream, as capturing asks for, then record."""
+        if self._side is None:
+            self._side = torch.cuda.Stream()
+        if self._pool is None:
+            self._pool = torch.cuda.graph_pool_handle()
+        self._side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._side):
+            made.run(*made.fresh, *made.lasting)
+        graph = torch.cuda.CUDAGraph()
+        # The outer context brings the current stream back also where the end of capturing raises.
+        with (
+            torch.cuda.stream(torch.cuda.current_stream()),
+            # Others may allocate meanwhile.
+            torch.cuda.graph(graph, pool=self._pool, stream=self._side, capture_error_mode="thread_local"),
+        ):
+            made.answer = made.run(*made.fresh, *made.lasting)
+        torch.cuda.current_stream().wait_stream(self._side)
+        made.graph = graph

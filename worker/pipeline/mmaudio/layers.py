@@ -6,37 +6,17 @@ Each layer takes its input to the precision of its weights: streams and norms st
 
 from __future__ import annotations
 
-import logging
 import math
-from collections.abc import Callable
-from functools import cache, lru_cache
-from typing import NamedTuple, Protocol, runtime_checkable
+from functools import lru_cache
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-log = logging.getLogger(__name__)
+from worker.pipeline.mmaudio.pointwise import PLAIN, pointwise
 
 CPU = torch.device("cpu")
-EPSILON_F32 = 1.1920928955078125e-07
-"""Machine epsilon of float32: the eps of the q and k normalisation."""
-
-
-def unfold(x: Tensor, kernel: int) -> Tensor:
-    """Neighbours of each token side by side, zeros beyond the ends: (B, N, D) -> (B * N, kernel * D).
-
-    Copied, one row a token: of the overlapping view a product would be a batch of small ones and a bias added afterwards.
-    """
-    batch, length, width = x.shape
-    padded = F.pad(x, (0, 0, kernel // 2, kernel // 2))
-    overlapping = padded.as_strided((batch, length, kernel * width), (padded.stride(0), width, 1))
-    return overlapping.reshape(batch * length, -1)
-
-
-def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, kernel: int) -> Tensor:
-    """A convolution along tokens (B, N, D) as one product with its weight `as_matrix`."""
-    return F.linear(unfold(x, kernel), weight, bias).view(*x.shape[:2], -1)
 
 
 def as_matrix(weight: Tensor) -> Tensor:
@@ -64,7 +44,17 @@ class TokenConv(nn.Conv1d):
         x = x.to(self.weight.dtype)
         if self.weight.dim() == 3:
             return super().forward(x.transpose(1, 2)).transpose(1, 2)
-        return convolve(x, self.weight, self.bias, self.kernel_size[0])
+        return product(self, pointwise(x.device).unfold(x, self.kernel_size[0]), len(x))
+
+
+def product(layer: Linear | TokenConv, rows: Tensor, batch: int) -> Tensor:
+    """What a layer makes of tokens unfolded for it, (B * N, kernel * in) -> (B, N, out); they are in its precision.
+
+    A convolution that is not fused yet takes them as they are, (B * N, in).
+    """
+    if layer.weight.dim() == 3:
+        return layer(rows.view(batch, -1, layer.weight.shape[1]))
+    return F.linear(rows, layer.weight, layer.bias).view(batch, -1, len(layer.weight))
 
 
 def mlp_width(width: int) -> int:
@@ -95,12 +85,28 @@ class GatedMLP(nn.Module):
         self.w13 = nn.Parameter(both, requires_grad=False)
         del self.w1, self.w3
 
-    def forward(self, x: Tensor) -> Tensor:  # (B, N, D)
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.get_parameter("w2.weight").dtype
+
+    @property
+    def taps(self) -> int:
+        """How many neighbours its input is unfolded to."""
+        return 1 if self.w13 is None else self.kernel
+
+    def forward(self, x: Tensor) -> Tensor:  # (..., D), tokens (B, N, D) with a kernel
+        tokens = x.to(self.dtype)
+        tokens = tokens if x.dim() == 3 else tokens[None]
+        return self.of_unfolded(pointwise(x.device).unfold(tokens, self.taps), len(tokens)).view(*x.shape[:-1], -1)
+
+    def of_unfolded(self, rows: Tensor, batch: int) -> Tensor:
+        """The same for tokens (B * N, taps * D) in its precision -> (B, N, D)."""
         if self.w13 is None:
+            x = rows.view(batch, -1, rows.shape[1])
             return self.w2(F.silu(self.w1(x)) * self.w3(x))
-        x = x.to(self.w13.dtype)
-        both = convolve(x, self.w13, None, self.kernel) if self.kernel > 1 else F.linear(x, self.w13)
-        return self.w2(pointwise(x.device).gate(both))
+        both = F.linear(rows, self.w13).view(batch, -1, len(self.w13))
+        hidden = pointwise(rows.device).swiglu(both, self.kernel)
+        return F.linear(hidden, self.get_parameter("w2.weight")).view(batch, -1, len(self.get_parameter("w2.weight")))
 
 
 @lru_cache(maxsize=32)
@@ -114,67 +120,6 @@ def rotations(length: int, scale: float, head_width: int = 64, device: torch.dev
     frequencies = scale * (1.0 / torch.pow(10000.0, pairs))
     angles = torch.arange(length, dtype=torch.float32)[:, None] * frequencies
     return torch.complex(angles.cos(), angles.sin()).to(device)
-
-
-def rotate(x: Tensor, table: Tensor) -> Tensor:
-    """Turn adjacent pairs of channels in float32: x (..., N, heads, C) float32, table (N, C / 2)."""
-    pairs = torch.view_as_complex(x.unflatten(-1, (-1, 2)))
-    return torch.view_as_real(pairs * table[:, None]).flatten(-2)
-
-
-def turn(part: Tensor, weight: Tensor, table: Tensor | None) -> Tensor:
-    """RMS norm over each head's channels, then `rotate`, in float32: part (B, N, h, C) in any precision, which stays."""
-    z = F.rms_norm(part.float(), part.shape[-1:], weight.float(), EPSILON_F32)
-    return (rotate(z, table) if table is not None else z).to(part.dtype)
-
-
-def gate(both: Tensor) -> Tensor:
-    """silu(a) * b of a and b side by side: (..., 2H) -> (..., H)."""
-    opening, value = both.chunk(2, dim=-1)
-    return F.silu(opening) * value
-
-
-def modulate(x: Tensor, shift: Tensor, scale: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Layer norm without weights, then `* (1 + scale) + shift`, in float32; the answer in `dtype`."""
-    normed = F.layer_norm(x, x.shape[-1:])
-    return torch.addcmul(normed + shift, normed, scale).to(dtype)
-
-
-class Pointwise(NamedTuple):
-    """One way to compute what lies between the products."""
-
-    modulate: Callable[[Tensor, Tensor, Tensor, torch.dtype], Tensor]
-    turn: Callable[[Tensor, Tensor, Tensor | None], Tensor]
-    gate: Callable[[Tensor], Tensor]
-
-
-PLAIN = Pointwise(modulate, turn, gate)
-
-
-@cache
-def pointwise(device: torch.device) -> Pointwise:
-    """One kernel each on a GPU where Triton is installed, can compile, and gives the plain numbers; else the plain forms."""
-    if device.type != "cuda":
-        return PLAIN
-    try:
-        from worker.pipeline.mmaudio import pointwise_kernel
-
-        fast = Pointwise(pointwise_kernel.modulate, pointwise_kernel.turn, pointwise_kernel.gate)
-        x = torch.linspace(-2, 3, 2 * 3 * 384, device=device).sin().view(2, 3, 384)
-        part, table = x.view(2, 3, 3, 2, 64)[:, :, 0], rotations(3, 1.0, 64, device)
-        for dtype in (torch.float32, torch.bfloat16):
-            rows = x[..., :128], x[..., 128:256].to(dtype), x[..., 256:].to(dtype)
-            for name, given in (
-                ("modulate", (*rows, dtype)),
-                ("turn", (part.to(dtype), x[0, 0, :64], table)),
-                ("gate", (x.to(dtype),)),
-            ):
-                ours, theirs = getattr(fast, name)(*given), getattr(PLAIN, name)(*given)
-                torch.testing.assert_close(ours, theirs, atol=2e-2, rtol=2e-2)
-    except Exception as error:  # noqa: BLE001
-        log.warning("the network's fused kernels are not available, falling back to plain PyTorch: %s", error)
-        return PLAIN
-    return fast
 
 
 class HeadNorm(nn.Module):
@@ -192,12 +137,15 @@ class Projection(nn.Module):
     nobody asks them (`queries=False`: clip and text in the last joint block).
     """
 
+    norms: Tensor | None
+
     def __init__(self, width: int, heads: int, *, queries: bool = True) -> None:
         super().__init__()
         self.heads, self.head_width = heads, width // heads
         self.qkv = Linear(width, 3 * width)
         self.q_norm, self.k_norm = HeadNorm(self.head_width), HeadNorm(self.head_width)
-        self.queries, self.fused = queries, False
+        self.queries = queries
+        self.register_parameter("norms", None)
 
     def fuse(self) -> None:
         width = self.heads * self.head_width
@@ -205,28 +153,36 @@ class Projection(nn.Module):
         order = torch.arange(3 * width).view(width, 3).T.flatten()[first:]
         self.qkv.weight = nn.Parameter(self.qkv.weight.detach()[order].contiguous(), requires_grad=False)
         self.qkv.bias = nn.Parameter(self.qkv.bias.detach()[order].contiguous(), requires_grad=False)
-        self.fused = True
+        self.norms = nn.Parameter(torch.stack([self.q_norm.weight, self.k_norm.weight]).detach(), requires_grad=False)
+        del self.q_norm, self.k_norm
 
-    def forward(self, x: Tensor, table: Tensor | None) -> tuple[Tensor | None, Tensor, Tensor]:
-        """x (B, N, D) -> q, k, v, each (B, heads, N, C); q is None when nobody asks."""
-        batch, length, _ = x.shape
-        y = self.qkv(x)
-        if self.fused:
-            y = y.view(batch, length, -1, self.heads, self.head_width)  # (B, N, 3 or 2, h, C)
-        else:
-            # As the reference does: attention kernels want a head's channels side by side.
-            y = y.view(batch, length, self.heads, self.head_width, 3).movedim(-1, 2).contiguous()
-        *asked, v = y.unbind(2)
-        weights = (self.q_norm.weight, self.k_norm.weight)[-len(asked) :]
-        way = pointwise(x.device) if self.fused else PLAIN
-        turned = [way.turn(p, w, table).transpose(1, 2) for p, w in zip(asked, weights, strict=True)]
-        k = turned.pop()
-        return (turned[0] if turned else None), k, v.transpose(1, 2)
+    @property
+    def fused(self) -> bool:
+        return self.norms is not None
+
+    def forward(self, rows: Tensor, batch: int, table: Tensor | None, into: Tensor, at: int) -> None:
+        """Tokens (B * N, D) in its precision; writes q, k, v from token `at` of `into` (3, B, M, heads, C) on."""
+        y = self.qkv(rows)
+        if self.norms is not None:
+            y = y.view(batch, len(y) // batch, -1, self.heads, self.head_width)  # (B, N, 3 or 2, h, C)
+            pointwise(y.device).rms_norm_rope(y, self.norms, table, into, at)
+            return
+        y = y.view(batch, len(y) // batch, self.heads, self.head_width, 3).movedim(-1, 2)
+        PLAIN.rms_norm_rope(y, torch.stack([self.q_norm.weight, self.k_norm.weight]), table, into, at)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Softmax attention, heads side by side again: (B, h, N, C) -> (B, N, h * C)."""
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+
+
+@torch.no_grad()
+def widen(module: nn.Module) -> bool:
+    """float16 weights become bfloat16, in place, where values leave the range of float16; whether there were any."""
+    halves = [weight for weight in module.parameters() if weight.dtype is torch.float16]
+    for weight in halves:
+        weight.data = weight.data.bfloat16()
+    return bool(halves)
 
 
 @runtime_checkable

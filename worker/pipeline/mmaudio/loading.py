@@ -113,16 +113,17 @@ def runtime(model: Model, parts: Parts, device: torch.device, dtype: torch.dtype
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision is torch.bfloat16
     # Partial sums in float16 would round what the feed-forward part is in float16 for, and end at 65,504.
     torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
-    fuse(parts.flow)
-    fuse(parts.vae)
-    fuse(parts.image)
-    fuse(parts.text)
+    for part in parts.all():
+        fuse(part)
     parts.flow.to_precision(precision)
     parts.image.transformer.to_precision(precision)
     parts.synchformer.to_precision(precision)
-    parts.vocoder.to(precision)
+    parts.vocoder.to(torch.float16 if precision is torch.bfloat16 else precision)
+    if on_gpu:
+        parts.vocoder.channels_last()
     for part in parts.all():
         part.to(device)
+    graphs = Graphs()
     return Runtime(
         model=model,
         device=device,
@@ -133,7 +134,8 @@ def runtime(model: Model, parts: Parts, device: torch.device, dtype: torch.dtype
         text=parts.text,
         synchformer=parts.synchformer,
         tokenize=tokens.for_generated_weights() if model.generated else tokens.tokenize,
-        velocity=Graphs() if on_gpu else Evaluation.velocity,
+        graphs=graphs,
+        velocity=graphs.velocity if on_gpu else Evaluation.velocity,
     )
 
 

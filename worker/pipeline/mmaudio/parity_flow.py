@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from worker.pipeline.mmaudio import checkpoints, generated
 from worker.pipeline.mmaudio.evaluation import Evaluation
 from worker.pipeline.mmaudio.flow import TEXT_TOKENS, Conditions, FlowShape, TimeEmbedding
-from worker.pipeline.mmaudio.layers import EPSILON_F32, fuse, rotate, rotations
+from worker.pipeline.mmaudio.layers import fuse, rotations
 from worker.pipeline.mmaudio.lengths import nearest
 from worker.pipeline.mmaudio.parity_case import Answers, Case, NotRun
+from worker.pipeline.mmaudio.pointwise import EPSILON_F32, Stream, rotate
 from worker.pipeline.mmaudio.sampling import Batching, Run, Sampler, Score
 from worker.pipeline.mmaudio.windows import Windows
 
@@ -94,8 +95,9 @@ def _traced(network: Network, time: float) -> dict[str, Tensor]:
 
     def keep(name: str) -> Any:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            for suffix, value in zip(("", ".clip", ".text"), output if isinstance(output, tuple) else (output,)):  # noqa: B905
-                seen[f"trace.{name}{suffix}"] = value
+            outputs = (output,) if isinstance(output, Tensor | Stream) else output
+            for suffix, value in zip(("", ".clip", ".text"), outputs):  # noqa: B905
+                seen[f"trace.{name}{suffix}"] = value.settled() if isinstance(value, Stream) else value
 
         return hook
 

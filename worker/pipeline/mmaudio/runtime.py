@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from worker.pipeline.mmaudio import tokens
+from worker.errors import Unavailable
+from worker.pipeline.mmaudio import decoder, tokens
 from worker.pipeline.mmaudio.bigvgan import BigVGAN
 from worker.pipeline.mmaudio.clip import ImageTower, TextTower
 from worker.pipeline.mmaudio.copies import on_device
 from worker.pipeline.mmaudio.features import Features, Shelf
 from worker.pipeline.mmaudio.flow import Conditions, Flow
+from worker.pipeline.mmaudio.graphs import Graphs
+from worker.pipeline.mmaudio.layers import widen
 from worker.pipeline.mmaudio.models import Model
 from worker.pipeline.mmaudio.sampling import Batching, Run, Sampler, Score, Velocity, noise
 from worker.pipeline.mmaudio.synchformer import Synchformer
 from worker.pipeline.mmaudio.vae import VAE
 from worker.pipeline.mmaudio.windows import Windows
+
+log = logging.getLogger(__name__)
 
 FILM_SHARE = 0.8
 """In a long film, how much of a window's pooled picture is the whole film's: it holds the style together."""
@@ -37,7 +43,9 @@ class Runtime:
     text: TextTower
     synchformer: Synchformer
     tokenize: tokens.Tokenize
+    graphs: Graphs
     velocity: Velocity
+    """The graphs' on a GPU."""
     batching: Batching = field(default_factory=Batching)
     texts: Shelf[str, Tensor] = field(default_factory=lambda: Shelf(64))
 
@@ -82,6 +90,36 @@ class Runtime:
         return Score(seeds=seeds, noise=start, windows=windows, asked=asked, empty=empty, silent=silent)
 
     def sample(self, score: Score, sampler: Sampler, cancelled: Callable[[], bool]) -> Tensor:
-        """Latents (V, N, latent) in the VAE's units."""
-        x = Run(self.flow, score, sampler, self.velocity)(self.batching, cancelled)
-        return x * self.flow.latent_std + self.flow.latent_mean
+        """Latents (V, N, latent) in the VAE's units. Raises Unavailable when they are no numbers."""
+
+        def sampled() -> Tensor:
+            x = Run(self.flow, score, sampler, self.velocity)(self.batching, cancelled)
+            return x * self.flow.latent_std + self.flow.latent_mean
+
+        return self._finite(self.flow, sampled)
+
+    def render(self, latents: Tensor, before_each: Callable[[], None] = lambda: None) -> Tensor:
+        """A waveform (1, samples) float32 of latents (N, latent). Raises Unavailable when it is none."""
+        mel = decoder.to_mel(self.vae, latents[None], before_each, self._replayed)
+
+        def rendered() -> Tensor:
+            return decoder.to_wave(self.vocoder, mel, self.model.rate.hop, before_each, self._replayed)
+
+        return self._finite(self.vocoder, rendered)
+
+    def _replayed(self, network: nn.Module, x: Tensor) -> Tensor:
+        """A copy of what the network's graph answers, which the next replay would overwrite."""
+        return self.graphs(type(network).__name__, network, (x,)).clone()
+
+    def _finite(self, network: nn.Module, make: Callable[[], Tensor]) -> Tensor:
+        """What `make` makes with the network; once more, and from then on, in bfloat16 where float16 was too small for it."""
+        made = make()
+        if made.isfinite().all():
+            return made
+        if widen(network):
+            log.warning("values of %s do not fit into float16: it works in bfloat16 now", type(network).__name__)
+            self.graphs.forget()
+            made = make()
+            if made.isfinite().all():
+                return made
+        raise Unavailable(f"{self.model.name} made no sound but infinities: check its weights and the GPU")

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from worker.pipeline.mmaudio.clip import SelfAttention
 from worker.pipeline.mmaudio.layers import Linear, attend
 from worker.pipeline.mmaudio.lengths import SEGMENT_FRAMES, SEGMENT_STRIDE
+from worker.pipeline.mmaudio.pointwise import PLAIN, Stream, pointwise
 
 TUBELET = (2, 16, 16)
 TIMES = SEGMENT_FRAMES // TUBELET[0]
@@ -78,11 +79,18 @@ class DividedBlock(nn.Module):
         self.timeattn = DividedAttention(width, heads, over_time=True)
         self.attn = DividedAttention(width, heads, over_time=False)
         self.mlp = PlainMLP(width)
+        self.fused = False
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.timeattn(self.norm3(x))
-        x = x + self.attn(self.norm1(x))
-        return x + self.mlp(self.norm2(x))
+    def fuse(self) -> None:
+        """Add to the stream and normalise it in one pass."""
+        self.fused = True
+
+    def forward(self, stream: Stream) -> Stream:
+        way, dtype = pointwise(stream.x.device) if self.fused else PLAIN, self.attn.qkv.weight.dtype
+        for norm, part in ((self.norm3, self.timeattn), (self.norm1, self.attn), (self.norm2, self.mlp)):
+            x, normed = way.add_norm(stream, norm.weight, norm.bias, norm.eps, dtype)
+            stream = Stream(x, part(normed))
+        return stream
 
 
 class Gathering(nn.Module):
@@ -149,9 +157,10 @@ class Synchformer(nn.Module):
         placed = tokens + self.pos_embed[:, None, 1:] + self.temp_embed[:, :, None]
         head = (self.cls_token + self.pos_embed[:, :1]).expand(len(tokens), -1, -1)
         x = torch.cat([head, placed.flatten(1, 2)], dim=1)
+        stream = Stream(x)
         for block in self.blocks:
-            x = block(x)
-        patches = self.norm(x[:, 1:]).unflatten(1, (TIMES, PATCHES))
+            stream = block(stream)
+        patches = self.norm(stream.settled()[:, 1:]).unflatten(1, (TIMES, PATCHES))
         out: Tensor = self.spatial_attn_agg(patches.flatten(0, 1))
         return out.unflatten(0, (len(tokens), TIMES))
 

@@ -1,0 +1,122 @@
+"""The network's fused kernels are its plain forms."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+INTERPRETED = """
+import torch
+from worker.pipeline.mmaudio import kernels as fast
+from worker.pipeline.mmaudio.layers import rotations
+from worker.pipeline.mmaudio.pointwise import PLAIN, Modulation, Stream
+torch.manual_seed(0)
+equal = torch.testing.assert_close
+for dtype, near in ((torch.float32, dict(atol=3e-6, rtol=3e-6)), (torch.bfloat16, dict(atol=2e-2, rtol=2e-2))):
+    for tokens, heads, kernel in ((1, 2, 3), (5, 3, 7), (7, 1, 1), (2, 2, 7)):
+        width = 64 * heads
+        x, answer = 3 + torch.randn(2, tokens, width), torch.randn(2, heads, tokens, 64).to(dtype).transpose(1, 2)
+        equal(fast.unfold(answer, kernel), PLAIN.unfold(answer, kernel))
+        equal(fast.unfold(x[:, :, 1:], kernel), PLAIN.unfold(x[:, :, 1:], kernel))
+        for own in (
+            Modulation(torch.randn(4, 6 * width).to(dtype), torch.randint(0, 4, (2 * tokens,))),
+            Modulation(torch.randn(2, 6 * width).to(dtype), None),
+        ):
+            for stream in (Stream(x), Stream(x, torch.randn_like(x).to(dtype), own.part(5, width), own.place)):
+                asked = stream, own.part(3, width), own.part(4, width), own.place, dtype, kernel
+                equal(fast.modulate(*asked), PLAIN.modulate(*asked), **near)
+        for stream in (Stream(x), Stream(x, torch.randn_like(x).to(dtype))):
+            asked = stream, torch.rand(width), torch.randn(width), 1e-6, dtype
+            equal(fast.add_norm(*asked), PLAIN.add_norm(*asked), **near)
+        weights = torch.rand(2, 64).to(dtype)
+        for parts in (2, 3):
+            product = torch.randn(2, tokens, parts, heads, 64).to(dtype)
+            for table in (None, rotations(tokens, 1.3)):
+                ours, theirs = torch.zeros(2, 3, 2, tokens + 4, heads, 64, dtype=dtype)
+                fast.rms_norm_rope(product, weights, table, ours, 3)
+                PLAIN.rms_norm_rope(product, weights, table, theirs, 3)
+                equal(ours, theirs, **near)
+        both = 4 * torch.randn(2, tokens, 2 * 1280).to(dtype)
+        equal(fast.swiglu(both, kernel), PLAIN.swiglu(both, kernel), **near)
+print("equal")
+"""
+
+
+def test_the_kernels_equal_the_plain_forms():
+    """Interpreted on the CPU: rows a token, a request or for all; one and many heads; with and without a table."""
+    pytest.importorskip("triton", reason="Triton is only there on Linux")
+    environment = os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", INTERPRETED], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "equal", done.stderr
+
+
+NUMBERS = ("tokens", "total", "first", "stride_b", "stride_n", "stride_h", "stride_g", "stride_r", "stride_p")
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds", "known"),
+    [
+        ("_unfold", {"x": "*bf16", "y": "*bf16"}, {"WIDTH": 896, "HEAD": 64, "BLOCK": 1024, "TAPS": 3}),
+        (
+            "_modulate",
+            {
+                "x": "*fp32",
+                "delta": "*bf16",
+                "gate": "*fp16",
+                "shift": "*fp16",
+                "scale": "*fp16",
+                "out": "*fp32",
+                "y": "*bf16",
+            }
+            | {"gate_place": "*i64", "place": "*i64"},
+            {"DELTA": True, "GATED": True, "PLACED": True, "WIDTH": 896, "BLOCK": 1024, "TAPS": 3},
+        ),
+        (
+            "_add_norm",
+            {
+                "x": "*fp32",
+                "delta": "*bf16",
+                "weight": "*fp32",
+                "bias": "*fp32",
+                "out": "*fp32",
+                "y": "*bf16",
+                "eps": "fp32",
+            },
+            {"DELTA": True, "WIDTH": 1280, "BLOCK": 2048},
+        ),
+        (
+            "_rms_norm_rope",
+            {"product": "*bf16", "weights": "*bf16", "table": "*fp32", "into": "*bf16", "epsilon": "fp32"},
+            {"PARTS": 3, "HEADS": 14, "CHANNELS": 64, "BLOCK_H": 16, "TURNS": True},
+        ),
+        ("_swiglu", {"both": "*fp16", "y": "*fp16"}, {"WIDTH": 2560, "BLOCK": 512, "TAPS": 3}),
+    ],
+)
+def test_the_kernels_compile_for_an_h200(name: str, kinds: dict[str, str], known: dict[str, object]):
+    """Without a GPU too: what the interpreter accepts the compiler accepts, at the sizes of the large model."""
+    pytest.importorskip("triton", reason="Triton is only there on Linux")
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+    from triton.compiler import compile as compiled
+
+    from worker.pipeline.mmaudio import kernels
+
+    kernel = getattr(kernels, name)
+    types = {arg: kinds.get(arg, "i32" if arg in NUMBERS else "constexpr") for arg in kernel.arg_names}
+    made = compiled(ASTSource(kernel, types, known), target=GPUTarget("cuda", 90, 32))
+    assert "st.local" not in made.asm["ptx"]
+
+
+def test_another_length_of_film_compiles_nothing():
+    """Every number of tokens is an argument that is not specialised on: 16 tokens are no other kernel than 17."""
+    pytest.importorskip("triton", reason="Triton is only there on Linux")
+    from worker.pipeline.mmaudio import kernels
+
+    for name in ("_unfold", "_modulate", "_rms_norm_rope", "_swiglu"):
+        free = {param.name for param in getattr(kernels, name).params if param.do_not_specialize}
+        assert {"tokens", "total", "first"} & set(getattr(kernels, name).arg_names) == free
