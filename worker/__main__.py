@@ -68,6 +68,7 @@ def load_engine(settings: Settings) -> Engine | None:
                 fusion=settings.mmaudio_fusion,
             ),
             clip_fps=settings.mmaudio_clip_fps,
+            clip_fp8=settings.mmaudio_clip_fp8,
         )
     except ModuleNotFoundError as error:
         raise Misconfigured(

@@ -115,6 +115,9 @@ class Engine(Protocol):
         Raises Rejected (clip too short), Unavailable (out of memory), DeviceLost.
         """
 
+    def rest(self, busy: Callable[[], bool]) -> None:
+        """Use a moment in which no job is here for what would slow the next ones, piece by piece until `busy()`. May do nothing."""
+
 
 class Looker(Protocol):
     """Probes a file and looks at the picture, in a child process."""

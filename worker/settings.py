@@ -99,6 +99,7 @@ class Settings(BaseSettings):
     mmaudio_sway: float = Field(default=0, ge=-1, le=1)
     mmaudio_guided: Annotated[tuple[float, float], NoDecode, BeforeValidator(_pair), AfterValidator(_interval)] = (0, 1)
     mmaudio_clip_fps: Annotated[int, AfterValidator(_of_eight)] = 8
+    mmaudio_clip_fp8: bool = False
     mmaudio_fusion: Literal["swap", "average"] = "swap"
 
     worker_name: str = Field(default_factory=socket.gethostname, min_length=1, max_length=200)

@@ -57,6 +57,7 @@ def test_a_worker_without_levers_is_exact(started, caplog):
         ({"MMAUDIO_STEPS": "3", "MMAUDIO_SWAY": "-1"}, 1.5),
         ({"MMAUDIO_STEPS": "3", "MMAUDIO_GUIDED": "0,0.4"}, 1.5),
         ({"MMAUDIO_STEPS": "3", "MMAUDIO_CLIP_FPS": "2"}, 1.5),
+        ({"MMAUDIO_STEPS": "3", "MMAUDIO_CLIP_FP8": "1"}, 1.5),
         ({"MMAUDIO_STEPS": "3", "MMAUDIO_FUSION": "average"}, 15.0),
     ],
 )

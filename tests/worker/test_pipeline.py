@@ -32,6 +32,7 @@ class Seams:
 
     def __init__(self):
         self.rows, self.objects, self.stages, self.composed, self.threads = [], {}, [], [], set()
+        self.rests, self.rested = [], threading.Event()
         self.plan, self.waiting, self.closed, self.fail_on = None, False, threading.Event(), {}
 
     async def set_stage(self, lease, stage):
@@ -62,6 +63,10 @@ class Seams:
     def prepare(self, clip, options, cancelled):
         self.prepared = threading.current_thread().name
         self.threads.add(threading.get_ident())
+
+    def rest(self, busy):
+        self.rests.append(busy())
+        self.rested.set()
 
     def compose(self, clip, variants, options, cancelled):
         try:
@@ -276,6 +281,23 @@ async def test_one_job_at_a_time_has_the_engine(run, seams):
     """Guards the engine's turn: two jobs at once are composed one after the other, as one device holds one job's features."""
     await asyncio.gather(run(), run())
     assert seams.composed == [0, 1, 2, 0, 1, 2]
+
+
+async def test_the_engine_rests_when_no_job_is_left(run, seams):
+    """Of two jobs at once only the one that ends last gives the engine a quiet moment, whose failure is nobody's."""
+    await asyncio.gather(run(), run())
+    assert await asyncio.to_thread(seams.rested.wait, 10)
+    assert seams.rests == [False]
+    seams.rested.clear()
+
+    def broken(busy):
+        seams.rested.set()
+        raise Unavailable("no memory for a graph")
+
+    seams.rest = broken
+    await run()
+    assert await asyncio.to_thread(seams.rested.wait, 10)
+    assert len(seams.rows) == 9
 
 
 async def test_the_engine_works_in_a_thread_of_its_own(run, seams):

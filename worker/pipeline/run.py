@@ -67,6 +67,8 @@ class Pipeline:
     engine_thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "engine"))
     """Of one thread. An engine that was loaded and warmed in it finds there what its libraries keep by thread."""
     _engine_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _generating: int = 0
+    """Jobs that are here and want the engine sooner or later."""
 
     async def run(
         self, job: Job, *, stopped: Callable[[], bool], draining: Callable[[], bool], timings: Timings
@@ -75,8 +77,27 @@ class Pipeline:
         with tempfile.TemporaryDirectory(prefix="rhythmai-job-", dir=self.work_dir) as folder:
             if job.kind is Kind.MERGE:
                 await self._merge(job, Path(folder), timings)
-            else:
+                return
+            self._generating += 1
+            try:
                 await self._generate(job, Path(folder), stopped, draining, timings)
+            finally:
+                self._generating -= 1
+                self._rest()
+
+    def _rest(self) -> None:
+        """Give the engine a quiet moment where no other job is here. What goes wrong in it is no job's fault, and only told."""
+        if self.engine is None or self._generating:
+            return
+
+        def told(done: asyncio.Future[None]) -> None:
+            if not done.cancelled() and (error := done.exception()):
+                log.warning("engine.rest_failed", error=str(error))
+
+        with suppress(RuntimeError):  # the worker is closing, and its engine's thread with it
+            asyncio.get_running_loop().run_in_executor(
+                self.engine_thread, self.engine.rest, lambda: self._generating > 0
+            ).add_done_callback(told)
 
     async def _generate(
         self, job: Job, folder: Path, stopped: Callable[[], bool], draining: Callable[[], bool], timings: Timings

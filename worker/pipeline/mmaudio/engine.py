@@ -21,6 +21,7 @@ from worker.pipeline.mmaudio import loading, tokens, weights
 from worker.pipeline.mmaudio.copies import on_host
 from worker.pipeline.mmaudio.decoding import Decoder, usual
 from worker.pipeline.mmaudio.features import Encoding, Features, Shelf, Watcher
+from worker.pipeline.mmaudio.fp8 import Fp8MLP, use_fp8
 from worker.pipeline.mmaudio.frames import Film
 from worker.pipeline.mmaudio.lengths import CLIP_FPS, SHORTEST_S, clip_frames, sync_features
 from worker.pipeline.mmaudio.loudness import integrated_lufs
@@ -46,6 +47,7 @@ class MMAudioEngine:
         """`sampler` and `clip_fps` (8, 4, 2 or 1) are the levers; left alone, results are the reference's."""
         self._runtime, self._sampler = runtime, sampler or Sampler()
         self._every, self._decoder = CLIP_FPS // clip_fps, decoder
+        self._fp8 = any(isinstance(part, Fp8MLP) for part in runtime.image.modules())
         self._encoding = Encoding.on(runtime.device)
         self._films: Shelf[tuple[str, float, bool], Features] = Shelf(FILMS_KEPT)
 
@@ -58,6 +60,7 @@ class MMAudioEngine:
         *,
         sampler: Sampler | None = None,
         clip_fps: int = CLIP_FPS,
+        clip_fp8: bool = False,
         decoder: Decoder | None = None,
     ) -> Self:
         """Load all weights, which takes about a minute, and warm up for the usual lengths; `decoder` is the usual one of the device.
@@ -76,8 +79,11 @@ class MMAudioEngine:
         for line in weights.licences(row):
             log.info("licence: %s", line)
         try:
+            runtime = loading.runtime(row, parts, place)
+            if clip_fp8:
+                use_fp8(runtime.image)
             engine = cls(
-                loading.runtime(row, parts, place),
+                runtime,
                 sampler=sampler,
                 clip_fps=clip_fps,
                 decoder=decoder or usual(place.type),
@@ -92,8 +98,9 @@ class MMAudioEngine:
             log.warning("%s composes on the CPU: expect about %d minutes for 8 s", row.name, loading.cpu_minutes(row))
         if not engine.exact:
             log.warning(
-                "levers are set, results are not the reference's: %s, CLIP at %d fps", engine._sampler, clip_fps
-            )
+                "levers are set, results are not the reference's: %s, CLIP at %d fps%s",
+                engine._sampler, clip_fps, " in FP8" if clip_fp8 else "",
+            )  # fmt: skip
         log.info("%s is ready on %s after %.0f s", row.name, place, time.perf_counter() - started)
         return engine
 
@@ -108,7 +115,7 @@ class MMAudioEngine:
     @property
     def exact(self) -> bool:
         """Whether no lever is set: what it makes is what the reference would have made."""
-        return self._sampler == Sampler() and self._every == 1
+        return self._sampler == Sampler() and self._every == 1 and not self._fp8
 
     @torch.inference_mode()
     def prepare(self, clip: Clip, options: Options, cancelled: Callable[[], bool]) -> None:

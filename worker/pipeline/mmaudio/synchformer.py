@@ -5,7 +5,10 @@ Keys of the checkpoint under `vfeat_extractor.`.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +18,8 @@ from worker.pipeline.mmaudio.clip import SelfAttention
 from worker.pipeline.mmaudio.layers import Linear, attend
 from worker.pipeline.mmaudio.lengths import SEGMENT_FRAMES, SEGMENT_STRIDE
 from worker.pipeline.mmaudio.pointwise import PLAIN, Stream, pointwise
+
+log = logging.getLogger(__name__)
 
 TUBELET = (2, 16, 16)
 TIMES = SEGMENT_FRAMES // TUBELET[0]
@@ -31,6 +36,30 @@ class SynchformerShape:
     heads: int = 12
 
 
+Grouped = Callable[..., None]
+
+
+@cache
+def grouped_kernel(device: torch.device) -> Grouped | None:
+    """`attention_kernel.grouped_attention` on a GPU where Triton is installed, can compile, and gives the plain numbers."""
+    if device.type != "cuda":
+        return None
+    try:
+        from worker.pipeline.mmaudio.attention_kernel import grouped_attention
+
+        x = torch.linspace(-2, 3, (1 + TIMES * PATCHES) * 128, device=device).sin().view(1, -1, 128)
+        with torch.inference_mode():
+            for over_time in (True, False):
+                probe = DividedAttention(128, 2, over_time=over_time).to(device)
+                product, out = probe.qkv(x), torch.empty_like(x)
+                grouped_attention(product, out, 2, PATCHES if over_time else TIMES, over_time=over_time)
+                torch.testing.assert_close(probe.proj(out)[:, 1:], probe(x)[:, 1:], atol=1e-2, rtol=1e-2)
+    except Exception as error:  # noqa: BLE001
+        log.warning("Synchformer's fused attention is not available, falling back to plain PyTorch: %s", error)
+        return None
+    return grouped_attention
+
+
 class DividedAttention(nn.Module):
     """Patches attend within their place (time) or within their moment (space); the class token attends to everything."""
 
@@ -39,10 +68,17 @@ class DividedAttention(nn.Module):
         self.heads, self.over_time = heads, over_time
         self.qkv, self.proj = Linear(width, 3 * width), Linear(width, width)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *, fused: bool = False) -> Tensor:
         """x (S, 1 + 8 * 196, D), class token first."""
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # each (S, h, N, C)
+        product = self.qkv(x)
+        q, k, v = product.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # each (S, h, N, C)
         whole = attend(q[:, :, :1], k, v)  # (S, 1, D)
+        if fused and (grouped := grouped_kernel(x.device)) is not None:
+            out = torch.empty_like(product[..., : product.shape[-1] // 3])
+            out[:, :1] = whole
+            groups = PATCHES if self.over_time else TIMES
+            grouped(product, out, self.heads, groups, over_time=self.over_time)
+            return self.proj(out)
         answer = attend(self._groups(q), *(self._with_class(part) for part in (k, v)))  # (S * groups, members, D)
         grouped = answer.unflatten(0, (len(x), -1))
         patches = (grouped.transpose(1, 2) if self.over_time else grouped).flatten(1, 2)
@@ -66,7 +102,7 @@ class PlainMLP(nn.Module):
         super().__init__()
         self.fc1, self.fc2 = Linear(width, 4 * width), Linear(4 * width, width)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *, fused: bool = False) -> Tensor:
         return self.fc2(F.gelu(self.fc1(x)))
 
 
@@ -89,7 +125,7 @@ class DividedBlock(nn.Module):
         way, dtype = pointwise(stream.x.device) if self.fused else PLAIN, self.attn.qkv.weight.dtype
         for norm, part in ((self.norm3, self.timeattn), (self.norm1, self.attn), (self.norm2, self.mlp)):
             x, normed = way.add_norm(stream, norm.weight, norm.bias, norm.eps, dtype)
-            stream = Stream(x, part(normed))
+            stream = Stream(x, part(normed, fused=self.fused))
         return stream
 
 

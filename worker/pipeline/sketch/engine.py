@@ -25,6 +25,9 @@ class SketchEngine:
     def prepare(self, clip: Clip, options: Options, cancelled: Callable[[], bool]) -> None:
         """Nothing: the scenes in the clip are all this composer looks at."""
 
+    def rest(self, busy: Callable[[], bool]) -> None:
+        """Nothing."""
+
     def compose(
         self, clip: Clip, variants: Sequence[Variant], options: Options, cancelled: Callable[[], bool]
     ) -> Iterator[Track]:
