@@ -22,8 +22,8 @@ from gpu_report import Report, Watched
 LIMITS_S = {
     "device": 20,
     "parity": 60,
-    "kernels": 40,
-    "load": 50,
+    "kernels": 50,
+    "load": 40,
     "bench": 45,
     "distances": 40,
     "films": 20,
@@ -35,6 +35,8 @@ LIMITS_S = {
 """In this order. `load` builds the model for all that come after it; nobody asks for it by name."""
 SECTIONS = tuple(name for name in LIMITS_S if name != "load")
 LOADED = SECTIONS[SECTIONS.index("bench") :]
+START_S = 60.0
+"""How long a child may take to begin: importing PyTorch from a cold disk."""
 TOTAL_S = 352
 """What all sections may take together, whatever each of them may."""
 
@@ -66,7 +68,9 @@ class Parser(argparse.ArgumentParser):
 
 def parsed() -> argparse.Namespace:
     parser = Parser(prog="bench/gpu.sh", description=__doc__)
-    parser.add_argument("--only", type=sections, action="extend", default=[], metavar="SECTION", help=", ".join(SECTIONS))
+    parser.add_argument(
+        "--only", type=sections, action="extend", default=[], metavar="SECTION", help=", ".join(SECTIONS)
+    )
     parser.add_argument("--limit", type=limit, action="append", default=[], metavar="SECTION=SECONDS")
     parser.add_argument("--total", type=float, default=TOTAL_S, metavar="SECONDS", help="for everything together")
     parser.add_argument("--rehearse", action="store_true", help="tiny, on the CPU, without what a GPU machine lacks")
@@ -89,17 +93,24 @@ class Run:
 
     def _command(self) -> list[str]:
         options = ["--rehearse"] * self._asked.rehearse
-        return [sys.executable, str(Path(__file__).with_name("gpu_child.py")), *options, str(self._report.out), *self._left]
+        return [
+            sys.executable,
+            str(Path(__file__).with_name("gpu_child.py")),
+            *options,
+            str(self._report.out),
+            *self._left,
+        ]
 
     def _follow(self, child: Watched) -> None:
         """Until the child ends or has to be ended."""
         name = self._left[0]
-        began, ends = time.monotonic(), self._until(self._limits["load"])
+        began, ends, limit_s = time.monotonic(), self._until(START_S), START_S
         while (said := child.hear(ends - time.monotonic())) is not None:
             match said:
                 case {"began": str(name)}:
-                    began, ends = time.monotonic(), self._until(self._limits[name])
-                    self._report.began(name, self._limits[name])
+                    limit_s = self._limits[name]
+                    began, ends = time.monotonic(), self._until(limit_s)
+                    self._report.began(name, limit_s)
                 case {"note": dict(facts)}:
                     self._report.note(name, facts)
                 case {"ended": verdict, "line": line, **more}:
@@ -110,7 +121,7 @@ class Run:
                     self._settle(name, "crashed", time.monotonic() - began, f"the process ended: {child.fate()}")
                     return
         took, total = time.monotonic() - began, time.monotonic() >= self._ends
-        words = "no time was left for all of it" if total else f"longer than {self._limits[name]:g} s"
+        words = "no time was left for all of it" if total else f"longer than {limit_s:g} s"
         self._settle(name, "late", took, f"{words}; what came before is kept")
         if total:
             for name in list(self._left):
@@ -128,18 +139,26 @@ class Run:
                 self._settle(needy, "skipped", 0.0, "the model could not be loaded")
 
 
+def revision() -> str | None:
+    """Of the code, where it is a checkout."""
+    try:
+        found = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return found.stdout.strip() or None
+
+
 def main() -> int:
     asked = parsed()
     out = Path(os.environ.get("OUT") or "output")
     out.mkdir(parents=True, exist_ok=True)
     log = out / "gpu.log"
     log.write_text("")
-    revision = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     report = Report(
         out,
         command=" ".join(["bench/gpu.sh", *sys.argv[1:]]),
         began=f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
-        revision=revision.stdout.strip() or None,
+        revision=revision(),
         rehearsal=asked.rehearse,
         python=platform.python_version(),
     )

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import torch
 from gpu_clock import event_s
-from gpu_stand import Stand
+from gpu_stand import Stand, tensor_cores
 
 QUERY = "name,driver_version,memory.total,clocks.max.sm,clocks.sm,power.limit,temperature.gpu"
 
@@ -48,7 +48,7 @@ def device(stand: Stand) -> tuple[bool, str]:
     stand.note(copy_gb_s=ceilings.copy_gb_s, matmul_tflops=ceilings.tflops)
     others = {
         "float16": product_tflops(stand, torch.float16),
-        "tf32": product_tflops(stand, torch.float32, tensor_cores=True),
+        "tf32": product_tflops(stand, torch.float32),
     }
     pinned = torch.empty(2**28, dtype=torch.uint8, pin_memory=True)
     there = torch.empty_like(pinned, device=stand.device)
@@ -60,15 +60,12 @@ def device(stand: Stand) -> tuple[bool, str]:
     return True, f"{one.name}, copy {ceilings.copy_gb_s:.0f} GB/s, bf16 product {ceilings.tflops:.0f} TFLOP/s"
 
 
-def product_tflops(stand: Stand, dtype: torch.dtype, *, tensor_cores: bool = False) -> float:
-    """Of a square product of random numbers."""
-    side, allowed = stand.sizes.product, torch.backends.cuda.matmul.allow_tf32
+def product_tflops(stand: Stand, dtype: torch.dtype) -> float:
+    """Of a square product of random numbers; float32 on the tensor cores."""
+    side = stand.sizes.product
     a, b = (torch.randn(side, side, device=stand.device, dtype=dtype) for _ in range(2))
-    torch.backends.cuda.matmul.allow_tf32 = tensor_cores
-    try:
-        return 2 * side**3 / event_s(stand.device, lambda: a @ b, stand.sizes.repeats * 2) / 1e12
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = allowed
+    with tensor_cores(allowed=True):
+        return 2 * side**3 / event_s(stand.device, lambda: a @ b, 2 * stand.sizes.repeats) / 1e12
 
 
 def _version(package: str) -> str | None:

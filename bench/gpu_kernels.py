@@ -9,7 +9,7 @@ from functools import partial
 
 import torch
 from gpu_clock import kernel_s
-from gpu_stand import Stand
+from gpu_stand import Stand, tensor_cores
 from torch import Tensor
 
 from worker.pipeline.mmaudio import activation, layers
@@ -36,7 +36,7 @@ class Sizes:
 
 
 REAL, OF_STREAM = Sizes(6, 345, 14, per_token=True), Sizes(6, 77, 14, per_token=False)
-ODD = (Sizes(1, 1, 2, per_token=False), Sizes(3, 37, 7, per_token=True), Sizes(2, 343, 14, per_token=True))
+ODD = (Sizes(1, 1, 2, per_token=False), Sizes(3, 37, 7, per_token=True))
 OF_STAGES = ((768, 5520), (384, 22080), (192, 44160), (96, 88320), (48, 176640), (24, 353280))
 """Channels and samples of the vocoder's stages for 8 s."""
 ODD_WAVES = ((8, 21), (24, 1), (40, 1003))
@@ -96,7 +96,11 @@ class Trial:
         made = self.ours(*first)
         tensors = [value for value in first if isinstance(value, Tensor)]
         moved = sum(t.numel() * t.element_size() for t in (*tensors, made))
-        sets = [first, *(self.inputs() for _ in range(min(SETS, SETS_BYTES // moved)))] if device.type == "cuda" else [first]
+        sets = (
+            [first, *(self.inputs() for _ in range(min(SETS, SETS_BYTES // moved)))]
+            if device.type == "cuda"
+            else [first]
+        )
         return kernel_s(device, [partial(self.ours, *values) for values in sets]), moved
 
 
@@ -136,12 +140,12 @@ def pointwise_trials(stand: Stand, told: list[str]) -> Iterator[Trial]:
 def activation_trials(stand: Stand) -> Iterator[Trial]:
     """Of the vocoder's activation at every stage."""
     ours = activation._fastest(stand.device)  # noqa: SLF001
-    for channels, length in (*OF_STAGES, *ODD_WAVES) if stand.on_gpu else ODD_WAVES:
-        for dtype in NEAR:
-            inputs = partial(waves, channels, length, dtype, stand.device)
-            timed = dtype is torch.bfloat16 and length > 5000
-            plain = activation.activate_plain
-            yield Trial("activate", f"{channels} x {length}", dtype, ours, plain, inputs, timed=timed)
+    odd = [(*wave, dtype) for wave in ODD_WAVES for dtype in NEAR]
+    stages = [(*stage, torch.bfloat16) for stage in OF_STAGES if stand.on_gpu]
+    for channels, length, dtype in (*stages, *odd):
+        inputs = partial(waves, channels, length, dtype, stand.device)
+        shape, plain = f"{channels} x {length}", activation.activate_plain
+        yield Trial("activate", shape, dtype, ours, plain, inputs, timed=length > ODD_WAVES[-1][1])
 
 
 @torch.inference_mode()
@@ -150,14 +154,14 @@ def kernels(stand: Stand) -> tuple[bool, str]:
     told: list[str] = []
     rows, wrong, shares = [], [], {}
     fallen = stand.on_gpu and (
-        layers.pointwise(stand.device) is layers.PLAIN
-        or activation._fastest(stand.device) is activation.activate_plain  # noqa: SLF001
+        layers.pointwise(stand.device) is layers.PLAIN or activation._fastest(stand.device) is activation.activate_plain  # noqa: SLF001
     )
-    torch.manual_seed(torch.seed() % 2**31)
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    for trial in (*pointwise_trials(stand, told), *activation_trials(stand)):
+    stand.note(seed=torch.seed())
+    trials = [*pointwise_trials(stand, told), *activation_trials(stand)]
+    for trial in sorted(trials, key=lambda each: (not each.timed, each.dtype is not torch.bfloat16)):
         row = {"kernel": trial.name, "shape": trial.shape, "dtype": str(trial.dtype).removeprefix("torch.")}
-        row["error"] = trial.error()
+        with tensor_cores(allowed=False):
+            row["error"] = trial.error()
         if not row["error"] <= NEAR[trial.dtype]:
             wrong.append(f"{trial.name} {trial.shape} {row['dtype']}: {row['error']:.1e}")
         if trial.timed:

@@ -8,10 +8,11 @@ import select
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Self
 
-START_S = 30.0
+END_S = 10.0
 """How long a child that has ended its pipe may take to end."""
 
 
@@ -45,7 +46,9 @@ class Report:
     def table(self) -> str:
         rows = [("section", "verdict", "seconds", "in short")]
         rows += [(n, s["verdict"], f"{s['seconds']:.1f}", s["line"]) for n, s in self._sections.items()]
-        return "\n" + "\n".join(f"{name:<12} {verdict:<8} {took:>7}  {line}".rstrip() for name, verdict, took, line in rows)
+        return "\n" + "\n".join(
+            f"{name:<12} {verdict:<8} {took:>7}  {line}".rstrip() for name, verdict, took, line in rows
+        )
 
     def _write(self) -> None:
         """All at once: whoever stops us finds either the old file or the new one."""
@@ -71,10 +74,8 @@ class Watched:
 
     def __exit__(self, *_: object) -> None:
         """It and all it started are gone afterwards, and with them what they held of the device."""
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self._child.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self._child.wait()
         os.close(self._pipe)
 
@@ -95,7 +96,7 @@ class Watched:
     def fate(self) -> str:
         """How it ended."""
         try:
-            code = self._child.wait(START_S)
+            code = self._child.wait(END_S)
         except subprocess.TimeoutExpired:
             return "its pipe alone"
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

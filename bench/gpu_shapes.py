@@ -47,7 +47,7 @@ def capture(stand: Stand) -> tuple[bool, str]:
         runtime.velocity = usual
     if stand.on_gpu and isinstance(usual, Graphs):
         usual.forget()
-        warmed_s = wall_s(stand.device, lambda: stand.engine.warm())
+        warmed_s = wall_s(stand.device, stand.engine.warm)
         stand.note(warm_again_s=warmed_s)
         words.append(f"warming all usual lengths {warmed_s:.1f} s")
     return True, "; ".join(words)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -63,19 +64,19 @@ REAL = Sizes(model="large_44k_v2", device="cuda")
 REHEARSAL = Sizes(
     model="tiny-random",
     device="cpu",
-    seconds=1.0,
-    steps=3,
+    seconds=0.8,
+    steps=2,
     variants=2,
     height=90,
-    repeats=2,
+    repeats=1,
     references=1,
     product=128,
     copied=2**20,
-    parity=("tiny/vae_44k", "tiny/net_v2", "tiny/bigvgan44k"),
-    lengths=(1.0, 0.7),
-    films=(1.3, 10.5),
-    captured=(1.0, 0.8),
-    alternating=(1.0, 0.8),
+    parity=("tiny/vae_44k", "tiny/bigvgan44k", "tiny/net_v1"),
+    lengths=(0.8, 0.7),
+    films=(1.1, 0.7),
+    captured=(0.8, 0.7),
+    alternating=(0.8, 0.7),
     alternating_s=2.0,
     margins_mb=(2, 1),
 )
@@ -87,6 +88,20 @@ class Ceilings:
 
     copy_gb_s: float
     tflops: float
+
+
+@contextmanager
+def tensor_cores(*, allowed: bool) -> Iterator[None]:
+    """For products in float32, which they round to eleven bits."""
+    flags = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = [flag.allow_tf32 for flag in flags]
+    try:
+        for flag in flags:
+            flag.allow_tf32 = allowed
+        yield
+    finally:
+        for flag, was in zip(flags, before, strict=True):
+            flag.allow_tf32 = was
 
 
 class Stand:
@@ -151,7 +166,7 @@ class Stand:
         """The section in front of all that need the model."""
         built_s = wall_s(self.device, lambda: self.runtime)
         self.note(model=self.model.name, built_s=built_s, **self.memory())
-        warmed_s = wall_s(self.device, lambda: self.engine.warm()) if self.on_gpu else 0.0
+        warmed_s = wall_s(self.device, self.engine.warm) if self.on_gpu else 0.0
         self.note(warmed_s=warmed_s, **{f"{name}_warm": value for name, value in self.memory().items()})
         return True, f"{self.model.name} built in {built_s:.1f} s, warm after {warmed_s:.1f} s more"
 
@@ -165,15 +180,25 @@ class Stand:
         }
 
     def job(
-        self, seconds: float, digest: str | None = None, seed: int | None = None, cancelled: Callable[[], bool] = lambda: False
+        self,
+        seconds: float,
+        digest: str | None = None,
+        seed: int | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+        engine: MMAudioEngine | None = None,
     ) -> list[Track]:
         """A whole job; another `digest` is another film, another seed has other captions too. Both are new unless given."""
-        return [track for track, _ in self.timed_job(seconds, digest, seed, cancelled)]
+        return [track for track, _ in self.timed_job(seconds, digest, seed, cancelled, engine)]
 
     def timed_job(
-        self, seconds: float, digest: str | None = None, seed: int | None = None, cancelled: Callable[[], bool] = lambda: False
+        self,
+        seconds: float,
+        digest: str | None = None,
+        seed: int | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+        engine: MMAudioEngine | None = None,
     ) -> list[tuple[Track, float]]:
-        """The same, each track with the seconds after which it was there."""
+        """The same, each track with the seconds after which it was there. Raises ValueError when one is silent or not finite."""
         self._jobs += 1
         seed = 1000 * self._jobs if seed is None else seed
         clip = Clip(
@@ -181,9 +206,10 @@ class Stand:
             has_audio=False, scenes=(), stills=(),
         )  # fmt: skip
         variants = [_variant(i, seed + i) for i in range(self.sizes.variants)]
-        started, made = time.perf_counter(), []
-        for track in self.engine.compose(clip, variants, Options(steps=self.sizes.steps), cancelled):
-            made.append((track, time.perf_counter() - started))
+        options, started = Options(steps=self.sizes.steps), time.perf_counter()
+        tracks = (engine or self.engine).compose(clip, variants, options, cancelled)
+        made = [(track, time.perf_counter() - started) for track in tracks]
+        for track, _ in made:
             if not np.isfinite(track.samples).all() or not track.samples.any():
                 raise ValueError(f"track {track.index} of {seconds} s is silent or not finite")
         return made

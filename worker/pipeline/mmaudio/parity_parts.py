@@ -131,7 +131,9 @@ def end_to_end_answers(case: Case) -> Answers:
     meta, config = case.meta, case.meta["config"]
     model: Model = MODELS[config["model"]]
     unwanted = meta.get("negative") or []
-    texts = _tokens([*meta["texts"], *unwanted])
+    captions = [*meta["texts"], *unwanted]
+    ids = case.expected.get("tokens")
+    texts = _tokens(captions) if ids is None else ids
     text_tower = checkpoints.generated_text_tower(TextShape(), case.salt).to(case.device)
     text, negative = text_tower(texts.to(case.device)).tensor_split([len(meta["texts"])])
     del text_tower
@@ -164,6 +166,8 @@ def end_to_end_answers(case: Case) -> Answers:
     if "audio_tail" in case.expected:
         yield "audio_tail", audio[..., -case.expected["audio_tail"].shape[-1] :]
     yield "audio_len", torch.tensor([audio.shape[-1]])
+    if ids is not None:
+        yield "tokens", _tokens(captions)
 
 
 def frame_answers(case: Case) -> Answers:
