@@ -37,6 +37,8 @@ SECTIONS = tuple(name for name in LIMITS_S if name != "load")
 LOADED = SECTIONS[SECTIONS.index("bench") :]
 START_S = 60.0
 """How long a child may take to begin: importing PyTorch from a cold disk."""
+REHEARSAL_PATIENCE = 4.0
+"""Limits are as many times longer where a shared CPU does the work."""
 TOTAL_S = 352
 """What all sections may take together, whatever each of them may."""
 
@@ -82,9 +84,10 @@ class Run:
 
     def __init__(self, asked: argparse.Namespace, report: Report, log: Path) -> None:
         self._asked, self._report, self._log = asked, report, log
-        self._limits = LIMITS_S | dict(asked.limit)
+        patience = REHEARSAL_PATIENCE if asked.rehearse else 1.0
+        self._limits = {name: patience * limit_s for name, limit_s in LIMITS_S.items()} | dict(asked.limit)
         self._left = [name for name in SECTIONS if not asked.only or name in asked.only]
-        self._ends = time.monotonic() + asked.total
+        self._ends = time.monotonic() + patience * asked.total
 
     def __call__(self) -> None:
         while self._left:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from gpu_clock import kernel_s
+from gpu_kernel_inputs import ODD, ODD_WAVES, OF_POINTWISE, OF_VOCODER, REAL, STAGES, Given
 from gpu_stand import Stand, tensor_cores
 from torch import Tensor
 
-from worker.pipeline.mmaudio import activation, layers
+from worker.pipeline.mmaudio import activation, pointwise
 
 NEAR = {torch.float32: 3e-5, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}
 """Largest difference to the plain form in float32, over the largest value: two or three roundings of the precision."""
@@ -21,131 +21,67 @@ SETS_BYTES, SETS = 3 * 2**28, 48
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
-    """Of a transformer's tokens."""
-
-    batch: int
-    tokens: int
-    heads: int
-    per_token: bool
-    """Rows of modulation for every token, or one for all."""
-
-    @property
-    def width(self) -> int:
-        return 64 * self.heads
-
-
-REAL, OF_STREAM = Sizes(6, 345, 14, per_token=True), Sizes(6, 77, 14, per_token=False)
-ODD = (Sizes(1, 1, 2, per_token=False), Sizes(3, 37, 7, per_token=True))
-OF_STAGES = ((768, 5520), (384, 22080), (192, 44160), (96, 88320), (48, 176640), (24, 353280))
-"""Channels and samples of the vocoder's stages for 8 s."""
-ODD_WAVES = ((8, 21), (24, 1), (40, 1003))
-
-
-def given(sizes: Sizes, dtype: torch.dtype, device: torch.device) -> dict[str, object]:
-    """A value for every parameter that the pointwise forms are known to have, by its name."""
-    random = partial(torch.randn, device=device)
-    many = sizes.tokens if sizes.per_token else 1
-    rows = random(sizes.batch, many, 6 * sizes.width).to(dtype)
-    x = 3 + random(sizes.batch, sizes.tokens, sizes.width)
-    part = random(sizes.batch, sizes.tokens, 3, sizes.heads, 64).to(dtype)[:, :, 0]
-    return {
-        "x": x,
-        "shift": rows[..., : sizes.width],
-        "scale": rows[..., sizes.width : 2 * sizes.width],
-        "gate": rows[..., 2 * sizes.width : 3 * sizes.width],
-        "dtype": dtype,
-        "part": part,
-        "weight": torch.rand(64, device=device),
-        "table": layers.rotations(sizes.tokens, 1.3, 64, device) if sizes.per_token else None,
-        "both": 4 * random(sizes.batch, sizes.tokens, 2 * layers.mlp_width(sizes.width)).to(dtype),
-    }
-
-
-def waves(channels: int, length: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """x (1, C, T), channels last as on a GPU, and the activation's parameters."""
-    x = 2 * torch.randn(1, length, channels, device=device).to(dtype).mT
-    return x, torch.randn(channels, device=device).mul(0.3).exp(), torch.randn(channels, device=device).mul(0.3).exp()
-
-
-@dataclass(frozen=True, slots=True)
 class Trial:
-    """A kernel, its plain form, and inputs for both."""
+    """A kernel, its plain form, and fresh inputs for both."""
 
     name: str
     shape: str
     dtype: torch.dtype
-    ours: Callable[..., Tensor]
-    plain: Callable[..., Tensor]
-    inputs: Callable[[], tuple[object, ...]]
+    ours: Callable[..., object]
+    plain: Callable[..., object]
+    make: Callable[[], Given]
     timed: bool
 
     def error(self) -> float:
         """The largest difference, over the largest value; what was not written is not finite, and that never passes."""
-        values = self.inputs()
-        exact = self.plain(*(_wide(value) for value in values)).float()
-        _poison(exact.numel(), self.dtype, exact.device)
-        found = self.ours(*values).float()
-        if found.shape != exact.shape or not found.isfinite().all():
+        given = self.make()
+        exact = given.wide()
+        theirs = [one.float() for one in exact.outputs(self.plain(*exact.values))]
+        _poison(theirs, self.dtype)
+        ours = [one.float() for one in given.outputs(self.ours(*given.values))]
+        if [one.shape for one in ours] != [one.shape for one in theirs] or not all(
+            one.isfinite().all() for one in ours
+        ):
             return float("inf")
-        return float((found - exact).abs().max() / exact.abs().max().clamp(min=1e-6))
+        pairs = zip(ours, theirs, strict=True)
+        return max(float((a - b).abs().max() / b.abs().max().clamp(min=1e-6)) for a, b in pairs)
 
     def speed(self, device: torch.device) -> tuple[float, int]:
         """Seconds of one call, and the bytes it has to move: every input read once, the output written once."""
-        first = self.inputs()
-        made = self.ours(*first)
-        tensors = [value for value in first if isinstance(value, Tensor)]
-        moved = sum(t.numel() * t.element_size() for t in (*tensors, made))
-        sets = (
-            [first, *(self.inputs() for _ in range(min(SETS, SETS_BYTES // moved)))]
-            if device.type == "cuda"
-            else [first]
-        )
-        return kernel_s(device, [partial(self.ours, *values) for values in sets]), moved
+        first = self.make()
+        moved = first.moved(first.outputs(self.ours(*first.values)))
+        more = min(SETS, SETS_BYTES // moved) if device.type == "cuda" else 0
+        sets = [first, *(self.make() for _ in range(more))]
+        return kernel_s(device, [partial(self.ours, *each.values) for each in sets]), moved
 
 
-def _wide(value: object) -> object:
-    if isinstance(value, Tensor) and value.is_floating_point():
-        return value.float()
-    return torch.float32 if isinstance(value, torch.dtype) else value
-
-
-def _poison(count: int, dtype: torch.dtype, device: torch.device) -> None:
-    """Leave NaN where the next tensor of this size is likely to lie."""
-    spoilt = [torch.full((count,), float("nan"), dtype=kind, device=device) for kind in (dtype, torch.float32)]
+def _poison(like: list[Tensor], dtype: torch.dtype) -> None:
+    """Leave NaN where the next tensors of these sizes are likely to lie."""
+    spoilt = [torch.full_like(one, float("nan"), dtype=kind) for one in like for kind in (dtype, torch.float32)]
     del spoilt
 
 
-def pointwise_trials(stand: Stand, told: list[str]) -> Iterator[Trial]:
-    """Of all forms that lie between the products, whatever they are called; what has no inputs here is told."""
-    fast = layers.pointwise(stand.device)
-    for name, plain in layers.PLAIN._asdict().items():
-        ours = getattr(fast, name)
-        names = [each.name for each in inspect.signature(ours).parameters.values()]
-        unknown = [each for each in names if each not in given(ODD[0], torch.float32, stand.device)]
-        if unknown:
-            told.append(f"{name}: no inputs for {', '.join(unknown)}")
+def _trials(stand: Stand, told: list[str]) -> Iterator[Trial]:
+    """All forms that the modules list, whatever they are called; what has no inputs here is told."""
+    fast = pointwise.pointwise(stand.device)
+    for name, plain in pointwise.PLAIN._asdict().items():
+        if name not in OF_POINTWISE:
+            told.append(f"no inputs for pointwise.{name}")
             continue
-        for sizes in (REAL, OF_STREAM, *ODD) if stand.on_gpu else ODD:
+        for sizes in (*REAL[name], *ODD) if stand.on_gpu else ODD:
             for dtype in NEAR:
-                shape = f"{sizes.batch} x {sizes.tokens} x {sizes.width}" + ("" if sizes.per_token else ", one row")
-
-                def inputs(sizes: Sizes = sizes, dtype: torch.dtype = dtype, names: list[str] = names) -> tuple:
-                    values = given(sizes, dtype, stand.device)
-                    return tuple(values[each] for each in names)
-
-                yield Trial(name, shape, dtype, ours, plain, inputs, timed=sizes is REAL or not stand.on_gpu)
-
-
-def activation_trials(stand: Stand) -> Iterator[Trial]:
-    """Of the vocoder's activation at every stage."""
-    ours = activation._fastest(stand.device)  # noqa: SLF001
-    odd = [(*wave, dtype) for wave in ODD_WAVES for dtype in NEAR]
-    stages = [(*stage, torch.bfloat16) for stage in OF_STAGES if stand.on_gpu]
-    for channels, length, dtype in (*stages, *odd):
-        inputs = partial(waves, channels, length, dtype, stand.device)
-        shape, plain = f"{channels} x {length}", activation.activate_plain
-        yield Trial("activate", shape, dtype, ours, plain, inputs, timed=length > ODD_WAVES[-1][1])
+                timed = sizes in REAL[name] and dtype is not torch.float32
+                make = partial(OF_POINTWISE[name], sizes, dtype, stand.device)
+                yield Trial(name, str(sizes), dtype, getattr(fast, name), plain, make, timed or not stand.on_gpu)
+    way = activation.fastest(stand.device)
+    for name, plain in activation.PLAIN._asdict().items():
+        if name not in OF_VOCODER:
+            told.append(f"no inputs for activation.{name}")
+            continue
+        stages = [(wave, torch.float16) for wave in STAGES if stand.on_gpu]
+        for wave, dtype in (*stages, *((wave, dtype) for wave in ODD_WAVES for dtype in NEAR)):
+            make = partial(OF_VOCODER[name], wave, dtype, stand.device)
+            yield Trial(name, str(wave), dtype, getattr(way, name), plain, make, wave in STAGES)
 
 
 @torch.inference_mode()
@@ -153,12 +89,11 @@ def kernels(stand: Stand) -> tuple[bool, str]:
     """Equal everywhere, and as fast as what."""
     told: list[str] = []
     rows, wrong, shares = [], [], {}
-    fallen = stand.on_gpu and (
-        layers.pointwise(stand.device) is layers.PLAIN or activation._fastest(stand.device) is activation.activate_plain  # noqa: SLF001
-    )
     stand.note(seed=torch.seed())
-    trials = [*pointwise_trials(stand, told), *activation_trials(stand)]
-    for trial in sorted(trials, key=lambda each: (not each.timed, each.dtype is not torch.bfloat16)):
+    fallen = stand.on_gpu and (
+        pointwise.pointwise(stand.device) is pointwise.PLAIN or activation.fastest(stand.device) is activation.PLAIN
+    )
+    for trial in sorted(_trials(stand, told), key=lambda each: not each.timed):
         row = {"kernel": trial.name, "shape": trial.shape, "dtype": str(trial.dtype).removeprefix("torch.")}
         with tensor_cores(allowed=False):
             row["error"] = trial.error()
@@ -168,8 +103,7 @@ def kernels(stand: Stand) -> tuple[bool, str]:
             seconds, moved = trial.speed(stand.device)
             share = moved / seconds / 1e9 / stand.ceilings.copy_gb_s
             row |= {"us": 1e6 * seconds, "mb": moved / 1e6, "share_of_copy": share}
-            if trial.dtype is torch.bfloat16:
-                shares.setdefault(trial.name, []).append(share)
+            shares.setdefault(trial.name, []).append(share)
         rows.append(row)
         stand.note(trials=rows, wrong=wrong, told=told)
     ends = ", ".join(f"{name} {100 * min(some):.0f}-{100 * max(some):.0f} %" for name, some in shares.items())

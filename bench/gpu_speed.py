@@ -46,6 +46,7 @@ def bench(stand: Stand) -> tuple[bool, str]:
     stages = _stages(stand, ours, frames, repeats, seen)
     stand.note(seconds=sizes.seconds, variants=sizes.variants, steps=sizes.steps, stages=stages)
     whole()
+    stand.rest()
     if stand.on_gpu:
         torch.cuda.reset_peak_memory_stats()
     waves = whole()
@@ -96,6 +97,7 @@ def _stages(stand: Stand, ours: Ours, frames: Tensor, repeats: Tensor, seen: Fea
         "texts": lambda: (ours.forget_texts(), runtime.read([*ours.captions, "negative"])),
         "sample": sample,
         "vae": lambda: ours.mels(latents),
+        "tracks": lambda: [runtime.render(one) for one in latents],
         "vocoder": lambda: [decoder.to_wave(runtime.vocoder, mel, rate.hop) for mel in mels],
         "loudness": lambda: [integrated_lufs(wave, rate.sample_rate) for wave in waves],
         "copies": lambda: [on_host(wave) for wave in waves],
@@ -139,6 +141,7 @@ def profile(stand: Stand) -> tuple[bool, str]:
     """The kernels that an again and a whole spend their time in, as two tables in a file."""
     seconds, words, texts = stand.sizes.seconds, [], []
     stand.job(seconds, "known")
+    stand.rest()
     for name, digest in (("again", "known"), ("whole", None)):
         with torch.profiler.profile(
             activities=[ProfilerActivity.CUDA if stand.on_gpu else ProfilerActivity.CPU]

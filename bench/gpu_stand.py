@@ -170,6 +170,10 @@ class Stand:
         self.note(warmed_s=warmed_s, **{f"{name}_warm": value for name, value in self.memory().items()})
         return True, f"{self.model.name} built in {built_s:.1f} s, warm after {warmed_s:.1f} s more"
 
+    def rest(self) -> float:
+        """What the worker does between jobs: the shapes that came for the first time are captured. Seconds."""
+        return wall_s(self.device, lambda: self.engine.rest(lambda: False))
+
     def memory(self) -> dict[str, float]:
         """Of the device, in MB."""
         if not self.on_gpu:

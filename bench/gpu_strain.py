@@ -14,7 +14,6 @@ from gpu_stand import Stand, apart
 from worker.domain import Track
 from worker.errors import Cancelled, Unavailable
 from worker.pipeline.mmaudio.engine import MMAudioEngine
-from worker.pipeline.mmaudio.graphs import Graphs
 from worker.pipeline.mmaudio.sampling import Batching
 
 GROWTH_MB = 16.0
@@ -31,6 +30,7 @@ def alternating(stand: Stand) -> tuple[bool, str]:
     for seconds in sizes.alternating:
         for name in ("a", "b"):
             stand.job(seconds, f"{name} {seconds}", seed=7)
+        stand.rest()
     seen: list[dict[str, float]] = []
     started = time.monotonic()
     while (at := time.monotonic() - started) < sizes.alternating_s:
@@ -38,7 +38,9 @@ def alternating(stand: Stand) -> tuple[bool, str]:
         begun = time.perf_counter()
         new = MMAudioEngine(stand.runtime) if name == "b" else None
         stand.job(seconds, f"{name} {seconds}", seed=7, engine=new)
-        seen.append({"at_s": at, "seconds": seconds, "took_s": time.perf_counter() - begun, **stand.memory()})
+        took_s = time.perf_counter() - begun
+        stand.rest()
+        seen.append({"at_s": at, "seconds": seconds, "took_s": took_s, **stand.memory()})
         if len(seen) % 10 == 0:
             stand.note(jobs=len(seen), last=seen[-1])
     half = max(1, len(seen) // 2)
@@ -68,8 +70,7 @@ def _short_of_memory(stand: Stand, margin_mb: int, *, ballast: bool) -> Iterator
         finally:
             runtime.velocity, runtime.batching = usual, Batching()
         return
-    if isinstance(usual, Graphs):
-        usual.forget()
+    runtime.graphs.forget()
     torch.cuda.synchronize()
     torch.cuda.empty_cache()
     free, total = torch.cuda.mem_get_info()
@@ -84,8 +85,7 @@ def _short_of_memory(stand: Stand, margin_mb: int, *, ballast: bool) -> Iterator
         del held
         torch.cuda.set_per_process_memory_fraction(1.0)
         runtime.batching = Batching()
-        if isinstance(usual, Graphs):
-            usual.forget()
+        runtime.graphs.forget()
         torch.cuda.empty_cache()
 
 
@@ -137,6 +137,7 @@ def _strained(stand: Stand, wanted: list[Track], margin_mb: int, *, ballast: boo
         try:
             made = stand.job(seconds, "strained", seed=7)
             found = {"outcome": "came out", "apart": apart(made, wanted)}
+            stand.rest()  # capturing may run out of memory too
         except Unavailable as error:
             found = {"outcome": "unavailable", "said": str(error)}
         except Exception as error:  # noqa: BLE001

@@ -33,6 +33,10 @@ class Case:
     precision: torch.dtype = torch.float32
     """Of the parts that a GPU computes in less than float32; their parameters are cast as `loading.runtime` casts them."""
 
+    @property
+    def vocoder_precision(self) -> torch.dtype:
+        return torch.float16 if self.precision is torch.bfloat16 else self.precision
+
     @classmethod
     def read(cls, path: Path, device: torch.device, precision: torch.dtype = torch.float32) -> Case:
         with safe_open(path, "pt") as file:

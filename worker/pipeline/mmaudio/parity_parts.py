@@ -110,7 +110,7 @@ def _vocoder(case: Case, channels: int | None) -> BigVGAN:
         channels=channels or full.channels,
         clamps=full.clamps,
     )
-    return checkpoints.generated_vocoder(shape, case.salt).to(case.device, case.precision)
+    return checkpoints.generated_vocoder(shape, case.salt).to(case.device, case.vocoder_precision)
 
 
 def vocoder_answers(case: Case) -> Answers:
@@ -159,7 +159,7 @@ def end_to_end_answers(case: Case) -> Answers:
     del flow
     mel = checkpoints.generated_vae(model.vae, case.salt).to(case.device)(latent)
     yield "mel", mel
-    vocoder = checkpoints.generated_vocoder(model.vocoder, case.salt).to(case.device, case.precision)
+    vocoder = checkpoints.generated_vocoder(model.vocoder, case.salt).to(case.device, case.vocoder_precision)
     audio = torch.cat([vocoder(one[None]) for one in mel])
     if "audio_head" in case.expected:
         yield "audio_head", audio[..., : case.expected["audio_head"].shape[-1]]
