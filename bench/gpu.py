@@ -24,7 +24,7 @@ LIMITS_S = {
     "parity": 60,
     "kernels": 50,
     "load": 40,
-    "bench": 45,
+    "bench": 60,
     "distances": 40,
     "films": 20,
     "capture": 20,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 
 import torch
 from gpu_clock import kernel_s
@@ -62,24 +63,27 @@ def _poison(like: list[Tensor], dtype: torch.dtype) -> None:
 
 
 def _trials(stand: Stand, told: list[str]) -> Iterator[Trial]:
-    """All forms that the modules list, whatever they are called; what has no inputs here is told."""
+    """All forms that the modules list, whatever they are called; what has no inputs here is told.
+
+    On a GPU every shape and precision is compiled for, so that not every odd shape has every precision.
+    """
     fast = pointwise.pointwise(stand.device)
     for name, plain in pointwise.PLAIN._asdict().items():
         if name not in OF_POINTWISE:
             told.append(f"no inputs for pointwise.{name}")
             continue
-        for sizes in (*REAL[name], *ODD) if stand.on_gpu else ODD:
-            for dtype in NEAR:
-                timed = sizes in REAL[name] and dtype is not torch.float32
-                make = partial(OF_POINTWISE[name], sizes, dtype, stand.device)
-                yield Trial(name, str(sizes), dtype, getattr(fast, name), plain, make, timed or not stand.on_gpu)
+        real = list(product(REAL.get(name, ()), (torch.bfloat16, torch.float16)))
+        for sizes, dtype in (*real, *zip(ODD, NEAR, strict=True)) if stand.on_gpu else product(ODD, NEAR):
+            make = partial(OF_POINTWISE[name], sizes, dtype, stand.device)
+            timed = (sizes, dtype) in real or not stand.on_gpu
+            yield Trial(name, str(sizes), dtype, getattr(fast, name), plain, make, timed)
     way = activation.fastest(stand.device)
     for name, plain in activation.PLAIN._asdict().items():
         if name not in OF_VOCODER:
             told.append(f"no inputs for activation.{name}")
             continue
-        stages = [(wave, torch.float16) for wave in STAGES if stand.on_gpu]
-        for wave, dtype in (*stages, *((wave, dtype) for wave in ODD_WAVES for dtype in NEAR)):
+        stages = [(wave, torch.float16) for wave in STAGES]
+        for wave, dtype in (*stages, *zip(ODD_WAVES, NEAR, strict=True)) if stand.on_gpu else product(ODD_WAVES, NEAR):
             make = partial(OF_VOCODER[name], wave, dtype, stand.device)
             yield Trial(name, str(wave), dtype, getattr(way, name), plain, make, wave in STAGES)
 
