@@ -57,7 +57,7 @@ class Ours:
 
     def render(self, latents: Tensor) -> list[Tensor]:
         runtime = self.runtime
-        waves = [decoder.to_wave(runtime.vocoder, mel, runtime.model.rate.hop) for mel in self.mels(latents)]
+        waves = [runtime.render(one) for one in latents]
         for wave in waves:
             integrated_lufs(wave, runtime.model.rate.sample_rate)
         return [on_host(wave) for wave in waves]

@@ -6,10 +6,12 @@ every step, layers unfused, everything eager.
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
-from worker.pipeline.mmaudio.activation import SnakeActivation, activate_plain
+from worker.pipeline.mmaudio.activation import PLAIN, SnakeActivation
 from worker.pipeline.mmaudio.bigvgan import Convolution
 from worker.pipeline.mmaudio.flow import Conditions
 from worker.pipeline.mmaudio.frames import Chunk
@@ -17,6 +19,10 @@ from worker.pipeline.mmaudio.lengths import clip_frames
 from worker.pipeline.mmaudio.loading import Parts
 from worker.pipeline.mmaudio.resize import clip_pixels, sync_pixels
 from worker.pipeline.mmaudio.sampling import noise
+
+
+def _with_bias(convolution: Convolution, x: Tensor) -> tuple[Tensor, None]:
+    return convolution(x), None
 
 
 class Reference:
@@ -32,9 +38,10 @@ class Reference:
             part.to(device)
         for module in parts.vocoder.modules():
             if isinstance(module, SnakeActivation):
-                module.way = activate_plain
+                module.way = PLAIN
             if isinstance(module, Convolution):
                 module.few = 0
+                module.without_bias = partial(_with_bias, module)
 
     @torch.inference_mode()
     def compose(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -70,10 +71,15 @@ def _scaled(key: str, z: Floats) -> Floats:
 
 
 def weights(shapes: Mapping[str, Sequence[int]], salt: str = "") -> dict[str, Tensor]:
-    """A state dict for official keys and shapes, float32, without the design constants."""
-    made = {}
-    for key, shape in shapes.items():
-        if key.rsplit(".", 1)[-1] not in CONSTANTS:
-            z = np.asarray(normal(salt + key, shape), dtype=np.float32)
-            made[key] = torch.from_numpy(np.asarray(_scaled(key, z), dtype=np.float32))
-    return made
+    """A state dict for official keys and shapes, float32, without the design constants.
+
+    Each tensor follows from its own name, and numpy draws without holding the interpreter: all cores make them at once.
+    """
+
+    def made(key: str) -> Tensor:
+        z = np.asarray(normal(salt + key, shapes[key]), dtype=np.float32)
+        return torch.from_numpy(np.asarray(_scaled(key, z), dtype=np.float32))
+
+    keys = [key for key in shapes if key.rsplit(".", 1)[-1] not in CONSTANTS]
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(keys, pool.map(made, keys), strict=True))

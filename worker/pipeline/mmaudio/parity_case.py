@@ -30,9 +30,15 @@ class Case:
     meta: dict[str, Any]
     expected: dict[str, Tensor]
     device: torch.device
+    precision: torch.dtype = torch.float32
+    """Of the parts that a GPU computes in less than float32; their parameters are cast as `loading.runtime` casts them."""
+
+    @property
+    def vocoder_precision(self) -> torch.dtype:
+        return torch.float16 if self.precision is torch.bfloat16 else self.precision
 
     @classmethod
-    def read(cls, path: Path, device: torch.device) -> Case:
+    def read(cls, path: Path, device: torch.device, precision: torch.dtype = torch.float32) -> Case:
         with safe_open(path, "pt") as file:
             meta = json.loads((file.metadata() or {}).get("meta", "{}"))
             expected = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
@@ -41,7 +47,7 @@ class Case:
                 expected[name] = torch.tensor(meta[name])
         if "returned_duration" in meta:
             expected["returned_ms"] = torch.tensor(round(1000 * meta["returned_duration"]))
-        return cls(path, meta, expected, device)
+        return cls(path, meta, expected, device, precision)
 
     @property
     def name(self) -> str:
@@ -57,7 +63,7 @@ class Case:
 
     def sibling(self, name: str) -> Case:
         """The case whose inputs this one uses. Raises NotRun when it is not here."""
-        return Case.read(self.beside(Path(name).name + ".safetensors"), self.device)
+        return Case.read(self.beside(Path(name).name + ".safetensors"), self.device, self.precision)
 
     def beside(self, name: str) -> Path:
         """A file next to this one. Raises NotRun when it is not here."""

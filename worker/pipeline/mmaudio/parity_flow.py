@@ -40,10 +40,10 @@ def flow_shape(case: Case) -> FlowShape:
 class Network:
     """The network of a case with its inputs, fused and in the precision asked for."""
 
-    def __init__(self, case: Case, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(self, case: Case, dtype: torch.dtype | None = None) -> None:
         self.flow = checkpoints.generated_flow(flow_shape(case), case.salt).to(case.device)
         fuse(self.flow)
-        self.flow.to_precision(dtype)
+        self.flow.to_precision(dtype or case.precision)
         self.inputs = {
             name: (case.unit if name in {"clip", "text", "neg"} else case.normal)(name, *shape)
             for name, shape in case.meta["inputs"].items()

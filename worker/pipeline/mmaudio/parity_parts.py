@@ -57,6 +57,7 @@ def clip_answers(case: Case) -> Answers:
     image_shape, text_shape = _clip_shapes(case)
     image = checkpoints.generated_image_tower(image_shape, case.salt).to(case.device)
     fuse(image)
+    image.transformer.to_precision(case.precision)
     side = case.meta["image"]
     raw = image.raw(case.uniform("image", case.meta["batch"], 3, side, side))
     yield "image_features_raw", raw
@@ -74,7 +75,7 @@ def clip_answers(case: Case) -> Answers:
 def synchformer_answers(case: Case) -> Answers:
     meta = case.meta
     shape = SynchformerShape(width=meta["embed_dim"], depth=meta["depth"], heads=meta["heads"])
-    network = checkpoints.generated_synchformer(shape, case.salt).to(case.device)
+    network = checkpoints.generated_synchformer(shape, case.salt).to(case.device).to_precision(case.precision)
     seen: dict[str, Tensor] = {}
     network.patch_embed_3d.register_forward_hook(
         lambda *h: seen.update({"trace.patch_embed": h[2][0, :8].flatten(0, 1)})
@@ -109,7 +110,7 @@ def _vocoder(case: Case, channels: int | None) -> BigVGAN:
         channels=channels or full.channels,
         clamps=full.clamps,
     )
-    return checkpoints.generated_vocoder(shape, case.salt).to(case.device)
+    return checkpoints.generated_vocoder(shape, case.salt).to(case.device, case.vocoder_precision)
 
 
 def vocoder_answers(case: Case) -> Answers:
@@ -130,13 +131,16 @@ def end_to_end_answers(case: Case) -> Answers:
     meta, config = case.meta, case.meta["config"]
     model: Model = MODELS[config["model"]]
     unwanted = meta.get("negative") or []
-    texts = _tokens([*meta["texts"], *unwanted])
+    captions = [*meta["texts"], *unwanted]
+    ids = case.expected.get("tokens")
+    texts = _tokens(captions) if ids is None else ids
     text_tower = checkpoints.generated_text_tower(TextShape(), case.salt).to(case.device)
     text, negative = text_tower(texts.to(case.device)).tensor_split([len(meta["texts"])])
     del text_tower
     batch, clip, sync = len(text), config["clip_len"], config["sync_len"]
     flow = checkpoints.generated_flow(flow_shape(case), case.salt).to(case.device)
     fuse(flow)
+    flow.to_precision(case.precision)
     asked = flow.condition(
         case.unit("clip", batch, clip, config["clip_dim"]), case.normal("sync", batch, sync, config["sync_dim"]), text
     )
@@ -155,13 +159,15 @@ def end_to_end_answers(case: Case) -> Answers:
     del flow
     mel = checkpoints.generated_vae(model.vae, case.salt).to(case.device)(latent)
     yield "mel", mel
-    vocoder = checkpoints.generated_vocoder(model.vocoder, case.salt).to(case.device)
+    vocoder = checkpoints.generated_vocoder(model.vocoder, case.salt).to(case.device, case.vocoder_precision)
     audio = torch.cat([vocoder(one[None]) for one in mel])
     if "audio_head" in case.expected:
         yield "audio_head", audio[..., : case.expected["audio_head"].shape[-1]]
     if "audio_tail" in case.expected:
         yield "audio_tail", audio[..., -case.expected["audio_tail"].shape[-1] :]
     yield "audio_len", torch.tensor([audio.shape[-1]])
+    if ids is not None:
+        yield "tokens", _tokens(captions)
 
 
 def frame_answers(case: Case) -> Answers:
