@@ -7,7 +7,7 @@ from torch import Tensor
 
 from worker.pipeline.mmaudio import decoder, tokens
 from worker.pipeline.mmaudio.copies import on_host
-from worker.pipeline.mmaudio.features import Features, Watcher
+from worker.pipeline.mmaudio.features import Encoding, Features, Watcher
 from worker.pipeline.mmaudio.frames import Chunk
 from worker.pipeline.mmaudio.lengths import clip_frames, sync_features
 from worker.pipeline.mmaudio.loudness import integrated_lufs
@@ -37,13 +37,15 @@ class Ours:
         self.sampler, self.windows = Sampler(steps=steps), lay(seconds, runtime.model.rate)
         runtime.tokenize = tokens.hashed
 
-    def watch(self, frames: Tensor, repeats: Tensor, *, with_sync: bool = True) -> Features:
+    def watch(
+        self, frames: Tensor, repeats: Tensor, *, with_sync: bool = True, encoding: Encoding | None = None
+    ) -> Features:
         runtime = self.runtime
         chunks = (
             Chunk.of(frames[i : i + CHUNK].to(runtime.device, non_blocking=True), repeats[i : i + CHUNK])
             for i in range(0, len(frames), CHUNK)
         )
-        watcher = Watcher(runtime.image, runtime.synchformer if with_sync else None)
+        watcher = Watcher(runtime.image, runtime.synchformer if with_sync else None, encoding=encoding)
         watcher.watch(chunks, lambda: False)
         return watcher.features(self.seconds, clip_frames(self.seconds), sync_features(self.seconds))
 

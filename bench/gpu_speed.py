@@ -20,8 +20,9 @@ from torch.profiler import ProfilerActivity
 
 from worker.pipeline.mmaudio import decoder, tokens
 from worker.pipeline.mmaudio.copies import on_host
-from worker.pipeline.mmaudio.features import Features
+from worker.pipeline.mmaudio.features import Encoding, Features
 from worker.pipeline.mmaudio.loudness import integrated_lufs
+from worker.pipeline.mmaudio.sampling import Batching
 
 TOP = 30
 
@@ -93,6 +94,9 @@ def _stages(stand: Stand, ours: Ours, frames: Tensor, repeats: Tensor, seen: Fea
     waves = [decoder.to_wave(runtime.vocoder, mel, rate.hop) for mel in mels]
     runs: dict[str, Callable[[], object]] = {
         "watch": lambda: ours.watch(frames, repeats),
+        "watch_by_16": lambda: ours.watch(frames, repeats, encoding=Encoding(Batching(16), Batching(8))),
+        "watch_by_32": lambda: ours.watch(frames, repeats, encoding=Encoding(Batching(32), Batching(12))),
+        "watch_by_64": lambda: ours.watch(frames, repeats, encoding=Encoding(Batching(64), Batching(24))),
         "watch_clip": lambda: ours.watch(frames, repeats, with_sync=False),
         "texts": lambda: (ours.forget_texts(), runtime.read([*ours.captions, "negative"])),
         "sample": sample,
