@@ -15,7 +15,7 @@ from worker.pipeline.mmaudio.attention_kernel import grouped_attention
 from worker.pipeline.mmaudio.fp8 import quantise
 from worker.pipeline.mmaudio.synchformer import DividedAttention
 from worker.pipeline.mmaudio.layers import rotations
-from worker.pipeline.mmaudio.pointwise import PLAIN, Modulation, Stream
+from worker.pipeline.mmaudio.pointwise import PLAIN, Modulation, Pointwise, Stream, _compare
 torch.manual_seed(0)
 torch.set_grad_enabled(False)
 equal = torch.testing.assert_close
@@ -61,6 +61,7 @@ for dtype, near in ((torch.float32, dict(atol=3e-6, rtol=3e-6)), (torch.bfloat16
         attention.proj = torch.nn.Identity()
         equal(out[:, 1:], attention(x)[:, 1:], **near)
         assert not out[:, 0].any()
+_compare(Pointwise(fast.unfold, fast.modulate, fast.add_norm, fast.rms_norm_rope, fast.swiglu), torch.device("cpu"))
 print("equal")
 """
 

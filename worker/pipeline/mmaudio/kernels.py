@@ -161,6 +161,8 @@ def _rms_norm_rope(  # type: ignore[no-untyped-def]  # noqa: ANN202
 def rms_norm_rope(product: Tensor, weights: Tensor, table: Tensor | None, into: Tensor, at: int) -> None:
     """`pointwise.rms_norm_rope` of a contiguous product; a head has a power of two of channels."""
     batch, tokens, parts, heads, channels = product.shape
+    assert product.is_contiguous()
+    assert into.is_contiguous()
     angles = weights if table is None else torch.view_as_real(table)
     _rms_norm_rope[batch * tokens,](
         product, weights, angles, into, tokens, into.shape[2], at, into.stride(0), EPSILON_F32,
@@ -183,6 +185,7 @@ def _swiglu(both, y, tokens, WIDTH: tl.constexpr, BLOCK: tl.constexpr, TAPS: tl.
 def swiglu(both: Tensor, kernel: int) -> Tensor:
     """`pointwise.swiglu` of (B, N, 2H), contiguous."""
     batch, tokens, double = both.shape
+    assert both.is_contiguous()
     width = double // 2
     y = torch.empty(batch * tokens, kernel * width, dtype=both.dtype, device=both.device)
     block = min(512, triton.next_power_of_2(width))

@@ -162,7 +162,7 @@ def _probe(way: Pointwise, device: torch.device, dtype: torch.dtype) -> list[Ten
     rows = torch.linspace(-1, 1, 7 * 3 * 128, device=device).cos().view(7, 3 * 128)
     own = Modulation(rows.to(dtype), torch.arange(10, device=device) % 7)
     angles = torch.linspace(0, 6, 5 * 32, device=device).view(5, 32)
-    product = x.to(dtype)[:, :, None].expand(-1, -1, 3, -1).reshape(2, 5, 3, 2, 64)
+    product = x.to(dtype)[:, :, None].repeat(1, 1, 3, 1).view(2, 5, 3, 2, 64)
     into = torch.zeros(3, 2, 6, 2, 64, dtype=dtype, device=device)
     weights = torch.stack([x[0, 0, :64], x[0, 1, :64]]).to(dtype)
     way.rms_norm_rope(product, weights, torch.polar(torch.ones_like(angles), angles), into, 1)
