@@ -26,7 +26,7 @@ LIMITS_S = {
     "kernels": 50,
     "load": 40,
     "bench": 60,
-    "distances": 40,
+    "distances": 50,
     "films": 20,
     "capture": 20,
     "alternating": 66,
