@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -25,7 +26,7 @@ LIMITS_S = {
     "kernels": 50,
     "load": 40,
     "bench": 60,
-    "distances": 40,
+    "distances": 50,
     "films": 20,
     "capture": 20,
     "alternating": 66,
@@ -153,6 +154,9 @@ def revision() -> str | None:
 
 def main() -> int:
     asked = parsed()
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit("gpu.sh: stopped")
+    )  # and the child, which has a session of its own
     out = Path(os.environ.get("OUT") or "output")
     out.mkdir(parents=True, exist_ok=True)
     log = out / "gpu.log"

@@ -29,18 +29,13 @@ def device(stand: Stand) -> tuple[bool, str]:
         stand.note(name="cpu")
         ceilings = stand.ceilings
         return True, f"cpu, copy {ceilings.copy_gb_s:.0f} GB/s, product {ceilings.tflops:.3f} TFLOP/s"
-    told = subprocess.run(
-        ["nvidia-smi", f"--query-gpu={QUERY}", "--format=csv,noheader"], capture_output=True, text=True, check=False
-    )
     one = torch.cuda.get_device_properties(0)
     stand.note(
         name=one.name,
-        nvidia_smi=dict(zip(QUERY.split(","), told.stdout.strip().splitlines()[0].split(", "), strict=False))
-        if told.stdout.strip()
-        else told.stderr[:200],
+        nvidia_smi=_nvidia_smi(),
         capability=f"{one.major}.{one.minor}",
         multiprocessors=one.multi_processor_count,
-        l2_mb=one.L2_cache_size / 2**20,
+        l2_mb=getattr(one, "L2_cache_size", 0) / 2**20,
         memory_gb=one.total_memory / 1e9,
         cudnn=torch.backends.cudnn.version(),
     )
@@ -66,6 +61,16 @@ def product_tflops(stand: Stand, dtype: torch.dtype) -> float:
     a, b = (torch.randn(side, side, device=stand.device, dtype=dtype) for _ in range(2))
     with tensor_cores(allowed=True):
         return 2 * side**3 / event_s(stand.device, lambda: a @ b, 2 * stand.sizes.repeats) / 1e12
+
+
+def _nvidia_smi() -> dict[str, str]:
+    """What the driver says, as far as it does."""
+    query = ["nvidia-smi", f"--query-gpu={QUERY}", "--format=csv,noheader"]
+    try:
+        told = subprocess.run(query, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        return {"error": str(error)}
+    return dict(zip(QUERY.split(","), told.splitlines()[0].split(", "), strict=False))
 
 
 def _version(package: str) -> str | None:

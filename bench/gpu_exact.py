@@ -118,9 +118,9 @@ def distances(stand: Stand) -> tuple[bool, str]:
         for dtype in (torch.bfloat16, torch.float16):
             vocoder = deepcopy(exact.vocoder).to(dtype)
             far = _farthest([_wave(exact, vocoder, mel) for mel in mels], waves)
-            vocoders[str(dtype).removeprefix("torch.")] = {"apart": far, "db": 20 * math.log10(far)}
+            vocoders[str(dtype).removeprefix("torch.")] = {"apart": far, "db": _db(far)}
         tensors = _farthest([_wave(exact, exact.vocoder, mel) for mel in mels], waves)
-        vocoders["tf32"] = {"apart": tensors, "db": 20 * math.log10(max(tensors, 1e-12))}
+        vocoders["tf32"] = {"apart": tensors, "db": _db(tensors)}
         stand.note(vocoder=vocoders)
     found = {seconds: _latents(stand, exact, seconds) for seconds in sizes.lengths}
     stand.note(latents={f"{seconds:g} s": each for seconds, each in found.items()}, bound=BF16_BOUND)
@@ -145,6 +145,10 @@ def _latents(stand: Stand, exact: Runtime, seconds: float) -> dict[str, float]:
         with tensor_cores(allowed=True):
             found[name] = apart(Ours(mine, seconds, stand.sizes.steps, ["rain on a roof"]).sample(seen), latents)
     return found
+
+
+def _db(far: float) -> float:
+    return 20 * math.log10(max(far, 1e-12))
 
 
 def _tokens_of(runtime: Runtime) -> Runtime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -175,12 +176,12 @@ class Stand:
         return wall_s(self.device, lambda: self.engine.rest(lambda: False))
 
     def memory(self) -> dict[str, float]:
-        """Of the device, in MB."""
-        if not self.on_gpu:
-            return {"allocated_mb": 0.0, "reserved_mb": 0.0}
+        """Of the device, and of this process on the host, in MB."""
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
         return {
-            "allocated_mb": torch.cuda.memory_allocated() / 1e6,
-            "reserved_mb": torch.cuda.memory_reserved() / 1e6,
+            "allocated_mb": torch.cuda.memory_allocated() / 1e6 if self.on_gpu else 0.0,
+            "reserved_mb": torch.cuda.memory_reserved() / 1e6 if self.on_gpu else 0.0,
+            "host_mb": pages * mmap.PAGESIZE / 1e6,
         }
 
     def job(

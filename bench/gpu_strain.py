@@ -46,12 +46,12 @@ def alternating(stand: Stand) -> tuple[bool, str]:
     half = max(1, len(seen) // 2)
     growth = {
         key: max(job[key] for job in seen[half:] or seen) - max(job[key] for job in seen[:half])
-        for key in ("allocated_mb", "reserved_mb")
+        for key in stand.memory()
     }
     took = {f"{s:g} s": sorted(job["took_s"] for job in seen if job["seconds"] == s) for s in sizes.alternating}
     spread = {name: {"best_s": some[0], "worst_s": some[-1]} for name, some in took.items() if some}
     stand.note(jobs=len(seen), growth=growth, first=seen[0], last=seen[-1], took=spread, every_tenth=seen[::10])
-    words = f"{len(seen)} jobs, allocated {growth['allocated_mb']:+.1f} MB, reserved {growth['reserved_mb']:+.1f} MB"
+    words = f"{len(seen)} jobs, host {growth['host_mb']:+.1f} MB, allocated {growth['allocated_mb']:+.1f} MB, reserved {growth['reserved_mb']:+.1f} MB"
     return growth["allocated_mb"] <= GROWTH_MB, words
 
 
@@ -120,6 +120,7 @@ def oom_cancel(stand: Stand) -> tuple[bool, str]:
             stand.note(memory=trials)
     outcomes = [f"{trial['left_mb']} MB {trial['outcome']}" for trial in trials]
     words.append(", ".join(outcomes))
+    stand.rest()
     cancels = [_cancelled(stand, part * took_s) for part in CANCELS_AT]
     stand.note(cancels=cancels)
     after = apart(stand.job(seconds, "strained", seed=7), wanted)
@@ -137,12 +138,21 @@ def _strained(stand: Stand, wanted: list[Track], margin_mb: int, *, ballast: boo
         try:
             made = stand.job(seconds, "strained", seed=7)
             found = {"outcome": "came out", "apart": apart(made, wanted)}
-            stand.rest()  # capturing may run out of memory too
+            found["captured"] = _captures(stand)
         except Unavailable as error:
             found = {"outcome": "unavailable", "said": str(error)}
         except Exception as error:  # noqa: BLE001
             found = {"outcome": f"broke: {type(error).__name__}", "said": str(error)[:300]}
         return found | {"took_s": time.perf_counter() - begun, "batch": stand.runtime.batching.size}
+
+
+def _captures(stand: Stand) -> bool:
+    """Whether memory is enough for the graphs of the shapes that came; if not, the worker goes on without."""
+    try:
+        stand.rest()
+    except Unavailable:
+        return False
+    return True
 
 
 def _cancelled(stand: Stand, after_s: float) -> dict[str, object]:

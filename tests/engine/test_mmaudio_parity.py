@@ -30,6 +30,15 @@ def test_every_tensor_is_within_its_tolerance(fixtures: Path, case: str):
     assert any(line.verdict == "ok" for line in lines)
 
 
+def test_in_mixed_precision_latents_and_velocities_are_near(fixtures: Path):
+    """As a GPU computes: what the network makes is within two hundredths, and is no longer the exact answer."""
+    lines = {line.tensor: line for line in parity.run(fixtures, "tiny/net_v1", precision="bf16")}
+    bounded = [line for line in lines.values() if line.tolerance is not None]
+    assert {line.verdict for line in bounded} == {"ok"}
+    assert all(1e-4 < line.error < 2e-2 for line in bounded if line.error)
+    assert lines["trace.joint_blocks.0"].verdict == "informative"
+
+
 def test_a_tensor_beyond_its_tolerance_fails_the_command(fixtures: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
     """The command names the tensor, its error and its tolerance, and exits with 1."""
     (tmp_path / "tiny").mkdir()
