@@ -23,7 +23,7 @@ from gpu_report import Report, Watched
 LIMITS_S = {
     "device": 20,
     "parity": 60,
-    "kernels": 50,
+    "kernels": 80,
     "load": 40,
     "bench": 60,
     "distances": 50,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -99,8 +100,10 @@ def kernels(stand: Stand) -> tuple[bool, str]:
     )
     for trial in sorted(_trials(stand, told), key=lambda each: not each.timed):
         row = {"kernel": trial.name, "shape": trial.shape, "dtype": str(trial.dtype).removeprefix("torch.")}
+        started = time.perf_counter()
         with tensor_cores(allowed=False):
             row["error"] = trial.error()
+        row["first_s"] = time.perf_counter() - started  # compiling included
         if not row["error"] <= NEAR[trial.dtype]:
             wrong.append(f"{trial.name} {trial.shape} {row['dtype']}: {row['error']:.1e}")
         if trial.timed:
