@@ -24,7 +24,7 @@ LIMITS_S = {
     "device": 20,
     "parity": 60,
     "kernels": 80,
-    "load": 40,
+    "load": 70,
     "bench": 60,
     "distances": 50,
     "films": 20,

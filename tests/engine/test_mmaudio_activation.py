@@ -58,8 +58,8 @@ def test_the_filter_sums_to_one():
 
 INTERPRETED = """
 import torch
-from worker.pipeline.mmaudio.activation import activate_plain
-from worker.pipeline.mmaudio.activation_kernel import activate
+from worker.pipeline.mmaudio.activation import PLAIN, activate_plain
+from worker.pipeline.mmaudio.activation_kernel import activate, add_biased
 torch.manual_seed(0)
 for length, last, loud in (
     (1, True, 1.0), (2, False, 1.0), (5, True, 1.0), (7, False, 30.0), (8, True, 30.0), (9, True, 3e3), (19, True, 1e8),
@@ -75,6 +75,8 @@ ones = torch.ones(70)
 assert torch.allclose(activate(many, ones, ones), activate_plain(many, ones, ones), atol=2e-6)
 half = many.bfloat16()
 torch.testing.assert_close(activate(half, ones, ones), activate_plain(half, ones, ones), rtol=8e-3, atol=1e-5)
+assert torch.allclose(activate(many, ones, ones, 2 * ones), activate_plain(many, ones, ones, 2 * ones), atol=2e-6)
+torch.testing.assert_close(add_biased(many, many, ones), PLAIN.add_biased(many, many, ones))
 print("equal")
 """
 
@@ -98,9 +100,9 @@ def test_the_fused_kernel_compiles_for_an_h200():
 
     from worker.pipeline.mmaudio.activation_kernel import _activate
 
-    kinds = dict.fromkeys(("x", "y"), "*bf16") | dict.fromkeys(("rate", "depth"), "*fp32")
+    kinds = dict.fromkeys(("x", "y", "bias"), "*fp16") | dict.fromkeys(("rate", "depth"), "*fp32")
     numbers = dict.fromkeys(("channels", "length", "stride_b", "stride_t"), "i32")
-    known = {"stride_c": 1, "GROUP": 8, "BLOCK_C": 64, "BLOCK_G": 2}
+    known = {"stride_c": 1, "EXACT": False, "GROUP": 16, "BLOCK_C": 32, "BLOCK_G": 4}
     source = ASTSource(_activate, kinds | numbers | dict.fromkeys(known, "constexpr"), known)
     made = compiled(source, target=GPUTarget("cuda", 90, 32))
     assert "st.local" not in made.asm["ptx"]

@@ -47,13 +47,12 @@ def fastest(device: torch.device) -> Way:
         from worker.pipeline.mmaudio import activation_kernel
 
         fast, one = Way(activation_kernel.activate, activation_kernel.add_biased), torch.ones(8, device=device)
-        for dtype in (torch.float32, torch.float16, torch.bfloat16):
-            probe = torch.linspace(-3, 3, 8 * 21, device=device, dtype=dtype).view(1, 21, 8).mT
-            for bias in (None, one.to(dtype)):
-                ours, theirs = (way.activate(probe, one, one, bias) for way in (fast, PLAIN))
-                torch.testing.assert_close(ours, theirs, atol=2e-2, rtol=2e-2)
-            ours, theirs = (way.add_biased(probe, probe, one.to(dtype)) for way in (fast, PLAIN))
-            torch.testing.assert_close(ours, theirs, atol=2e-2, rtol=2e-2)
+        # In the precision that a vocoder has on a GPU: each takes seconds to compile.
+        probe, bias = torch.linspace(-3, 3, 8 * 21, device=device).half().view(1, 21, 8).mT, one.half() / 2
+        ours, theirs = (way.activate(probe, one, one, bias) for way in (fast, PLAIN))
+        torch.testing.assert_close(ours, theirs, atol=2e-2, rtol=2e-2)
+        ours, theirs = (way.add_biased(probe, probe, bias) for way in (fast, PLAIN))
+        torch.testing.assert_close(ours, theirs, atol=2e-2, rtol=2e-2)
     except Exception as error:  # noqa: BLE001
         # No Triton, no C compiler for it to use, or wrong numbers: whatever it is, the plain way gives the right ones.
         log.warning("the vocoder's fused activation is not available, falling back to plain PyTorch: %s", error)

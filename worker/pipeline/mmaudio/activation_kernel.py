@@ -17,6 +17,8 @@ from worker.pipeline.mmaudio.activation import TAPS
 
 GROUP = 16
 """Outputs a lane makes; the first five samples of its way give none."""
+WIDE = 32
+"""Neighbouring channels of a program, whatever the layer: one kernel for all, since it takes seconds to compile."""
 _TAPS = tl.constexpr(TAPS)
 
 
@@ -64,7 +66,7 @@ def _even(x0, x1, x2, x3, x4, x5, a, b, EXACT: tl.constexpr):  # type: ignore[no
     return _snake(2.0 * u, a, b, EXACT)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit(do_not_specialize=["channels", "length", "stride_b", "stride_t"])  # type: ignore[untyped-decorator]
 def _activate(  # type: ignore[no-untyped-def]  # noqa: ANN202
     x,  # noqa: ANN001
     y,  # noqa: ANN001
@@ -76,7 +78,6 @@ def _activate(  # type: ignore[no-untyped-def]  # noqa: ANN202
     stride_b,  # noqa: ANN001
     stride_c,  # noqa: ANN001
     stride_t,  # noqa: ANN001
-    BIASED: tl.constexpr,
     EXACT: tl.constexpr,
     GROUP: tl.constexpr,
     BLOCK_C: tl.constexpr,
@@ -91,7 +92,7 @@ def _activate(  # type: ignore[no-untyped-def]  # noqa: ANN202
     offset = batch * stride_b + channel.to(tl.int64) * stride_c
     a = tl.load(rate + channel, mask=live, other=0.0)
     b = tl.load(depth + channel, mask=live, other=0.0)
-    shift = tl.load(bias + channel, mask=live, other=0.0).to(tl.float32) if BIASED else 0.0
+    shift = tl.load(bias + channel, mask=live, other=0.0).to(tl.float32)
     row = x + offset
     x1 = _sample(row, first - 5, length, stride_t, live, shift)
     x2 = _sample(row, first - 4, length, stride_t, live, shift)
@@ -138,12 +139,12 @@ def activate(x: Tensor, rate: Tensor, depth: Tensor, bias: Tensor | None = None)
     if y.stride() != strides:
         x = x.contiguous()
         y, strides = torch.empty_like(x), x.stride()
-    wide = min(64, triton.next_power_of_2(channels)) if strides[1] == 1 else 1
+    wide = WIDE if strides[1] == 1 else 1
     groups = max(1, 128 // wide)
     grid = (triton.cdiv(length, GROUP * groups), triton.cdiv(channels, wide), batch)
     _activate[grid](
-        x, y, rate, depth, rate if bias is None else bias, channels, length, *strides,
-        BIASED=bias is not None, EXACT=x.dtype is torch.float32 or not x.is_cuda, GROUP=GROUP, BLOCK_C=wide, BLOCK_G=groups,
+        x, y, rate, depth, torch.zeros_like(rate, dtype=x.dtype) if bias is None else bias, channels, length, *strides,
+        EXACT=x.dtype is torch.float32 or not x.is_cuda, GROUP=GROUP, BLOCK_C=wide, BLOCK_G=groups,
     )  # fmt: skip
     return y
 

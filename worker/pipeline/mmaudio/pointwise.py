@@ -151,9 +151,8 @@ def pointwise(device: torch.device) -> Pointwise:
 
 def _compare(fast: Pointwise, device: torch.device) -> None:
     """Raises AssertionError where a kernel and its plain form differ by more than bfloat16 does."""
-    for dtype in (torch.float32, torch.bfloat16, torch.float16):
-        ours, theirs = (_probe(way, device, dtype) for way in (fast, PLAIN))
-        torch.testing.assert_close(ours, theirs, atol=2e-2, rtol=2e-2)
+    ours, theirs = (_probe(way, device, torch.bfloat16) for way in (fast, PLAIN))
+    torch.testing.assert_close(ours, theirs, atol=2e-2, rtol=2e-2)
 
 
 def _probe(way: Pointwise, device: torch.device, dtype: torch.dtype) -> list[Tensor]:
