@@ -151,7 +151,7 @@ def activate(x: Tensor, rate: Tensor, depth: Tensor, bias: Tensor | None = None)
 
 @triton.jit(do_not_specialize=["count"])  # type: ignore[untyped-decorator]
 def _add_biased(x, y, bias, out, count, CHANNELS: tl.constexpr, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     live = at < count
     value = tl.load(x + at, mask=live, other=0.0).to(tl.float32) + tl.load(y + at, mask=live, other=0.0).to(tl.float32)
     value += tl.load(bias + at % CHANNELS, mask=live, other=0.0).to(tl.float32)
