@@ -17,13 +17,13 @@ def _grouped(  # type: ignore[no-untyped-def]  # noqa: ANN202
     TOKENS: tl.constexpr, MEMBERS: tl.constexpr, APART: tl.constexpr, NEXT: tl.constexpr, GROUPS: tl.constexpr,
     HEADS: tl.constexpr, CHANNELS: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
-    head, group = tl.program_id(1) % HEADS, tl.program_id(1) // HEADS
+    head, group = tl.program_id(0) % HEADS, tl.program_id(0) // HEADS
     first = (group // GROUPS).to(tl.int64) * TOKENS  # the segment's class token
     base = 1 + (group % GROUPS) * NEXT
     width: tl.constexpr = HEADS * CHANNELS
     channel = tl.arange(0, BLOCK_C)
     wide = channel < CHANNELS
-    member = tl.program_id(0) * BLOCK_Q + tl.arange(0, BLOCK_Q)
+    member = tl.program_id(1) * BLOCK_Q + tl.arange(0, BLOCK_Q)
     asking = first + base + member * APART
     asks = (member < MEMBERS)[:, None] & wide[None, :]
     place = qkv + asking[:, None] * (3 * width) + head * CHANNELS + channel[None, :]
@@ -53,7 +53,7 @@ def grouped_attention(qkv: Tensor, out: Tensor, heads: int, groups: int, *, over
     members = (tokens - 1) // groups
     channels = width // heads
     block_q = min(64, max(16, triton.next_power_of_2(members)))
-    _grouped[triton.cdiv(members, block_q), segments * groups * heads](
+    _grouped[segments * groups * heads, triton.cdiv(members, block_q)](
         qkv, out, channels**-0.5,
         TOKENS=tokens, MEMBERS=members, APART=groups if over_time else 1, NEXT=1 if over_time else members, GROUPS=groups,
         HEADS=heads, CHANNELS=channels, BLOCK_C=max(16, triton.next_power_of_2(channels)), BLOCK_Q=block_q,
