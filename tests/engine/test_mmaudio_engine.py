@@ -268,14 +268,17 @@ def test_memory_of_large_tensors_is_kept_on_a_cpu():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @torch.inference_mode()
 def test_graphs_replay_what_was_evaluated(tmp_path: Path, clip_of, variant_of):
-    """On a GPU the captured graph gives the eager numbers, for the job it was captured with and for the next."""
+    """On a GPU the captured graph gives the eager numbers, for the job after whose end it was captured and for the next."""
     from worker.pipeline.mmaudio.evaluation import Evaluation
+    from worker.pipeline.mmaudio.graphs import Graphs
 
     graphed = MMAudioEngine.load("tiny-random", tmp_path, "cuda")
     eager = MMAudioEngine.load("tiny-random", tmp_path, "cuda")
     eager._runtime.velocity = Evaluation.velocity
+    eager._runtime.graphs = Graphs("none")
     clip, asked = clip_of(Path("nowhere.mp4"), 2.0), Options(conditioning="text")
     for seed in (1, 2):
         ours = next(graphed.compose(clip, [variant_of(0, seed, f"music {seed}")], asked, never))
         theirs = next(eager.compose(clip, [variant_of(0, seed, f"music {seed}")], asked, never))
         assert np.allclose(ours.samples, theirs.samples, atol=2e-2)
+        graphed.rest(never)

@@ -78,7 +78,8 @@ class Encoding:
 
     @classmethod
     def on(cls, device: torch.device) -> Encoding:
-        frames, segments = (64, 24) if device.type == "cuda" else (8, 4)
+        # Two seconds of film on a GPU: a larger batch is 3 % faster, but what is encoded while decoding goes on costs nothing.
+        frames, segments = (16, 8) if device.type == "cuda" else (8, 4)
         return cls(Batching(frames), Batching(segments))
 
 

@@ -55,7 +55,8 @@ class _Graph:
 class Graphs:
     """Graphs by name and shape. What cannot be captured runs as it is from then on; on a CPU everything does."""
 
-    def __init__(self) -> None:
+    def __init__(self, device_type: str = "cuda") -> None:
+        self._device_type = device_type
         self._captured: Shelf[Key, _Graph] = Shelf(KEPT)
         self._noted: Shelf[Key, _Graph] = Shelf(NOTED)
         self._refused: set[Key] = set()
@@ -73,7 +74,7 @@ class Graphs:
 
         The answer of a replay is overwritten by the next one: read it before.
         """
-        if not fresh[0].is_cuda:
+        if fresh[0].device.type != self._device_type:
             return run(*fresh, *lasting)
         key = (name, *(tensor.shape for tensor in (*fresh, *lasting)), fresh[0].device)
         if (captured := self._captured.get(key)) is not None:
