@@ -22,8 +22,8 @@ from gpu_report import Report, Watched
 
 LIMITS_S = {
     "device": 20,
-    "parity": 60,
-    "kernels": 80,
+    "parity": 90,
+    "kernels": 40,
     "load": 70,
     "bench": 60,
     "distances": 50,

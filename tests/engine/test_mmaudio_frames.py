@@ -16,7 +16,7 @@ import torch
 from worker.errors import Rejected, Unavailable
 from worker.pipeline.mmaudio import resize
 from worker.pipeline.mmaudio.decoding import pyav_shots, torchcodec_shots, usual
-from worker.pipeline.mmaudio.features import Watcher, in_batches
+from worker.pipeline.mmaudio.features import Encoding, Watcher, in_batches
 from worker.pipeline.mmaudio.frames import Film
 from worker.pipeline.mmaudio.sampling import Batching
 from worker.pipeline.mmaudio.selection import Selection
@@ -169,6 +169,21 @@ def test_streaming_features_are_those_of_the_whole_film(film: Path, engine):
     assert seen.sync is not None
     assert torch.allclose(seen.clip, runtime.image(resize.clip_pixels(clip[: read.cut.clip])), atol=1e-5)
     assert torch.allclose(seen.sync, whole, atol=1e-4)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_the_size_of_the_batches_changes_nothing(film: Path, engine, size: int):
+    """Chunks without a frame for CLIP, as a film's last one may be, and batches that end with a chunk."""
+    runtime, seen = engine._runtime, []
+    for batch, limit in ((64, 10**9), (size, 2 * 320 * 180 * 3)):
+        encoding = Encoding(Batching(batch), Batching(batch))
+        read = Film(film, 1.7, CPU, chunk_bytes=limit)
+        watcher = Watcher(runtime.image, runtime.synchformer, encoding=encoding)
+        watcher.watch(read, lambda: False)
+        seen.append(watcher.features(read.cut.duration_s, read.cut.clip, 32))
+    assert torch.allclose(seen[0].clip, seen[1].clip, atol=1e-5)
+    assert torch.allclose(seen[0].sync, seen[1].sync, atol=1e-4)
 
 
 def test_encoders_remember_how_many_frames_fit():

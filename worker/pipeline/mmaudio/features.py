@@ -138,7 +138,7 @@ class Watcher:
                 self._repeats.append(torch.tensor([len(slots) * self._every]))
 
     def _flush(self) -> None:
-        if self._waiting:
+        if any(map(len, self._waiting)):  # the last frames of a film may be Synchformer's alone
             frames = torch.cat(self._waiting)
             self._clip.append(in_batches(lambda f: self._image(resize.clip_pixels(f)), frames, self._encoding.frames))
             self._waiting = []

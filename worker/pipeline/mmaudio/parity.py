@@ -158,7 +158,7 @@ def main(arguments: list[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = asked.precision == "bf16"
     if asked.device.startswith("cuda"):
-        torch.cuda.set_device(asked.device)  # kernels of our own go to the current one
+        torch.cuda.set_device(torch.device(asked.device).index or 0)  # kernels of our own go to the current one
     started, counts = time.perf_counter(), dict.fromkeys(("ok", "FAILED", "informative", "not built", "not run"), 0)
     print(f"{'case':<28} {'tensor':<28} {'max error':>9} {'tolerance':>9}  verdict")
     directory = asked.directory.resolve()  # inputs are made from the names of folders, which "." does not tell
