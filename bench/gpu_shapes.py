@@ -30,22 +30,26 @@ def capture(stand: Stand) -> tuple[bool, str]:
         digest = f"capture {seconds}"
         stand.job(seconds, digest)  # all else of this length is known
         stand.runtime.graphs.forget()
-        before = stand.memory()["reserved_mb"]
-        eager_s = wall_s(stand.device, lambda: stand.job(seconds, digest))  # noqa: B023
+        before = stand.held_mb()
+        eager = stand.timed_job(seconds, digest)
         capture_s = stand.rest()
-        kept = stand.memory()["reserved_mb"] - before
-        replayed_s = wall_s(stand.device, lambda: stand.job(seconds, digest))  # noqa: B023
+        kept = stand.held_mb() - before
+        stand.job(seconds, digest)
+        replayed = stand.timed_job(seconds, digest)
         stand.note(
             **{
                 f"{seconds:g} s": {
                     "capture_s": capture_s,
-                    "eager_s": eager_s,
-                    "replayed_s": replayed_s,
+                    "eager_s": eager[-1][1],
+                    "replayed_s": replayed[-1][1],
+                    "replayed_first_track_s": replayed[0][1],
                     "reserved_mb": kept,
                 }
             }
         )
-        words.append(f"{seconds:g} s: {capture_s:.2f} s, again {eager_s:.2f} -> {replayed_s:.2f} s, {kept:.0f} MB")
+        words.append(
+            f"{seconds:g} s: {capture_s:.2f} s, again {eager[-1][1]:.2f} -> {replayed[-1][1]:.2f} s, {kept:.0f} MB"
+        )
     if stand.on_gpu:
         stand.runtime.graphs.forget()
         warmed_s = wall_s(stand.device, stand.engine.warm)

@@ -54,7 +54,7 @@ class Sizes:
     lengths: tuple[float, ...] = (8.0, 1.0)
     """Of the distances, in seconds."""
     films: tuple[float, ...] = (7.3, 30.0)
-    captured: tuple[float, ...] = (8.0, 7.3, 9.6, 30.0)
+    captured: tuple[float, ...] = (8.0, 7.3, 5.2, 9.6, 30.0)
     alternating: tuple[float, ...] = (8.0, 7.3, 5.2, 9.6)
     alternating_s: float = 58.0
     margins_mb: tuple[int, ...] = (3000, 1000, 400, 100)
@@ -187,6 +187,12 @@ class Stand:
             "reserved_mb": torch.cuda.memory_reserved() / 1e6 if self.on_gpu else 0.0,
             "host_mb": pages * mmap.PAGESIZE / 1e6,
         }
+
+    def held_mb(self) -> float:
+        """What the device keeps for this process once everything free was given back."""
+        if self.on_gpu:
+            torch.cuda.empty_cache()
+        return self.memory()["reserved_mb"]
 
     def job(
         self,

@@ -37,10 +37,19 @@ def alternating(stand: Stand) -> tuple[bool, str]:
         seconds, name = draw.choice(sizes.alternating), "ab"[len(seen) % 2]
         begun = time.perf_counter()
         new = MMAudioEngine(stand.runtime) if name == "b" else None
-        stand.job(seconds, f"{name} {seconds}", seed=7, engine=new)
+        first_s = stand.timed_job(seconds, f"{name} {seconds}", seed=7, engine=new)[0][1]
         took_s = time.perf_counter() - begun
         stand.rest()
-        seen.append({"at_s": at, "seconds": seconds, "took_s": took_s, **stand.memory()})
+        seen.append(
+            {
+                "at_s": at,
+                "seconds": seconds,
+                "took_s": took_s,
+                "first_track_s": first_s,
+                "known": name == "a",
+                **stand.memory(),
+            }
+        )
         if len(seen) % 10 == 0:
             stand.note(jobs=len(seen), last=seen[-1])
     half = max(1, len(seen) // 2)
