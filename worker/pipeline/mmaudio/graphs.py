@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -81,8 +82,9 @@ class Graphs:
             return captured.replay(fresh, lasting)
         answer = run(*fresh, *lasting)
         if key not in self._refused and self._noted.get(key) is None:
-            own = tuple(t.clone() for t in fresh), tuple(t.clone() for t in lasting)
-            self._noted.put(key, _Graph(run, *own, loaded=lasting))
+            with suppress(torch.OutOfMemoryError):  # the job has its answer, and goes on without a graph
+                own = tuple(t.clone() for t in fresh), tuple(t.clone() for t in lasting)
+                self._noted.put(key, _Graph(run, *own, loaded=lasting))
         return answer
 
     def velocity(self, evaluation: Evaluation, x: Tensor, rows: Rows, stage: Stage) -> Tensor:
