@@ -93,12 +93,12 @@ class Database:
         owner: UUID | None,
         client: str,
         key: str | None,
-        trace: str,
+        traceparent: str,
     ) -> UUID:
         """Insert a job and return its id. Raises Problem: too_many_jobs, idempotency_mismatch, invalid_request."""
         job: UUID = await self._ask(
             "select queue.submit($1, $2, $3, $4::jsonb, $5, $6, $7, $8)",
-            kind, video_url, user_request, json.dumps(options), owner, client, key, trace,
+            kind, video_url, user_request, json.dumps(options), owner, client, key, traceparent,
         )  # fmt: skip
         return job
 
@@ -111,11 +111,11 @@ class Database:
         owner: UUID | None,
         client: str,
         key: str | None,
-        trace: str,
+        traceparent: str,
     ) -> UUID | None:
         """Insert a job like `job`; None when the caller may not see that one. Raises Problem like submit."""
         made: UUID | None = await self._ask(
-            "select queue.again($1, $2, $3, $4, $5, $6, $7)", job, owner, seed, variant, client, key, trace
+            "select queue.again($1, $2, $3, $4, $5, $6, $7)", job, owner, seed, variant, client, key, traceparent
         )
         return made
 

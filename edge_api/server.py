@@ -15,6 +15,7 @@ from aiohttp import web
 from edge_api.cors import Cors
 from edge_api.metrics import Metrics
 from edge_api.problems import Problem, of_http
+from rhythmai import trace
 
 log = structlog.get_logger()
 
@@ -23,6 +24,8 @@ KEEPALIVE_S: Final = 65
 """Longer than the usual load balancer's; also the time a client has for its first headers."""
 GRACE_S: Final = 10
 REQUEST_ID: Final = web.RequestKey("request_id", str)
+TRACEPARENT: Final = web.RequestKey("traceparent", str)
+"""What the job of this request takes as its own."""
 NOT_HTTP: Final = "This is not an HTTP/1.1 request that this server can read"
 _HOST: Final = re.compile(r"[A-Za-z0-9._:\[\]-]*")
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_.-]{8,64}")
@@ -102,9 +105,16 @@ def _answering(inner: Handler, metrics: Metrics) -> Handler:
     """Wrap the application's handler: translate what it raises, log and count what it answers."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        began = time.perf_counter()
+        # Twice is none: a comma is not of the shape.
+        request[TRACEPARENT] = trace.continued(", ".join(request.headers.getall(trace.HEADER, [])))
+        trace_id = trace.trace_id(request[TRACEPARENT])
         asked = request.headers.get("X-Request-Id", "")
-        request[REQUEST_ID] = asked if _REQUEST_ID.fullmatch(asked) else secrets.token_hex(16)
+        request[REQUEST_ID] = asked if _REQUEST_ID.fullmatch(asked) else trace_id
+        with structlog.contextvars.bound_contextvars(trace_id=trace_id, request_id=request[REQUEST_ID]):
+            return await answered(request)
+
+    async def answered(request: web.Request) -> web.StreamResponse:
+        began = time.perf_counter()
         try:
             response = await inner(request)
         except Problem as problem:
@@ -116,7 +126,7 @@ def _answering(inner: Handler, metrics: Metrics) -> Handler:
                 raise ConnectionResetError("the answer had begun already") from error
             # The traceback's lines are code; the message may hold a user's words and stays out.
             where = traceback.format_tb(error.__traceback__)[-3:]
-            log.error("request.broke", error=type(error).__name__, where=where, request_id=request[REQUEST_ID])  # noqa: TRY400
+            log.error("request.broke", error=type(error).__name__, where=where)  # noqa: TRY400
             response = of_http(web.HTTPInternalServerError()).response()
         seconds = time.perf_counter() - began
         route = _route(request)
@@ -127,7 +137,6 @@ def _answering(inner: Handler, metrics: Metrics) -> Handler:
             route=route,
             status=response.status,
             ms=round(seconds * 1000, 1),
-            request_id=request[REQUEST_ID],
         )
         return response
 

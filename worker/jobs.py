@@ -14,6 +14,7 @@ import asyncpg
 import structlog
 
 from rhythmai.dsn import connect_arguments
+from rhythmai.trace import trace_id
 from worker.database import APPLICATION, AWAY, HOPELESS, UNFIT, patiently
 from worker.domain import Delivery, Job, Lease, Plan, Result, Stage
 from worker.errors import Cancelled, LeaseLost, Misconfigured, QueueUnavailable
@@ -98,7 +99,7 @@ class PostgresQueue:
 
     async def _refuse(self, row: dict[str, Any], error: Exception) -> None:
         lease = Lease(job_id=UUID(row["id"]), attempt=row["attempt"], worker_id=self.worker_id)
-        log.error("job.unreadable", job=row["id"], error=str(error))
+        log.error("job.unreadable", job=row["id"], trace_id=trace_id(row["traceparent"]), error=str(error))
         reason = "the options or the plan of this job cannot be read; insert it anew with the fields of the contract"
         with suppress(LeaseLost, Cancelled):
             await self.fail(lease, code="bad_options", message=reason, again=False)
@@ -146,7 +147,9 @@ class PostgresQueue:
         if raw is None:
             return None
         row = json.loads(raw)
-        return Delivery(job_id=UUID(row["job_id"]), url=row["url"], attempt=row["attempt"], body=row["body"])
+        return Delivery(
+            job_id=UUID(row["job_id"]), url=row["url"], attempt=row["attempt"], traceparent=row["traceparent"], body=row["body"]
+        )  # fmt: skip
 
     async def settle_delivery(self, delivery: Delivery, *, delivered: bool, error: str | None, again: bool) -> None:
         await patiently(

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 
 import structlog
 
+from rhythmai.trace import trace_id
 from worker.domain import Job, Lease
 from worker.errors import (
     Cancelled,
@@ -151,7 +152,9 @@ class Listener:
                 log.warning("worker.left_behind", jobs=len(stuck))
 
     async def _work(self, job: Job) -> None:
-        structlog.contextvars.bind_contextvars(job=str(job.lease.job_id), attempt=job.lease.attempt, trace=job.trace_id)
+        structlog.contextvars.bind_contextvars(
+            job=str(job.lease.job_id), attempt=job.lease.attempt, trace_id=trace_id(job.traceparent)
+        )
         timings = Timings()
         log.info("job.started", kind=job.kind.value, lane=job.lane, done=len(job.done))
         with timings.of("total"):

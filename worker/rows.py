@@ -48,7 +48,7 @@ class JobRow(BaseModel):
     options: OptionsRow
     plan: dict[str, Any] | None
     total_count: int
-    trace_id: str | None
+    traceparent: str
     done: frozenset[int]
 
     def job(self) -> Job:
@@ -63,7 +63,7 @@ class JobRow(BaseModel):
             plan=Plan.from_json(self.plan) if self.plan else None,
             asked_plan=tuple(_asked(i, raw) for i, raw in enumerate(self.options.plan or ())),
             done=self.done,
-            trace_id=self.trace_id or "",
+            traceparent=self.traceparent,
         )
 
 

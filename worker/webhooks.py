@@ -19,6 +19,7 @@ from datetime import timedelta
 import aiohttp
 import structlog
 
+from rhythmai.trace import HEADER, trace_id
 from worker.addresses import Policy, Resolve, bare, checked_connector, public_url, system_resolve, why_forbidden
 from worker.domain import Delivery
 from worker.errors import QueueUnavailable, Rejected, Unavailable, WorkerError
@@ -80,12 +81,13 @@ class Webhooks:
 
     async def _deliver(self, delivery: Delivery) -> None:
         """Never raises: a delivery that was not settled comes again when its lease ends."""
+        structlog.contextvars.bind_contextvars(job=str(delivery.job_id), trace_id=trace_id(delivery.traceparent))
         try:
             await self._try(delivery)
         except QueueUnavailable as error:
             log.warning("queue.unavailable", error=str(error))
         except Exception:
-            log.exception("webhook.bug", job=str(delivery.job_id))
+            log.exception("webhook.bug")
 
     async def _try(self, delivery: Delivery) -> None:
         error: WorkerError | None = None
@@ -101,7 +103,6 @@ class Webhooks:
         )
         log.info(
             "webhook.sent" if error is None else "webhook.failed",
-            job=str(delivery.job_id),
             attempt=delivery.attempt,
             url=bare(delivery.url),
             error=None if error is None else str(error),
@@ -118,6 +119,7 @@ class Webhooks:
             "RhythmAI-Job": str(delivery.job_id),
             "RhythmAI-Attempt": str(delivery.attempt),
             "RhythmAI-Timestamp": str(timestamp),
+            HEADER: delivery.traceparent,
         }
         if self.secret:
             headers["RhythmAI-Signature"] = signature(self.secret, timestamp, body)

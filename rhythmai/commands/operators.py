@@ -29,7 +29,7 @@ with wanted as (
 )
 select j.id as job_id, j.status, j.stage, j.kind, j.lane, j.tenant, j.attempt, w.moment as since, j.total_count,
        (select count(*) from public.results r where r.job_id = j.id) as completed_count,
-       b.name as worker, j.error_code, j.error, j.created_at
+       b.name as worker, j.error_code, j.error, j.created_at, split_part(j.traceparent, '-', 2) as trace_id
   from wanted w join public.jobs j using (id) left join public.workers b on b.id = j.worker_id
  order by w.place, case when w.place < 3 then w.moment end, w.moment desc
  limit $2

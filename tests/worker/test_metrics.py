@@ -1,9 +1,8 @@
 import urllib.request
-from uuid import uuid4
 
 import pytest
 
-from worker.domain import Job, Kind, Lease
+from tests.worker.memory_queue import job as made
 from worker.errors import Misconfigured
 from worker.metrics import Metrics
 
@@ -11,9 +10,7 @@ from worker.metrics import Metrics
 def test_what_ended_and_what_runs_can_be_scraped():
     """/metrics on its own port tells readiness, jobs in flight, outcomes and stage times."""
     metrics = Metrics()
-    job = Job(
-        lease=Lease(job_id=uuid4(), attempt=1, worker_id=1), kind=Kind.GENERATE, video_url="https://example.com/a.mp4"
-    )
+    job = made()
     metrics.ready(lambda: 2)
     metrics.ended(job, "completed", {"compose": 1.5})
     with metrics.served("127.0.0.1", 0) as port, urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
