@@ -10,7 +10,7 @@ import structlog
 from aiohttp import web
 
 from edge_api.app import make_runner
-from edge_api.database import refuse_hopeless
+from edge_api.database import Database, refuse_hopeless
 from edge_api.log import configure
 from edge_api.metrics import Metrics
 from edge_api.settings import Misconfigured, Settings, read_settings
@@ -39,8 +39,9 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     await refuse_hopeless(str(settings.database_url))
     metrics = Metrics()
-    api = await make_runner(settings, metrics)
-    scrape = web.AppRunner(metrics.app(), access_log=None)
+    database = await Database.open(str(settings.database_url))
+    api = make_runner(settings, database, metrics)
+    scrape = web.AppRunner(metrics.app(database.gauges), access_log=None)
     try:
         port = await listen(api, settings.api_host, settings.api_port)
         if settings.metrics_port is not None:
@@ -50,8 +51,8 @@ async def serve(settings: Settings) -> None:
         structlog.get_logger().info("api.listening", host=settings.api_host, port=port)
         await stop.wait()
     finally:
-        await api.cleanup()
         await scrape.cleanup()
+        await api.cleanup()
 
 
 def main() -> int:

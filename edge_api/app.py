@@ -33,9 +33,8 @@ def contract() -> dict[str, Any]:
     return described
 
 
-async def make_runner(settings: Settings, metrics: Metrics, *, static: Path = STATIC) -> web.AppRunner:
-    """The API, ready to listen. Reaches for nothing yet: a database that is away is a 503 until it is there."""
-    database = await Database.open(str(settings.database_url))
+def make_runner(settings: Settings, database: Database, metrics: Metrics, *, static: Path = STATIC) -> web.AppRunner:
+    """The API, ready to listen. It closes the database at its end."""
     watches = Watches(database)
     uploads = Uploads(settings.origin, settings.supabase_key)
     keys: Keys = SecretKeys(settings.jwt_secret) if settings.jwt_secret else JwksKeys(settings.origin)

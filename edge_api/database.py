@@ -134,6 +134,11 @@ class Database:
         counts: dict[str, Any] = json.loads(await self._ask("select queue.health()"))
         return counts
 
+    async def gauges(self) -> dict[str, Any]:
+        """What /metrics shows of the queue."""
+        answer: dict[str, Any] = json.loads(await self._ask("select queue.gauges()"))
+        return answer
+
     async def _ask(self, call: str, *arguments: object) -> Any:
         try:
             async with self._pool.acquire(timeout=PATIENCE_S) as connection:

@@ -151,7 +151,8 @@ async def serve(
     reads_captions = settings.engine == "mmaudio" and engine is not None
     count_tokens = clip_tokens() if reads_captions else estimate_tokens
     describer = make_describer(settings, count_tokens)
-    metrics = Metrics()
+    named = f"{engine.name} {engine.model}".strip() if engine else ""
+    metrics = Metrics(named)
     pipeline = Pipeline(
         queue=queue,
         fetcher=HttpFetcher(supabase_url=settings.origin, max_bytes=settings.max_bytes),
@@ -201,7 +202,7 @@ async def serve(
             if port is not None:
                 log.info("metrics.served", url=f"http://{settings.metrics_host}:{port}/metrics")
             metrics.ready(lambda: listener.running)
-            await queue.ready(f"{engine.name} {engine.model}".strip() if engine else "")
+            await queue.ready(named)
             log.info(
                 "worker.ready",
                 worker=queue.worker_id,

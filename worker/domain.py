@@ -135,6 +135,8 @@ class Job:
     """Indices that have a result already: a retry makes only the others."""
     traceparent: str
     """W3C trace context: `00-<trace id>-<parent id>-<flags>`."""
+    waited_s: float | None = None
+    """From its insert to its claim, by the clock of the database; only the first attempt waits for a worker alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

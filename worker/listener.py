@@ -42,12 +42,12 @@ class Run(Protocol):
 
 
 class Observe(Protocol):
-    """Told how each job ended here: completed, cancelled, failed, released or lost."""
+    """Told how each attempt ended here (completed, cancelled, failed, released or lost), why, and what it took."""
 
-    def __call__(self, job: Job, outcome: str, seconds: dict[str, float]) -> None: ...
+    def __call__(self, job: Job, ended: str, outcome: WorkerError | None, timings: Timings) -> None: ...
 
 
-def unobserved(job: Job, outcome: str, seconds: dict[str, float]) -> None:
+def unobserved(job: Job, ended: str, outcome: WorkerError | None, timings: Timings) -> None:
     """Nobody counts."""
 
 
@@ -167,7 +167,7 @@ class Listener:
             else {"seconds": timings.seconds, "error": str(outcome), "code": outcome.code}
         )
         log.info("lease.lost" if ended == "lost" else f"job.{ended}", **told)
-        self.observe(job, ended, timings.seconds)
+        self.observe(job, ended, outcome, timings)
 
     async def _outcome(self, job: Job, timings: Timings) -> WorkerError | None:
         """Run the job beside its stop signal; an error is an outcome, None is success."""
@@ -237,9 +237,10 @@ class Listener:
                 await self.queue.release(job.lease)
                 return "released"
             case _:
-                again = isinstance(outcome, Unavailable | QueueUnavailable)
                 burn = not isinstance(outcome, ServiceAway | QueueUnavailable)
-                await self.queue.fail(job.lease, code=outcome.code, message=str(outcome), again=again, burn=burn)
+                await self.queue.fail(
+                    job.lease, code=outcome.code, message=str(outcome), again=outcome.may_pass, burn=burn
+                )
                 return "failed"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -49,6 +50,8 @@ class JobRow(BaseModel):
     plan: dict[str, Any] | None
     total_count: int
     traceparent: str
+    created_at: datetime
+    claimed_at: datetime
     done: frozenset[int]
 
     def job(self) -> Job:
@@ -64,6 +67,7 @@ class JobRow(BaseModel):
             asked_plan=tuple(_asked(i, raw) for i, raw in enumerate(self.options.plan or ())),
             done=self.done,
             traceparent=self.traceparent,
+            waited_s=(self.claimed_at - self.created_at).total_seconds() if self.attempt == 1 else None,
         )
 
 
