@@ -93,10 +93,11 @@ async def _workers(as_json: bool, data: Path | None) -> None:
     if as_json:
         show_json(rows)
         return
-    show([_box(row) for row in rows], "There are no workers: start one with `rhythmai-worker`.")
+    show([box(row) for row in rows], "There are no workers: start one with `rhythmai-worker`.")
 
 
-def _box(row: dict[str, Any]) -> dict[str, object]:
+def box(row: dict[str, Any]) -> dict[str, object]:
+    """A row of `queue.workers()` for people."""
     from datetime import datetime
 
     doing = [
