@@ -40,7 +40,15 @@ _HEADERS: Final = {
 class Runner(web.AppRunner):
     """An AppRunner whose connections speak problem JSON when the parser gives up, and whose handler never raises."""
 
-    def __init__(self, app: web.Application, *, cors: Cors, metrics: Metrics, keepalive_s: float = KEEPALIVE_S) -> None:
+    def __init__(
+        self,
+        app: web.Application,
+        *,
+        cors: Cors,
+        metrics: Metrics,
+        tracer: trace.Tracer = trace.untraced,
+        keepalive_s: float = KEEPALIVE_S,
+    ) -> None:
         super().__init__(
             app,
             access_log=None,
@@ -50,12 +58,13 @@ class Runner(web.AppRunner):
         )
         self._cors = cors
         self._metrics = metrics
+        self._tracer = tracer
         app.on_response_prepare.append(self._dress)
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
         return _Server(
-            _answering(server.request_handler, self._metrics),  # type: ignore[arg-type]
+            _answering(server.request_handler, self._metrics, self._tracer),  # type: ignore[arg-type]
             request_factory=server.request_factory,
             handler_cancellation=True,  # nobody waits for a merge whose client has gone
             **server._kwargs,  # noqa: SLF001
@@ -101,17 +110,27 @@ async def plain(request: web.Request, handler: Handler) -> web.StreamResponse:
     return await handler(request)
 
 
-def _answering(inner: Handler, metrics: Metrics) -> Handler:
-    """Wrap the application's handler: translate what it raises, log and count what it answers."""
+def _answering(inner: Handler, metrics: Metrics, tracer: trace.Tracer) -> Handler:
+    """Wrap the application's handler: translate what it raises, log, count and trace what it answers."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         # Twice is none: a comma is not of the shape.
-        request[TRACEPARENT] = trace.continued(", ".join(request.headers.getall(trace.HEADER, [])))
-        trace_id = trace.trace_id(request[TRACEPARENT])
-        asked = request.headers.get("X-Request-Id", "")
-        request[REQUEST_ID] = asked if _REQUEST_ID.fullmatch(asked) else trace_id
-        with structlog.contextvars.bound_contextvars(trace_id=trace_id, request_id=request[REQUEST_ID]):
-            return await answered(request)
+        parent = trace.taken(", ".join(request.headers.getall(trace.HEADER, [])))
+        with tracer(
+            "request", parent=parent, kind="server", attributes={"http.request.method": request.method}
+        ) as span:
+            request[TRACEPARENT] = span.traceparent
+            trace_id = trace.trace_id(span.traceparent)
+            asked = request.headers.get("X-Request-Id", "")
+            request[REQUEST_ID] = asked if _REQUEST_ID.fullmatch(asked) else trace_id
+            with structlog.contextvars.bound_contextvars(trace_id=trace_id, request_id=request[REQUEST_ID]):
+                response = await answered(request)
+            route = _route(request)
+            span.called(f"{request.method} {route}")
+            span.tell({"http.route": route, "http.response.status_code": response.status})
+            if response.status >= 500:
+                span.fail(str(response.status))
+            return response
 
     async def answered(request: web.Request) -> web.StreamResponse:
         began = time.perf_counter()

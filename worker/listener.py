@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 
 import structlog
 
-from rhythmai.trace import trace_id
+from rhythmai.trace import Attributes, Tracer, trace_id, untraced
 from worker.domain import Job, Lease
 from worker.errors import (
     Cancelled,
@@ -70,6 +70,9 @@ class Listener:
     poll_every: timedelta = timedelta(seconds=5)
     grace: timedelta = timedelta(seconds=60)
     observe: Observe = unobserved
+    tracer: Tracer = untraced
+    engine: str = ""
+    """What composes here, for spans."""
     patience: timedelta = timedelta(seconds=15)
     """How long a job that was told to stop may take; then the device counts as hung."""
     broken: WorkerError | None = field(default=None, init=False)
@@ -155,11 +158,20 @@ class Listener:
         structlog.contextvars.bind_contextvars(
             job=str(job.lease.job_id), attempt=job.lease.attempt, trace_id=trace_id(job.traceparent)
         )
-        timings = Timings()
-        log.info("job.started", kind=job.kind.value, lane=job.lane, done=len(job.done))
-        with timings.of("total"):
-            outcome = await self._outcome(job, timings)
-        ended, outcome = await self._ended(job, outcome)
+        about: Attributes = {
+            "rhythmai.job_id": str(job.lease.job_id),
+            "rhythmai.attempt": job.lease.attempt,
+            "rhythmai.engine": self.engine,
+        }
+        with self.tracer(f"job {job.kind.value}", parent=job.traceparent, kind="consumer", attributes=about) as span:
+            timings = Timings(span=lambda stage: self.tracer(stage, attributes=about))
+            log.info("job.started", kind=job.kind.value, lane=job.lane, done=len(job.done))
+            with timings.timed("total"):
+                outcome = await self._outcome(job, timings)
+            ended, outcome = await self._ended(job, outcome)
+            span.tell({"rhythmai.outcome": ended})
+            if ended in {"failed", "lost"} and outcome is not None:
+                span.fail(outcome.code)
         self.watch.drop(job.lease)  # only now: the heart hands back what it does not know of
         told = (
             {"seconds": timings.seconds}

@@ -14,6 +14,7 @@ from edge_api.app import make_runner
 from edge_api.database import Database
 from edge_api.metrics import Metrics as ApiMetrics
 from edge_api.settings import Settings
+from rhythmai.trace import untraced
 from tests.api.conftest import SECRET, listening
 from tests.worker.box import running_box
 from worker.metrics import Metrics
@@ -48,7 +49,7 @@ class House:
 
 
 @asynccontextmanager
-async def running_house(database_url, queue, gateway, folder) -> AsyncIterator[House]:
+async def running_house(database_url, queue, gateway, folder, tracer=untraced) -> AsyncIterator[House]:
     """Yields the house with its `.box`."""
     house = House()
     async with AsyncExitStack() as stack:
@@ -58,16 +59,24 @@ async def running_house(database_url, queue, gateway, folder) -> AsyncIterator[H
         settings = Settings(
             _env_file=None, supabase_url=gateway.url, supabase_key=gateway.key, database_url=database_url, jwt_secret=SECRET
         )  # fmt: skip
-        database, api_metrics = await Database.open(database_url), ApiMetrics()
-        house.api = await listening(stack, make_runner(settings, database, api_metrics))
+        database, api_metrics = await Database.open(database_url, tracer=tracer), ApiMetrics()
+        house.api = await listening(stack, make_runner(settings, database, api_metrics, tracer=tracer))
         house.api_metrics = await listening(stack, web.AppRunner(api_metrics.app(database.gauges)))
         port = stack.enter_context(house.metrics.served("127.0.0.1", 0))
         house.worker_metrics = f"http://127.0.0.1:{port}"
         house.box = await stack.enter_async_context(
-            running_box(database_url, queue, gateway, folder / "work", observe=house.metrics.ended)
+            running_box(
+                database_url,
+                queue,
+                gateway,
+                folder / "work",
+                observe=house.metrics.ended,
+                tracer=tracer,
+                engine="sketch 1",
+            )
         )
         house.metrics.ready(lambda: house.box.listener.running)
-        webhooks = Webhooks(outbox=queue, policy=lambda address: None)
+        webhooks = Webhooks(outbox=queue, policy=lambda address: None, tracer=tracer)
         sending = asyncio.create_task(webhooks.run())
         try:
             yield house

@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -36,9 +36,17 @@ class Timings:
 
     seconds: dict[str, float] = field(default_factory=dict)
     music_s: float = 0.0
+    span: Callable[[str], AbstractContextManager[object]] = nullcontext
+    """Begins the span of a stage."""
 
     @contextmanager
     def of(self, name: str) -> Iterator[None]:
+        """A stage of the job, with a span of its own."""
+        with self.span(name), self.timed(name):
+            yield
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
         start = time.monotonic()
         try:
             yield
