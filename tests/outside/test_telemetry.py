@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import tempfile
 from contextlib import AsyncExitStack
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -16,6 +18,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 
+from rhythmai.client import Client
+from rhythmai.local.postgres import free_port
+from rhythmai.local.stack import local_stack
 from rhythmai.telemetry import MISSING, traced, tracer_of
 from rhythmai.trace import SHAPE, untraced
 from tests.api.conftest import listening
@@ -166,6 +171,34 @@ async def test_spans_go_to_the_endpoint(collector, monkeypatch, name):
     about = {pair.key: pair.value.string_value for pair in sent.resource.attributes}
     assert about["service.name"] == (name or "rhythmai-worker")
     assert [span.name for scope in sent.scope_spans for span in scope.spans] == ["job"]
+
+
+@pytest.mark.slow
+async def test_the_programs_send_their_spans(collector, monkeypatch):
+    """`python -m edge_api` and `python -m worker` with the variable set: spans of one trace from two services, the failed job's code among them."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+    with tempfile.TemporaryDirectory(prefix="rhythmai-spans-") as place:
+        Path(place).chmod(0o755)  # Postgres is another user when we are root
+        async with (
+            local_stack(Path(place) / "data", port=free_port(), db_port=free_port()) as running,
+            Client(running.url) as client,
+        ):
+            job_id = await client.submit("http://127.0.0.1:9/a.mp4")
+            async with asyncio.timeout(60):
+                while (await client.job(job_id)).status != "failed":
+                    await asyncio.sleep(0.1)
+    seen = {
+        (about.value.string_value, span.name): span
+        for request in collector.got
+        for sent in request.resource_spans
+        for about in sent.resource.attributes
+        if about.key == "service.name"
+        for scope in sent.scope_spans
+        for span in scope.spans
+    }
+    asked, worked = seen["rhythmai-api", "POST /api/v1/gen"], seen["rhythmai-worker", "job generate"]
+    assert (worked.trace_id, worked.parent_span_id) == (asked.trace_id, asked.span_id)
+    assert worked.status.message == "forbidden_address"
 
 
 def test_without_an_endpoint_nothing_is_recorded():
