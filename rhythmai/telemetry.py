@@ -97,7 +97,8 @@ def tracer_of(provider: TracerProvider) -> Tracer:
                 try:
                     yield recorded
                 except Exception as error:
-                    recorded.fail(getattr(error, "code", None) or type(error).__name__)
+                    code = getattr(error, "code", None)
+                    recorded.fail(code if isinstance(code, str) else type(error).__name__)
                     raise
 
     return span

@@ -67,7 +67,7 @@ class Metrics:
             self._wait.labels(job.kind.value, job.lane).observe(job.waited_s)
         for stage, spent_s in timings.seconds.items():
             self._seconds.labels(job.kind.value, stage).observe(spent_s)
-        if timings.music_s:
+        if timings.music_s and "compose" in timings.seconds:  # a device that hangs never ends it
             self._factor.labels(self._engine).observe(timings.seconds["compose"] / timings.music_s)
 
     @contextmanager
