@@ -53,7 +53,7 @@ create index workers_alive on public.workers (id) where state in ('loading', 're
 create function private.new_traceparent() returns text
 language sql set search_path = ''
 as $$
-  select '00-' || encode(uuid_send(gen_random_uuid()), 'hex') || '-' || left(encode(uuid_send(gen_random_uuid()), 'hex'), 16) || '-01';
+  select '00-' || t.id || '-' || left(t.id, 16) || '-01' from (select encode(uuid_send(gen_random_uuid()), 'hex')) t (id);
 $$;
 comment on function private.new_traceparent() is 'A new W3C trace context, for jobs whose insert names none.';
 
