@@ -45,9 +45,9 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 demo: $(VENV)/.local
 	@$(BIN)/rhythmai demo $${VIDEO:+"$$VIDEO"}
 
-# ffmpeg's libraries are torchcodec's; pgbouncer is the transaction pooler the queue is tested behind.
+# ffmpeg's libraries are torchcodec's; pgbouncer is the transaction pooler the queue is tested behind; prometheus draws the dashboard once.
 system:
-	@missing=; for tool in ffmpeg pgbouncer; do PATH="$$PATH:/usr/sbin" command -v $$tool > /dev/null || missing+=" $$tool"; done; \
+	@missing=; for tool in ffmpeg pgbouncer prometheus; do PATH="$$PATH:/usr/sbin" command -v $$tool > /dev/null || missing+=" $$tool"; done; \
 	if [ -z "$$missing" ]; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
 	  echo "make: installing$$missing"; \

@@ -10,10 +10,12 @@ import structlog
 from aiohttp import web
 
 from edge_api.app import make_runner
-from edge_api.database import refuse_hopeless
+from edge_api.database import Database, refuse_hopeless
 from edge_api.log import configure
 from edge_api.metrics import Metrics
 from edge_api.settings import Misconfigured, Settings, read_settings
+from rhythmai.telemetry import traced
+from rhythmai.trace import Tracer
 
 BACKLOG = 1024
 
@@ -31,7 +33,7 @@ async def listen(runner: web.AppRunner, host: str, port: int) -> int:
     return listening
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, tracer: Tracer) -> None:
     """Run until told to stop."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -39,8 +41,9 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     await refuse_hopeless(str(settings.database_url))
     metrics = Metrics()
-    api = await make_runner(settings, metrics)
-    scrape = web.AppRunner(metrics.app(), access_log=None)
+    database = await Database.open(str(settings.database_url), tracer=tracer)
+    api = make_runner(settings, database, metrics, tracer=tracer)
+    scrape = web.AppRunner(metrics.app(database.gauges), access_log=None)
     try:
         port = await listen(api, settings.api_host, settings.api_port)
         if settings.metrics_port is not None:
@@ -50,15 +53,17 @@ async def serve(settings: Settings) -> None:
         structlog.get_logger().info("api.listening", host=settings.api_host, port=port)
         await stop.wait()
     finally:
-        await api.cleanup()
         await scrape.cleanup()
+        await api.cleanup()
 
 
 def main() -> int:
     """The exit code: 0 after a stop, 2 when the environment does not do."""
     configure()
     try:
-        asyncio.run(serve(read_settings()))
+        settings = read_settings()
+        with traced("rhythmai-api", settings.traces_to) as tracer:
+            asyncio.run(serve(settings, tracer))
     except Misconfigured as error:
         print(error, file=sys.stderr)
         return 2

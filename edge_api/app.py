@@ -22,6 +22,7 @@ from edge_api.server import Handler, Runner, plain
 from edge_api.settings import Settings
 from edge_api.uploads import Uploads
 from edge_api.watch import Watches
+from rhythmai.trace import Tracer, untraced
 
 OPENAPI: Final = Path(__file__).with_name("openapi.yaml")
 
@@ -33,9 +34,10 @@ def contract() -> dict[str, Any]:
     return described
 
 
-async def make_runner(settings: Settings, metrics: Metrics, *, static: Path = STATIC) -> web.AppRunner:
-    """The API, ready to listen. Reaches for nothing yet: a database that is away is a 503 until it is there."""
-    database = await Database.open(str(settings.database_url))
+def make_runner(
+    settings: Settings, database: Database, metrics: Metrics, *, tracer: Tracer = untraced, static: Path = STATIC
+) -> web.AppRunner:
+    """The API, ready to listen. It closes the database at its end."""
     watches = Watches(database)
     uploads = Uploads(settings.origin, settings.supabase_key)
     keys: Keys = SecretKeys(settings.jwt_secret) if settings.jwt_secret else JwksKeys(settings.origin)
@@ -59,7 +61,7 @@ async def make_runner(settings: Settings, metrics: Metrics, *, static: Path = ST
 
     app.on_shutdown.append(end_watches)
     app.cleanup_ctx.append(connections)
-    return Runner(app, cors=Cors(settings.cors_origins), metrics=metrics)
+    return Runner(app, cors=Cors(settings.cors_origins), metrics=metrics, tracer=tracer)
 
 
 @web.middleware

@@ -8,7 +8,8 @@ from typing import Final
 from aiohttp import hdrs, web
 
 HEADERS: Final = (
-    "authorization, apikey, content-type, idempotency-key, last-event-id, prefer, x-client-info, x-request-id"
+    "authorization, apikey, content-type, idempotency-key, last-event-id, prefer, traceparent, tracestate,"
+    " x-client-info, x-request-id"
 )
 EXPOSED: Final = "location, preference-applied, retry-after, x-request-id"
 METHODS: Final = "GET, POST, DELETE"

@@ -14,6 +14,7 @@ import structlog
 from edge_api.problems import Problem
 from edge_api.settings import Misconfigured
 from rhythmai.dsn import connect_arguments
+from rhythmai.trace import Tracer, function_of, untraced
 
 log = structlog.get_logger()
 
@@ -64,17 +65,18 @@ async def refuse_hopeless(url: str) -> None:
 class Database:
     """A pool that opens connections when they are needed: a database that is away, at the start or later, is a 503 until it is back."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: asyncpg.Pool, tracer: Tracer) -> None:
         self._pool = pool
+        self._tracer = tracer
 
     @classmethod
-    async def open(cls, url: str) -> Self:
+    async def open(cls, url: str, *, tracer: Tracer = untraced) -> Self:
         """Make the pool; connects to nothing yet."""
         pool = await asyncpg.create_pool(
             min_size=0, max_size=MAX_CONNECTIONS, timeout=CONNECT_S, command_timeout=15,
             **connect_arguments(url, APPLICATION),
         )  # fmt: skip
-        return cls(pool)
+        return cls(pool, tracer)
 
     async def close(self) -> None:
         try:
@@ -93,12 +95,12 @@ class Database:
         owner: UUID | None,
         client: str,
         key: str | None,
-        trace: str,
+        traceparent: str,
     ) -> UUID:
         """Insert a job and return its id. Raises Problem: too_many_jobs, idempotency_mismatch, invalid_request."""
         job: UUID = await self._ask(
             "select queue.submit($1, $2, $3, $4::jsonb, $5, $6, $7, $8)",
-            kind, video_url, user_request, json.dumps(options), owner, client, key, trace,
+            kind, video_url, user_request, json.dumps(options), owner, client, key, traceparent,
         )  # fmt: skip
         return job
 
@@ -111,17 +113,17 @@ class Database:
         owner: UUID | None,
         client: str,
         key: str | None,
-        trace: str,
+        traceparent: str,
     ) -> UUID | None:
         """Insert a job like `job`; None when the caller may not see that one. Raises Problem like submit."""
         made: UUID | None = await self._ask(
-            "select queue.again($1, $2, $3, $4, $5, $6, $7)", job, owner, seed, variant, client, key, trace
+            "select queue.again($1, $2, $3, $4, $5, $6, $7)", job, owner, seed, variant, client, key, traceparent
         )
         return made
 
     async def view(self, job: UUID, user: UUID | None) -> str | None:
-        """The job as JSON text, None when there is none for this caller."""
-        text: str | None = await self._ask("select queue.view($1, $2)", job, user)
+        """The job as JSON text, None when there is none for this caller. No span: streams look for as long as a job takes."""
+        text: str | None = await self._ask("select queue.view($1, $2)", job, user, tracer=untraced)
         return text
 
     async def cancel(self, job: UUID, user: UUID | None) -> str | None:
@@ -134,10 +136,18 @@ class Database:
         counts: dict[str, Any] = json.loads(await self._ask("select queue.health()"))
         return counts
 
-    async def _ask(self, call: str, *arguments: object) -> Any:
+    async def gauges(self) -> dict[str, Any]:
+        """What /metrics shows of the queue."""
+        answer: dict[str, Any] = json.loads(await self._ask("select queue.gauges()"))
+        return answer
+
+    async def _ask(self, call: str, *arguments: object, tracer: Tracer | None = None) -> Any:
         try:
-            async with self._pool.acquire(timeout=PATIENCE_S) as connection:
-                return await connection.fetchval(call, *arguments)
+            with (tracer or self._tracer)(
+                function_of(call), kind="client", attributes={"db.system.name": "postgresql"}
+            ):
+                async with self._pool.acquire(timeout=PATIENCE_S) as connection:
+                    return await connection.fetchval(call, *arguments)
         except AWAY as error:
             log.warning("database.away", error=_said(error))
             raise _unavailable("The database cannot be reached; try again in a few seconds") from error

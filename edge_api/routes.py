@@ -14,7 +14,7 @@ from edge_api.auth import UUID_TEXT, Doorkeeper
 from edge_api.body import read, read_if_any
 from edge_api.database import Database
 from edge_api.problems import Problem
-from edge_api.server import REQUEST_ID
+from edge_api.server import TRACEPARENT
 from edge_api.settings import Network
 from edge_api.uploads import Uploads
 from edge_api.watch import View, Watches, not_found
@@ -98,7 +98,7 @@ class Routes:
             owner=user,
             client=self._client(request),
             key=_idempotency_key(request),
-            trace=request[REQUEST_ID],
+            traceparent=request[TRACEPARENT],
         )
         if job is None:
             raise not_found()
@@ -130,7 +130,7 @@ class Routes:
             owner=user,
             client=self._client(request),
             key=_idempotency_key(request),
-            trace=request[REQUEST_ID],
+            traceparent=request[TRACEPARENT],
         )
 
 

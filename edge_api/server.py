@@ -15,6 +15,7 @@ from aiohttp import web
 from edge_api.cors import Cors
 from edge_api.metrics import Metrics
 from edge_api.problems import Problem, of_http
+from rhythmai import trace
 
 log = structlog.get_logger()
 
@@ -23,6 +24,8 @@ KEEPALIVE_S: Final = 65
 """Longer than the usual load balancer's; also the time a client has for its first headers."""
 GRACE_S: Final = 10
 REQUEST_ID: Final = web.RequestKey("request_id", str)
+TRACEPARENT: Final = web.RequestKey("traceparent", str)
+"""What the job of this request takes as its own."""
 NOT_HTTP: Final = "This is not an HTTP/1.1 request that this server can read"
 _HOST: Final = re.compile(r"[A-Za-z0-9._:\[\]-]*")
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_.-]{8,64}")
@@ -37,7 +40,15 @@ _HEADERS: Final = {
 class Runner(web.AppRunner):
     """An AppRunner whose connections speak problem JSON when the parser gives up, and whose handler never raises."""
 
-    def __init__(self, app: web.Application, *, cors: Cors, metrics: Metrics, keepalive_s: float = KEEPALIVE_S) -> None:
+    def __init__(
+        self,
+        app: web.Application,
+        *,
+        cors: Cors,
+        metrics: Metrics,
+        tracer: trace.Tracer = trace.untraced,
+        keepalive_s: float = KEEPALIVE_S,
+    ) -> None:
         super().__init__(
             app,
             access_log=None,
@@ -47,12 +58,13 @@ class Runner(web.AppRunner):
         )
         self._cors = cors
         self._metrics = metrics
+        self._tracer = tracer
         app.on_response_prepare.append(self._dress)
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
         return _Server(
-            _answering(server.request_handler, self._metrics),  # type: ignore[arg-type]
+            _answering(server.request_handler, self._metrics, self._tracer),  # type: ignore[arg-type]
             request_factory=server.request_factory,
             handler_cancellation=True,  # nobody waits for a merge whose client has gone
             **server._kwargs,  # noqa: SLF001
@@ -98,13 +110,30 @@ async def plain(request: web.Request, handler: Handler) -> web.StreamResponse:
     return await handler(request)
 
 
-def _answering(inner: Handler, metrics: Metrics) -> Handler:
-    """Wrap the application's handler: translate what it raises, log and count what it answers."""
+def _answering(inner: Handler, metrics: Metrics, tracer: trace.Tracer) -> Handler:
+    """Wrap the application's handler: translate what it raises, log, count and trace what it answers."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
+        # Twice is none: a comma is not of the shape.
+        parent = trace.taken(", ".join(request.headers.getall(trace.HEADER, [])))
+        with tracer(
+            "request", parent=parent, kind="server", attributes={"http.request.method": request.method}
+        ) as span:
+            request[TRACEPARENT] = span.traceparent
+            trace_id = trace.trace_id(span.traceparent)
+            asked = request.headers.get("X-Request-Id", "")
+            request[REQUEST_ID] = asked if _REQUEST_ID.fullmatch(asked) else trace_id
+            with structlog.contextvars.bound_contextvars(trace_id=trace_id, request_id=request[REQUEST_ID]):
+                response = await answered(request)
+            route = _route(request)
+            span.called(f"{request.method} {route}")
+            span.tell({"http.route": route, "http.response.status_code": response.status})
+            if response.status >= 500:
+                span.fail(str(response.status))
+            return response
+
+    async def answered(request: web.Request) -> web.StreamResponse:
         began = time.perf_counter()
-        asked = request.headers.get("X-Request-Id", "")
-        request[REQUEST_ID] = asked if _REQUEST_ID.fullmatch(asked) else secrets.token_hex(16)
         try:
             response = await inner(request)
         except Problem as problem:
@@ -116,7 +145,7 @@ def _answering(inner: Handler, metrics: Metrics) -> Handler:
                 raise ConnectionResetError("the answer had begun already") from error
             # The traceback's lines are code; the message may hold a user's words and stays out.
             where = traceback.format_tb(error.__traceback__)[-3:]
-            log.error("request.broke", error=type(error).__name__, where=where, request_id=request[REQUEST_ID])  # noqa: TRY400
+            log.error("request.broke", error=type(error).__name__, where=where)  # noqa: TRY400
             response = of_http(web.HTTPInternalServerError()).response()
         seconds = time.perf_counter() - began
         route = _route(request)
@@ -127,7 +156,6 @@ def _answering(inner: Handler, metrics: Metrics) -> Handler:
             route=route,
             status=response.status,
             ms=round(seconds * 1000, 1),
-            request_id=request[REQUEST_ID],
         )
         return response
 

@@ -57,6 +57,7 @@ class Settings(BaseSettings):
     api_port: int = Field(default=8000, ge=0, le=65535)
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = Field(default=None, ge=0, le=65535)
+    otel_exporter_otlp_endpoint: HttpUrl | None = None
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = ("*",)
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)] = ()
     require_auth: bool = False
@@ -69,6 +70,11 @@ class Settings(BaseSettings):
         if (url.path or "/") != "/" or url.query or url.fragment:
             raise ValueError(f"{url} is more than the project's address; write it like https://REF.supabase.co")
         return url
+
+    @property
+    def traces_to(self) -> str | None:
+        """OTEL_EXPORTER_OTLP_ENDPOINT."""
+        return None if self.otel_exporter_otlp_endpoint is None else str(self.otel_exporter_otlp_endpoint)
 
     @property
     def origin(self) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from rhythmai.commands import demo, doctor, env, jobs, migrate, models, operators, purge, up
+from rhythmai.commands import demo, doctor, env, jobs, migrate, models, operators, purge, top, up
 from rhythmai.errors import RhythmAIError
 from rhythmai.loopback import past_the_proxy
 
@@ -29,6 +29,7 @@ app.command("submit")(jobs.submit)
 app.command("watch")(jobs.watch)
 app.command("migrate")(migrate.migrate)
 app.command("doctor")(doctor.doctor)
+app.command("top")(top.top)
 app.command("workers")(operators.workers)
 app.command("drain")(operators.drain)
 app.command("jobs")(operators.jobs)

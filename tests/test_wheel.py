@@ -47,7 +47,7 @@ def test_the_wheel_is_complete(built):
     (wheel,) = built.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     migrations = {f"rhythmai/migrations/{file.name}" for file in (ROOT / "supabase" / "migrations").glob("*.sql")}
-    units = {f"rhythmai/deploy/{file.name}" for file in (ROOT / "deploy").iterdir()}
+    units = {f"rhythmai/{file.relative_to(ROOT)}" for file in (ROOT / "deploy").rglob("*") if file.is_file()}
     assert names >= migrations | units | {
         "edge_api/openapi.yaml",
         "rhythmai/env.example",

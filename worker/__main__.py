@@ -18,6 +18,8 @@ from typing import Any
 
 import structlog
 
+from rhythmai.telemetry import traced
+from rhythmai.trace import Tracer
 from worker import log as logging_setup
 from worker.errors import Misconfigured, Unregistered
 from worker.fetch import HttpFetcher
@@ -89,7 +91,9 @@ def make_describer(settings: Settings, count_tokens: CountTokens) -> LocalDescri
     )
 
 
-async def enter(settings: Settings, on_order: Callable[[Order], None]) -> tuple[PostgresQueue, Heartbeat]:
+async def enter(
+    settings: Settings, on_order: Callable[[Order], None], tracer: Tracer
+) -> tuple[PostgresQueue, Heartbeat]:
     """Enter the worker in the database and begin to beat."""
     dsn = str(settings.database_url)
     queue = await PostgresQueue.connect(
@@ -100,6 +104,7 @@ async def enter(settings: Settings, on_order: Callable[[Order], None]) -> tuple[
         version=version("rhythmai"),
         lease=timedelta(seconds=settings.lease_s),
         job_timeout=timedelta(seconds=settings.job_timeout_s),
+        tracer=tracer,
     )
     heartbeat = Heartbeat(dsn, queue.worker_id, every=BEAT_EVERY, on_order=on_order)
     heartbeat.start()
@@ -108,6 +113,17 @@ async def enter(settings: Settings, on_order: Callable[[Order], None]) -> tuple[
 
 async def work(settings: Settings) -> int:
     """Run a worker until it drains; returns the exit code. Raises Misconfigured."""
+    with traced("rhythmai-worker", settings.traces_to) as tracer:
+        code = await live(settings, tracer)
+    if code == EXIT_START_AGAIN:
+        # A thread that hangs in the device never returns, and Python would wait for it.
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+async def live(settings: Settings, tracer: Tracer) -> int:
+    """From the first beat to the last; returns the exit code."""
     loop = asyncio.get_running_loop()
     orders: asyncio.Queue[Order] = asyncio.Queue()
 
@@ -117,7 +133,7 @@ async def work(settings: Settings) -> int:
     # Side by side: a box without weights says so at once, also when the database is away.
     engine_thread = ThreadPoolExecutor(1, "engine")
     loading = loop.run_in_executor(engine_thread, load_engine, settings)
-    entering = asyncio.create_task(enter(settings, on_order))
+    entering = asyncio.create_task(enter(settings, on_order, tracer))
     both: list[asyncio.Future[Any]] = [loading, entering]
     await asyncio.wait(both, return_when=asyncio.FIRST_EXCEPTION)
     if not entering.done():
@@ -127,16 +143,11 @@ async def work(settings: Settings) -> int:
         await loading
     queue, heartbeat = await entering
     try:
-        code = await serve(settings, await loading, engine_thread, queue, heartbeat, orders)
+        return await serve(settings, await loading, engine_thread, queue, heartbeat, orders, tracer)
     finally:
         await asyncio.to_thread(heartbeat.stop)
         await queue.close()
         log.info("worker.gone", worker=queue.worker_id)
-    if code == EXIT_START_AGAIN:
-        # A thread that hangs in the device never returns, and Python would wait for it.
-        sys.stderr.flush()
-        os._exit(code)
-    return code
 
 
 async def serve(
@@ -146,13 +157,15 @@ async def serve(
     queue: PostgresQueue,
     heartbeat: Heartbeat,
     orders: asyncio.Queue[Order],
+    tracer: Tracer,
 ) -> int:
     """Listen until drained, by a signal or by `rhythmai drain`; returns the exit code."""
     storage = SupabaseStorage(settings.origin, settings.supabase_key)
     reads_captions = settings.engine == "mmaudio" and engine is not None
     count_tokens = clip_tokens() if reads_captions else estimate_tokens
     describer = make_describer(settings, count_tokens)
-    metrics = Metrics()
+    named = f"{engine.name} {engine.model}".strip() if engine else ""
+    metrics = Metrics(named)
     pipeline = Pipeline(
         queue=queue,
         fetcher=HttpFetcher(supabase_url=settings.origin, max_bytes=settings.max_bytes),
@@ -176,9 +189,11 @@ async def serve(
         # A step on a GPU takes milliseconds, one of a big model on a CPU minutes.
         patience=timedelta(minutes=5) if settings.device == "cpu" else timedelta(seconds=15),
         observe=metrics.ended,
+        tracer=tracer,
+        engine=named,
     )
 
-    webhooks = Webhooks(outbox=queue, secret=settings.webhook_secret)
+    webhooks = Webhooks(outbox=queue, secret=settings.webhook_secret, tracer=tracer)
 
     def wake() -> None:
         listener.wake()
@@ -202,7 +217,7 @@ async def serve(
             if port is not None:
                 log.info("metrics.served", url=f"http://{settings.metrics_host}:{port}/metrics")
             metrics.ready(lambda: listener.running)
-            await queue.ready(f"{engine.name} {engine.model}".strip() if engine else "")
+            await queue.ready(named)
             log.info(
                 "worker.ready",
                 worker=queue.worker_id,

@@ -133,7 +133,10 @@ class Job:
     """Hand-written directions of the request; they replace the describer's."""
     done: frozenset[int] = frozenset()
     """Indices that have a result already: a retry makes only the others."""
-    trace_id: str = ""
+    traceparent: str
+    """W3C trace context: `00-<trace id>-<parent id>-<flags>`."""
+    waited_s: float | None = None
+    """From its insert to its claim, by the clock of the database; only the first attempt waits for a worker alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,4 +235,5 @@ class Delivery:
     job_id: UUID
     url: str
     attempt: int
+    traceparent: str
     body: dict[str, Any]

@@ -20,6 +20,8 @@ class WorkerError(Exception):
     """Base of all errors this package raises on purpose; `str()` is a sentence for the person who can act."""
 
     code = "internal"
+    may_pass = False
+    """Whether the same job may work with another try."""
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
         super().__init__(message)
@@ -37,6 +39,7 @@ class Unavailable(WorkerError):
     """The job may work later."""
 
     code = "unavailable"
+    may_pass = True
 
 
 class ServiceAway(Unavailable):
@@ -67,6 +70,7 @@ class QueueUnavailable(WorkerError):
     """The database cannot be reached."""
 
     code = "queue_unavailable"
+    may_pass = True
 
 
 class DeviceLost(WorkerError):

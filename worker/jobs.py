@@ -14,6 +14,7 @@ import asyncpg
 import structlog
 
 from rhythmai.dsn import connect_arguments
+from rhythmai.trace import Tracer, function_of, trace_id, untraced
 from worker.database import APPLICATION, AWAY, HOPELESS, UNFIT, patiently
 from worker.domain import Delivery, Job, Lease, Plan, Result, Stage
 from worker.errors import Cancelled, LeaseLost, Misconfigured, QueueUnavailable
@@ -25,8 +26,11 @@ log = structlog.get_logger()
 class PostgresQueue:
     """Implements `ports.Queue`. Fenced writes are repeated while the database is away: they are idempotent."""
 
-    def __init__(self, pool: asyncpg.Pool, *, worker_id: int, kinds: tuple[str, ...], job_timeout: timedelta) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, *, worker_id: int, kinds: tuple[str, ...], job_timeout: timedelta, tracer: Tracer
+    ) -> None:
         self._pool = pool
+        self._tracer = tracer
         self.worker_id = worker_id
         self._kinds = list(kinds)
         self._job_timeout = job_timeout
@@ -42,6 +46,7 @@ class PostgresQueue:
         version: str,
         lease: timedelta,
         job_timeout: timedelta,
+        tracer: Tracer = untraced,
     ) -> Self:
         """Open the pool and enter the worker in `workers`; waits with backoff while the database is away.
 
@@ -70,7 +75,7 @@ class PostgresQueue:
             except BaseException:
                 pool.terminate()
                 raise
-            return cls(pool, worker_id=worker_id, kinds=kinds, job_timeout=job_timeout)
+            return cls(pool, worker_id=worker_id, kinds=kinds, job_timeout=job_timeout, tracer=tracer)
 
         try:
             return await patiently(open_and_register)
@@ -98,7 +103,7 @@ class PostgresQueue:
 
     async def _refuse(self, row: dict[str, Any], error: Exception) -> None:
         lease = Lease(job_id=UUID(row["id"]), attempt=row["attempt"], worker_id=self.worker_id)
-        log.error("job.unreadable", job=row["id"], error=str(error))
+        log.error("job.unreadable", job=row["id"], trace_id=trace_id(row["traceparent"]), error=str(error))
         reason = "the options or the plan of this job cannot be read; insert it anew with the fields of the contract"
         with suppress(LeaseLost, Cancelled):
             await self.fail(lease, code="bad_options", message=reason, again=False)
@@ -146,7 +151,9 @@ class PostgresQueue:
         if raw is None:
             return None
         row = json.loads(raw)
-        return Delivery(job_id=UUID(row["job_id"]), url=row["url"], attempt=row["attempt"], body=row["body"])
+        return Delivery(
+            job_id=UUID(row["job_id"]), url=row["url"], attempt=row["attempt"], traceparent=row["traceparent"], body=row["body"]
+        )  # fmt: skip
 
     async def settle_delivery(self, delivery: Delivery, *, delivered: bool, error: str | None, again: bool) -> None:
         await patiently(
@@ -162,7 +169,8 @@ class PostgresQueue:
 
     async def _ask(self, call: str, *arguments: object) -> Any:
         try:
-            return await self._pool.fetchval(call, *arguments)
+            with self._tracer(function_of(call), kind="client", attributes={"db.system.name": "postgresql"}):
+                return await self._pool.fetchval(call, *arguments)
         except AWAY as error:
             raise QueueUnavailable(f"the database cannot be reached: {error or type(error).__name__}") from error
         except UNFIT as error:

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 
 import structlog
 
+from rhythmai.trace import Attributes, Tracer, trace_id, untraced
 from worker.domain import Job, Lease
 from worker.errors import (
     Cancelled,
@@ -41,12 +42,12 @@ class Run(Protocol):
 
 
 class Observe(Protocol):
-    """Told how each job ended here: completed, cancelled, failed, released or lost."""
+    """Told how each attempt ended here (completed, cancelled, failed, released or lost), why, and what it took."""
 
-    def __call__(self, job: Job, outcome: str, seconds: dict[str, float]) -> None: ...
+    def __call__(self, job: Job, ended: str, outcome: WorkerError | None, timings: Timings) -> None: ...
 
 
-def unobserved(job: Job, outcome: str, seconds: dict[str, float]) -> None:
+def unobserved(job: Job, ended: str, outcome: WorkerError | None, timings: Timings) -> None:
     """Nobody counts."""
 
 
@@ -69,6 +70,9 @@ class Listener:
     poll_every: timedelta = timedelta(seconds=5)
     grace: timedelta = timedelta(seconds=60)
     observe: Observe = unobserved
+    tracer: Tracer = untraced
+    engine: str = ""
+    """What composes here, for spans."""
     patience: timedelta = timedelta(seconds=15)
     """How long a job that was told to stop may take; then the device counts as hung."""
     broken: WorkerError | None = field(default=None, init=False)
@@ -151,12 +155,23 @@ class Listener:
                 log.warning("worker.left_behind", jobs=len(stuck))
 
     async def _work(self, job: Job) -> None:
-        structlog.contextvars.bind_contextvars(job=str(job.lease.job_id), attempt=job.lease.attempt, trace=job.trace_id)
-        timings = Timings()
-        log.info("job.started", kind=job.kind.value, lane=job.lane, done=len(job.done))
-        with timings.of("total"):
-            outcome = await self._outcome(job, timings)
-        ended, outcome = await self._ended(job, outcome)
+        structlog.contextvars.bind_contextvars(
+            job=str(job.lease.job_id), attempt=job.lease.attempt, trace_id=trace_id(job.traceparent)
+        )
+        about: Attributes = {
+            "rhythmai.job_id": str(job.lease.job_id),
+            "rhythmai.attempt": job.lease.attempt,
+            "rhythmai.engine": self.engine,
+        }
+        with self.tracer(f"job {job.kind.value}", parent=job.traceparent, kind="consumer", attributes=about) as span:
+            timings = Timings(span=lambda stage: self.tracer(stage, attributes=about))
+            log.info("job.started", kind=job.kind.value, lane=job.lane, done=len(job.done))
+            with timings.timed("total"):
+                outcome = await self._outcome(job, timings)
+            ended, outcome = await self._ended(job, outcome)
+            span.tell({"rhythmai.outcome": ended})
+            if ended in {"failed", "lost"} and outcome is not None:
+                span.fail(outcome.code)
         self.watch.drop(job.lease)  # only now: the heart hands back what it does not know of
         told = (
             {"seconds": timings.seconds}
@@ -164,7 +179,7 @@ class Listener:
             else {"seconds": timings.seconds, "error": str(outcome), "code": outcome.code}
         )
         log.info("lease.lost" if ended == "lost" else f"job.{ended}", **told)
-        self.observe(job, ended, timings.seconds)
+        self.observe(job, ended, outcome, timings)
 
     async def _outcome(self, job: Job, timings: Timings) -> WorkerError | None:
         """Run the job beside its stop signal; an error is an outcome, None is success."""
@@ -234,9 +249,10 @@ class Listener:
                 await self.queue.release(job.lease)
                 return "released"
             case _:
-                again = isinstance(outcome, Unavailable | QueueUnavailable)
                 burn = not isinstance(outcome, ServiceAway | QueueUnavailable)
-                await self.queue.fail(job.lease, code=outcome.code, message=str(outcome), again=again, burn=burn)
+                await self.queue.fail(
+                    job.lease, code=outcome.code, message=str(outcome), again=outcome.may_pass, burn=burn
+                )
                 return "failed"
 
 

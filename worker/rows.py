@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -48,7 +49,9 @@ class JobRow(BaseModel):
     options: OptionsRow
     plan: dict[str, Any] | None
     total_count: int
-    trace_id: str | None
+    traceparent: str
+    created_at: datetime
+    claimed_at: datetime
     done: frozenset[int]
 
     def job(self) -> Job:
@@ -63,7 +66,8 @@ class JobRow(BaseModel):
             plan=Plan.from_json(self.plan) if self.plan else None,
             asked_plan=tuple(_asked(i, raw) for i, raw in enumerate(self.options.plan or ())),
             done=self.done,
-            trace_id=self.trace_id or "",
+            traceparent=self.traceparent,
+            waited_s=(self.claimed_at - self.created_at).total_seconds() if self.attempt == 1 else None,
         )
 
 

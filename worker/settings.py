@@ -113,6 +113,7 @@ class Settings(BaseSettings):
     webhook_secret: str = ""
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = Field(default=None, ge=0, le=65535)
+    otel_exporter_otlp_endpoint: HttpUrl | None = None
 
     max_duration_s: float = Field(default=180, gt=0, le=DAY_S)
     max_bytes: int = Field(default=512 * 2**20, gt=0)
@@ -128,6 +129,11 @@ class Settings(BaseSettings):
         if (url.path or "/") != "/" or url.query or url.fragment:
             raise ValueError(f"{url} is more than the project's address; write it like https://REF.supabase.co")
         return url
+
+    @property
+    def traces_to(self) -> str | None:
+        """OTEL_EXPORTER_OTLP_ENDPOINT."""
+        return None if self.otel_exporter_otlp_endpoint is None else str(self.otel_exporter_otlp_endpoint)
 
     @property
     def origin(self) -> str:

@@ -19,6 +19,7 @@ from datetime import timedelta
 import aiohttp
 import structlog
 
+from rhythmai.trace import HEADER, Attributes, Span, Tracer, trace_id, untraced
 from worker.addresses import Policy, Resolve, bare, checked_connector, public_url, system_resolve, why_forbidden
 from worker.domain import Delivery
 from worker.errors import QueueUnavailable, Rejected, Unavailable, WorkerError
@@ -46,6 +47,7 @@ class Webhooks:
     poll_every: timedelta = timedelta(seconds=5)
     resolve: Resolve = system_resolve
     policy: Policy = why_forbidden
+    tracer: Tracer = untraced
     _awake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     def wake(self) -> None:
@@ -80,19 +82,27 @@ class Webhooks:
 
     async def _deliver(self, delivery: Delivery) -> None:
         """Never raises: a delivery that was not settled comes again when its lease ends."""
+        structlog.contextvars.bind_contextvars(job=str(delivery.job_id), trace_id=trace_id(delivery.traceparent))
+        about: Attributes = {
+            "rhythmai.job_id": str(delivery.job_id),
+            "rhythmai.attempt": delivery.attempt,
+            "url.full": bare(delivery.url),
+        }
         try:
-            await self._try(delivery)
+            with self.tracer("webhook", parent=delivery.traceparent, kind="client", attributes=about) as span:
+                await self._try(delivery, span)
         except QueueUnavailable as error:
             log.warning("queue.unavailable", error=str(error))
         except Exception:
-            log.exception("webhook.bug", job=str(delivery.job_id))
+            log.exception("webhook.bug")
 
-    async def _try(self, delivery: Delivery) -> None:
+    async def _try(self, delivery: Delivery, span: Span) -> None:
         error: WorkerError | None = None
         try:
-            await self._send(delivery)
+            await self._send(delivery, span)
         except (Rejected, Unavailable) as trouble:
             error = trouble
+            span.fail(error.code)
         await self.outbox.settle_delivery(
             delivery,
             delivered=error is None,
@@ -101,13 +111,12 @@ class Webhooks:
         )
         log.info(
             "webhook.sent" if error is None else "webhook.failed",
-            job=str(delivery.job_id),
             attempt=delivery.attempt,
             url=bare(delivery.url),
             error=None if error is None else str(error),
         )
 
-    async def _send(self, delivery: Delivery) -> None:
+    async def _send(self, delivery: Delivery, span: Span) -> None:
         """Raises Rejected (no use in trying again) or Unavailable."""
         url = public_url(delivery.url, self.policy)
         body = json.dumps(delivery.body, ensure_ascii=False, separators=(",", ":")).encode()
@@ -118,6 +127,7 @@ class Webhooks:
             "RhythmAI-Job": str(delivery.job_id),
             "RhythmAI-Attempt": str(delivery.attempt),
             "RhythmAI-Timestamp": str(timestamp),
+            HEADER: span.traceparent,
         }
         if self.secret:
             headers["RhythmAI-Signature"] = signature(self.secret, timestamp, body)
@@ -129,6 +139,7 @@ class Webhooks:
                 session.post(url, data=body, headers=headers, allow_redirects=False) as answer,
             ):
                 status = answer.status
+                span.tell({"http.response.status_code": status})
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise Unavailable(f"{bare(url)} did not take the webhook: {error or type(error).__name__}") from error
         if status == GONE:

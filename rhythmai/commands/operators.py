@@ -29,7 +29,7 @@ with wanted as (
 )
 select j.id as job_id, j.status, j.stage, j.kind, j.lane, j.tenant, j.attempt, w.moment as since, j.total_count,
        (select count(*) from public.results r where r.job_id = j.id) as completed_count,
-       b.name as worker, j.error_code, j.error, j.created_at
+       b.name as worker, j.error_code, j.error, j.created_at, split_part(j.traceparent, '-', 2) as trace_id
   from wanted w join public.jobs j using (id) left join public.workers b on b.id = j.worker_id
  order by w.place, case when w.place < 3 then w.moment end, w.moment desc
  limit $2
@@ -93,10 +93,11 @@ async def _workers(as_json: bool, data: Path | None) -> None:
     if as_json:
         show_json(rows)
         return
-    show([_box(row) for row in rows], "There are no workers: start one with `rhythmai-worker`.")
+    show([box(row) for row in rows], "There are no workers: start one with `rhythmai-worker`.")
 
 
-def _box(row: dict[str, Any]) -> dict[str, object]:
+def box(row: dict[str, Any]) -> dict[str, object]:
+    """A row of `queue.workers()` for people."""
     from datetime import datetime
 
     doing = [

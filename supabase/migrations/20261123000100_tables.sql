@@ -49,6 +49,14 @@ comment on table public.workers is 'One row per worker process. Liveness is here
 -- Not on last_seen: a beat must stay a HOT update.
 create index workers_alive on public.workers (id) where state in ('loading', 'ready');
 
+-- The trace of a job that continues nobody's; sampled, so that workers may record it.
+create function private.new_traceparent() returns text
+language sql set search_path = ''
+as $$
+  select '00-' || t.id || '-' || left(t.id, 16) || '-01' from (select encode(uuid_send(gen_random_uuid()), 'hex')) t (id);
+$$;
+comment on function private.new_traceparent() is 'A new W3C trace context, for jobs whose insert names none.';
+
 create table public.jobs (
   id uuid primary key default gen_random_uuid(),
   kind text not null default 'generate' constraint jobs_kind check (kind in ('generate', 'merge')),
@@ -76,7 +84,8 @@ create table public.jobs (
   cancel_requested boolean not null default false,
   idempotency_key text constraint jobs_idempotency_key check (length(idempotency_key) between 1 and 255),
   request_hash text,
-  trace_id text,
+  traceparent text not null default private.new_traceparent()
+    constraint jobs_traceparent check (traceparent ~ '^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$'),
   error text,
   error_code text,
   created_at timestamptz not null default now(),
@@ -96,6 +105,7 @@ comment on table public.jobs is 'The queue: one row per job, from its insert to 
 comment on column public.jobs.tenant is 'The fairness key, never null: the owner, else a hash of the client address, else ''sql''.';
 comment on column public.jobs.turn is 'Start-time fair queueing, stamped at insert: the round of the tenant in the upper bits, `seq` in the lower 32.';
 comment on column public.jobs.started_at is 'When a worker took the job for the first time; claimed_at: for the last time.';
+comment on column public.jobs.traceparent is 'W3C trace context: the trace that the job belongs to, from the request to the webhook, and its parent in it.';
 comment on column public.jobs.run_at is 'null = ready; otherwise in backoff until then (and outside the ready index).';
 
 create index jobs_ready on public.jobs (kind, lane, priority desc, turn) where status = 'pending' and run_at is null;

@@ -15,7 +15,7 @@ comment on function private.tenant_of(uuid, text) is 'The fairness key: the owne
 -- The one way in for all doors: with an idempotency key, the same request (by its hash) again answers with the first job.
 create function private.enter(
   p_kind text, p_video_url text, p_user_request text, p_options jsonb, p_owner uuid,
-  p_client text, p_idempotency_key text, p_trace_id text, p_request jsonb
+  p_client text, p_idempotency_key text, p_traceparent text, p_request jsonb
 ) returns uuid
 language plpgsql set search_path = ''
 as $$
@@ -44,8 +44,9 @@ begin
   elsif p_client is not null then
     perform private.guard_flood(v_tenant, (select s.pending_per_client from private.settings s));
   end if;
-  insert into public.jobs (kind, video_url, user_request, options, owner, tenant, lane, idempotency_key, request_hash, trace_id)
-  values (p_kind, p_video_url, p_user_request, p_options, p_owner, v_tenant, 'interactive', p_idempotency_key, v_hash, p_trace_id)
+  insert into public.jobs (kind, video_url, user_request, options, owner, tenant, lane, idempotency_key, request_hash, traceparent)
+  values (p_kind, p_video_url, p_user_request, p_options, p_owner, v_tenant, 'interactive', p_idempotency_key, v_hash,
+          coalesce(p_traceparent, private.new_traceparent()))
   returning * into v_job;
   return v_job.id;
 end
@@ -55,12 +56,12 @@ comment on function private.enter(text, text, text, jsonb, uuid, text, text, tex
 -- Insert a job for a person who waits.
 create function queue.submit(
   p_kind text, p_video_url text, p_user_request text default '', p_options jsonb default '{}', p_owner uuid default null,
-  p_client text default null, p_idempotency_key text default null, p_trace_id text default null
+  p_client text default null, p_idempotency_key text default null, p_traceparent text default null
 ) returns uuid
 language sql set search_path = ''
 as $$
   select private.enter(p_kind, p_video_url, coalesce(p_user_request, ''), o.options, p_owner, p_client, p_idempotency_key,
-                       p_trace_id, jsonb_build_array(p_kind, p_video_url, coalesce(p_user_request, ''), o.options))
+                       p_traceparent, jsonb_build_array(p_kind, p_video_url, coalesce(p_user_request, ''), o.options))
     from (select jsonb_strip_nulls(coalesce(p_options, '{}'))) o (options);
 $$;
 comment on function queue.submit(text, text, text, jsonb, uuid, text, text, text) is 'Insert an interactive job; idempotent by (tenant, key), flood-guarded.';
@@ -70,7 +71,7 @@ comment on function queue.submit(text, text, text, jsonb, uuid, text, text, text
 -- A job that has no plan yet is copied as it is.
 create function queue.again(
   p_job uuid, p_user uuid default null, p_seed bigint default null, p_variant integer default null,
-  p_client text default null, p_idempotency_key text default null, p_trace_id text default null
+  p_client text default null, p_idempotency_key text default null, p_traceparent text default null
 ) returns uuid
 language plpgsql set search_path = ''
 as $$
@@ -105,7 +106,7 @@ begin
     end if;
   end if;
   return private.enter(v_old.kind, v_old.video_url, v_old.user_request, v_options, p_user, p_client, p_idempotency_key,
-                       p_trace_id, jsonb_build_array('again', p_job, p_seed, p_variant));
+                       p_traceparent, jsonb_build_array('again', p_job, p_seed, p_variant));
 end
 $$;
 comment on function queue.again(uuid, uuid, bigint, integer, text, text, text) is 'A new job with the old one''s directions; null when the caller may not see the old one.';

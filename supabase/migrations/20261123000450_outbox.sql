@@ -1,7 +1,7 @@
 -- The webhook outbox: at least once. A trigger makes the delivery in the transaction that ends the job; any worker takes
 -- it under a short lease, sends it, and says how it went. A worker that dies in between has burnt a try, nothing else.
 
--- The next delivery that is due, as {job_id, url, attempt, body}; null when there is none. The body is the job's answer;
+-- The next delivery that is due, as {job_id, url, attempt, traceparent, body}; null when there is none. The body is the job's answer;
 -- addresses go out without their query strings, which may carry other people's keys.
 create function queue.claim_delivery(p_worker bigint, p_lease interval default interval '1 minute') returns jsonb
 language plpgsql set search_path = ''
@@ -26,6 +26,7 @@ begin
   end if;
   return (select jsonb_build_object(
             'job_id', v_delivery.job_id, 'url', v_delivery.url, 'attempt', v_delivery.attempt,
+            'traceparent', (select j.traceparent from public.jobs j where j.id = v_delivery.job_id),
             'body', a.answer || jsonb_build_object('video_url', regexp_replace(a.answer ->> 'video_url', '[?#].*$', '')))
             from queue.answer(v_delivery.job_id) a (answer));
 end

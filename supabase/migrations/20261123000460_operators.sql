@@ -57,3 +57,44 @@ begin
 end
 $$;
 comment on function queue.retry(uuid) is 'Give an ended job another three attempts; answers like queue.answer.';
+
+-- What is seen from outside (Prometheus, `rhythmai top`): jobs by kind, lane and state, and since when the next of each
+-- lane waits; boxes; webhooks. It costs what waits and runs, whatever the history: the indexes it walks hold nothing else,
+-- and the planner is kept from the table. No job asks for an engine: that of a running one is its box's.
+create function queue.gauges() returns jsonb
+language sql stable set search_path = '' set enable_seqscan = off
+as $$
+  with lanes (kind, lane) as (
+    values ('generate', 'interactive'), ('generate', 'batch'), ('merge', 'interactive'), ('merge', 'batch')
+  ), jobs as (
+    select l.kind, l.lane, 'ready' as state, '' as engine, ready.count
+      from lanes l,
+           lateral (select count(*) from public.jobs j
+                     where j.kind = l.kind and j.lane = l.lane and j.status = 'pending' and j.run_at is null) ready
+    union all
+    select j.kind, j.lane, case when j.run_at = 'infinity' then 'paused' else 'backed_off' end, '', count(*)
+      from public.jobs j where j.status = 'pending' and j.run_at is not null group by 1, 2, 3
+    union all
+    select j.kind, j.lane, 'running', w.engine, count(*)
+      from public.jobs j join public.workers w on w.id = j.worker_id where j.worker_id is not null group by 1, 2, 4
+  ), heads as (
+    select l.kind, l.lane, head.waits_s
+      from lanes l,
+           lateral (select extract(epoch from now() - j.created_at)::double precision as waits_s from public.jobs j
+                     where j.kind = l.kind and j.lane = l.lane and j.status = 'pending' and j.run_at is null
+                     order by j.priority desc, j.turn limit 1) head
+  ), boxes as (
+    select w.engine, count(*),
+           case when w.state = 'lost' or w.last_seen < now() - w.lease then 'lost' when w.draining then 'draining' else w.state end as state
+      from public.workers w
+     where w.state in ('loading', 'ready') or w.state = 'lost' and w.last_seen > now() - interval '1 hour'
+     group by 1, 3
+  )
+  select jsonb_build_object(
+    'jobs', (select jsonb_agg(to_jsonb(j) order by j.kind, j.lane, j.state, j.engine) from jobs j),
+    'heads', (select coalesce(jsonb_agg(to_jsonb(h) order by h.kind, h.lane), '[]') from heads h),
+    'workers', (select coalesce(jsonb_agg(to_jsonb(b) order by b.state, b.engine), '[]') from boxes b),
+    'webhooks', (select jsonb_build_object('pending', count(*), 'oldest_s', coalesce(extract(epoch from now() - min(d.created_at)), 0))
+                   from public.deliveries d where d.state = 'pending'));
+$$;
+comment on function queue.gauges() is 'How many jobs wait and run, since when the heads wait, which boxes there are, which webhooks are due: one walk over what is not over.';

@@ -25,9 +25,10 @@ revoke all on all tables in schema private from public, anon, authenticated;
 revoke all on all sequences in schema private from public, anon, authenticated;
 revoke all on all functions in schema queue, private from public, anon, authenticated;
 
--- Schema private is not exposed; the Realtime policy calls this one function as the joining role.
+-- Schema private is not exposed; the Realtime policy calls the first as the joining role, an insert the second as the user.
 grant usage on schema private to anon, authenticated;
 grant execute on function private.may_watch(text) to anon, authenticated;
+grant execute on function private.new_traceparent() to authenticated;
 
 -- The service role runs the queue too: operators with the secret key, backfills, the edge function.
 grant usage on schema queue, private to service_role;

@@ -17,6 +17,7 @@ import pytest
 from aiohttp import web
 
 from edge_api.app import make_runner
+from edge_api.database import Database
 from edge_api.metrics import Metrics
 from edge_api.settings import Settings
 from tests.api.jwks import Jwks
@@ -107,7 +108,8 @@ def start_api(stack, storage, database_url) -> StartApi:
             **settings,
         }
         static = {"static": values.pop("static")} if "static" in values else {}
-        start.runner = runner = await make_runner(Settings(_env_file=None, **values), Metrics(), **static)
+        database = await Database.open(values["database_url"])
+        start.runner = runner = make_runner(Settings(_env_file=None, **values), database, Metrics(), **static)
         return await stack.enter_async_context(aiohttp.ClientSession(await listening(stack, runner)))
 
     return start

@@ -121,7 +121,9 @@ async def test_it_serves_until_told_to_stop(tmp_path, database_url, names):
     lines = [json.loads(line) for line in said.decode().splitlines()]
     requests = [(line["method"], line["route"], line["status"]) for line in lines if line["event"] == "request"]
     assert requests == [("POST", "/api/v1/gen", 200), ("GET", "/api/v1/job/{job_id}", 401)]
-    assert all(line["request_id"] and line["ms"] >= 0 for line in lines if line["event"] == "request")
+    assert all(
+        line["request_id"] == line["trace_id"] and line["ms"] >= 0 for line in lines if line["event"] == "request"
+    )
     for secret in ("never-logged", "never_logged", "private", database_url, job):
         assert secret not in said.decode()
         assert secret not in counted

@@ -94,7 +94,7 @@ async def test_a_broken_handler_is_a_500_that_tells_nothing(serve):
         raise KeyError(words)
 
     host, port = await serve(handler)
-    with structlog.testing.capture_logs() as logs:
+    with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as logs:
         async with aiohttp.ClientSession() as session, session.get(f"http://{host}:{port}/x") as answer:
             text = await answer.text()
             assert (answer.status, json.loads(text)["code"]) == (500, "internal")

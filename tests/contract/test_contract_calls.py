@@ -13,6 +13,7 @@ from tests.contract.keys import bearer
 
 AUDIO = "https://example.com/track.flac"
 MERGE = {"video_url": VIDEO, "audio_url": AUDIO}
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
 
 
 async def test_gen_makes_an_interactive_job_and_answers_only_its_id(api, db):
@@ -22,7 +23,7 @@ async def test_gen_makes_an_interactive_job_and_answers_only_its_id(api, db):
         "format": "mp3", "callback_url": "https://example.com/hook",
     }  # fmt: skip
     body = {"video_url": VIDEO, "user_request": "warm ☀", **asked, "plan": None}
-    status, answer = await ask(api, "post", "/api/v1/gen", json=body, headers={"X-Request-Id": "trace-of-the-test"})
+    status, answer = await ask(api, "post", "/api/v1/gen", json=body, headers={"traceparent": TRACE})
     assert (status, list(answer)) == (200, ["job_id"])
     row = await db.fetchrow("select * from public.jobs where id = $1", UUID(answer["job_id"]))
     assert (row["video_url"], row["user_request"], row["lane"], row["total_count"]) == (
@@ -31,7 +32,7 @@ async def test_gen_makes_an_interactive_job_and_answers_only_its_id(api, db):
         "interactive",
         2,
     )
-    assert (row["owner"], row["trace_id"]) == (None, "trace-of-the-test")
+    assert (row["owner"], row["traceparent"]) == (None, TRACE)
     assert row["tenant"].startswith("client:")
     assert json.loads(row["options"]) == asked
 

@@ -56,6 +56,23 @@ async def test_a_request_id_is_kept_when_it_is_sane(api):
             assert answer.headers["X-Request-Id"]
 
 
+async def test_a_trace_that_begins_elsewhere_goes_on(api):
+    """The id of the caller's trace is the X-Request-Id; a traceparent of another shape begins a new one."""
+    trace, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+    good = f"00-{trace}-{parent}-01"
+    wrong = (
+        f"00-{trace.upper()}-{parent}-01",
+        f"00-{'0' * 32}-{parent}-01",
+        f"ff-{trace}-{parent}-01",
+        f"{good}-x",
+        f"{good}, {good}",
+    )
+    for sent in (good, *wrong):
+        async with api.get("/api/v1/ping", headers={"traceparent": sent}) as answer:
+            assert (answer.headers["X-Request-Id"] == trace) is (sent == good)
+            assert len(answer.headers["X-Request-Id"]) == 32
+
+
 async def test_every_page_may_call_by_default(api):
     """Preflights and answers, errors too, carry `*` and never credentials."""
     async with api.options(GEN, headers=PREFLIGHT) as answer:

@@ -5,21 +5,51 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from rhythmai.trace import SHAPE
+
 POSTGRES = ("18",)
 OWNER, OTHER = uuid4(), uuid4()
 KEY = "a-key-of-sixteen-characters"
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+async def test_every_job_belongs_to_a_trace(queue, db):
+    """Whoever names no trace begins one, by SQL too, each job its own; the webhook's claim tells the job's."""
+    await db.execute("insert into public.jobs (video_url) select 'https://v' from generate_series(1, 20)")
+    await queue.submit()
+    traces = [row["traceparent"] for row in await db.fetch("select traceparent from public.jobs")]
+    assert len({trace.split("-")[1] for trace in traces}) == 21
+    assert all(SHAPE.fullmatch(trace) for trace in traces)
+    job = await queue.insert(traceparent=TRACE, options={"callback_url": "https://example.com/hook"})
+    await db.execute("select queue.cancel($1)", job)
+    worker = await queue.worker()
+    assert (await db.fetchval("select queue.claim_delivery($1)", worker.id))["traceparent"] == TRACE
+
+
+@pytest.mark.parametrize("place", ["4bf92f3577b34da6", "00f067aa0ba902b7", "00-", "-01"])
+async def test_what_is_no_trace_is_refused(queue, place):
+    """jobs.traceparent has the shape that doors check, and no other: longer, other letters, zeros alone."""
+    for wrong in (TRACE.replace(place, place + "0"), TRACE.replace(place, place.upper() + "Z"), "0" * 55):
+        with pytest.raises(asyncpg.CheckViolationError, match="jobs_traceparent"):
+            await queue.submit(p_traceparent=wrong)
+        assert not SHAPE.fullmatch(wrong)
+    zeros = [f"00-{'0' * 32}-00f067aa0ba902b7-01", f"00-{'a' * 32}-{'0' * 16}-01"]
+    for wrong in zeros:
+        with pytest.raises(asyncpg.CheckViolationError):
+            await queue.submit(p_traceparent=wrong)
+        assert not SHAPE.fullmatch(wrong)
 
 
 async def test_submitting_makes_an_interactive_job(queue):
     """Somebody waits for a submitted job: it lands in the interactive lane, with what was asked."""
     row = await queue.job(
-        await queue.submit(p_user_request="calm", p_options={"seed": 1, "format": None}, p_trace_id="t-1")
+        await queue.submit(p_user_request="calm", p_options={"seed": 1, "format": None}, p_traceparent=TRACE)
     )
-    assert (row["lane"], row["user_request"], row["options"], row["trace_id"]) == (
+    assert (row["lane"], row["user_request"], row["options"], row["traceparent"]) == (
         "interactive",
         "calm",
         {"seed": 1},
-        "t-1",
+        TRACE,
     )
 
 

@@ -108,8 +108,9 @@ async def work(url: str) -> None:
 
         async def one(number: int) -> None:
             job = await database.submit(
-                "generate", "https://example.com/a.mp4", "", {}, owner=None, client=f"c{number}", key=None, trace="t"
-            )
+                "generate", "https://example.com/a.mp4", "", {}, owner=None, client=f"c{number}", key=None,
+                traceparent=f"00-{'a' * 32}-{'b' * 16}-01",
+            )  # fmt: skip
             assert await database.view(job, None)
             claimed = await queue.claim()
             assert claimed is not None

@@ -91,6 +91,7 @@ def test_jobs_are_listed_by_what_they_do(rhythmai, url, insert):
     running = claimed(url)
     waiting = insert()
     assert [job["job_id"] for job in json.loads(rhythmai("jobs", "--json").out)] == [running, waiting, ended]
+    assert len({job["trace_id"] for job in json.loads(rhythmai("jobs", "--json").out)}) == 3
     some = rhythmai("jobs", "--status", "pending", "--status", "cancelled", "--json").out
     assert [job["job_id"] for job in json.loads(some)] == [waiting, ended]
     assert len(rhythmai("jobs", "--limit", "1").out.splitlines()) == 2

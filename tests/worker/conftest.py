@@ -1,6 +1,4 @@
 import asyncio
-import json
-import secrets
 from dataclasses import replace
 from datetime import timedelta
 
@@ -8,21 +6,9 @@ import asyncpg
 import pytest
 
 from rhythmai.local.gateway import Gateway, GatewaySettings
+from tests.worker.box import running_box
 from tests.worker.line import Line
-from worker.fetch import HttpFetcher
-from worker.heartbeat import Heartbeat
 from worker.jobs import PostgresQueue
-from worker.listener import Listener
-from worker.pipeline.clip import ChildLooker
-from worker.pipeline.local_describer import LocalDescriber
-from worker.pipeline.master import master
-from worker.pipeline.merge import FfmpegMerger
-from worker.pipeline.run import Pipeline
-from worker.pipeline.sketch.engine import SketchEngine
-from worker.storage import SupabaseStorage
-
-MAX_BYTES = 2_000_000
-MAX_DURATION_S = 5
 
 
 @pytest.fixture
@@ -100,35 +86,6 @@ async def line(database_url):
 
 @pytest.fixture
 async def box(database_url, queue, gateway, tmp_path):
-    """A whole worker in this process, sketch engine and all, over the local gateway: `await box.until_ended(job_id)`."""
-    (tmp_path / "work").mkdir()
-    heart = Heartbeat(database_url, queue.worker_id, every=timedelta(milliseconds=200), on_order=lambda order: None)
-    heart.start()
-    pipeline = Pipeline(
-        queue=queue, fetcher=HttpFetcher(supabase_url=gateway.url, max_bytes=MAX_BYTES),
-        looker=ChildLooker(max_duration_s=MAX_DURATION_S), describer=LocalDescriber(), engine=SketchEngine(), master=master,
-        merger=FfmpegMerger(), storage=SupabaseStorage(gateway.url, gateway.key), work_dir=tmp_path / "work",
-    )  # fmt: skip
-    listener = Listener(queue=queue, run_job=pipeline.run, watch=heart, poll_every=timedelta(milliseconds=50))
-    listening = asyncio.create_task(listener.listen())
-
-    class Box:
-        work_dir = tmp_path / "work"
-        storage = pipeline.storage
-
-        async def until_ended(self, job_id):
-            async with asyncio.timeout(60):
-                while True:
-                    answer = json.loads(await queue._ask("select queue.answer($1)", job_id))
-                    if answer["finished_at"]:
-                        return answer
-                    await asyncio.sleep(0.02)
-
-        async def upload(self, data, name="video.mp4"):
-            return await self.storage.put("uploads", f"{secrets.token_hex(16)}/{name}", data, "video/mp4")
-
-    yield Box()
-    listener.drain()
-    await asyncio.wait_for(listening, 60)
-    await asyncio.to_thread(heart.stop)
-    await pipeline.storage.close()
+    """A whole worker in this process: `await box.until_ended(job_id)`."""
+    async with running_box(database_url, queue, gateway, tmp_path / "work") as box:
+        yield box

@@ -55,7 +55,7 @@ OPTIONS = st.fixed_dictionaries(
 )
 ROW = {
     "id": "8f3a0f5e-0000-4000-8000-000000000000", "attempt": 1, "worker_id": 1, "kind": "generate", "lane": "batch",
-    "video_url": "https://example.com/a.mp4", "user_request": "", "plan": None, "total_count": 3, "trace_id": None, "done": [],
+    "video_url": "https://example.com/a.mp4", "user_request": "", "plan": None, "total_count": 3, "created_at": "2026-11-26T12:00:00+00:00", "claimed_at": "2026-11-26T12:00:01.5+00:00", "traceparent": "00-" + "a" * 32 + "-" + "b" * 16 + "-01", "done": [],
 }  # fmt: skip
 
 WRITES = {

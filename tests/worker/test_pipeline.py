@@ -4,12 +4,12 @@ import asyncio
 import hashlib
 import threading
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import pytest
 
-from worker.domain import Clip, Direction, Job, Kind, Lease, Options, Plan, Recording, Scene, Track, Variant
+from tests.worker.memory_queue import job as made
+from worker.domain import Clip, Direction, Kind, Options, Plan, Recording, Scene, Track, Variant
 from worker.errors import Cancelled, QueueUnavailable, Rejected, Unavailable, Yielded
 from worker.pipeline.run import Pipeline, Timings, derive_seed
 
@@ -112,8 +112,7 @@ def pipeline(seams):
 @pytest.fixture
 def run(pipeline):
     async def run(stopped=lambda: False, draining=lambda: False, **changes):
-        values = {"kind": Kind.GENERATE, "video_url": "https://example.com/a.mp4", "lane": "interactive"} | changes
-        job = Job(lease=Lease(job_id=uuid4(), attempt=1, worker_id=1), **values)
+        job = made(**{"lane": "interactive"} | changes)
         await asyncio.wait_for(pipeline.run(job, stopped=stopped, draining=draining, timings=Timings()), 20)
         return job
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import structlog
 from aiohttp import web
 
 from worker.webhooks import Webhooks, signature
@@ -53,10 +54,12 @@ async def sending(queue):
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def end_a_job(queue, insert, url):
+async def end_a_job(queue, insert, url, **columns):
     """A job with a callback that has failed for good."""
     job_id = await insert(
-        options=json.dumps({"callback_url": url}), video_url="https://example.com/a.mp4?signature=private"
+        options=json.dumps({"callback_url": url}),
+        video_url="https://example.com/a.mp4?signature=private",
+        **columns,
     )
     job = await queue.claim()
     await queue.fail(job.lease, code="not_a_video", message="this is not a video", again=False)
@@ -81,6 +84,21 @@ async def test_a_delivery_is_signed_and_carries_the_jobs_answer(queue, insert, d
     assert (answer["job_id"], answer["status"], answer["error"]) == (str(job_id), "failed", "this is not a video")
     assert answer["video_url"] == "https://example.com/a.mp4"
     assert headers["RhythmAI-Signature"] == signature("s3cret", int(headers["RhythmAI-Timestamp"]), body)
+
+
+async def test_a_delivery_goes_on_with_the_jobs_trace(queue, insert, receiver, sending):
+    """The traceparent of the row is a header of the webhook, and its trace id stands in the log line of the delivery."""
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
+        job_id = await end_a_job(queue, insert, receiver.url, traceparent=trace)
+        sending()
+        async with asyncio.timeout(20):
+            while not lines:
+                await asyncio.sleep(0.01)
+    ((headers, _),) = receiver.got
+    assert headers["traceparent"] == trace
+    (line,) = lines
+    assert (line["event"], line["job"], line["trace_id"]) == ("webhook.sent", str(job_id), trace.split("-")[1])
 
 
 async def test_the_documented_snippet_verifies(queue, insert, db, receiver, sending):

@@ -8,7 +8,7 @@ import av
 import pytest
 
 from rhythmai.sample import make_sample
-from tests.worker.conftest import MAX_BYTES, MAX_DURATION_S
+from tests.worker.box import MAX_BYTES, MAX_DURATION_S
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -32,12 +32,21 @@ def derive_seed(seed: int, index: int) -> int:
 
 @dataclass(slots=True)
 class Timings:
-    """Seconds spent in each stage of a job, for its last log line."""
+    """Seconds spent in each stage of a job, for its last log line, and seconds of music that came of them."""
 
     seconds: dict[str, float] = field(default_factory=dict)
+    music_s: float = 0.0
+    span: Callable[[str], AbstractContextManager[object]] = nullcontext
+    """Begins the span of a stage."""
 
     @contextmanager
     def of(self, name: str) -> Iterator[None]:
+        """A stage of the job, with a span of its own."""
+        with self.span(name), self.timed(name):
+            yield
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
         start = time.monotonic()
         try:
             yield
@@ -112,7 +121,7 @@ class Pipeline:
 
         await self.queue.set_stage(job.lease, Stage.DESCRIBING)
         with timings.of("describe"):
-            plan, _ = await together(self._plan(job, clip), self._prepare(job, clip, stopped))
+            plan, _ = await together(self._plan(job, clip, timings), self._prepare(job, clip, stopped, timings))
 
         await self.queue.set_stage(job.lease, Stage.COMPOSING)
         missing = [variant for variant in plan.variants if variant.index not in job.done]
@@ -152,32 +161,35 @@ class Pipeline:
         if reason:
             raise Yielded(reason)
 
-    async def _plan(self, job: Job, clip: Clip) -> Plan:
+    async def _plan(self, job: Job, clip: Clip, timings: Timings) -> Plan:
         if job.plan is not None:
             return job.plan
-        if job.asked_plan:
-            directions = tuple(replace(d, prompt=self.fit(d.prompt)) for d in job.asked_plan)
-            describer = "user"
-        else:
-            directions, describer = await self.describer.describe(
-                clip, job.user_request, job.total_count, job.video_url
+        with timings.of("plan"):
+            if job.asked_plan:
+                directions = tuple(replace(d, prompt=self.fit(d.prompt)) for d in job.asked_plan)
+                describer = "user"
+            else:
+                directions, describer = await self.describer.describe(
+                    clip, job.user_request, job.total_count, job.video_url
+                )
+            seed = secrets.randbits(32) if job.options.seed is None else job.options.seed
+            variants = tuple(
+                Variant(index=i, seed=derive_seed(seed, i), direction=direction)
+                for i, direction in enumerate(directions)
             )
-        seed = secrets.randbits(32) if job.options.seed is None else job.options.seed
-        variants = tuple(
-            Variant(index=i, seed=derive_seed(seed, i), direction=direction) for i, direction in enumerate(directions)
-        )
-        return await self.queue.save_plan(job.lease, Plan(variants=variants, describer=describer))
+            return await self.queue.save_plan(job.lease, Plan(variants=variants, describer=describer))
 
-    async def _prepare(self, job: Job, clip: Clip, stopped: Callable[[], bool]) -> None:
+    async def _prepare(self, job: Job, clip: Clip, stopped: Callable[[], bool], timings: Timings) -> None:
         assert self.engine is not None
         left = False
-        async with self._engine_turn:
-            try:
-                await asyncio.get_running_loop().run_in_executor(
-                    self.engine_thread, self.engine.prepare, clip, job.options, lambda: left or stopped()
-                )
-            finally:
-                left = True
+        with timings.of("prepare"):
+            async with self._engine_turn:
+                try:
+                    await asyncio.get_running_loop().run_in_executor(
+                        self.engine_thread, self.engine.prepare, clip, job.options, lambda: left or stopped()
+                    )
+                finally:
+                    left = True
 
     @asynccontextmanager
     async def _composed(
@@ -226,6 +238,7 @@ class Pipeline:
             recording = await asyncio.to_thread(
                 self.master, track, duration_s=clip.duration_s, format=job.options.format, tags=tags
             )
+        timings.music_s += recording.duration_s
         digest = hashlib.sha256(recording.data).hexdigest()[:32]
         path = f"{job.lease.job_id}/{variant.index}-{digest}{recording.suffix}"
         with timings.of("upload"):

@@ -1,7 +1,8 @@
 // CORS: which pages may call. Never with credentials: tokens travel in the Authorization header.
 
 const HEADERS =
-  "authorization, apikey, content-type, idempotency-key, last-event-id, prefer, x-client-info, x-request-id";
+  "authorization, apikey, content-type, idempotency-key, last-event-id, prefer, traceparent, tracestate," +
+  " x-client-info, x-request-id";
 const EXPOSED = "location, preference-applied, retry-after, x-request-id";
 /** The longest that browsers remember, in seconds. */
 const MAX_AGE_S = "7200";

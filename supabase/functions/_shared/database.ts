@@ -88,7 +88,7 @@ export type Database = {
           "status": string;
           "tenant": string;
           "total_count": number;
-          "trace_id": string | null;
+          "traceparent": string;
           "turn": number;
           "user_request": string;
           "video_url": string;
@@ -122,7 +122,7 @@ export type Database = {
           "status"?: string;
           "tenant"?: string;
           "total_count"?: number;
-          "trace_id"?: string | null;
+          "traceparent"?: string;
           "turn"?: number;
           "user_request"?: string;
           "video_url": string;
@@ -155,7 +155,7 @@ export type Database = {
           "status"?: string;
           "tenant"?: string;
           "total_count"?: number;
-          "trace_id"?: string | null;
+          "traceparent"?: string;
           "turn"?: number;
           "user_request"?: string;
           "video_url"?: string;

@@ -13,7 +13,7 @@ export interface Asked {
   owner: string | null;
   client: string;
   key: string | null;
-  trace: string;
+  traceparent: string;
 }
 
 /** A job as GET /api/v1/job/{job_id} answers it, as JSON text. */
@@ -44,14 +44,14 @@ export class Queue {
   async submit(kind: "generate" | "merge", video: string, wish: string, options: object, by: Asked): Promise<string> {
     const json = JSON.stringify(options);
     return (await this.#ask(this.#sql`
-      select queue.submit(${kind}, ${video}, ${wish}, ${json}::text::jsonb, ${by.owner}, ${by.client}, ${by.key}, ${by.trace})
+      select queue.submit(${kind}, ${video}, ${wish}, ${json}::text::jsonb, ${by.owner}, ${by.client}, ${by.key}, ${by.traceparent})
     `))!;
   }
 
   /** Insert a job like `job`; null when the caller may not see that one. Throws Problem like submit. */
   again(job: string, seed: number | null, variant: number | null, by: Asked): Promise<string | null> {
     return this.#ask(this.#sql`
-      select queue.again(${job}, ${by.owner}, ${seed}, ${variant}, ${by.client}, ${by.key}, ${by.trace})
+      select queue.again(${job}, ${by.owner}, ${seed}, ${variant}, ${by.client}, ${by.key}, ${by.traceparent})
     `);
   }
 

@@ -13,7 +13,8 @@ import { type View, Watches } from "./watch.ts";
 /** A request and what the shell around it found out already. */
 export interface Call {
   request: Request;
-  id: string;
+  /** What the job of this request takes as its own. */
+  traceparent: string;
   peer: string;
   /** The {job_id} of the path. */
   job: string;
@@ -115,14 +116,14 @@ export class Routes {
     return this.#door.user(request.headers.get("Authorization"));
   }
 
-  #by({ request, id, peer }: Call, owner: string | null): Asked {
+  #by({ request, traceparent, peer }: Call, owner: string | null): Asked {
     const { clientHeader } = this.settings;
     const client = clientOf(peer, clientHeader ? request.headers.get(clientHeader) : null);
     const key = request.headers.get("Idempotency-Key");
     if (key !== null && !/^[!-~]{1,255}$/.test(key)) {
       throw new Problem("invalid_request", "The Idempotency-Key must be 1 to 255 visible ASCII characters");
     }
-    return { owner, client, key, trace: id };
+    return { owner, client, key, traceparent };
   }
 }
 

@@ -2,8 +2,8 @@
 import { allow, isPreflight, preflight } from "../_shared/cors.ts";
 import { Problem } from "../_shared/problems.ts";
 import { log } from "./log.ts";
-import { randomHex } from "./random.ts";
 import type { Route } from "./routes.ts";
+import { continued } from "./trace.ts";
 
 const REQUEST_ID = /^[A-Za-z0-9_.-]{8,64}$/;
 const HOST = /^[A-Za-z0-9._:[\]-]*$/;
@@ -20,8 +20,10 @@ export type Handler = (request: Request, peer: string) => Promise<Response>;
 export function answering(routes: Route[], corsOrigins: readonly string[]): Handler {
   return async (request, peer) => {
     const began = performance.now();
+    const traceparent = continued(request.headers.get("traceparent") ?? "");
+    const traceId = traceparent.slice(3, 35);
     const asked = request.headers.get("X-Request-Id") ?? "";
-    const id = REQUEST_ID.test(asked) ? asked : randomHex();
+    const id = REQUEST_ID.test(asked) ? asked : traceId;
     let route: Route | undefined;
     const path = contractPath(pathOf(request));
     let response: Response;
@@ -30,9 +32,9 @@ export function answering(routes: Route[], corsOrigins: readonly string[]): Hand
         throw new Problem("bad_request", "This is not an HTTP/1.1 request that this server can read");
       }
       route = routes.find(({ pattern }) => pattern.test(path));
-      response = isPreflight(request) ? preflight() : await dispatch(route, request, { id, peer, path });
+      response = isPreflight(request) ? preflight() : await dispatch(route, request, { traceparent, peer, path });
     } catch (error) {
-      response = (error instanceof Problem ? error : broke(error, id)).response();
+      response = (error instanceof Problem ? error : broke(error, { trace_id: traceId, request_id: id })).response();
     }
     for (const [name, value] of Object.entries(HEADERS)) response.headers.set(name, value);
     response.headers.set("X-Request-Id", id);
@@ -44,6 +46,7 @@ export function answering(routes: Route[], corsOrigins: readonly string[]): Hand
       route: route?.name ?? "unmatched",
       status: response.status,
       ms,
+      trace_id: traceId,
       request_id: id,
     });
     return response;
@@ -64,7 +67,7 @@ function contractPath(path: string): string {
 async function dispatch(
   route: Route | undefined,
   request: Request,
-  { id, peer, path }: { id: string; peer: string; path: string },
+  { traceparent, peer, path }: { traceparent: string; peer: string; path: string },
 ): Promise<Response> {
   if (route === undefined) {
     throw new Problem("not_found", "There is nothing at this address; the API is described at /openapi.json");
@@ -83,15 +86,15 @@ async function dispatch(
     const detail = `${request.method} means nothing here; this takes ${allowed}`;
     throw new Problem("method_not_allowed", detail, { Allow: allowed });
   }
-  return await handle({ request, id, peer, job: route.pattern.exec(path)?.groups?.job ?? "" });
+  return await handle({ request, traceparent, peer, job: route.pattern.exec(path)?.groups?.job ?? "" });
 }
 
-function broke(error: unknown, id: string): Problem {
+function broke(error: unknown, ids: Record<string, string>): Problem {
   // The stack's lines are code; the message may hold a user's words and stays out.
   const where = error instanceof Error
     ? error.stack?.split("\n").filter((line) => /^ {4}at /.test(line)).slice(0, 3)
     : [];
-  log("error", "request.broke", { error: error instanceof Error ? error.name : typeof error, where, request_id: id });
+  log("error", "request.broke", { error: error instanceof Error ? error.name : typeof error, where, ...ids });
   const detail = "Something went wrong on our side; try again, and report the X-Request-Id if it stays";
   return new Problem("internal", detail);
 }

@@ -1,0 +1,140 @@
+"""`rhythmai top`: queue, workers and the last results on one screen."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from rhythmai.commands.env import Data
+from rhythmai.commands.operators import box
+from rhythmai.commands.running import run
+from rhythmai.table import Json, age, grid, plain_text, seconds, show_json
+
+if TYPE_CHECKING:
+    import asyncpg
+    from rich.console import RenderableType
+
+LAST: Final = """
+select j.id as job_id, j.status, j.kind, j.lane, j.finished_at, j.total_count, j.error,
+       extract(epoch from j.started_at - j.created_at)::float8 as waited_s,
+       extract(epoch from j.finished_at - j.started_at)::float8 as took_s,
+       array(select r.title from public.results r where r.job_id = j.id order by r.index) as titles,
+       (select r.engine from public.results r where r.job_id = j.id limit 1) as engine
+  from public.jobs j where j.finished_at is not null
+ order by j.finished_at desc limit $1
+"""
+"""A short walk along jobs_finished."""
+
+
+def top(
+    once: Annotated[bool, typer.Option("--once", help="Show it once and end; so does a pipe.")] = False,
+    every: Annotated[float, typer.Option(min=0.1, max=3600, help="Seconds between two looks.")] = 2.0,
+    last: Annotated[int, typer.Option(min=1, max=100, help="How many ended jobs.")] = 10,
+    as_json: Json = False,
+    data: Data = None,
+) -> None:
+    """Watch the queue, the boxes and the last results.
+
+    A live screen until Ctrl-C; with --once or --json a single look.
+    """
+    run(_top(once=once, every=every, last=last, as_json=as_json, data=data))
+
+
+async def _top(*, once: bool, every: float, last: int, as_json: bool, data: Path | None) -> None:
+    from rich.console import Console
+
+    from rhythmai.project import Project, database
+
+    project = Project.find(data)
+    console = Console(markup=False, highlight=False)
+    if console.is_terminal and not once and not as_json:
+        await _live(project, console, every, last)
+        return
+    async with database(project) as connection:
+        seen = await _look(connection, last)
+    if as_json:
+        show_json(seen)
+        return
+    if not console.is_terminal:
+        console = Console(markup=False, highlight=False, width=10_000)  # never wrapped: lines are for grep
+    console.print(_drawn(seen))
+
+
+async def _live(project: Any, console: Any, every_s: float, last: int) -> None:
+    """Until cancelled. A database that goes away later is told on the screen, and asked again."""
+    import asyncio
+
+    from rich.live import Live
+
+    from rhythmai.errors import Unreachable
+    from rhythmai.project import database
+
+    seen: dict[str, Any] | None = None
+    with Live(console=console, screen=True, auto_refresh=False) as screen:
+        while True:
+            try:
+                async with database(project) as connection:
+                    while True:
+                        seen = await _look(connection, last)
+                        screen.update(_drawn(seen), refresh=True)
+                        await asyncio.sleep(every_s)
+            except Unreachable as error:
+                if seen is None:
+                    raise
+                screen.update(_drawn(seen, str(error)), refresh=True)
+            await asyncio.sleep(every_s)
+
+
+async def _look(connection: asyncpg.Connection, last: int) -> dict[str, Any]:
+    workers = [dict(row) for row in await connection.fetch("select * from queue.workers()")]
+    for row in workers:
+        row["jobs"] = json.loads(row["jobs"])
+    return {
+        "queue": json.loads(await connection.fetchval("select queue.gauges()")),
+        "workers": workers,
+        "last": [dict(row) for row in await connection.fetch(LAST, last)],
+    }
+
+
+def _drawn(seen: dict[str, Any], trouble: str = "") -> RenderableType:
+    from rich.console import Group
+    from rich.text import Text
+
+    queue = seen["queue"]
+    ready = sum(row["count"] for row in queue["jobs"] if row["state"] == "ready")
+    working = sum(row["count"] for row in queue["workers"] if row["state"] == "ready")
+    summary = f"{ready} jobs wait, {working} workers are ready, {queue['webhooks']['pending']} webhooks are due"
+    return Group(
+        Text(plain_text(trouble), "bold red") if trouble else Text(summary, "bold"),
+        Text(),
+        grid([_lane(queue, row["kind"], row["lane"]) for row in queue["jobs"] if row["state"] == "ready"]),
+        Text(),
+        grid([box(row) for row in seen["workers"]]) if seen["workers"] else Text("There are no workers."),
+        Text(),
+        grid([_ended(row) for row in seen["last"]]) if seen["last"] else Text("No job has ended yet."),
+    )
+
+
+def _lane(queue: dict[str, Any], kind: str, lane: str) -> dict[str, object]:
+    counts = dict.fromkeys(("ready", "backed_off", "paused", "running"), 0)
+    for row in queue["jobs"]:
+        if (row["kind"], row["lane"]) == (kind, lane):
+            counts[row["state"]] += row["count"]
+    head = next((head["waits_s"] for head in queue["heads"] if (head["kind"], head["lane"]) == (kind, lane)), None)
+    return {"kind": kind, "lane": lane, **counts, "next waits": seconds(head)}
+
+
+def _ended(row: dict[str, Any]) -> dict[str, object]:
+    return {
+        "job": row["job_id"],
+        "status": row["status"],
+        "ended": f"{age(row['finished_at'])} ago",
+        "waited": seconds(row["waited_s"]),
+        "took": seconds(row["took_s"]),
+        "tracks": f"{len(row['titles'])}/{row['total_count']}",
+        "engine": row["engine"],
+        "what came out": row["error"] or ", ".join(filter(None, row["titles"])),
+    }

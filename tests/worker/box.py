@@ -1,0 +1,71 @@
+"""A whole worker in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from worker.fetch import HttpFetcher
+from worker.heartbeat import Heartbeat
+from worker.jobs import PostgresQueue
+from worker.listener import Listener
+from worker.pipeline.clip import ChildLooker
+from worker.pipeline.local_describer import LocalDescriber
+from worker.pipeline.master import master
+from worker.pipeline.merge import FfmpegMerger
+from worker.pipeline.run import Pipeline
+from worker.pipeline.sketch.engine import SketchEngine
+from worker.storage import SupabaseStorage
+
+MAX_BYTES = 2_000_000
+MAX_DURATION_S = 5
+
+
+@dataclass(frozen=True)
+class Box:
+    """What a test does with it."""
+
+    work_dir: Path
+    storage: SupabaseStorage
+    listener: Listener
+    queue: PostgresQueue
+
+    async def until_ended(self, job_id):
+        async with asyncio.timeout(60):
+            while True:
+                answer = json.loads(await self.queue._ask("select queue.answer($1)", job_id))
+                if answer["finished_at"]:
+                    return answer
+                await asyncio.sleep(0.02)
+
+    async def upload(self, data, name="video.mp4"):
+        return await self.storage.put("uploads", f"{secrets.token_hex(16)}/{name}", data, "video/mp4")
+
+
+@asynccontextmanager
+async def running_box(database_url, queue, gateway, work_dir, **options) -> AsyncIterator[Box]:
+    """Sketch engine and all, over the local gateway; `options` are the listener's."""
+    work_dir.mkdir()
+    heart = Heartbeat(database_url, queue.worker_id, every=timedelta(milliseconds=200), on_order=lambda order: None)
+    heart.start()
+    storage = SupabaseStorage(gateway.url, gateway.key)
+    pipeline = Pipeline(
+        queue=queue, fetcher=HttpFetcher(supabase_url=gateway.url, max_bytes=MAX_BYTES),
+        looker=ChildLooker(max_duration_s=MAX_DURATION_S), describer=LocalDescriber(), engine=SketchEngine(), master=master,
+        merger=FfmpegMerger(), storage=storage, work_dir=work_dir,
+    )  # fmt: skip
+    listener = Listener(
+        queue=queue, run_job=pipeline.run, watch=heart, poll_every=timedelta(milliseconds=50), **options
+    )
+    listening = asyncio.create_task(listener.listen())
+    yield Box(work_dir, storage, listener, queue)
+    listener.drain()
+    await asyncio.wait_for(listening, 60)
+    await asyncio.to_thread(heart.stop)
+    await storage.close()
