@@ -11,11 +11,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from bench.pipeline_engine import WaitingEngine
-from bench.pipeline_meter import Meter, children_s
+import torch
+
+from bench.pipeline_engine import WaitingEngine, Winder
+from bench.pipeline_meter import Meter, children_s, studio_s
 from bench.pipeline_world import World
 from worker.listener import Listener
 from worker.pipeline.clip import ChildLooker
+from worker.pipeline.master import master
 from worker.pipeline.merge import FfmpegMerger
 from worker.pipeline.run import Pipeline
 
@@ -59,7 +62,7 @@ class Ran:
         waits: dict[str, float] = {}
         for stay in self.engine.stays:
             url = urls[stay.job]
-            asked_s = self.at[url]["ready" if stay.task == "compose" else "looked"]
+            asked_s = self.at[url]["ready" if stay.task == "compose" else "seen"]
             worked = sum(max(0.0, min(end, stay.start_s) - max(start, asked_s)) for start, end in self.engine.work)
             waits[url] = waits.get(url, 0.0) + max(0.0, stay.start_s - asked_s - worked)
         return sorted(waits.values())
@@ -69,18 +72,19 @@ async def ran(world: World, films: Iterable[Path], *, slots: int, stretch: float
     """Upload the films, insert a job of each at once, and wait for the last."""
     urls = [await world.upload(film) for film in films]
     engine = WaitingEngine(stretch)
-    meter = Meter(world.queue, world.fetcher, ChildLooker())
+    meter = Meter(world.queue, world.fetcher, ChildLooker(scenes=False), Winder(torch.device("cpu")))
     pipeline = Pipeline(
-        queue=meter, fetcher=meter, looker=meter, describer=world.describer, engine=engine, master=meter.master,
-        merger=FfmpegMerger(), storage=world.storage, work_dir=world.folder,
+        queue=meter, fetcher=meter, looker=meter, describer=world.describer, engine=engine, master=master, merger=FfmpegMerger(), storage=world.storage, work_dir=world.folder, winder=meter,
+        mastering=world.studio,
     )  # fmt: skip
     listener = Listener(
         queue=meter, run_job=pipeline.run, watch=NoHeart(), slots=slots, poll_every=timedelta(seconds=1)
     )
-    children, own, started_s = children_s(), time.process_time(), time.monotonic()
-    await asyncio.gather(*(world.insert(url) for url in urls))
+    children, own, mastering, started_s = children_s(), time.process_time(), studio_s(), time.monotonic()
+    for url in urls:
+        await world.insert(url)
     listening = asyncio.create_task(listener.listen())
-    while await world.db.fetchval("select exists (select from public.jobs where finished_at is null)"):
+    while await world.db.fetchval("select exists (select from public.jobs where finished_at is null)"):  # noqa: ASYNC110
         await asyncio.sleep(0.05)
     seconds = time.monotonic() - started_s
     listener.drain()
@@ -89,6 +93,8 @@ async def ran(world: World, films: Iterable[Path], *, slots: int, stretch: float
         raise RuntimeError(await world.db.fetchval("select string_agg(error, '; ') from public.jobs"))
     await world.empty()
     cpu = dict(meter.cpu)
-    cpu["frames"] = children_s() - children - cpu["look"] + sum(stay.cpu_s for stay in engine.stays)
-    cpu["rest"] = time.process_time() - own - cpu["master"] - sum(stay.cpu_s for stay in engine.stays)
+    cpu["master"] = studio_s() - mastering
+    in_process = meter.winder.spent_s + sum(stay.cpu_s for stay in engine.stays)
+    cpu["frames"] = children_s() - children - cpu["look"] + in_process
+    cpu["rest"] = time.process_time() - own - in_process
     return Ran(seconds=seconds, cpu_s=cpu, at=dict(meter.at), engine=engine, inserted_s=started_s), meter

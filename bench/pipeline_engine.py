@@ -13,7 +13,9 @@ import torch
 from worker.domain import Clip, Options, Samples, Track, Variant
 from worker.errors import Cancelled
 from worker.pipeline.loudness import integrated_lufs
-from worker.pipeline.mmaudio.frames import Chunk, Film
+from worker.pipeline.mmaudio.chunk import Chunk
+from worker.pipeline.mmaudio.frames import Film
+from worker.pipeline.mmaudio.winder import ReelWinder
 
 RATE = 44_100
 FILM_S, STEPS_S, TRACK_S = 0.20, 0.19, 0.02
@@ -32,12 +34,29 @@ class Stay:
     cpu_s: float
 
 
-class _Frames(Film):
-    """On a GPU resizing frames is the GPU's work, so it is left out."""
+class Frames(Film):
+    """On a GPU resizing frames is the GPU's work, so a corner of each stands for the whole."""
 
     def _chunk(self, pending: list[tuple[torch.Tensor, tuple[int, int]]]) -> Chunk:
-        nothing = torch.empty(0)
-        return Chunk(nothing, nothing, nothing)
+        raw = torch.stack([frame[:360, :640].permute(2, 0, 1) for frame, _ in pending])
+        repeats = torch.tensor([shown for _, shown in pending])
+        to_clip, to_sync = repeats[:, 0] > 0, repeats[:, 1] > 0
+        clip = torch.nn.functional.pad(raw[to_clip][..., :384], (0, 0, 0, 384 - raw.shape[-2]))
+        return Chunk(clip, repeats[to_clip, 0], raw[to_sync][..., :224, :224])
+
+
+class Winder(ReelWinder):
+    """Notes the processor's seconds of its threads."""
+
+    spent_s = 0.0
+
+    def film(self, clip: Clip) -> Film:
+        return Frames(clip.path, clip.duration_s, torch.device("cpu"))
+
+    def _wind(self, clip: Clip, cancelled: Callable[[], bool]) -> None:
+        before = time.thread_time()
+        super()._wind(clip, cancelled)
+        self.spent_s += time.thread_time() - before
 
 
 @dataclass(slots=True)
@@ -53,7 +72,7 @@ class WaitingEngine:
 
     def prepare(self, clip: Clip, options: Options, cancelled: Callable[[], bool]) -> None:
         start_s, cpu_s = time.monotonic(), time.thread_time()
-        for _ in _Frames(clip.path, clip.duration_s, torch.device("cpu")):
+        for _ in Frames(clip.path, clip.duration_s, torch.device("cpu")):
             if cancelled():
                 raise Cancelled("cancelled")
         self._wait(clip, FILM_S)

@@ -5,12 +5,21 @@ from __future__ import annotations
 import resource
 import time
 from collections import defaultdict
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from worker.domain import Clip, Recording, Stage, Track
-from worker.pipeline.master import master
+import psutil
+
+from worker.domain import Clip, Options, Stage
+
+
+def studio_s() -> float:
+    """Processor's seconds of the processes that master."""
+    ours = [child for child in psutil.Process().children() if "multiprocessing" in " ".join(child.cmdline())]
+    return sum(sum(child.cpu_times()[:2]) for child in ours)
 
 
 def children_s() -> float:
@@ -26,6 +35,7 @@ class Meter:
     queue: Any
     fetcher: Any
     looker: Any
+    winder: Any
     urls: dict[Any, str] = field(default_factory=dict)
     """Of a job's id, and of the folder that its file lies in."""
     at: dict[str, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
@@ -59,15 +69,18 @@ class Meter:
         at["last"] = time.monotonic()
         at.setdefault("first", at["last"])
 
-    async def look(self, path: Path, duration_s: float | None) -> Clip:
-        before = children_s()
-        clip: Clip = await self.looker.look(path, duration_s)
-        self.cpu["look"] += children_s() - before
-        self.at[self.urls[path.parent.name]]["looked"] = time.monotonic()
-        return clip
+    async def look(self, path: Path, duration_s: float | None) -> AsyncGenerator[Clip]:
+        at, before = self.at[self.urls[path.parent.name]], children_s()
+        async with aclosing(self.looker.look(path, duration_s)) as looks:
+            async for clip in looks:
+                self.cpu["look"] += children_s() - before
+                at.setdefault("looked", time.monotonic())
+                yield clip
+                before = children_s()
 
-    def master(self, track: Track, *, duration_s: float, format: str, tags: dict[str, str]) -> Recording:
-        before = time.thread_time()
-        recording = master(track, duration_s=duration_s, format=format, tags=tags)
-        self.cpu["master"] += time.thread_time() - before
-        return recording
+    async def wind(self, clip: Clip, options: Options) -> None:
+        """The engine is asked for its turn when this is over."""
+        before = children_s()
+        await self.winder.wind(clip, options)
+        self.cpu["frames"] += children_s() - before
+        self.at[self.urls[clip.path.parent.name]]["seen"] = time.monotonic()

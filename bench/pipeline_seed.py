@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from contextlib import aclosing
 from pathlib import Path
 
 from bench.pipeline_engine import RATE, WaitingEngine
@@ -21,14 +22,15 @@ async def one_job(world: World, film_url: str) -> float:
     engine = WaitingEngine()
     with tempfile.TemporaryDirectory(dir=world.folder) as folder:
         file = await world.fetcher.fetch(film_url, Path(folder))
-        clip = await ChildLooker().look(file, None)
+        async with aclosing(ChildLooker().look(file, None)) as looks:
+            clip = await anext(looks)
         files = []
         for index in range(VARIANTS):
             (direction,), _ = await world.describer.describe(clip, "", 1)
             variant = Variant(index=index, seed=index, direction=direction)
             engine.prepare(clip, Options(), lambda: False)
-            for track in engine.compose(clip, [variant], Options(), lambda: False):
-                files.append(write(track.samples, RATE, "flac", {}))
+            tracks = engine.compose(clip, [variant], Options(), lambda: False)
+            files += [write(track.samples, RATE, "flac", {}) for track in tracks]
         for index, data in enumerate(files):
             await world.storage.put("audios", f"{Path(folder).name}/{index}.flac", data, "audio/flac")
     return time.monotonic() - start_s

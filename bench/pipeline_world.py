@@ -23,6 +23,7 @@ from worker.fetch import HttpFetcher
 from worker.jobs import PostgresQueue
 from worker.pipeline.describe import OpenAIDescriber
 from worker.storage import SupabaseStorage
+from worker.studio import Studio
 
 MIGRATIONS = Path(__file__).parent.parent / "supabase" / "migrations"
 ANSWER_S = 3.0
@@ -63,6 +64,7 @@ class World:
     storage: SupabaseStorage
     fetcher: HttpFetcher
     describer: OpenAIDescriber
+    studio: Studio
     folder: Path
 
     async def upload(self, film: Path) -> str:
@@ -81,7 +83,7 @@ class World:
 async def world() -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rhythmai-bench-")))
-        folder.chmod(0o755)
+        await asyncio.to_thread(folder.chmod, 0o755)
         server = Postgres(folder / "data", password=secrets.token_hex(8), careless=True)
         await asyncio.to_thread(server.start)
         stack.push_async_callback(asyncio.to_thread, server.stop)
@@ -103,12 +105,21 @@ async def world() -> AsyncIterator[World]:
         )  # fmt: skip
         stack.push_async_callback(queue.close)
         await queue.ready("bench")
+        studio = Studio()
+        stack.callback(studio.shutdown)
+        studio.open()
         work = folder / "work"
         work.mkdir()
         describer = OpenAIDescriber(api_key="k", base_url=await _vlm(stack), model="bench")
         stack.push_async_callback(describer.aclose)
         yield World(
-            db=db, queue=queue, storage=storage, fetcher=HttpFetcher(supabase_url=gateway_url), describer=describer, folder=work
+            db=db,
+            queue=queue,
+            storage=storage,
+            fetcher=HttpFetcher(supabase_url=gateway_url),
+            describer=describer,
+            studio=studio,
+            folder=work,
         )
 
 

@@ -32,10 +32,11 @@ from worker.pipeline.master import master
 from worker.pipeline.merge import FfmpegMerger
 from worker.pipeline.prompts import CountTokens, clip_tokens, estimate_tokens, fit
 from worker.pipeline.run import Pipeline
-from worker.ports import Engine
+from worker.ports import Engine, Winder
 from worker.scratch import scratch
 from worker.settings import Settings, read_settings
 from worker.storage import SupabaseStorage
+from worker.studio import Studio
 from worker.wakeups import ListenWakeUps, RealtimeWakeUps
 from worker.webhooks import Webhooks
 
@@ -86,6 +87,17 @@ def make_describer(settings: Settings, count_tokens: CountTokens) -> LocalDescri
         timeout_s=settings.vlm_timeout_s,
         count_tokens=count_tokens,
     )
+
+
+def make_winder(settings: Settings, engine: Engine | None) -> Winder | None:
+    """For MMAudio, which looks at frames; the sketch engine is content with the scenes."""
+    if engine is None or settings.engine != "mmaudio":
+        return None
+    from worker.pipeline.mmaudio.loading import choose_device
+    from worker.pipeline.mmaudio.weights import model_named
+    from worker.pipeline.mmaudio.winder import ReelWinder
+
+    return ReelWinder(choose_device(settings.device or "auto", model_named(settings.mmaudio_model)))
 
 
 async def enter(settings: Settings, on_order: Callable[[Order], None]) -> tuple[PostgresQueue, Heartbeat]:
@@ -152,10 +164,11 @@ async def serve(
     count_tokens = clip_tokens() if reads_captions else estimate_tokens
     describer = make_describer(settings, count_tokens)
     metrics = Metrics()
+    studio = Studio()
     pipeline = Pipeline(
         queue=queue,
         fetcher=HttpFetcher(supabase_url=settings.origin, max_bytes=settings.max_bytes),
-        looker=ChildLooker(max_duration_s=settings.max_duration_s),
+        looker=ChildLooker(max_duration_s=settings.max_duration_s, scenes=settings.engine == "sketch"),
         describer=describer,
         engine=engine,
         master=master,
@@ -164,6 +177,8 @@ async def serve(
         fit=partial(fit, count_tokens=count_tokens) if reads_captions else str,
         work_dir=settings.work_dir,
         engine_thread=engine_thread,
+        winder=make_winder(settings, engine),
+        mastering=studio,
     )
     listener = Listener(
         queue=queue,
@@ -196,6 +211,8 @@ async def serve(
         loop.add_signal_handler(name, listener.drain)
     beside: list[asyncio.Task[None]] = []
     try:
+        if engine is not None:
+            studio.open()
         await storage.check()
         with metrics.served(settings.metrics_host, settings.metrics_port) as port:
             if port is not None:
@@ -221,6 +238,7 @@ async def serve(
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
+        studio.shutdown(wait=False, cancel_futures=True)
         await storage.close()
         if isinstance(describer, OpenAIDescriber):
             await describer.aclose()

@@ -54,7 +54,7 @@ class Seams:
         return file
 
     async def look(self, path, duration_s):
-        return CLIP
+        yield CLIP
 
     async def describe(self, clip, user_request, count, video_url):
         return tuple(direction(f"d{i}") for i in range(count)), "local"

@@ -19,16 +19,19 @@ from worker.errors import Rejected, Unavailable
 
 _INHERITED = ("PATH", "LD_LIBRARY_PATH", "TMPDIR")
 _TAIL_BYTES = 4096
+NICE = 10
+"""How far a child stands back for the worker itself."""
 _THE_FILES_FAULT = {"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGXCPU", "SIGXFSZ", "SIGSYS"}
 _BOUND = """
 import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+os.nice(int(sys.argv[2]))
 if os.getppid() == int(sys.argv[1]):  # else the worker died before we asked
     for name in (signal.SIGPIPE, signal.SIGXFSZ):  # which Python ignores, and would pass on so
         signal.signal(name, signal.SIG_DFL)
-    os.execvp(sys.argv[2], sys.argv[2:])
+    os.execvp(sys.argv[3], sys.argv[3:])
 """
-"""A worker that is killed takes its children along: each asks Linux for that itself, then becomes the command. (Between fork
+"""It is nice to the thread that feeds the engine. A worker that is killed takes its children along: each asks Linux for that itself, then becomes the command. (Between fork
 and exec it cannot be asked: no code is safe there in a threaded process.)"""
 
 
@@ -63,7 +66,7 @@ async def run_child(
     when it runs past its wall time or somebody kills it. Cancelling kills the child and waits for it; on Linux
     the child dies with the worker, however that ends.
     """
-    bound = [sys.executable, "-I", "-S", "-c", _BOUND, str(os.getpid())] if sys.platform == "linux" else []
+    bound = [sys.executable, "-I", "-S", "-c", _BOUND, str(os.getpid()), str(NICE)] if sys.platform == "linux" else []
     process = await asyncio.create_subprocess_exec(
         *bound,
         *command,
