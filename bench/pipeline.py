@@ -1,6 +1,6 @@
 """The pipeline under load: a real database and a real pipeline, an engine that only waits, a VLM that answers after three seconds.
 
-    python -m bench.pipeline [--films 12s-360p 12s-1080p ...] [--jobs 8] [--slots 4] [--alone-only]
+    python -m bench.pipeline [--films 12s-360p 12s-1080p ...] [--loaded ...] [--jobs 6] [--slots 4] [--no-seed]
 
 Prints JSON, then tables. Beside it, in the same run, the sequential way of the seed. bench/pipeline.md says what the figures mean.
 """
@@ -10,12 +10,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import os
+import sys
 from typing import Any
 
 import structlog
 
-from bench.pipeline_box import Ran, ran
+from bench.pipeline_box import ran
 from bench.pipeline_engine import OF_S, music
 from bench.pipeline_films import FILMS
 from bench.pipeline_seed import one_job
@@ -23,15 +25,17 @@ from bench.pipeline_world import ANSWER_S, World, world
 
 STAGES = ("look", "frames", "master", "rest")
 BUSY = 0.9
+SEED_S = 12
+"""The longest film that is also made in the seed's way."""
 CORES = 2
 """Of the simulation with a stretched engine."""
 
 
-async def alone(world: World, name: str) -> tuple[dict[str, Any], Ran]:
+async def alone(world: World, name: str) -> dict[str, Any]:
     """One job with nothing beside it."""
     run, _ = await ran(world, [FILMS[name].file()], slots=1)
     cpu_s = sum(run.cpu_s.values())
-    figures = {
+    return {
         "film": name,
         "first_s": run.mean("first"),
         "last_s": run.mean("last"),
@@ -42,7 +46,6 @@ async def alone(world: World, name: str) -> tuple[dict[str, Any], Ran]:
         "cpu_by_stage_s": {stage: run.cpu_s[stage] for stage in STAGES},
         "cores_for_one_gpu": BUSY * cpu_s / run.engine_s,
     }
-    return figures, run
 
 
 async def loaded(world: World, name: str, *, jobs: int, slots: int, stretch: float = 1.0) -> dict[str, Any]:
@@ -67,7 +70,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--films", nargs="+", choices=FILMS, default=list(FILMS))
     parser.add_argument("--loaded", nargs="*", choices=FILMS, default=["12s-360p", "12s-1080p"])
-    parser.add_argument("--jobs", type=int, default=8)
+    parser.add_argument("--jobs", type=int, default=6)
     parser.add_argument("--slots", type=int, default=4)
     parser.add_argument("--no-seed", action="store_true")
     asked = parser.parse_args()
@@ -78,19 +81,37 @@ async def main() -> None:
     async with world() as place:
         await alone(place, "12s-360p")  # what is loaded once is loaded now
         for name in asked.films:
-            figures, _ = await alone(place, name)
-            told["alone"].append(figures)
-            if not asked.no_seed and FILMS[name].seconds <= 12:
-                told["seed"].append(await seed(place, name))
+            note(told["alone"], await alone(place, name))
+            if not asked.no_seed and FILMS[name].seconds <= SEED_S:
+                note(told["seed"], await seed(place, name))
         for name in asked.loaded:
-            told["loaded"].append(await loaded(place, name, jobs=asked.jobs, slots=asked.slots))
+            note(told["loaded"], await loaded(place, name, jobs=asked.jobs, slots=asked.slots))
             one = next(figures for figures in told["alone"] if figures["film"] == name)
-            stretch = max(1.0, one["cores_for_one_gpu"] / CORES)
-            told["stretched"].append(
-                await loaded(place, name, jobs=asked.jobs, slots=asked.slots, stretch=round(stretch, 2))
+            stretch = round(max(1.0, one["cores_for_one_gpu"] / CORES), 1)
+            slots = 2 + math.ceil((one["last_s"] - one["engine_s"]) / (one["engine_s"] * stretch))
+            note(
+                told["stretched"],
+                await loaded(place, name, jobs=asked.jobs + 2, slots=max(asked.slots, slots), stretch=stretch),
             )
-    print(json.dumps(told, indent=1, default=lambda value: round(value, 3)))
+    print(json.dumps(rounded(told), indent=1))
     print(tables(told))
+
+
+def note(figures: list[dict[str, Any]], new: dict[str, Any]) -> None:
+    figures.append(new)
+    print(json.dumps(rounded(new)), file=sys.stderr, flush=True)
+
+
+def rounded(value: Any) -> Any:
+    match value:
+        case float():
+            return round(value, 3)
+        case dict():
+            return {name: rounded(one) for name, one in value.items()}
+        case list():
+            return [rounded(one) for one in value]
+        case _:
+            return value
 
 
 def tables(told: dict[str, Any]) -> str:

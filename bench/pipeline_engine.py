@@ -38,11 +38,14 @@ class Frames(Film):
     """On a GPU resizing frames is the GPU's work, so a corner of each stands for the whole."""
 
     def _chunk(self, pending: list[tuple[torch.Tensor, tuple[int, int]]]) -> Chunk:
-        raw = torch.stack([frame[:360, :640].permute(2, 0, 1) for frame, _ in pending])
-        repeats = torch.tensor([shown for _, shown in pending])
-        to_clip, to_sync = repeats[:, 0] > 0, repeats[:, 1] > 0
-        clip = torch.nn.functional.pad(raw[to_clip][..., :384], (0, 0, 0, 384 - raw.shape[-2]))
-        return Chunk(clip, repeats[to_clip, 0], raw[to_sync][..., :224, :224])
+        clip = [frame.numpy()[:224, :384] for frame, (shown, _) in pending if shown]
+        sync = [frame.numpy()[:224, :224] for frame, (_, shown) in pending for _ in range(shown)]
+        whole = np.zeros((len(clip), 3, 384, 384), np.uint8)
+        for place, corner in zip(whole, clip, strict=True):
+            place[:, :224] = corner.transpose(2, 0, 1)
+        small = np.stack(sync).transpose(0, 3, 1, 2) if sync else np.zeros((0, 3, 224, 224), np.uint8)
+        repeats = torch.tensor([shown for _, (shown, _) in pending if shown], dtype=torch.int64)
+        return Chunk(torch.from_numpy(whole), repeats, torch.from_numpy(small))
 
 
 class Winder(ReelWinder):
