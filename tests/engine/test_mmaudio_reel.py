@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from worker.domain import Clip, Options
-from worker.errors import Cancelled, Rejected
+from worker.errors import Cancelled, Rejected, Unavailable
 from worker.pipeline.mmaudio.frames import Chunk, Film
 from worker.pipeline.mmaudio.reel import reel_of, wind
 from worker.pipeline.mmaudio.winder import ReelWinder
@@ -57,6 +57,21 @@ async def test_without_a_look_at_the_film_nothing_is_wound(clip: Clip):
     assert list(clip.path.parent.iterdir()) == [clip.path]
 
 
+async def test_a_film_known_without_its_motion_is_wound_again_for_it(clip: Clip):
+    """The engine keeps features with and without those of Synchformer apart; those with them do for both."""
+    winder = ReelWinder(CPU)
+    for conditioning, wound in (("text+clip", True), ("full", True), ("text+clip", False)):
+        await winder.wind(clip, Options(conditioning=conditioning))
+        assert reel_of(clip.path).exists() is wound
+        reel_of(clip.path).unlink(missing_ok=True)
+
+
+async def test_a_full_disk_may_be_empty_later(clip: Clip, film: Path):
+    """What the frames cannot be stored for is no fault of the video: here, a folder that is gone."""
+    with pytest.raises(Unavailable, match="could not store"):
+        wind(clip.path.parent / "gone" / "media", iter(Film(film, 2.0, CPU)), lambda: False)
+
+
 async def test_a_film_that_cannot_be_decoded_is_refused(clip: Clip):
     """The refusal is the decoder's own, before the engine is asked for anything, and it is not remembered as wound."""
     clip.path.write_bytes(b"not a film")
@@ -70,7 +85,7 @@ def test_half_a_reel_is_none(clip: Clip):
     """What was wound until a job was cancelled is never taken for the film."""
     with pytest.raises(Cancelled):
         wind(clip.path, iter(Film(clip.path, 2.0, CPU)), lambda: True)
-    assert not reel_of(clip.path).exists()
+    assert list(clip.path.parent.iterdir()) == [clip.path]
     assert len(whole(list(Film(clip.path, 2.0, CPU)))[2]) == 50
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from worker.errors import Cancelled
+from worker.errors import Cancelled, Unavailable
 from worker.pipeline.mmaudio import resize
 from worker.pipeline.mmaudio.chunk import Chunk
 from worker.pipeline.mmaudio.copies import on_host
@@ -26,16 +26,24 @@ def reel_of(film: Path) -> Path:
 
 
 def wind(film: Path, chunks: Iterator[Chunk], cancelled: Callable[[], bool]) -> None:
-    """Write chunks down; there is a reel once all of them are there. Raises Cancelled."""
+    """Write chunks down; there is a reel once all of them are there. Raises Cancelled, Unavailable (no_disk)."""
     part = film.with_name(f"{film.name}.winding")
-    with part.open("wb") as file:
-        for chunk in chunks:
-            if cancelled():
-                raise Cancelled("the job was cancelled while its video was decoded")
-            file.write(HEADER.pack(len(chunk.clip), len(chunk.sync)))
-            for tensor in (chunk.clip_repeats, chunk.clip, chunk.sync):
-                file.write(on_host(tensor).contiguous().numpy().data)
-    part.rename(reel_of(film))
+    try:
+        with part.open("wb") as file:
+            for chunk in chunks:
+                if cancelled():
+                    raise Cancelled("the job was cancelled while its video was decoded")
+                file.write(HEADER.pack(len(chunk.clip), len(chunk.sync)))
+                for tensor in (chunk.clip_repeats, chunk.clip, chunk.sync):
+                    file.write(on_host(tensor).contiguous().numpy().data)
+        part.rename(reel_of(film))
+    except OSError as error:
+        raise Unavailable(
+            f"The worker could not store the video's frames on its disk ({error.strerror}); try again later",
+            code="no_disk",
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def unwound(reel: Path) -> Iterator[Chunk]:

@@ -17,7 +17,7 @@ from worker.pipeline.mmaudio.frames import Film
 from worker.pipeline.mmaudio.reel import wind
 
 FILMS_KNOWN = 64
-"""As many as the engine keeps the features of: a film that comes again is not decoded again."""
+"""As many as the engine keeps the features of, by the same key: a film that comes again is not decoded again."""
 AT_ONCE = 16
 """As many as a worker may have jobs: how many share the processor is for the system to say."""
 NICE = 10
@@ -31,11 +31,12 @@ class ReelWinder:
         """`device` resizes: the engine's own, on a stream beside it."""
         self._device = device
         self._threads = ThreadPoolExecutor(AT_ONCE, "winder", initializer=_be_nice)
-        self._known: Shelf[tuple[str, float], bool] = Shelf(FILMS_KNOWN)
+        self._known: Shelf[tuple[str, float, bool], bool] = Shelf(FILMS_KNOWN)
 
     async def wind(self, clip: Clip, options: Options) -> None:
-        key = (clip.digest, clip.duration_s)
-        if options.conditioning == "text" or self._known.get(key):
+        full = options.conditioning == "full"
+        film = (clip.digest, clip.duration_s)
+        if options.conditioning == "text" or self._known.get((*film, True)) or self._known.get((*film, full)):
             return
         left = threading.Event()
         winding = asyncio.get_running_loop().run_in_executor(self._threads, self._wind, clip, left.is_set)
@@ -45,7 +46,7 @@ class ReelWinder:
             left.set()
             await asyncio.gather(winding, return_exceptions=True)  # it writes into the job's folder
             raise
-        self._known.put(key, True)
+        self._known.put((*film, full), True)
 
     def _wind(self, clip: Clip, cancelled: Callable[[], bool]) -> None:
         with torch.cuda.stream(torch.cuda.Stream(self._device)) if self._device.type == "cuda" else nullcontext():
