@@ -58,3 +58,11 @@ def test_a_glance_is_for_what_takes_long_and_shows_enough(changes: dict[str, int
     """Otherwise the first look is the only one, at every frame."""
     seen = replace(FOOTAGE, **changes).glance(12)
     assert (seen.glanced, seen.skip) == (glanced, "NONKEY" if glanced else "DEFAULT")
+
+
+@pytest.mark.parametrize(("keys", "every"), [(12, 1), (64, 1), (65, 2), (200, 4)])
+def test_a_glance_at_many_key_frames_is_at_some_of_them(keys: int, every: int) -> None:
+    """However long the video, and however many key frames it has, a glance is short."""
+    glanced = replace(FOOTAGE, keys=keys).glance(12)
+    assert glanced.every_key == every
+    assert replace(glanced, glanced=False).every_key is None

@@ -27,6 +27,9 @@ _HEAVY_PIXELS = 60e9
 _GLANCE_PIXELS = 0.3e9
 """Up to this a video is looked at in well under a second: there is nothing to hurry."""
 
+_GLANCED_KEYS = 64
+"""The most key frames of a glance: two seconds of one core for 1080p."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Footage:
@@ -61,6 +64,13 @@ class Footage:
         if self.glanced:
             return "NONKEY"
         return "DEFAULT" if self.light or not self.timed else "NONREF" if self.pixels <= _HEAVY_PIXELS else "NONKEY"
+
+    @property
+    def every_key(self) -> int | None:
+        """Of which key frames every how many-th is decoded; None for all frames."""
+        if self.skip != "NONKEY":
+            return None
+        return -(-self.keys // _GLANCED_KEYS) if self.glanced else 1
 
     def glance(self, stills: int) -> Self:
         """The same footage, to be seen by its key frames alone where that saves time and shows as much as so many stills."""
