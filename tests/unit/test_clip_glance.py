@@ -37,6 +37,28 @@ async def test_stills_come_first_and_exact_scenes_after(film: Path) -> None:
     assert (glance.duration_s, glance.digest) == (whole.duration_s, whole.digest) == (6.0, whole.digest)
 
 
+async def test_a_glance_finds_scenes_of_which_it_sees_one_picture_each(film: Path, tmp_path: Path) -> None:
+    """Where every key frame begins another scene none stands out beside the others, and each is one all the same."""
+    colours = [f"color={('red', 'lime', 'blue')[i % 3]}:s=1920x1080:d=0.6:r=25[{i}]" for i in range(13)]
+    joined = "".join(f"[{i}]" for i in range(13)) + "concat=n=13"
+    made = [
+        "-filter_complex",
+        ";".join([*colours, joined]),
+        "-c:v",
+        "libx264",
+        "-preset",
+        "ultrafast",
+        "-sc_threshold",
+        "40",
+    ]
+    path = tmp_path / "film.mp4"
+    subprocess.run(
+        [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *made, "-g", "15", "-pix_fmt", "yuv420p", path], check=True
+    )
+    glance = await anext(ChildLooker(scenes=False).look(path, None))
+    assert len(glance.scenes) == 13
+
+
 async def test_one_look_is_enough_where_scenes_do_not_matter(film: Path) -> None:
     """For an engine that looks at frames itself a video is not decoded twice."""
     clips = [clip async for clip in ChildLooker(scenes=False).look(film, None)]

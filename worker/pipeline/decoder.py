@@ -62,12 +62,16 @@ def look(
         pictures.append(picture)
         changes.append(change)
         upright = frame.rotation % 180 == 0
-        picker.see(at_s, frame, maybe_cut=change > scenes.CUT)
+        picker.see(at_s, frame, maybe_cut=change > (scenes.OTHER_SCENE if measured.glanced else scenes.CUT))
     if not pictures:
         raise broken("no frame of it can be decoded")
     whole = measured.skip == "NONKEY" or end_s > measured.duration_s - _GAP_S
     duration_s = measured.duration_s if whole else end_s
-    cuts = scenes.find_cuts(times, pictures, changes, duration_s)
+    cuts = (
+        scenes.find_changes(times, changes, duration_s)
+        if measured.glanced
+        else scenes.find_cuts(times, pictures, changes, duration_s)
+    )
     found = scenes.describe(times, pictures, cuts, duration_s)
     width, height = (measured.width, measured.height) if upright else (measured.height, measured.width)
     fields = {
