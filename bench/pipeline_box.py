@@ -46,10 +46,6 @@ class Ran:
         return statistics.mean(at[mark] - self.inserted_s for at in self.at.values())
 
     @property
-    def engine_s(self) -> float:
-        return sum(end - start for start, end in self.engine.work)
-
-    @property
     def busy(self) -> float:
         """Share of the time between the first and the last composing in which the engine worked."""
         composed = [stay for stay in self.engine.stays if stay.task == "compose"]

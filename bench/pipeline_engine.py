@@ -23,6 +23,11 @@ FILM_S, STEPS_S, TRACK_S = 0.20, 0.19, 0.02
 OF_S = 8.0
 
 
+def takes_s(film_s: float) -> float:
+    """How long the engine is meant to work for three variants."""
+    return (FILM_S + STEPS_S + 3 * TRACK_S) * film_s / OF_S
+
+
 @dataclass(frozen=True, slots=True)
 class Stay:
     """Once in the engine: whose job, what for, from when to when, and the processor's seconds of the engine's thread."""

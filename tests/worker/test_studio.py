@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from worker.domain import Track
+from worker.pipeline.child import NICE
 from worker.pipeline.master import master
-from worker.studio import NICE, Studio
+from worker.studio import Studio
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from worker.errors import Rejected, Unavailable
 
 _INHERITED = ("PATH", "LD_LIBRARY_PATH", "TMPDIR")
 _TAIL_BYTES = 4096
-NICE = 10
+NICE = 5
 """How far a child stands back for the worker itself."""
 _THE_FILES_FAULT = {"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGXCPU", "SIGXFSZ", "SIGSYS"}
 _BOUND = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,8 @@ Pixels = npt.NDArray[np.uint8]
 Decoder = Literal["pyav", "torchcodec"]
 WHITELISTS = {"format_whitelist": VIDEO_FORMATS, "protocol_whitelist": PROTOCOLS}
 EIGHT_BITS = 8
+MOST_THREADS = 4
+"""Of one decoder: several films are decoded at once, and more threads cost more of the processor."""
 
 
 def usual(device: str) -> Decoder:
@@ -57,6 +60,7 @@ def pyav_shots(path: Path) -> Iterator[Shot]:
                 raise Rejected("the file has no video stream")
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
+            stream.codec_context.thread_count = min(MOST_THREADS, os.cpu_count() or 1)
             for frame in container.decode(stream):
                 if frame.pts is not None and frame.time_base is not None:
                     time_s = float(frame.pts * frame.time_base)

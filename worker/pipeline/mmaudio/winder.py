@@ -12,6 +12,7 @@ from contextlib import nullcontext, suppress
 import torch
 
 from worker.domain import Clip, Options
+from worker.pipeline.child import NICE
 from worker.pipeline.mmaudio.features import Shelf
 from worker.pipeline.mmaudio.frames import Film
 from worker.pipeline.mmaudio.reel import wind
@@ -20,8 +21,6 @@ FILMS_KNOWN = 64
 """As many as the engine keeps the features of, by the same key: a film that comes again is not decoded again."""
 AT_ONCE = 16
 """As many as a worker may have jobs: how many share the processor is for the system to say."""
-NICE = 10
-"""Whatever the thread that feeds the GPU asks for at the same time goes first."""
 
 
 class ReelWinder:
