@@ -73,12 +73,12 @@ async def run_child(
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={name: os.environ[name] for name in _INHERITED if name in os.environ} | (environment or {}),
+        env=bare_environment() | (environment or {}),
     )
     assert process.stdout is not None
     assert process.stderr is not None
     try:
-        _confine(process.pid, limits)
+        confine(process.pid, limits)
         async with asyncio.timeout(limits.wall.total_seconds()):
             output, complaints = await asyncio.gather(_head(process.stdout, limits.output_bytes), _tail(process.stderr))
             code = await process.wait()
@@ -105,7 +105,13 @@ def _unreadable(task: str, why: str) -> str:
     return f"{task} failed for good ({why}): the file is damaged or too demanding; export it again, for example as H.264 MP4"
 
 
-def _confine(pid: int, limits: Limits) -> None:
+def bare_environment() -> dict[str, str]:
+    """Where programs and libraries are, and nothing else of ours."""
+    return {name: os.environ[name] for name in _INHERITED if name in os.environ}
+
+
+def confine(pid: int, limits: Limits) -> None:
+    """Hold a process that has just been started to the limits."""
     # Set from outside, as code between fork and exec is not safe in a threaded process. Other systems than Linux
     # have no prlimit; they are for development.
     if not hasattr(resource, "prlimit"):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
@@ -16,9 +17,11 @@ import torch
 from torch import Tensor
 
 from worker.errors import Rejected, Unavailable
+from worker.pipeline.child import Limits, bare_environment, confine
 from worker.pipeline.mmaudio.chunk import Chunk
 from worker.pipeline.mmaudio.copies import on_device
 from worker.pipeline.mmaudio.decoding import Decoder
+from worker.pipeline.mmaudio.lengths import CLIP_FPS, SYNC_FPS
 from worker.pipeline.mmaudio.reel import reel_of, unwound
 from worker.pipeline.mmaudio.selection import Cut, Selection
 from worker.pipeline.mmaudio.sending import HEADER, REFUSED
@@ -27,6 +30,10 @@ __all__ = ["Chunk", "Film"]
 CHUNK_BYTES = 64 * 2**20
 """Raw frames held at once, however long and large the video is."""
 PIPE_BYTES = 2**20
+MOST_SIDE = 4096
+"""Larger pictures were refused when the film was looked at."""
+LIMITS = Limits(cpu=timedelta(minutes=20), file_bytes=2**20)
+"""Of a child that decodes with PyAV; torchcodec brings torch along, whose libraries alone take more addresses."""
 PATIENCE_S = 10.0
 """How long a child that has closed its end may take to end itself."""
 SILENCE_S = 60.0
@@ -49,6 +56,7 @@ class Film:
         self._path, self._device, self._decoder = path, device, decoder
         self._chunk_bytes, self._silence_s = chunk_bytes, silence_s
         self._selection = Selection(duration_s)
+        self._announced = (0, 0)
 
     @property
     def cut(self) -> Cut:
@@ -71,6 +79,7 @@ class Film:
             pending: list[tuple[Tensor, tuple[int, int]]] = []
             while (header := self._header(stream)) is not None:
                 *repeats, height, width = header
+                self._make_sense_of(*header)
                 size = height * width * 3
                 fits = not pending or (
                     pending[0][0].shape[:2] == (height, width) and (len(pending) + 1) * size <= self._chunk_bytes
@@ -87,6 +96,14 @@ class Film:
         self._fill(memoryview(raw), stream)
         header = HEADER.unpack(raw)
         return header if header[2] else None
+
+    def _make_sense_of(self, clip: int, sync: int, height: int, width: int) -> None:
+        """The child reads hostile bytes and may be taken over by them: what it announces has to fit. Raises Rejected."""
+        self._announced = (self._announced[0] + clip, self._announced[1] + sync)
+        slots = (int(fps * self._selection.duration_s) + 2 for fps in (CLIP_FPS, SYNC_FPS))
+        fits = all(count <= most for count, most in zip(self._announced, slots, strict=True))
+        if not fits or min(clip, sync) < 0 or not (0 < height <= MOST_SIDE and 0 < width <= MOST_SIDE):
+            raise Rejected("the video cannot be decoded: what was found in it makes no sense; export it again")
 
     def _frame(self, stream: IO[bytes], height: int, width: int) -> Tensor:
         frame = torch.empty(height, width, 3, dtype=torch.uint8, pin_memory=self._device.type == "cuda")
@@ -117,8 +134,13 @@ def _child(path: Path, duration_s: float, decoder: Decoder) -> Iterator[IO[bytes
         f"import sys; sys.path.insert(0, {root!r}); from worker.pipeline.mmaudio.sending import main; sys.exit(main())"
     )
     command = [sys.executable, "-c", code, str(path), repr(duration_s), decoder]
-    with TemporaryFile() as said, subprocess.Popen(command, bufsize=0, stdout=subprocess.PIPE, stderr=said) as process:
+    with (
+        TemporaryFile() as said,
+        subprocess.Popen(command, bufsize=0, stdout=subprocess.PIPE, stderr=said, env=bare_environment()) as process,
+    ):
         assert process.stdout is not None
+        if decoder == "pyav":
+            confine(process.pid, LIMITS)
         if hasattr(fcntl, "F_SETPIPE_SZ"):  # a frame in some pieces instead of hundreds
             with suppress(OSError):
                 fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
