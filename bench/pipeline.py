@@ -68,7 +68,7 @@ async def seed(world: World, name: str) -> dict[str, Any]:
 
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--films", nargs="+", choices=FILMS, default=list(FILMS))
+    parser.add_argument("--films", nargs="+", choices=FILMS, default=["12s-360p", "12s-1080p", "60s-1080p"])
     parser.add_argument("--loaded", nargs="*", choices=FILMS, default=["12s-360p", "12s-1080p"])
     parser.add_argument("--jobs", type=int, default=6)
     parser.add_argument("--slots", type=int, default=4)
