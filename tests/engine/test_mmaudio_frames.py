@@ -155,6 +155,16 @@ def test_two_passes_stay_within_rounding_of_the_cpu_kernel():
         assert (ours != kernel).float().mean() < 1e-2
 
 
+@pytest.mark.parametrize(("source", "target"), [(1920, 384), (1080, 224), (320, 384)])
+def test_the_weights_lose_nothing_in_tensor_cores(source: int, target: int):
+    """Rounded to the ten bits that tensor cores keep, both parts together are the weights to one in a million."""
+    coarse, fine = resize._taps(source, target, CPU)
+    kept = [(part.view(torch.int32) & ~0x1FFF).view(torch.float32) for part in (coarse, fine)]
+    assert torch.equal(kept[0], coarse)
+    assert torch.allclose(kept[0].double() + kept[1], coarse.double() + fine, atol=1e-6, rtol=0)
+    assert torch.allclose((coarse.double() + fine).sum(dim=0), torch.ones(target, dtype=torch.float64), atol=1e-6)
+
+
 def test_the_decoder_goes_with_the_device():
     """torchcodec decodes on a GPU box, PyAV elsewhere."""
     assert (usual("cuda"), usual("cpu")) == ("torchcodec", "pyav")

@@ -6,8 +6,6 @@ and clamping after each: at most 2/255 away on a few pixels in a thousand (the k
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 
 import torch
@@ -27,8 +25,12 @@ def _bicubic(x: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=32)
-def _taps(source: int, target: int, device: torch.device) -> Tensor:
-    """The matrix (source, target) of one pass: half-pixel centres, the kernel widened when shrinking, rows sum to one."""
+def _taps(source: int, target: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The matrix (source, target) of one pass: half-pixel centres, the kernel widened when shrinking, rows sum to one.
+
+    In two parts that add up to it: tensor cores would round it to ten bits, and every tenth pixel to a neighbour. The first part has
+    ten bits, the second is what is left, and pixels have eight. (To forbid tensor cores is to forbid them to all threads.)
+    """
     scale = source / target
     support = 2.0 * max(scale, 1.0)
     centres = (torch.arange(target, dtype=torch.float64) + 0.5) * scale
@@ -37,29 +39,20 @@ def _taps(source: int, target: int, device: torch.device) -> Tensor:
     position = torch.arange(source, dtype=torch.float64)[:, None]
     weights = _bicubic((position - centres + 0.5) / max(scale, 1.0))
     weights = torch.where((position >= first) & (position < last), weights, torch.zeros_like(weights))
-    return (weights / weights.sum(dim=0)).to(device, torch.float32)
-
-
-@contextmanager
-def _full_float32() -> Iterator[None]:
-    """Tensor cores would round the weights to ten bits, and every tenth pixel to a neighbour."""
-    flags = torch.backends.cuda.matmul
-    allowed = flags.allow_tf32
-    flags.allow_tf32 = False
-    try:
-        yield
-    finally:
-        flags.allow_tf32 = allowed
+    weights /= weights.sum(dim=0)
+    coarse = (weights.float().view(torch.int32) & ~0x1FFF).view(torch.float32)
+    return coarse.to(device), (weights - coarse).to(device, torch.float32)
 
 
 def two_passes(frames: Tensor, height: int, width: int) -> Tensor:
     """uint8 (F, 3, H, W) -> uint8 (F, 3, height, width), on any device."""
     x = frames.float()
-    with _full_float32():
-        if x.shape[-1] != width:
-            x = (x @ _taps(x.shape[-1], width, x.device)).round_().clamp_(0, 255)
-        if x.shape[-2] != height:
-            x = (_taps(x.shape[-2], height, x.device).T @ x).round_().clamp_(0, 255)
+    if x.shape[-1] != width:
+        coarse, fine = _taps(x.shape[-1], width, x.device)
+        x = (x @ coarse).add_(x @ fine).round_().clamp_(0, 255)
+    if x.shape[-2] != height:
+        coarse, fine = _taps(x.shape[-2], height, x.device)
+        x = (coarse.T @ x).add_(fine.T @ x).round_().clamp_(0, 255)
     return x.to(torch.uint8)
 
 
