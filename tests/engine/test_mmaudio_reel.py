@@ -42,6 +42,17 @@ async def test_what_is_wound_is_what_would_have_been_decoded(clip: Clip, film: P
     assert wound.cut == decoded.cut
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+async def test_a_gpu_winds_the_same_frames_with_tensor_cores_allowed(clip: Clip, film: Path, monkeypatch):
+    """On a stream beside the engine's: within rounding of the CPU's kernel, whatever the engine has set for its own products."""
+    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", True)
+    await ReelWinder(torch.device("cuda")).wind(clip, Options())
+    for ours, theirs in zip(whole(list(Film(clip.path, 2.0, CPU))), whole(list(Film(film, 2.0, CPU))), strict=True):
+        assert ours.shape == theirs.shape
+        assert (ours.int() - theirs.int()).abs().max() <= 2
+
+
 async def test_a_film_that_is_known_is_not_wound_again(clip: Clip):
     """The engine has its features on the shelf; another seed or text costs no decoding."""
     winder = ReelWinder(CPU)
