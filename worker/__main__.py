@@ -211,9 +211,9 @@ async def serve(
         loop.add_signal_handler(name, listener.drain)
     beside: list[asyncio.Task[None]] = []
     try:
+        await storage.check()
         if engine is not None:
             studio.open()
-        await storage.check()
         with metrics.served(settings.metrics_host, settings.metrics_port) as port:
             if port is not None:
                 log.info("metrics.served", url=f"http://{settings.metrics_host}:{port}/metrics")
