@@ -56,6 +56,7 @@ async def loaded(world: World, name: str, *, jobs: int, slots: int, stretch: flo
         "film": name, "jobs": jobs, "slots": slots, "stretch": stretch, "jobs_a_minute": 60 * jobs / run.seconds,
         "first_s": run.mean("first") - run.mean("claimed"), "last_s": run.mean("last") - run.mean("claimed"),
         "engine_busy": run.busy, "cpu_s_a_job": sum(run.cpu_s.values()) / jobs,
+        "cores_had": sum(run.cpu_s.values()) / run.seconds,
         "ready_and_kept_waiting_s": {"median": waits[len(waits) // 2], "most": waits[-1]},
     }  # fmt: skip
 
@@ -129,17 +130,17 @@ def tables(told: dict[str, Any]) -> str:
         )
     lines += [
         "",
-        "| under load | jobs a minute | first result | last result | engine busy | ready and kept waiting, median and most |",
-        "|---|---|---|---|---|---|",
+        "| under load | jobs a minute | first result | last result | engine busy | cores had | ready and kept waiting, median and most |",
+        "|---|---|---|---|---|---|---|",
     ]
     for many in told["loaded"] + told["stretched"]:
         waits = many["ready_and_kept_waiting_s"]
         lines.append(
             f"| {many['film']}, {many['jobs']} jobs, {many['slots']} slots, engine x {many['stretch']:g} | {many['jobs_a_minute']:.1f} "
-            f"| {many['first_s']:.2f} s | {many['last_s']:.2f} s | {many['engine_busy']:.0%} | {waits['median']:.2f} s, {waits['most']:.2f} s |"
+            f"| {many['first_s']:.2f} s | {many['last_s']:.2f} s | {many['engine_busy']:.0%} | {many['cores_had']:.1f} | {waits['median']:.2f} s, {waits['most']:.2f} s |"
         )
     lines += [
-        f"| {one['film']}, the seed's way | {one['jobs_a_minute']:.1f} | {one['first_s']:.2f} s | {one['last_s']:.2f} s | | |"
+        f"| {one['film']}, the seed's way | {one['jobs_a_minute']:.1f} | {one['first_s']:.2f} s | {one['last_s']:.2f} s | | | |"
         for one in told["seed"]
     ]
     return "\n".join(lines)
