@@ -9,7 +9,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt chaos bench bench-queue bench-realtime bench-engine bench-sketch parity clean system
+.PHONY: help demo test check fmt chaos bench bench-queue bench-realtime bench-engine bench-pipeline bench-sketch parity clean system
 
 PYTHON ?= python3
 VENV := .venv
@@ -75,7 +75,7 @@ FOR ?= 60
 chaos: $(VENV)/.dev
 	@$(BIN)/python tests/chaos/harness.py --jobs $(JOBS) --seconds $(FOR)
 
-bench: bench-queue bench-realtime bench-engine bench-sketch
+bench: bench-queue bench-realtime bench-engine bench-pipeline bench-sketch
 bench-queue: $(VENV)/.dev
 	@$(BIN)/python bench/queues.py
 bench-realtime: $(VENV)/.dev
@@ -83,6 +83,8 @@ bench-realtime: $(VENV)/.dev
 	@$(BIN)/python bench/realtime_joins.py
 bench-engine: $(VENV)/.dev
 	@$(BIN)/python bench/engine.py
+bench-pipeline: $(VENV)/.dev
+	@$(BIN)/python -m bench.pipeline
 bench-sketch: $(VENV)/.dev
 	@$(BIN)/python -m bench.sketch 12
 

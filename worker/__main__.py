@@ -34,10 +34,11 @@ from worker.pipeline.master import master
 from worker.pipeline.merge import FfmpegMerger
 from worker.pipeline.prompts import CountTokens, clip_tokens, estimate_tokens, fit
 from worker.pipeline.run import Pipeline
-from worker.ports import Engine
+from worker.ports import Engine, Winder
 from worker.scratch import scratch
 from worker.settings import Settings, read_settings
 from worker.storage import SupabaseStorage
+from worker.studio import Studio
 from worker.wakeups import ListenWakeUps, RealtimeWakeUps
 from worker.webhooks import Webhooks
 
@@ -89,6 +90,17 @@ def make_describer(settings: Settings, count_tokens: CountTokens) -> LocalDescri
         timeout_s=settings.vlm_timeout_s,
         count_tokens=count_tokens,
     )
+
+
+def make_winder(settings: Settings, engine: Engine | None) -> Winder | None:
+    """For MMAudio, which looks at frames; the sketch engine is content with the scenes."""
+    if engine is None or settings.engine != "mmaudio":
+        return None
+    from worker.pipeline.mmaudio.loading import choose_device
+    from worker.pipeline.mmaudio.weights import model_named
+    from worker.pipeline.mmaudio.winder import ReelWinder
+
+    return ReelWinder(choose_device(settings.device or "auto", model_named(settings.mmaudio_model)))
 
 
 async def enter(
@@ -166,10 +178,11 @@ async def serve(
     describer = make_describer(settings, count_tokens)
     named = f"{engine.name} {engine.model}".strip() if engine else ""
     metrics = Metrics(named)
+    studio = Studio()
     pipeline = Pipeline(
         queue=queue,
         fetcher=HttpFetcher(supabase_url=settings.origin, max_bytes=settings.max_bytes),
-        looker=ChildLooker(max_duration_s=settings.max_duration_s),
+        looker=ChildLooker(max_duration_s=settings.max_duration_s, scenes=settings.engine == "sketch"),
         describer=describer,
         engine=engine,
         master=master,
@@ -178,6 +191,8 @@ async def serve(
         fit=partial(fit, count_tokens=count_tokens) if reads_captions else str,
         work_dir=settings.work_dir,
         engine_thread=engine_thread,
+        winder=make_winder(settings, engine),
+        mastering=studio,
     )
     listener = Listener(
         queue=queue,
@@ -213,6 +228,8 @@ async def serve(
     beside: list[asyncio.Task[None]] = []
     try:
         await storage.check()
+        if engine is not None:
+            studio.open()
         with metrics.served(settings.metrics_host, settings.metrics_port) as port:
             if port is not None:
                 log.info("metrics.served", url=f"http://{settings.metrics_host}:{port}/metrics")
@@ -237,6 +254,7 @@ async def serve(
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
+        studio.shutdown(wait=False, cancel_futures=True)
         await storage.close()
         if isinstance(describer, OpenAIDescriber):
             await describer.aclose()

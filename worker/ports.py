@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
@@ -122,8 +122,18 @@ class Engine(Protocol):
 class Looker(Protocol):
     """Probes a file and looks at the picture, in a child process."""
 
-    async def look(self, path: Path, duration_s: float | None) -> Clip:
-        """Raises Rejected when the file is not a video we take, Unavailable when the child dies for an outside reason."""
+    def look(self, path: Path, duration_s: float | None) -> AsyncGenerator[Clip]:
+        """Yield the clip as soon as a describer can see it, with its stills; and again if a longer look says more of its scenes.
+
+        Raises Rejected when the file is not a video we take, Unavailable when the child dies for an outside reason.
+        """
+
+
+class Winder(Protocol):
+    """Gets ready what the engine will look at, so that the engine's turn is not spent on waiting for a decoder."""
+
+    async def wind(self, clip: Clip, options: Options) -> None:
+        """Decode the frames to where `Engine.prepare` finds them: beside the clip's file. Raises Rejected, Unavailable."""
 
 
 class Master(Protocol):

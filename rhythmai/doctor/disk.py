@@ -12,6 +12,7 @@ from rhythmai.doctor.finding import Finding, fail, note, ok
 from worker.settings import Settings
 
 CHECK: Final = "disk"
+FRAMES_BYTES_A_S: Final = 7.3e6
 
 
 async def examine(settings: Settings) -> list[Finding]:
@@ -19,8 +20,9 @@ async def examine(settings: Settings) -> list[Finding]:
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         return [fail(CHECK, f"{folder} is no folder we may write to", "Set WORK_DIR to one")]
     free = shutil.disk_usage(folder).free
-    # A merge holds two downloads and what it makes of them.
-    need = settings.worker_slots * 3 * settings.max_bytes
+    # A merge holds two downloads and what it makes of them; MMAudio beside a video the frames it looks at.
+    frames = FRAMES_BYTES_A_S * settings.max_duration_s
+    need = int(settings.worker_slots * max(3 * settings.max_bytes, settings.max_bytes + frames))
     said = f"{_gb(free)} free in {folder}; {settings.worker_slots} jobs of the largest size take {_gb(need)}"
     if free < settings.max_bytes:
         return [fail(CHECK, said, "Make room, or set WORK_DIR to another disk")]

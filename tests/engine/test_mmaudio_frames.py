@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import av
 import imageio_ffmpeg
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -103,6 +106,39 @@ def test_a_decoder_that_falls_silent_is_stopped(tmp_path: Path):
         list(Film(tmp_path / "pipe.mp4", 1.0, CPU, silence_s=0.1))
 
 
+def test_the_decoding_child_has_no_secrets_and_little_room(tmp_path: Path, monkeypatch):
+    """What reads a stranger's bytes knows where programs and libraries are, may write no more than its complaints, and has 4 GB of memory."""
+    monkeypatch.setenv("SUPABASE_KEY", "secret")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    others = set(psutil.Process().children())
+    frames = Film(tmp_path / "pipe.mp4", 1.0, CPU)._decoded()
+    with ThreadPoolExecutor(1) as thread:
+        reading = thread.submit(next, frames)
+        while not (children := set(psutil.Process().children()) - others):
+            time.sleep(0.01)
+        (child,) = children
+        while child.rlimit(psutil.RLIMIT_CORE) != (0, 0):  # the one set last
+            time.sleep(0.01)
+        assert set(child.environ()) <= {"PATH", "LD_LIBRARY_PATH", "TMPDIR", "LC_CTYPE"}
+        assert (child.rlimit(psutil.RLIMIT_FSIZE)[0], child.rlimit(psutil.RLIMIT_AS)[0]) == (2**20, 4 * 2**30)
+        child.kill()
+        with pytest.raises(Unavailable, match="in the middle"):
+            reading.result(20)
+
+
+@pytest.mark.parametrize(
+    "header", [(1, 1, 0, 64), (1, 1, 64, 5000), (-1, 1, 64, 64), (1, -1, 64, 64), (11, 0, 64, 64), (0, 28, 64, 64)]
+)
+def test_a_child_that_talks_nonsense_is_not_believed(tmp_path: Path, header: tuple[int, ...]):
+    """Sizes that nobody takes, and more frames than one second has slots for, end the film there."""
+    film = Film(tmp_path / "film.mp4", 1.0, CPU)
+    film._make_sense_of(9, 26, 64, 64)
+    with pytest.raises(Rejected, match="makes no sense"):
+        Film(tmp_path / "film.mp4", 1.0, CPU)._make_sense_of(*header)
+    with pytest.raises(Rejected, match="makes no sense"):
+        film._make_sense_of(9, 26, 64, 64)
+
+
 def test_the_decoding_child_does_without_torch():
     """It starts in a moment: neither torch nor what needs it is imported."""
     code = "import sys; sys.modules['torch'] = None; import av, worker.pipeline.mmaudio.sending"
@@ -117,6 +153,16 @@ def test_two_passes_stay_within_rounding_of_the_cpu_kernel():
         ours, kernel = resize.two_passes(picture, *size).int(), resize.resize(picture, *size).int()
         assert (ours - kernel).abs().max() <= 2
         assert (ours != kernel).float().mean() < 1e-2
+
+
+@pytest.mark.parametrize(("source", "target"), [(1920, 384), (1080, 224), (320, 384)])
+def test_the_weights_lose_nothing_in_tensor_cores(source: int, target: int):
+    """Rounded to the ten bits that tensor cores keep, both parts together are the weights to one in a million."""
+    coarse, fine = resize._taps(source, target, CPU)
+    kept = [(part.view(torch.int32) & ~0x1FFF).view(torch.float32) for part in (coarse, fine)]
+    assert torch.equal(kept[0], coarse)
+    assert torch.allclose(kept[0].double() + kept[1], coarse.double() + fine, atol=1e-6, rtol=0)
+    assert torch.allclose((coarse.double() + fine).sum(dim=0), torch.ones(target, dtype=torch.float64), atol=1e-6)
 
 
 def test_the_decoder_goes_with_the_device():

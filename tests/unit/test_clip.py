@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
-from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
 from rhythmai.sample import make_sample
+from tests.unit.looking import look
 from tests.unit.media import BLACK, BLUE, CONTAINERS, GREEN, GREY, RED, WHITE, write_video
-from worker.domain import Clip
-from worker.pipeline.clip import ChildLooker
-
-
-async def look(path: Path, duration_s: float | None = None) -> Clip:
-    return await ChildLooker().look(path, duration_s)
 
 
 def opened(jpeg: bytes) -> np.ndarray:

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from worker.errors import Rejected, Unavailable
-from worker.pipeline.child import Ended, Limits, run_child
+from worker.pipeline.child import NICE, Ended, Limits, run_child
 
 CONFINED = "import resource\nwhile resource.getrlimit(resource.RLIMIT_FSIZE)[0] < 0: pass\n"
 """Limits arrive a moment after the start; these tests wait for the one set last."""
@@ -23,6 +23,12 @@ CONFINED = "import resource\nwhile resource.getrlimit(resource.RLIMIT_FSIZE)[0] 
 
 async def run(script: str, **limits: object) -> Ended:
     return await run_child([sys.executable, "-c", script], Limits(**limits), task="Testing")
+
+
+async def test_it_stands_back() -> None:
+    """A child asks for the processor after the worker's own threads."""
+    ended = await run("import os; print(os.nice(0))")
+    assert int(ended.output) == min(19, os.nice(0) + NICE)
 
 
 async def test_what_it_says(tmp_path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import pytest
 
+from tests.unit.looking import look
 from tests.unit.media import BLUE, RED, WHITE, picture, write_sound, write_video
 from worker.domain import PROTOCOLS, VIDEO_FORMATS
 from worker.errors import Rejected, Unavailable
@@ -19,7 +20,7 @@ from worker.pipeline.clip import ChildLooker
 async def refused(path: Path, code: str, looker: ChildLooker | None = None) -> str:
     """Look at a file, expect it to be refused for good with this code, and return what the user reads."""
     with pytest.raises(Rejected) as caught:
-        await (looker or ChildLooker()).look(path, None)
+        await look(path, looker=looker)
     assert caught.value.code == code, caught.value
     assert str(path.parent) not in str(caught.value)
     return str(caught.value)
@@ -101,15 +102,15 @@ async def test_too_long(tmp_path) -> None:
     message = await refused(path, "too_long", ChildLooker(max_duration_s=20))
     assert "30.0 s" in message
     assert "20 s" in message
-    assert (await ChildLooker(max_duration_s=20).look(path, 5)).duration_s == 5
+    assert (await look(path, 5, ChildLooker(max_duration_s=20))).duration_s == 5
     with pytest.raises(Rejected, match=r"30\.0 s"):
-        await ChildLooker(max_duration_s=20).look(path, 25)
+        await look(path, 25, ChildLooker(max_duration_s=20))
 
 
 async def test_the_limit_itself_is_not_too_long(tmp_path) -> None:
     """A video of exactly the limit is taken."""
     path = write_video(tmp_path / "a.mp4", [(RED, 2)], sound=False)
-    assert (await ChildLooker(max_duration_s=2).look(path, None)).duration_s == 2
+    assert (await look(path, None, ChildLooker(max_duration_s=2))).duration_s == 2
 
 
 async def test_too_many_pixels(tmp_path) -> None:
@@ -121,7 +122,7 @@ async def test_too_many_pixels(tmp_path) -> None:
 async def test_the_largest_picture(tmp_path) -> None:
     """4096 x 4096 pixels are taken, within the memory of a child."""
     path = write_video(tmp_path / "a.mp4", [(RED, 0.04)], size=(4096, 4096), sound=False)
-    clip = await ChildLooker().look(path, None)
+    clip = await look(path)
     assert (clip.width, clip.height) == (4096, 4096)
 
 
@@ -132,7 +133,7 @@ async def test_a_picture_that_grows(tmp_path) -> None:
     path = tmp_path / "a.ts"
     path.write_bytes(small.read_bytes() + huge.read_bytes())
     try:
-        clip = await ChildLooker().look(path, None)
+        clip = await look(path)
     except Rejected as error:
         assert error.code in {"too_many_pixels", "too_long", "broken_video"}  # noqa: PT017
     else:
@@ -149,7 +150,7 @@ async def test_a_header_with_absurd_sizes(tmp_path) -> None:
         place = data.find(b"\xff\xc0", place) + 5
     path.write_bytes(data)
     with pytest.raises(Rejected) as caught:
-        await ChildLooker().look(path, None)
+        await look(path)
     assert caught.value.code in {"broken_video", "too_many_pixels"}
 
 
@@ -171,7 +172,7 @@ async def test_a_decompression_bomb(tmp_path, limits: Limits, codes: set[str]) -
     """A file that unfolds to more memory, time or output than a child may have ends there; the worker is untouched."""
     path = write_video(tmp_path / "a.mp4", [(WHITE, 0.2)], size=(2048, 2048), sound=False)
     with pytest.raises((Rejected, Unavailable)) as caught:
-        await ChildLooker(limits=limits).look(path, None)
+        await look(path, None, ChildLooker(limits=limits))
     assert caught.value.code in codes
 
 
@@ -189,7 +190,7 @@ async def test_cut_off_with_a_header(tmp_path, suffix: str, options: dict[str, s
     """A video cut off in the middle is as long as what is left of it."""
     path = write_video(tmp_path / f"a.{suffix}", [(RED, 4)], options=options, sound=False)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
-    clip = await ChildLooker().look(path, None)
+    clip = await look(path)
     assert 1 < clip.duration_s < 3.9
     assert clip.scenes[-1].end_s == clip.duration_s
     assert max(still.time_s for still in clip.stills) < clip.duration_s
@@ -199,4 +200,4 @@ async def test_a_name_cannot_be_an_option_or_a_protocol(tmp_path) -> None:
     """A file name that looks like an option or a URL is only a file name."""
     for name in ("-version.mp4", "http:x.mp4", "concat:a|b.mp4", "data:,.mp4", "a%03d.mp4"):
         path = write_video(tmp_path / "good.mp4", [(RED, 0.2)], sound=False).rename(tmp_path / name)
-        assert (await ChildLooker().look(path, None)).duration_s == pytest.approx(0.2)
+        assert (await look(path)).duration_s == pytest.approx(0.2)

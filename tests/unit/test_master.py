@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from worker.domain import Track
 from worker.errors import Rejected, WorkerError
-from worker.pipeline.loudness import integrated_lufs, limited, peak_curve, true_peak
+from worker.pipeline.loudness import (
+    estimated_lufs,
+    integrated_lufs,
+    limiting,
+    peak_curve,
+    true_peak,
+    turned,
+    weighted_energy,
+)
 from worker.pipeline.master import master
 
 RATE = 44100
@@ -124,9 +132,28 @@ def test_the_limiter_never_passes_its_ceiling():
     rng = np.random.default_rng(3)
     wave = rng.standard_normal((2, RATE)).astype(np.float32) * 0.1
     wave[:, 30000:30100] *= 40
-    out = limited(wave, peak_curve(wave), RATE, 0.5)
+    out = turned(wave, limiting(peak_curve(wave, RATE), 0.5), RATE)
     assert np.abs(out).max() <= 0.5 + 1e-6
     assert np.array_equal(out[:, :25000], wave[:, :25000])
+
+
+def test_the_limiter_holds_between_its_milliseconds():
+    """Single peaks anywhere in a millisecond, also at its edges, are under the ceiling: the gain's lines pass below them."""
+    wave = np.full((1, RATE), 0.01, np.float32)
+    wave[0, 500::977] = 5.0
+    wave[0, 43 :: 44 * 50] = -3.0
+    out = turned(wave, limiting(peak_curve(wave, RATE), 0.5), RATE)
+    assert np.abs(out).max() <= 0.5 + 1e-6
+    assert np.abs(out).max() > 0.4
+
+
+@pytest.mark.parametrize("raised", [1.0, 6.0])
+def test_the_estimate_is_the_loudness_to_a_hair(raised):
+    """What decides the gain agrees with the full measurement, limiter and all."""
+    samples = music(6.0)
+    gain = np.float32(raised) * limiting(np.float32(raised) * peak_curve(samples, RATE), 0.5)
+    measured_lufs = integrated_lufs(turned(samples, gain, RATE), RATE)
+    assert estimated_lufs(weighted_energy(samples, RATE), gain) == pytest.approx(measured_lufs, abs=0.1)
 
 
 def test_short_tracks_keep_their_level_under_the_ceiling():

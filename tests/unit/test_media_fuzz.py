@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
+from tests.unit.looking import look
 from tests.unit.media import CONTAINERS, mutate, write_sound, write_video
 from worker.domain import Clip, Options
 from worker.errors import Rejected
 from worker.pipeline.answers import Heard, Measured, Refusal, Seen
-from worker.pipeline.clip import ChildLooker
 from worker.pipeline.merge import FfmpegMerger
 
 ROOT = Path(__file__).parents[2]
@@ -68,7 +68,7 @@ async def decode_all(task: str, paths: list[Path]) -> list[str]:
             break
         assert process.returncode < 0, process.stderr.decode()
         with pytest.raises(Rejected):
-            await ChildLooker().look(paths[len(lines)], None)
+            await look(paths[len(lines)])
         paths = paths[len(lines) + 1 :]
     return codes
 
@@ -127,7 +127,7 @@ async def test_the_worker_lives_on(tmp_path) -> None:
     """The looker itself turns every damaged file into a clip or a refusal, one child each."""
     for path in damaged(tmp_path, write_video(tmp_path / "valid.mp4"), 8):
         with suppress(Rejected):
-            assert isinstance(await ChildLooker().look(path, None), Clip)
+            assert isinstance(await look(path), Clip)
 
 
 async def test_damaged_merges(tmp_path) -> None:

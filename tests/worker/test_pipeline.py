@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,7 @@ class Seams:
         return file
 
     async def look(self, path, duration_s):
-        return CLIP
+        yield CLIP
 
     async def describe(self, clip, user_request, count, video_url):
         return tuple(direction(f"d{i}") for i in range(count)), "local"
@@ -311,3 +312,101 @@ async def test_a_merge_puts_one_video(run, seams):
     assert [(row.index, row.audio_url) for row in seams.rows] == [(0, None)]
     assert seams.rows[0].video_url.startswith("https://storage/videos/")
     assert seams.stages == ["fetching", "merging"]
+
+
+async def test_a_job_that_is_ready_composes_while_anothers_tracks_are_mastered(run, pipeline, seams):
+    """Mastering holds up neither the engine's turn nor its thread."""
+    mastering, may_end = threading.Event(), threading.Event()
+    master = seams.master
+
+    def slowly(track, *, duration_s, format, tags):
+        mastering.set()
+        may_end.wait(20)
+        return master(track, duration_s=duration_s, format=format, tags=tags)
+
+    pipeline.master = slowly
+    first = asyncio.create_task(run())
+    try:
+        assert await asyncio.to_thread(mastering.wait, 20)
+        second = asyncio.create_task(run())
+        while seams.composed != [0, 1, 2, 0, 1, 2]:
+            await asyncio.sleep(0)
+        assert seams.rows == []
+    finally:
+        may_end.set()
+    await asyncio.gather(first, second)
+    assert len(seams.rows) == 6
+
+
+class Winder:
+    """Winds once it may."""
+
+    def __init__(self):
+        self.asked, self.may = asyncio.Event(), asyncio.Event()
+
+    async def wind(self, clip, options):
+        self.asked.set()
+        await self.may.wait()
+
+
+async def test_the_stills_reach_the_describer_before_the_engines_frames_are_decoded(run, pipeline, seams):
+    """The describer does not wait for what only the engine looks at."""
+    pipeline.winder, describe = Winder(), seams.describe
+
+    async def describes(*arguments):
+        await pipeline.winder.asked.wait()
+        answer = await describe(*arguments)
+        pipeline.winder.may.set()
+        return answer
+
+    seams.describe = describes
+    await run()
+    assert len(seams.rows) == 3
+
+
+async def test_a_job_that_is_ready_does_not_wait_for_anothers_frames(run, pipeline, seams):
+    """While one film is decoded the engine is free: it prepares and composes another job from beginning to end."""
+    pipeline.winder = waiting = Winder()
+    first = asyncio.create_task(run())
+    await waiting.asked.wait()
+    pipeline.winder = None
+    await run()
+    assert (len(seams.rows), first.done()) == (3, False)
+    waiting.may.set()
+    await first
+    assert len(seams.rows) == 6
+
+
+async def test_cancelling_stops_the_winding(run, pipeline, seams):
+    """A job that is cancelled while its frames are decoded ends there; the engine never hears of it."""
+    pipeline.winder = Winder()
+    task = asyncio.create_task(run())
+    await pipeline.winder.asked.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not hasattr(seams, "prepared")
+    assert not seams.folder.exists()
+
+
+async def test_the_describer_gets_the_first_look_and_the_engine_the_last(run, seams):
+    """A glance is enough to write directions by; the longer look goes on meanwhile, and what it found is composed to."""
+    told, asked, composed_to, compose = [], asyncio.Event(), [], seams.compose
+
+    async def look(path, duration_s):
+        yield CLIP
+        await asked.wait()
+        yield replace(CLIP, scenes=(SCENE, SCENE))
+
+    async def describe(clip, user_request, count, video_url):
+        told.append(len(clip.scenes))
+        asked.set()
+        return tuple(direction(f"d{i}") for i in range(count)), "local"
+
+    def composes(clip, *arguments):
+        composed_to.append(len(clip.scenes))
+        return compose(clip, *arguments)
+
+    seams.look, seams.describe, seams.compose = look, describe, composes
+    await run()
+    assert (told, composed_to) == ([1], [2])

@@ -39,6 +39,8 @@ class Measured(Answer):
     fps: Rate
     has_audio: bool
     timed: bool
+    keys: NonNegativeInt
+    glanced: bool
 
 
 class Heard(Answer):
@@ -66,4 +68,6 @@ class Seen(Answer):
     duration_s: Length
     fps: Rate
     has_audio: bool
+    glanced: bool
+    """Whether key frames are all that was looked at: there is more to see."""
     scenes: Annotated[tuple[SeenScene, ...], Field(min_length=1, max_length=1000)]

@@ -19,16 +19,19 @@ from worker.errors import Rejected, Unavailable
 
 _INHERITED = ("PATH", "LD_LIBRARY_PATH", "TMPDIR")
 _TAIL_BYTES = 4096
+NICE = 5
+"""How far a child stands back for the worker itself."""
 _THE_FILES_FAULT = {"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGXCPU", "SIGXFSZ", "SIGSYS"}
 _BOUND = """
 import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+os.nice(int(sys.argv[2]))
 if os.getppid() == int(sys.argv[1]):  # else the worker died before we asked
     for name in (signal.SIGPIPE, signal.SIGXFSZ):  # which Python ignores, and would pass on so
         signal.signal(name, signal.SIG_DFL)
-    os.execvp(sys.argv[2], sys.argv[2:])
+    os.execvp(sys.argv[3], sys.argv[3:])
 """
-"""A worker that is killed takes its children along: each asks Linux for that itself, then becomes the command. (Between fork
+"""It is nice to the thread that feeds the engine. A worker that is killed takes its children along: each asks Linux for that itself, then becomes the command. (Between fork
 and exec it cannot be asked: no code is safe there in a threaded process.)"""
 
 
@@ -63,19 +66,19 @@ async def run_child(
     when it runs past its wall time or somebody kills it. Cancelling kills the child and waits for it; on Linux
     the child dies with the worker, however that ends.
     """
-    bound = [sys.executable, "-I", "-S", "-c", _BOUND, str(os.getpid())] if sys.platform == "linux" else []
+    bound = [sys.executable, "-I", "-S", "-c", _BOUND, str(os.getpid()), str(NICE)] if sys.platform == "linux" else []
     process = await asyncio.create_subprocess_exec(
         *bound,
         *command,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={name: os.environ[name] for name in _INHERITED if name in os.environ} | (environment or {}),
+        env=bare_environment() | (environment or {}),
     )
     assert process.stdout is not None
     assert process.stderr is not None
     try:
-        _confine(process.pid, limits)
+        confine(process.pid, limits)
         async with asyncio.timeout(limits.wall.total_seconds()):
             output, complaints = await asyncio.gather(_head(process.stdout, limits.output_bytes), _tail(process.stderr))
             code = await process.wait()
@@ -102,7 +105,13 @@ def _unreadable(task: str, why: str) -> str:
     return f"{task} failed for good ({why}): the file is damaged or too demanding; export it again, for example as H.264 MP4"
 
 
-def _confine(pid: int, limits: Limits) -> None:
+def bare_environment() -> dict[str, str]:
+    """Where programs and libraries are, and nothing else of ours."""
+    return {name: os.environ[name] for name in _INHERITED if name in os.environ}
+
+
+def confine(pid: int, limits: Limits) -> None:
+    """Hold a process that has just been started to the limits."""
     # Set from outside, as code between fork and exec is not safe in a threaded process. Other systems than Linux
     # have no prlimit; they are for development.
     if not hasattr(resource, "prlimit"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import sys
+from collections.abc import AsyncGenerator
+from dataclasses import replace
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -16,6 +18,7 @@ from worker.domain import Clip, Scene, Still
 from worker.errors import Rejected, Unavailable
 from worker.pipeline.answers import Answer, Refusal, Seen
 from worker.pipeline.child import Limits, run_child
+from worker.together import together
 
 MAX_DURATION_S = 180.0
 _ROOT = Path(worker.__file__).parents[1]
@@ -25,35 +28,50 @@ AnswerT = TypeVar("AnswerT", bound=Answer)
 
 
 class ChildLooker:
-    """Implements `Looker`."""
+    """Implements `Looker`. `scenes`: whether they matter to the frame, so that a look at key frames alone is not enough in the end."""
 
-    def __init__(self, *, max_duration_s: float = MAX_DURATION_S, limits: Limits | None = None) -> None:
+    def __init__(
+        self, *, max_duration_s: float = MAX_DURATION_S, limits: Limits | None = None, scenes: bool = True
+    ) -> None:
         self._max_duration_s = max_duration_s
         self._limits = limits or Limits()
+        self._scenes = scenes
 
-    async def look(self, path: Path, duration_s: float | None) -> Clip:
+    async def look(self, path: Path, duration_s: float | None) -> AsyncGenerator[Clip]:
         """Probe and watch a video file; with `duration_s` only its first seconds count, and it may be longer than the limit.
 
+        A demanding one is seen by its key frames first. A longer look leaves the stills as they are.
         Raises Rejected (empty_file, not_a_video, no_video_stream, too_long, too_many_pixels, broken_video) or
         Unavailable (timeout, child_killed).
         """
         asked = () if duration_s is None else (duration_s,)
-        seen, jpegs = await ask_decoder("look", path, self._max_duration_s, *asked, expect=Seen, limits=self._limits)
-        return Clip(
+        (seen, jpegs), digest = await together(self._ask("glance", path, *asked), asyncio.to_thread(_sha256, path))
+        clip = Clip(
             path=path,
-            digest=await asyncio.to_thread(_sha256, path),
+            digest=digest,
             duration_s=seen.duration_s,
             width=seen.width,
             height=seen.height,
             fps=seen.fps,
             has_audio=seen.has_audio,
-            scenes=tuple(Scene(**scene.model_dump()) for scene in seen.scenes),
+            scenes=_scenes(seen),
             stills=tuple(Still(time_s=at_s, jpeg=jpeg) for (at_s, _), jpeg in zip(seen.stills, jpegs, strict=True)),
         )
+        yield clip
+        if seen.glanced and self._scenes:
+            seen, _ = await self._ask("look", path, *asked)
+            yield replace(clip, duration_s=seen.duration_s, scenes=_scenes(seen))
+
+    async def _ask(self, task: Literal["look", "glance"], path: Path, *asked: float) -> tuple[Seen, list[bytes]]:
+        return await ask_decoder(task, path, self._max_duration_s, *asked, expect=Seen, limits=self._limits)
+
+
+def _scenes(seen: Seen) -> tuple[Scene, ...]:
+    return tuple(Scene(**scene.model_dump()) for scene in seen.scenes)
 
 
 async def ask_decoder(
-    task: Literal["look", "measure", "listen"],
+    task: Literal["look", "glance", "measure", "listen"],
     path: Path,
     *numbers: float,
     expect: type[AnswerT],

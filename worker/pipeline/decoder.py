@@ -24,18 +24,25 @@ from worker.pipeline import scenes
 from worker.pipeline.footage import listen, measure
 from worker.pipeline.frames import frames
 from worker.pipeline.media import broken, check_size
-from worker.pipeline.stills import StillPicker
+from worker.pipeline.stills import SETTLED_S, SPREAD, StillPicker
 
 _GAP_S = 0.5
 """How far from its end a picture may stop and still count as whole."""
 
 
-def look(path: Path, max_duration_s: float, asked_s: float | None) -> tuple[dict[str, Any], tuple[Still, ...]]:
-    """Decode the video once; return the fields of a `Clip` (without path and digest) and its stills. Raises Rejected."""
+def look(
+    path: Path, max_duration_s: float, asked_s: float | None, *, glance: bool
+) -> tuple[dict[str, Any], tuple[Still, ...]]:
+    """Decode the video once; return the fields of a `Clip` (without path and digest) and its stills. Raises Rejected.
+
+    At a `glance` a demanding video is seen by its key frames, if they are many enough: some hundredths of the time.
+    """
     measured = measure(path, max_duration_s, asked_s)
+    if glance:
+        measured = measured.glance(SPREAD)
     spacing_s = 1 / 30 if measured.light else 1 / 15
     reformatter = VideoReformatter()
-    picker = StillPicker(measured.duration_s)
+    picker = StillPicker(measured.duration_s, settled_s=0.0 if measured.glanced else SETTLED_S)
     times: list[float] = []
     pictures: list[scenes.Thumbnail] = []
     changes: list[float] = []
@@ -55,12 +62,16 @@ def look(path: Path, max_duration_s: float, asked_s: float | None) -> tuple[dict
         pictures.append(picture)
         changes.append(change)
         upright = frame.rotation % 180 == 0
-        picker.see(at_s, frame, maybe_cut=change > scenes.CUT)
+        picker.see(at_s, frame, maybe_cut=change > (scenes.OTHER_SCENE if measured.glanced else scenes.CUT))
     if not pictures:
         raise broken("no frame of it can be decoded")
     whole = measured.skip == "NONKEY" or end_s > measured.duration_s - _GAP_S
     duration_s = measured.duration_s if whole else end_s
-    cuts = scenes.find_cuts(times, pictures, changes, duration_s)
+    cuts = (
+        scenes.find_changes(times, changes, duration_s)
+        if measured.glanced
+        else scenes.find_cuts(times, pictures, changes, duration_s)
+    )
     found = scenes.describe(times, pictures, cuts, duration_s)
     width, height = (measured.width, measured.height) if upright else (measured.height, measured.width)
     fields = {
@@ -69,6 +80,7 @@ def look(path: Path, max_duration_s: float, asked_s: float | None) -> tuple[dict
         "height": height,
         "fps": measured.fps,
         "has_audio": measured.has_audio,
+        "glanced": measured.glanced,
         "scenes": [asdict(scene) for scene in found],
     }
     return fields, picker.choose(found)
@@ -77,11 +89,12 @@ def look(path: Path, max_duration_s: float, asked_s: float | None) -> tuple[dict
 def answer(
     task: str, path: Path, max_duration_s: float, asked_s: float | None
 ) -> tuple[dict[str, Any], Sequence[Still]]:
-    """Do one task: `look` (everything for a Clip), `measure` (the picture's numbers) or `listen` (a sound file's length)."""
+    """Do one task: `look` (everything for a Clip), `glance` (the same, as soon as possible), `measure` (the picture's numbers) or
+    `listen` (a sound file's length)."""
     try:
         match task:
-            case "look":
-                return look(path, max_duration_s, asked_s)
+            case "look" | "glance":
+                return look(path, max_duration_s, asked_s, glance=task == "glance")
             case "measure":
                 return asdict(measure(path, max_duration_s, asked_s)), ()
             case "listen":

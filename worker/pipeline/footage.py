@@ -6,9 +6,9 @@ The truth is in the packets, never in a header: a container may claim any durati
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import av
 from av.packet import Packet
@@ -24,6 +24,11 @@ _LIGHT_PIXELS = 4e9
 """Up to this many pixels a video is decoded whole: about ten seconds of one core for H.264."""
 _HEAVY_PIXELS = 60e9
 """Above this only key frames are decoded."""
+_GLANCE_PIXELS = 0.3e9
+"""Up to this a video is looked at in well under a second: there is nothing to hurry."""
+
+_GLANCED_KEYS = 64
+"""The most key frames of a glance: two seconds of one core for 1080p."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +45,9 @@ class Footage:
     has_audio: bool
     timed: bool
     """Whether frames carry presentation times: AVI has none, its frames are counted."""
+    keys: int
+    """Key frames, which can be decoded without the others."""
+    glanced: bool = False
 
     @property
     def pixels(self) -> float:
@@ -53,7 +61,21 @@ class Footage:
     @property
     def skip(self) -> Skip:
         """libav's skip_frame: what is not decoded."""
+        if self.glanced:
+            return "NONKEY"
         return "DEFAULT" if self.light or not self.timed else "NONREF" if self.pixels <= _HEAVY_PIXELS else "NONKEY"
+
+    @property
+    def every_key(self) -> int | None:
+        """Of which key frames every how many-th is decoded; None for all frames."""
+        if self.skip != "NONKEY":
+            return None
+        return -(-self.keys // _GLANCED_KEYS) if self.glanced else 1
+
+    def glance(self, stills: int) -> Self:
+        """The same footage, to be seen by its key frames alone where that saves time and shows as much as so many stills."""
+        hurry = self.timed and self.keys >= stills and self.pixels > _GLANCE_PIXELS
+        return replace(self, glanced=True) if hurry else self
 
 
 def measure(path: Path, max_duration_s: float, asked_s: float | None = None) -> Footage:
@@ -72,7 +94,7 @@ def measure(path: Path, max_duration_s: float, asked_s: float | None = None) -> 
             raise broken("its picture has no size")
         check_size(context.width, context.height)
         rate = float(stream.average_rate or stream.guessed_rate or 25)
-        count, start_s, end_s = 0, float("inf"), float("-inf")
+        count, keys, start_s, end_s = 0, 0, float("inf"), float("-inf")
         for packet in packets(container):
             if packet.stream_index != stream.index or packet.size == 0 or packet.is_discard:
                 continue
@@ -83,6 +105,7 @@ def measure(path: Path, max_duration_s: float, asked_s: float | None = None) -> 
             if asked_s is not None and at_s - start_s > allowed_s + 1:
                 break
             count += 1
+            keys += packet.is_keyframe
             start_s = min(start_s, at_s)
             end_s = max(end_s, at_s + (_duration_s(packet) or 1 / rate))
             if count > MAX_FPS * (allowed_s + 2) or end_s - start_s > allowed_s + 2:
@@ -109,6 +132,7 @@ def measure(path: Path, max_duration_s: float, asked_s: float | None = None) -> 
             fps=fps,
             has_audio=bool(container.streams.audio),
             timed=container.format.name != "avi",
+            keys=keys,
         )
 
 

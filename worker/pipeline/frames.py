@@ -32,7 +32,7 @@ def frames(path: Path, footage: Footage) -> Iterator[tuple[float, float, VideoFr
         context.options = {"max_pixels": str(MAX_SIDE * MAX_SIDE)}  # the size may change in the middle of a stream
         tick_s = stream.time_base or Fraction(1, round(footage.fps))
         next_s = 0.0
-        for frame in _decoded(container, stream):
+        for frame in _decoded(container, stream, every_key=footage.every_key):
             # A flushed frame has lost its time base; the stream's is the same.
             at_s = next_s if frame.pts is None or not footage.timed else float(frame.pts * tick_s) - footage.start_s
             if at_s >= footage.duration_s:
@@ -42,10 +42,17 @@ def frames(path: Path, footage: Footage) -> Iterator[tuple[float, float, VideoFr
             yield at_s, length_s, frame
 
 
-def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+def _decoded(container: InputContainer, stream: VideoStream, *, every_key: int | None) -> Iterator[VideoFrame]:
+    keys = 0
     for packet in packets(container):
-        if packet.stream_index == stream.index and packet.size:
-            with suppress(av.FFmpegError):
-                yield from stream.decode(packet)
+        if packet.stream_index != stream.index or not packet.size:
+            continue
+        if every_key is not None:
+            # The decoder would skip the others itself, but not for nothing: each would go through its threads.
+            keys += packet.is_keyframe
+            if not packet.is_keyframe or (keys - 1) % every_key:
+                continue
+        with suppress(av.FFmpegError):
+            yield from stream.decode(packet)
     with suppress(av.FFmpegError):
         yield from stream.decode(None)

@@ -7,17 +7,18 @@ import hashlib
 import secrets
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AbstractContextManager, aclosing, asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import structlog
 
 from worker.domain import Clip, Job, Kind, Plan, Result, Stage, Track, Variant
 from worker.errors import QueueUnavailable, Rejected, Yielded
-from worker.ports import Describer, Engine, Fetcher, Looker, Master, Merger, Queue, Storage
+from worker.ports import Describer, Engine, Fetcher, Looker, Master, Merger, Queue, Storage, Winder
 from worker.together import together
 
 log = structlog.get_logger()
@@ -75,6 +76,10 @@ class Pipeline:
     work_dir: Path | None = None
     engine_thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "engine"))
     """Of one thread. An engine that was loaded and warmed in it finds there what its libraries keep by thread."""
+    winder: Winder | None = None
+    """None for an engine that looks at no frames."""
+    mastering: Executor = field(default_factory=lambda: ThreadPoolExecutor(2, "mastering"))
+    """Where tracks are mastered: few at a time, and never in the engine's way."""
     _engine_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _generating: int = 0
     """Jobs that are here and want the engine sooner or later."""
@@ -116,12 +121,15 @@ class Pipeline:
         await self.queue.set_stage(job.lease, Stage.FETCHING)
         with timings.of("fetch"):
             file = await self.fetcher.fetch(job.video_url, folder)
-        with timings.of("look"):
-            clip = await self.looker.look(file, job.options.duration_s)
+        async with aclosing(self.looker.look(file, job.options.duration_s)) as looks:
+            with timings.of("look"):
+                clip = await anext(looks)
 
-        await self.queue.set_stage(job.lease, Stage.DESCRIBING)
-        with timings.of("describe"):
-            plan, _ = await together(self._plan(job, clip, timings), self._prepare(job, clip, stopped, timings))
+            await self.queue.set_stage(job.lease, Stage.DESCRIBING)
+            with timings.of("describe"):
+                plan, clip = await together(
+                    self._plan(job, clip, timings), self._seen(job, clip, looks, stopped, timings)
+                )
 
         await self.queue.set_stage(job.lease, Stage.COMPOSING)
         missing = [variant for variant in plan.variants if variant.index not in job.done]
@@ -179,6 +187,18 @@ class Pipeline:
             )
             return await self.queue.save_plan(job.lease, Plan(variants=variants, describer=describer))
 
+    async def _seen(
+        self, job: Job, clip: Clip, looks: AsyncGenerator[Clip], stopped: Callable[[], bool], timings: Timings
+    ) -> Clip:
+        """The clip as the engine gets it, while the describer thinks. The engine is asked for its turn when all else is done."""
+        with timings.of("frames"):
+            async for longer_look in looks:
+                clip = longer_look
+            if self.winder is not None:
+                await self.winder.wind(clip, job.options)
+        await self._prepare(job, clip, stopped, timings)
+        return clip
+
     async def _prepare(self, job: Job, clip: Clip, stopped: Callable[[], bool], timings: Timings) -> None:
         assert self.engine is not None
         left = False
@@ -235,8 +255,9 @@ class Pipeline:
             "job": str(job.lease.job_id),
         }
         with timings.of("master"):
-            recording = await asyncio.to_thread(
-                self.master, track, duration_s=clip.duration_s, format=job.options.format, tags=tags
+            recording = await asyncio.get_running_loop().run_in_executor(
+                self.mastering,
+                partial(self.master, track, duration_s=clip.duration_s, format=job.options.format, tags=tags),
             )
         timings.music_s += recording.duration_s
         digest = hashlib.sha256(recording.data).hexdigest()[:32]

@@ -19,6 +19,8 @@ Thumbnail = npt.NDArray[np.uint8]
 WIDTH, HEIGHT = 48, 27
 CUT = 0.12
 """The least difference of a cut; two frames of one calm shot stay below 0.02."""
+OTHER_SCENE = 0.25
+"""The least difference of two pictures a second or more apart that show different scenes; motion within one stays below 0.2."""
 _STANDS_OUT = 3.0
 _NEIGHBOURS = 4
 _SHORTEST_S = 0.5
@@ -59,6 +61,15 @@ def find_cuts(
         cuts.append(i)
         earliest_s = times[i] + _SHORTEST_S
     return cuts
+
+
+def find_changes(times: Sequence[float], changes: Sequence[float], duration_s: float) -> list[int]:
+    """The same of pictures far apart, of which neighbours say nothing: there is another scene where a picture is quite another."""
+    return [
+        i
+        for i in range(1, len(times))
+        if changes[i] >= OTHER_SCENE and _SHORTEST_S <= times[i] <= duration_s - _SHORTEST_S
+    ]
 
 
 def describe(

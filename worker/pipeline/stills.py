@@ -15,14 +15,15 @@ SPREAD = 12
 MOST = 16
 LONGEST_SIDE = 512
 _MOST_EXTRA = 64
-_SETTLED_S = 0.2
-"""How long after a possible cut its still is taken: the first frame of a scene is often blurred."""
+SETTLED_S = 0.2
+"""How long after a possible cut its still is taken: the first frame of a scene is often blurred, unless it is a key frame."""
 
 
 class StillPicker:
     """Keeps stills while frames go by once: an even spread, and one after everything that may turn out to be a cut."""
 
-    def __init__(self, duration_s: float) -> None:
+    def __init__(self, duration_s: float, *, settled_s: float = SETTLED_S) -> None:
+        self._settled_s = settled_s
         self._due = [duration_s * (i + 0.5) / SPREAD for i in range(SPREAD)]
         self._extra_at: float | None = None
         self._extra = 0
@@ -31,7 +32,7 @@ class StillPicker:
     def see(self, at_s: float, frame: VideoFrame, *, maybe_cut: bool) -> None:
         """Look at the next frame and keep it if it is wanted."""
         if maybe_cut and self._extra < _MOST_EXTRA:
-            self._extra_at = at_s + _SETTLED_S
+            self._extra_at = at_s + self._settled_s
         wanted = not self._stills
         if self._extra_at is not None and at_s >= self._extra_at:
             wanted, self._extra_at, self._extra = True, None, self._extra + 1

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import select
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
@@ -16,35 +17,27 @@ import torch
 from torch import Tensor
 
 from worker.errors import Rejected, Unavailable
-from worker.pipeline.mmaudio import resize
+from worker.pipeline.child import Limits, bare_environment, confine
+from worker.pipeline.mmaudio.chunk import Chunk
 from worker.pipeline.mmaudio.copies import on_device
 from worker.pipeline.mmaudio.decoding import Decoder
+from worker.pipeline.mmaudio.lengths import CLIP_FPS, SYNC_FPS
+from worker.pipeline.mmaudio.reel import reel_of, unwound
 from worker.pipeline.mmaudio.selection import Cut, Selection
 from worker.pipeline.mmaudio.sending import HEADER, REFUSED
 
+__all__ = ["Chunk", "Film"]
 CHUNK_BYTES = 64 * 2**20
 """Raw frames held at once, however long and large the video is."""
+PIPE_BYTES = 2**20
+MOST_SIDE = 4096
+"""Larger pictures were refused when the film was looked at."""
+LIMITS = Limits(cpu=timedelta(minutes=20), file_bytes=2**20)
+"""Of a child that decodes with PyAV; torchcodec brings torch along, whose libraries alone take more addresses."""
 PATIENCE_S = 10.0
 """How long a child that has closed its end may take to end itself."""
 SILENCE_S = 60.0
 """How long a child may send nothing: far more than the largest frame takes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Consecutive frames at the encoders' sizes, uint8, each distinct frame once for CLIP."""
-
-    clip: Tensor  # (F, 3, 384, 384)
-    clip_repeats: Tensor  # (F,) int64
-    sync: Tensor  # (G, 3, 224, 224), repeated already
-
-    @classmethod
-    def of(cls, raw: Tensor, repeats: Tensor) -> Chunk:
-        """From raw frames (F, 3, H, W) uint8 and how often each is shown, (F, 2) int64 on the CPU."""
-        to_clip, to_sync = ((repeats[:, i] > 0).nonzero()[:, 0] for i in range(2))
-        shown = torch.arange(len(to_sync)).repeat_interleave(repeats[to_sync, 1])
-        sync = resize.for_sync(raw[on_device(to_sync, raw.device)])[on_device(shown, raw.device)]
-        return cls(resize.for_clip(raw[on_device(to_clip, raw.device)]), repeats[to_clip, 0], sync)
 
 
 class Film:
@@ -63,6 +56,7 @@ class Film:
         self._path, self._device, self._decoder = path, device, decoder
         self._chunk_bytes, self._silence_s = chunk_bytes, silence_s
         self._selection = Selection(duration_s)
+        self._announced = (0, 0)
 
     @property
     def cut(self) -> Cut:
@@ -70,13 +64,22 @@ class Film:
         return self._selection.cut()
 
     def __iter__(self) -> Iterator[Chunk]:
-        """Chunks on the device. Raises Rejected when the file cannot be decoded, Unavailable when the child dies."""
+        """Chunks on the device, from the film's reel if it was wound already.
+
+        Raises Rejected when the file cannot be decoded, Unavailable when the child dies.
+        """
+        reel = reel_of(self._path)
+        for chunk in unwound(reel) if reel.exists() else self._decoded():
+            self._selection.clip.count += int(chunk.clip_repeats.sum())
+            self._selection.sync.count += len(chunk.sync)
+            yield chunk.on(self._device)
+
+    def _decoded(self) -> Iterator[Chunk]:
         with _child(self._path, self._selection.duration_s, self._decoder) as stream:
             pending: list[tuple[Tensor, tuple[int, int]]] = []
             while (header := self._header(stream)) is not None:
                 *repeats, height, width = header
-                self._selection.clip.count += repeats[0]
-                self._selection.sync.count += repeats[1]
+                self._make_sense_of(*header)
                 size = height * width * 3
                 fits = not pending or (
                     pending[0][0].shape[:2] == (height, width) and (len(pending) + 1) * size <= self._chunk_bytes
@@ -93,6 +96,14 @@ class Film:
         self._fill(memoryview(raw), stream)
         header = HEADER.unpack(raw)
         return header if header[2] else None
+
+    def _make_sense_of(self, clip: int, sync: int, height: int, width: int) -> None:
+        """The child reads hostile bytes and may be taken over by them: what it announces has to fit. Raises Rejected."""
+        self._announced = (self._announced[0] + clip, self._announced[1] + sync)
+        slots = (int(fps * self._selection.duration_s) + 2 for fps in (CLIP_FPS, SYNC_FPS))
+        fits = all(count <= most for count, most in zip(self._announced, slots, strict=True))
+        if not fits or min(clip, sync) < 0 or not (0 < height <= MOST_SIDE and 0 < width <= MOST_SIDE):
+            raise Rejected("the video cannot be decoded: what was found in it makes no sense; export it again")
 
     def _frame(self, stream: IO[bytes], height: int, width: int) -> Tensor:
         frame = torch.empty(height, width, 3, dtype=torch.uint8, pin_memory=self._device.type == "cuda")
@@ -123,8 +134,16 @@ def _child(path: Path, duration_s: float, decoder: Decoder) -> Iterator[IO[bytes
         f"import sys; sys.path.insert(0, {root!r}); from worker.pipeline.mmaudio.sending import main; sys.exit(main())"
     )
     command = [sys.executable, "-c", code, str(path), repr(duration_s), decoder]
-    with TemporaryFile() as said, subprocess.Popen(command, bufsize=0, stdout=subprocess.PIPE, stderr=said) as process:
+    with (
+        TemporaryFile() as said,
+        subprocess.Popen(command, bufsize=0, stdout=subprocess.PIPE, stderr=said, env=bare_environment()) as process,
+    ):
         assert process.stdout is not None
+        if decoder == "pyav":
+            confine(process.pid, LIMITS)
+        if hasattr(fcntl, "F_SETPIPE_SZ"):  # a frame in some pieces instead of hundreds
+            with suppress(OSError):
+                fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         try:
             yield process.stdout
         except TimeoutError:

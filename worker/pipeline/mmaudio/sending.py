@@ -10,6 +10,8 @@ import struct
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from worker.errors import Rejected
 from worker.pipeline.mmaudio.decoding import shots
 from worker.pipeline.mmaudio.selection import Selection
@@ -30,7 +32,7 @@ def main() -> int:
             if any(repeats):
                 pixels = shot.pixels()
                 out.write(HEADER.pack(*repeats, *pixels.shape[:2]))
-                out.write(pixels.tobytes())
+                out.write(np.ascontiguousarray(pixels).data)
     except Rejected as error:
         print(error, file=sys.stderr)
         return REFUSED

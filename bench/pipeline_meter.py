@@ -1,0 +1,86 @@
+"""What is noted while jobs run: when each came to what, and the processor's seconds of each stage, children included."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections import defaultdict
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from worker.domain import Clip, Options, Stage
+
+
+def studio_s() -> float:
+    """Processor's seconds of the processes that master."""
+    ours = [child for child in psutil.Process().children() if "multiprocessing" in " ".join(child.cmdline())]
+    return sum(sum(child.cpu_times()[:2]) for child in ours)
+
+
+def children_s() -> float:
+    """Processor's seconds of all children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+@dataclass(slots=True)
+class Meter:
+    """Stands between the pipeline and its ports. Jobs are told apart by their film's URL, which is each one's own."""
+
+    queue: Any
+    fetcher: Any
+    looker: Any
+    winder: Any
+    urls: dict[Any, str] = field(default_factory=dict)
+    """Of a job's id, and of the folder that its file lies in."""
+    at: dict[str, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
+    """Of a job, when (monotonic seconds): looked, ready (to compose), first, last."""
+    cpu: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    """Of a stage; children are told apart only while one job runs alone."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.queue, name)
+
+    async def claim(self) -> Any:
+        job = await self.queue.claim()
+        if job is not None:
+            self.urls[job.lease.job_id] = job.video_url
+            self.at[job.video_url]["claimed"] = time.monotonic()
+        return job
+
+    async def fetch(self, url: str, into: Path) -> Path:
+        self.urls[into.name] = url
+        file: Path = await self.fetcher.fetch(url, into)
+        return file
+
+    async def set_stage(self, lease: Any, stage: Stage) -> None:
+        if stage is Stage.COMPOSING:
+            self.at[self.urls[lease.job_id]]["ready"] = time.monotonic()
+        await self.queue.set_stage(lease, stage)
+
+    async def put_result(self, lease: Any, result: Any) -> None:
+        await self.queue.put_result(lease, result)
+        at = self.at[self.urls[lease.job_id]]
+        at["last"] = time.monotonic()
+        at.setdefault("first", at["last"])
+
+    async def look(self, path: Path, duration_s: float | None) -> AsyncGenerator[Clip]:
+        at, before = self.at[self.urls[path.parent.name]], children_s()
+        async with aclosing(self.looker.look(path, duration_s)) as looks:
+            async for clip in looks:
+                self.cpu["look"] += children_s() - before
+                at.setdefault("looked", time.monotonic())
+                yield clip
+                before = children_s()
+
+    async def wind(self, clip: Clip, options: Options) -> None:
+        """The engine is asked for its turn when this is over."""
+        before = children_s()
+        await self.winder.wind(clip, options)
+        self.cpu["frames"] += children_s() - before
+        self.at[self.urls[clip.path.parent.name]]["seen"] = time.monotonic()

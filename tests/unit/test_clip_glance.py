@@ -1,0 +1,90 @@
+"""A demanding video is seen by its key frames first."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import imageio_ffmpeg
+import pytest
+
+from worker.pipeline.clip import ChildLooker
+from worker.pipeline.footage import Footage
+
+FOOTAGE = Footage(
+    width=1920, height=1080, codec="h264", start_s=0.0, duration_s=12.0, fps=25.0, has_audio=False, timed=True, keys=12
+)
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory) -> Path:
+    """Six seconds of 1080p, red and then, from 2.52 s on, blue, with a key frame at least every 0.4 s."""
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    colours = "color=red:s=1920x1080:d=2.52:r=25[a];color=blue:s=1920x1080:d=3.48:r=25[b];[a][b]concat"
+    made = ["-filter_complex", colours, "-c:v", "libx264", "-preset", "ultrafast", "-g", "10", "-pix_fmt", "yuv420p"]
+    subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *made, path], check=True)
+    return path
+
+
+async def test_stills_come_first_and_exact_scenes_after(film: Path) -> None:
+    """The first look has all stills of the clip; the second finds the cut to the frame and leaves the stills alone."""
+    glance, whole = [clip async for clip in ChildLooker().look(film, None)]
+    assert 12 <= len(glance.stills) <= 16
+    assert glance.stills[-1].time_s > 5
+    assert whole.cuts_s == (2.52,)
+    assert whole.stills == glance.stills
+    assert (glance.duration_s, glance.digest) == (whole.duration_s, whole.digest) == (6.0, whole.digest)
+
+
+async def test_a_glance_finds_scenes_of_which_it_sees_one_picture_each(film: Path, tmp_path: Path) -> None:
+    """Where every key frame begins another scene none stands out beside the others, and each is one all the same."""
+    colours = [f"color={('red', 'lime', 'blue')[i % 3]}:s=1920x1080:d=0.6:r=25[{i}]" for i in range(13)]
+    joined = "".join(f"[{i}]" for i in range(13)) + "concat=n=13"
+    made = [
+        "-filter_complex",
+        ";".join([*colours, joined]),
+        "-c:v",
+        "libx264",
+        "-preset",
+        "ultrafast",
+        "-sc_threshold",
+        "40",
+    ]
+    path = tmp_path / "film.mp4"
+    subprocess.run(
+        [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *made, "-g", "15", "-pix_fmt", "yuv420p", path], check=True
+    )
+    glance = await anext(ChildLooker(scenes=False).look(path, None))
+    assert len(glance.scenes) == 13
+
+
+async def test_one_look_is_enough_where_scenes_do_not_matter(film: Path) -> None:
+    """For an engine that looks at frames itself a video is not decoded twice."""
+    clips = [clip async for clip in ChildLooker(scenes=False).look(film, None)]
+    assert len(clips) == 1
+    assert len(clips[0].scenes) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "glanced"),
+    [
+        ({}, True),
+        ({"keys": 11}, False),
+        ({"width": 640, "height": 360}, False),
+        ({"timed": False}, False),
+    ],
+    ids=["demanding", "too few key frames", "small", "frames without times"],
+)
+def test_a_glance_is_for_what_takes_long_and_shows_enough(changes: dict[str, int], glanced: bool) -> None:
+    """Otherwise the first look is the only one, at every frame."""
+    seen = replace(FOOTAGE, **changes).glance(12)
+    assert (seen.glanced, seen.skip) == (glanced, "NONKEY" if glanced else "DEFAULT")
+
+
+@pytest.mark.parametrize(("keys", "every"), [(12, 1), (64, 1), (65, 2), (200, 4)])
+def test_a_glance_at_many_key_frames_is_at_some_of_them(keys: int, every: int) -> None:
+    """However long the video, and however many key frames it has, a glance is short."""
+    glanced = replace(FOOTAGE, keys=keys).glance(12)
+    assert glanced.every_key == every
+    assert replace(glanced, glanced=False).every_key is None
