@@ -90,7 +90,7 @@ class Site:
     def _first(self, request: web.Request) -> bool:
         token = request.match_info["token"]
         first = token not in self._seen
-        (self._seen.add if first else self._seen.discard)(token)
+        self._seen.add(token)
         return first
 
     async def never(self, request: web.Request) -> web.StreamResponse:

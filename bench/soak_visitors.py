@@ -9,6 +9,7 @@ import traceback
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -26,9 +27,20 @@ ADDRESSES = {
     "/status/404": {"not_found"}, "/status/410": {"not_found"}, "/status/403": {"http_error"}, "/status/500": {"upstream_error"},
     "/loop": {"http_error"}, "/nowhere": {"http_error"}, "/announced": {"too_large"}, "/compressed": {"http_error"},
 }  # fmt: skip
+WEIGHTS = {
+    "generate": 8, "upload": 3, "broken": 5, "address": 3, "flaky": 2, "merge": 4, "broken_merge": 1, "again": 2, "cancel_waiting": 2,
+    "cancel_running": 3, "cancel_fetching": 1, "insert": 2, "twice": 1, "nonsense": 2,
+}  # fmt: skip
+"""What visitors do, and how often."""
 ENDED = {"completed", "failed", "cancelled"}
 LATER = "insert into public.jobs (video_url, run_at) values ($1, now() + interval '1 hour') returning id"
 NOW = 'insert into public.jobs (video_url, tenant, options) values ($1, $2, \'{"variants": 2, "duration": 2}\') returning id'
+
+
+def sentence(name: str, error: Exception) -> str:
+    """What went wrong, and where."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{name}: {type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,13 +73,13 @@ class Visitors:
     open: set[str] = field(default_factory=set)
     tracks: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=12))
     """(job, audio_url) of the last tracks."""
+    _first: list[str] = field(default_factory=lambda: list(WEIGHTS))
 
     async def visit(self, over: asyncio.Event) -> None:
-        """One visitor, until it is over; what was begun is brought to its end."""
-        actions = self._actions()
-        while not over.is_set():
-            action = self.dice.choices([a for a, _ in actions], [w for _, w in actions])[0]
-            await self.act(action)
+        """One visitor, until it is over and each thing was done once; what was begun is brought to its end."""
+        while self._first or not over.is_set():
+            name = self._first.pop() if self._first else self.dice.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+            await self.act(getattr(self, name))
             try:
                 await asyncio.wait_for(over.wait(), self.dice.uniform(0, 2 * self.rest_s))
             except TimeoutError:
@@ -80,18 +92,8 @@ class Visitors:
             async with Client(place.url, place.url if live else None, place.publishable_key) as client:
                 await action(client)
         except Exception as error:  # noqa: BLE001  a visitor goes on, and we want to read of it
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            self.wrong.append(
-                f"{action.__name__}: {type(error).__name__}: {error} ({where.filename.rpartition('/')[2]}:{where.lineno})"
-            )
+            self.wrong.append(sentence(action.__name__, error))
         self.done[action.__name__] += 1
-
-    def _actions(self) -> list[tuple[Callable[[Client], Awaitable[None]], int]]:
-        return [
-            (self.generate, 8), (self.upload, 3), (self.broken, 5), (self.address, 3), (self.flaky, 2), (self.merge, 4),
-            (self.broken_merge, 1), (self.again, 2), (self.cancel_waiting, 2), (self.cancel_running, 3), (self.cancel_fetching, 1),
-            (self.insert, 2), (self.twice, 1), (self.nonsense, 2),
-        ]  # fmt: skip
 
     async def generate(self, client: Client) -> None:
         film = self.dice.choice(self.place.films)
@@ -145,10 +147,11 @@ class Visitors:
         self._expect(fine, f"a broken merge answered {status} {answer}")
 
     async def again(self, client: Client) -> None:
-        if self.tracks:
-            job, _ = self.tracks[-1]
-            options = self.dice.choice(({"seed": 7}, {"variant": 0}, {}))
-            await self.follow(client, await client.again(job, **options), COMPLETED)
+        if not self.tracks:
+            await self.generate(client)
+        job, _ = self.tracks[-1]
+        options = self.dice.choice(({"seed": 7}, {"variant": 0}, {}))
+        await self.follow(client, await client.again(job, **options), COMPLETED)
 
     async def cancel_waiting(self, client: Client) -> None:
         job = await self._sql(LATER, f"{self.place.site.url}/film/a.mp4")

@@ -6,9 +6,8 @@ import asyncio
 import json
 import random
 import secrets
-import traceback
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,11 +15,15 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from bench.soak_visitors import Place, Visitors
+from bench.soak_visitors import Place, Visitors, sentence
 from rhythmai.live import LiveTopic
 
 PATIENCE_S = 8
 """How long a watcher stays at most."""
+ACTIONS = (
+    "stream_and_leave", "stream_and_never_read", "join_and_leave", "join_and_never_read", "join_by_client", "listen_to_changes",
+    "be_present", "download", "download_and_leave", "upload_and_leave", "half_a_request", "merge_and_leave",
+)  # fmt: skip
 FLOOD = 24
 FLOOD_BYTES = 200_000
 """Broadcasts to somebody who does not read: more than the kernel's buffers hold, less than what the gateway cuts off at."""
@@ -36,27 +39,18 @@ class Watchers:
     rest_s: float = 1.0
     done: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
+    _first: list[str] = field(default_factory=lambda: list(ACTIONS))
 
     async def watch(self, over: asyncio.Event) -> None:
-        """One watcher after the other, until it is over."""
-        actions: list[Callable[[], Awaitable[None]]] = [
-            self.stream_and_leave, self.stream_and_never_read, self.join_and_leave, self.join_and_never_read, self.join_by_client,
-            self.listen_to_changes, self.be_present, self.download, self.download_and_leave, self.upload_and_leave,
-            self.half_a_request, self.merge_and_leave,
-        ]  # fmt: skip
-        deck: list[Callable[[], Awaitable[None]]] = []
-        while not over.is_set():
-            deck = deck or self.dice.sample(actions, len(actions))
-            action = deck.pop()
+        """One watcher after the other, until it is over and each thing was done once."""
+        while self._first or not over.is_set():
+            name = self._first.pop() if self._first else self.dice.choice(ACTIONS)
             try:
                 async with asyncio.timeout(60):
-                    await action()
+                    await getattr(self, name)()
             except Exception as error:  # noqa: BLE001  a watcher goes on, and we want to read of it
-                where = traceback.extract_tb(error.__traceback__)[-1]
-                self.wrong.append(
-                    f"{action.__name__}: {type(error).__name__}: {error} ({where.filename.rpartition('/')[2]}:{where.lineno})"
-                )
-            self.done[action.__name__] += 1
+                self.wrong.append(sentence(name, error))
+            self.done[name] += 1
             try:
                 await asyncio.wait_for(over.wait(), self.dice.uniform(0, 2 * self.rest_s))
             except TimeoutError:
@@ -101,9 +95,8 @@ class Watchers:
         wanted = [{"event": "*", "schema": "public", "table": table} for table in ("jobs", "results")]
         async with self._socket() as ws:
             await self._join(ws, f"changes:{secrets.token_hex(4)}", postgres_changes=wanted)
-            async with asyncio.timeout(PATIENCE_S * 2):
-                while (await ws.receive_json())[3] != "postgres_changes":
-                    pass
+            while (await ws.receive_json())[3] != "system":  # which says that the bindings are live
+                pass
             await asyncio.sleep(self.dice.uniform(0, PATIENCE_S / 2))
 
     async def be_present(self) -> None:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.soak_visitors import WEIGHTS
+from bench.soak_watchers import ACTIONS
+
 SOAK = Path(__file__).parents[2] / "bench" / "soak.py"
-WATCHED = {"join_and_never_read", "stream_and_never_read", "upload_and_leave", "merge_and_leave", "listen_to_changes"}
 
 
 @pytest.mark.slow
@@ -34,7 +36,7 @@ async def test_a_short_soak_loses_nothing_and_is_measured(tmp_path):
     end = {name: value for name, value in seen["end"].items() if name != "jobs"}
     assert end == dict.fromkeys(end, 0), said
     assert seen["end"]["jobs"] > 0
-    assert seen["done"].keys() >= WATCHED
+    assert seen["done"].keys() >= {*WEIGHTS, *ACTIONS}
     assert seen["counts"]["files.scratch"]["back"], said
     assert seen["counts"]["children.processes"]["back"], said
     assert all(value > 0 for value in seen["series"]["worker.rss_mb"])
