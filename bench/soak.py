@@ -160,7 +160,6 @@ class Soak:
         while not task.done():
             await asyncio.wait({task}, timeout=every_s)
             self.record.samples.append((phase, await self._samples.take(self.db)))
-            self.record.loads.append(os.getloadavg()[0])
             self._show(phase)
         await task
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -23,6 +24,10 @@ COUNTS = {
     "gateway.threads": "gateway: threads", "stack.fds": "supervisor: descriptors", "files.scratch": "temporary files and folders",
     "files.partial": "half uploads", "db.connections": "connections to Postgres", "db.slots": "replication slots",
 }  # fmt: skip
+EXECUTOR = min(32, (os.cpu_count() or 1) + 4)
+"""Threads that asyncio keeps for blocking calls once it began them."""
+KEPT = {"worker.threads": 4 + EXECUTOR, "api.threads": 1 + EXECUTOR, "gateway.threads": 1 + EXECUTOR}
+"""Beside those: the program's own thread, and the worker's heartbeat, engine and metrics."""
 CHARTS = {
     "Resident memory (MB)": ("worker.rss_mb", "api.rss_mb", "gateway.rss_mb", "stack.rss_mb"),
     "Postgres, memory of its own (MB)": ("postgres.own_mb",),
@@ -55,8 +60,6 @@ class Record:
     wrong: list[str] = field(default_factory=list)
     quiet_s: float = 0.0
     """How long it was quiet at the end until all was given back, or given up."""
-    loads: list[float] = field(default_factory=list)
-    """The machine's load average at each sample."""
 
     def column(self, name: str, phase: str) -> list[float]:
         return [sample[name] for found, sample in self.samples if found == phase]
@@ -69,7 +72,9 @@ class Record:
     @property
     def counts(self) -> dict[str, Return]:
         return {
-            name: returned(*(self.column(name, phase) for phase in ("quiet before", "load", "quiet after")))
+            name: returned(
+                *(self.column(name, phase) for phase in ("quiet before", "load", "quiet after")), KEPT.get(name, 0)
+            )
             for name in COUNTS
         }
 
@@ -101,14 +106,15 @@ class Record:
         }  # fmt: skip
 
     def page(self, end: End) -> str:
-        minutes = self.seconds / 60
+        minutes, loads = self.seconds / 60, self.column("machine.load", "load")
         told = " ".join(f"{name}={value}" for name, value in asdict(end).items())
         return TEXT.format(
             minutes=f"{minutes:g}", command=self.command, machine=self.machine,
-            load=f"{min(self.loads):.1f} to {max(self.loads):.1f}", told=told,
+            load=f"{min(loads):.1f} to {max(loads):.1f}", told=told,
             a_minute=f"{sum(self.ends.values()) / minutes:.0f}", jobs=end.jobs, verdict=self._sentence(end),
             done=_listed(self.done), ends=_listed(self.ends), memory=self._memory_table(), counts=self._counts_table(),
-            rest=self._told_table(), quiet=f"{self.quiet_s:.0f}",
+            rest=self._told_table(), quiet=f"{self.quiet_s:.0f}", worker_threads=KEPT["worker.threads"],
+            api_threads=KEPT["api.threads"],
         )  # fmt: skip
 
     def _sentence(self, end: End) -> str:
@@ -200,7 +206,8 @@ significant *drifts*, as much but maybe chance is *unsteady*. The quiet columns 
 ## Counts
 
 After {quiet} s of quiet at the end a count may not be above that of the quiet minute after the warm-up. (A connection that a pool holds
-and nobody uses goes after five minutes, one that HTTP keeps alive after 75 s.)
+and nobody uses goes after five minutes, one that HTTP keeps alive after 75 s.) Threads may stay up to the sizes of their pools, which keep
+what they began: {worker_threads} in the worker, {api_threads} in API and gateway.
 
 {counts}
 

@@ -48,7 +48,10 @@ class Samples:
         self._start = time.monotonic()
 
     async def take(self, db: asyncpg.Connection) -> Sample:
-        sample = {"t_s": round(time.monotonic() - self._start, 1)} | await asyncio.to_thread(self.programs)
+        sample = {
+            "t_s": round(time.monotonic() - self._start, 1),
+            "machine.load": os.getloadavg()[0],
+        } | await asyncio.to_thread(self.programs)
         sample |= {name: float(value) for name, value in (await db.fetchrow(DATABASE)).items()}
         connections = {row["name"]: row["number"] for row in await db.fetch(CONNECTIONS)}
         sample["db.connections"] = sum(n for name, n in connections.items() if not name.startswith("soak"))

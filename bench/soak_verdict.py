@@ -5,7 +5,8 @@ mean and more than 10 MB over that span, and that is no chance (t above 3, with 
 correlation leaves). What is significant and less than that *drifts*, what is as much but may be chance is *unsteady*: both are told, and
 do not fail the run.
 Everything that can be counted (descriptors, sockets, children, temporary files, connections): the last count of the quiet time at
-the end may not be above the last one of the quiet minute after the warm-up.
+the end may not be above the last one of the quiet minute after the warm-up. Threads may stay up to the sizes of their pools, which
+begin a thread when they need it and keep it.
 """
 
 from __future__ import annotations
@@ -64,11 +65,13 @@ class Return:
     before: float
     under_load: float
     after: float
+    kept: float = 0
+    """What may stay for good, whatever was there before."""
 
     @property
     def back(self) -> bool:
-        return self.after <= self.before
+        return self.after <= max(self.before, self.kept)
 
 
-def returned(before: Sequence[float], under_load: Sequence[float], after: Sequence[float]) -> Return:
-    return Return(before=before[-1], under_load=median(under_load), after=after[-1])
+def returned(before: Sequence[float], under_load: Sequence[float], after: Sequence[float], kept: float = 0) -> Return:
+    return Return(before=before[-1], under_load=median(under_load), after=after[-1], kept=kept)

@@ -149,7 +149,7 @@ class Watchers:
         parts = urlsplit(self.place.url)
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port, limit=2**10)
         try:
-            writer.write("\r\n".join((*lines, f"Host: {parts.netloc}", end)).encode() + b"\r\n" * bool(end) + body)
+            writer.write("\r\n".join((*lines, f"Host: {parts.netloc}", end)).encode() + body)
             await asyncio.sleep(self.dice.uniform(0, PATIENCE_S) if stay_s is None else stay_s)
         finally:
             writer.transport.abort()

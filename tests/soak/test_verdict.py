@@ -62,3 +62,9 @@ def test_a_descriptor_that_is_kept_is_not_back():
     assert not returned([20, 18], [25, 30, 26], [22, 19]).back
     assert returned([20, 18], [25, 30, 26], [22, 18]).back
     assert returned([20, 18], [25, 30, 26], [17]).under_load == 26
+
+
+def test_a_pool_may_keep_what_it_began():
+    """Threads stay up to the size of their pool, and no further."""
+    assert returned([7], [9], [8], kept=10).back
+    assert not returned([7], [12], [11], kept=10).back
