@@ -37,7 +37,7 @@ from rhythmai.local.home import Home  # noqa: E402
 from rhythmai.local.postgres import Postgres, free_port  # noqa: E402
 from tests.chaos import audit  # noqa: E402
 
-SAMPLE_S, QUIET_S, WARM_UP_S = 10.0, 60.0, 240.0
+SAMPLE_S, QUIET_S, WARM_UP_S = 10.0, 60.0, 120.0
 """At most: a short run has less of each."""
 LET_GO_S = 330
 """How long it may be quiet at the end until all is given back: a pool keeps a connection that nobody uses for five minutes."""
@@ -205,7 +205,7 @@ async def soak(asked: argparse.Namespace, folder: Path) -> tuple[Record, End]:
             record.done += visitors.done + watchers.done
             end = await judge(db, visitors, site, restarted=stack.restarted(), wrong=len(record.wrong))
         finally:
-            await db.close()
+            db.terminate()
             if asked.keep:
                 shutil.copytree(stack.home.logs, asked.keep, dirs_exist_ok=True)
     return record, end
