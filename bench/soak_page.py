@@ -205,10 +205,10 @@ significant *drifts*, as much but maybe chance is *unsteady*. The quiet columns 
 
 {memory}
 
-What drifts in API and gateway is free space in the C library's heap, nothing that is held: in eight minutes of the same load with
-`mallinfo2` read every ten seconds (2026-11-26, two cores of a shared machine) the bytes in use stayed at 18.0 MB in the API and between
-11.9 and 12.7 MB in the gateway, and so did the number of Python's blocks, while the free bytes between them went from 1.3 to 4.4 and
-from 4.3 to 8.5 MB. How far that goes in days was not tried.
+What drifts in API and gateway is free space in the C library's heap, nothing that is held: in seven minutes of the same load with
+`mallinfo2` read every ten seconds (2026-11-26, two cores of a shared machine) the bytes in use stayed between 18.0 and 18.3 MB in the
+API and between 11.9 and 13.4 MB in the gateway, Python's blocks at 366 to 370 and 235 to 237 thousand, while the free bytes between them
+went from 2.4 to 5.8 and from 4.9 to 8.9 MB. How far that goes in days was not tried.
 
 That the judge sees a leak was tried with one: a worker that kept a descriptor, a temporary file and 4 MB of each job failed a run of one
 minute (`--seconds 60`) in all three places.
