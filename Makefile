@@ -2,6 +2,7 @@
 # make test                       everything this machine can prove (checks, then tests); brings PyTorch, 2.6 GB
 # make check | fmt                format, lint, types, import rules | repair what can be repaired
 # make chaos [JOBS=200] [FOR=600]  several workers while everything around them breaks; one line at the end
+# make soak [FOR=1800]          worker, API and stand-in under mixed load: memory, descriptors, files, connections; writes bench/soak.*
 # make contract                 one contract, two hosts: aiohttp and Supabase's edge
 # make bench | parity             measurements | our MMAudio runtime against its reference
 # make clean                      remove what make made
@@ -9,7 +10,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt chaos bench bench-queue bench-realtime bench-engine bench-pipeline bench-sketch parity clean system
+.PHONY: help demo test check fmt chaos soak bench bench-queue bench-realtime bench-engine bench-pipeline bench-sketch parity clean system
 
 PYTHON ?= python3
 VENV := .venv
@@ -74,6 +75,10 @@ JOBS ?= 40
 FOR ?= 60
 chaos: $(VENV)/.dev
 	@$(BIN)/python tests/chaos/harness.py --jobs $(JOBS) --seconds $(FOR)
+
+soak: FOR = 1800
+soak: $(VENV)/.dev
+	@$(BIN)/python bench/soak.py --seconds $(FOR)
 
 bench: bench-queue bench-realtime bench-engine bench-pipeline bench-sketch
 bench-queue: $(VENV)/.dev
