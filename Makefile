@@ -21,7 +21,7 @@ export VIDEO ?=
 export DENO_TLS_CA_STORE ?= mozilla,system
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n '/^# /!q; s/^# //p' Makefile
 
 # The environment. A stamp a set of extras; it is renewed when pyproject.toml changes, and pip runs only if something is missing.
 $(BIN)/python:
