@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from bench.pipeline_engine import WaitingEngine, Winder
+from bench.pipeline_engine import Predecoder, WaitingEngine
 from bench.pipeline_meter import Meter, children_s, studio_s
 from bench.pipeline_world import World
 from worker.listener import Listener
@@ -68,10 +68,10 @@ async def ran(world: World, films: Iterable[Path], *, slots: int, stretch: float
     """Upload the films, insert a job of each at once, and wait for the last."""
     urls = [await world.upload(film) for film in films]
     engine = WaitingEngine(stretch)
-    meter = Meter(world.queue, world.fetcher, ChildLooker(scenes=False), Winder(torch.device("cpu")))
+    meter = Meter(world.queue, world.fetcher, ChildLooker(scenes=False), Predecoder(torch.device("cpu")))
     pipeline = Pipeline(
-        queue=meter, fetcher=meter, looker=meter, describer=world.describer, engine=engine, master=master, merger=FfmpegMerger(), storage=world.storage, work_dir=world.folder, winder=meter,
-        mastering=world.studio,
+        queue=meter, fetcher=meter, looker=meter, describer=world.describer, engine=engine, master=master, merger=FfmpegMerger(), storage=world.storage, work_dir=world.folder, predecoder=meter,
+        mastering=world.mastering_pool,
     )  # fmt: skip
     listener = Listener(
         queue=meter, run_job=pipeline.run, watch=NoHeart(), slots=slots, poll_every=timedelta(seconds=1)
@@ -80,7 +80,7 @@ async def ran(world: World, films: Iterable[Path], *, slots: int, stretch: float
     for url in urls:
         await world.insert(url)
     listening = asyncio.create_task(listener.listen())
-    while await world.db.fetchval("select exists (select from public.jobs where finished_at is null)"):  # noqa: ASYNC110
+    while await world.db.fetchval("select exists (select from public.jobs where finished_at is null)"):
         await asyncio.sleep(0.05)
     seconds = time.monotonic() - started_s
     listener.drain()
@@ -90,7 +90,7 @@ async def ran(world: World, films: Iterable[Path], *, slots: int, stretch: float
     await world.empty()
     cpu = dict(meter.cpu)
     cpu["master"] = studio_s() - mastering
-    in_process = meter.winder.spent_s + sum(stay.cpu_s for stay in engine.stays)
+    in_process = meter.predecoder.spent_s + sum(stay.cpu_s for stay in engine.stays)
     cpu["frames"] = children_s() - children - cpu["look"] + in_process
     cpu["rest"] = time.process_time() - own - in_process
     return Ran(seconds=seconds, cpu_s=cpu, at=dict(meter.at), engine=engine, inserted_s=started_s), meter

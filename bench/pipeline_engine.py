@@ -15,7 +15,7 @@ from worker.errors import Cancelled
 from worker.pipeline.loudness import integrated_lufs
 from worker.pipeline.mmaudio.chunk import Chunk
 from worker.pipeline.mmaudio.frames import Film
-from worker.pipeline.mmaudio.winder import ReelWinder
+from worker.pipeline.mmaudio.predecoder import FramePredecoder
 
 RATE = 44_100
 FILM_S, STEPS_S, TRACK_S = 0.20, 0.19, 0.02
@@ -53,7 +53,7 @@ class Frames(Film):
         return Chunk(torch.from_numpy(whole), repeats, torch.from_numpy(small))
 
 
-class Winder(ReelWinder):
+class Predecoder(FramePredecoder):
     """Notes the processor's seconds of its threads."""
 
     spent_s = 0.0
@@ -61,9 +61,9 @@ class Winder(ReelWinder):
     def film(self, clip: Clip) -> Film:
         return Frames(clip.path, clip.duration_s, torch.device("cpu"))
 
-    def _wind(self, clip: Clip, cancelled: Callable[[], bool]) -> None:
+    def _predecode(self, clip: Clip, cancelled: Callable[[], bool]) -> None:
         before = time.thread_time()
-        super()._wind(clip, cancelled)
+        super()._predecode(clip, cancelled)
         self.spent_s += time.thread_time() - before
 
 

@@ -35,7 +35,7 @@ class Meter:
     queue: Any
     fetcher: Any
     looker: Any
-    winder: Any
+    predecoder: Any
     urls: dict[Any, str] = field(default_factory=dict)
     """Of a job's id, and of the folder that its file lies in."""
     at: dict[str, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
@@ -78,9 +78,9 @@ class Meter:
                 yield clip
                 before = children_s()
 
-    async def wind(self, clip: Clip, options: Options) -> None:
+    async def predecode(self, clip: Clip, options: Options) -> None:
         """The engine is asked for its turn when this is over."""
         before = children_s()
-        await self.winder.wind(clip, options)
+        await self.predecoder.predecode(clip, options)
         self.cpu["frames"] += children_s() - before
         self.at[self.urls[clip.path.parent.name]]["seen"] = time.monotonic()

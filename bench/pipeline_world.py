@@ -21,9 +21,9 @@ from rhythmai.local.postgres import Postgres
 from rhythmai.schema import BASELINE
 from worker.fetch import HttpFetcher
 from worker.jobs import PostgresQueue
+from worker.mastering_pool import MasteringPool
 from worker.pipeline.describe import OpenAIDescriber
 from worker.storage import SupabaseStorage
-from worker.studio import Studio
 
 MIGRATIONS = Path(__file__).parent.parent / "supabase" / "migrations"
 ANSWER_S = 3.0
@@ -64,7 +64,7 @@ class World:
     storage: SupabaseStorage
     fetcher: HttpFetcher
     describer: OpenAIDescriber
-    studio: Studio
+    mastering_pool: MasteringPool
     folder: Path
 
     async def upload(self, film: Path) -> str:
@@ -105,9 +105,9 @@ async def world() -> AsyncIterator[World]:
         )  # fmt: skip
         stack.push_async_callback(queue.close)
         await queue.ready("bench")
-        studio = Studio()
-        stack.callback(studio.shutdown)
-        studio.open()
+        mastering_pool = MasteringPool()
+        stack.callback(mastering_pool.shutdown)
+        mastering_pool.open()
         work = folder / "work"
         work.mkdir()
         describer = OpenAIDescriber(api_key="k", base_url=await _vlm(stack), model="bench")
@@ -118,7 +118,7 @@ async def world() -> AsyncIterator[World]:
             storage=storage,
             fetcher=HttpFetcher(supabase_url=gateway_url),
             describer=describer,
-            studio=studio,
+            mastering_pool=mastering_pool,
             folder=work,
         )
 

@@ -26,6 +26,7 @@ from worker.fetch import HttpFetcher
 from worker.heartbeat import Heartbeat, Order
 from worker.jobs import PostgresQueue
 from worker.listener import Listener
+from worker.mastering_pool import MasteringPool
 from worker.metrics import Metrics
 from worker.pipeline.clip import ChildLooker
 from worker.pipeline.describe import OpenAIDescriber
@@ -34,11 +35,10 @@ from worker.pipeline.master import master
 from worker.pipeline.merge import FfmpegMerger
 from worker.pipeline.prompts import CountTokens, clip_tokens, estimate_tokens, fit
 from worker.pipeline.run import Pipeline
-from worker.ports import Engine, Winder
+from worker.ports import Engine, Predecoder
 from worker.scratch import scratch
 from worker.settings import Settings, read_settings
 from worker.storage import SupabaseStorage
-from worker.studio import Studio
 from worker.wakeups import ListenWakeUps, RealtimeWakeUps
 from worker.webhooks import Webhooks
 
@@ -92,15 +92,15 @@ def make_describer(settings: Settings, count_tokens: CountTokens) -> LocalDescri
     )
 
 
-def make_winder(settings: Settings, engine: Engine | None) -> Winder | None:
+def make_predecoder(settings: Settings, engine: Engine | None) -> Predecoder | None:
     """For MMAudio, which looks at frames; the sketch engine is content with the scenes."""
     if engine is None or settings.engine != "mmaudio":
         return None
     from worker.pipeline.mmaudio.loading import choose_device
+    from worker.pipeline.mmaudio.predecoder import FramePredecoder
     from worker.pipeline.mmaudio.weights import model_named
-    from worker.pipeline.mmaudio.winder import ReelWinder
 
-    return ReelWinder(choose_device(settings.device or "auto", model_named(settings.mmaudio_model)))
+    return FramePredecoder(choose_device(settings.device or "auto", model_named(settings.mmaudio_model)))
 
 
 async def enter(
@@ -178,7 +178,7 @@ async def serve(
     describer = make_describer(settings, count_tokens)
     named = f"{engine.name} {engine.model}".strip() if engine else ""
     metrics = Metrics(named)
-    studio = Studio()
+    mastering_pool = MasteringPool()
     pipeline = Pipeline(
         queue=queue,
         fetcher=HttpFetcher(supabase_url=settings.origin, max_bytes=settings.max_bytes),
@@ -191,8 +191,8 @@ async def serve(
         fit=partial(fit, count_tokens=count_tokens) if reads_captions else str,
         work_dir=settings.work_dir,
         engine_thread=engine_thread,
-        winder=make_winder(settings, engine),
-        mastering=studio,
+        predecoder=make_predecoder(settings, engine),
+        mastering=mastering_pool,
     )
     listener = Listener(
         queue=queue,
@@ -229,7 +229,7 @@ async def serve(
     try:
         await storage.check()
         if engine is not None:
-            studio.open()
+            mastering_pool.open()
         with metrics.served(settings.metrics_host, settings.metrics_port) as port:
             if port is not None:
                 log.info("metrics.served", url=f"http://{settings.metrics_host}:{port}/metrics")
@@ -254,7 +254,7 @@ async def serve(
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
-        studio.shutdown(wait=False, cancel_futures=True)
+        mastering_pool.shutdown(wait=False, cancel_futures=True)
         await storage.close()
         if isinstance(describer, OpenAIDescriber):
             await describer.aclose()

@@ -129,10 +129,10 @@ class Looker(Protocol):
         """
 
 
-class Winder(Protocol):
+class Predecoder(Protocol):
     """Gets ready what the engine will look at, so that the engine's turn is not spent on waiting for a decoder."""
 
-    async def wind(self, clip: Clip, options: Options) -> None:
+    async def predecode(self, clip: Clip, options: Options) -> None:
         """Decode the frames to where `Engine.prepare` finds them: beside the clip's file. Raises Rejected, Unavailable."""
 
 

@@ -338,25 +338,25 @@ async def test_a_job_that_is_ready_composes_while_anothers_tracks_are_mastered(r
     assert len(seams.rows) == 6
 
 
-class Winder:
-    """Winds once it may."""
+class Predecoder:
+    """Decodes once it may."""
 
     def __init__(self):
         self.asked, self.may = asyncio.Event(), asyncio.Event()
 
-    async def wind(self, clip, options):
+    async def predecode(self, clip, options):
         self.asked.set()
         await self.may.wait()
 
 
 async def test_the_stills_reach_the_describer_before_the_engines_frames_are_decoded(run, pipeline, seams):
     """The describer does not wait for what only the engine looks at."""
-    pipeline.winder, describe = Winder(), seams.describe
+    pipeline.predecoder, describe = Predecoder(), seams.describe
 
     async def describes(*arguments):
-        await pipeline.winder.asked.wait()
+        await pipeline.predecoder.asked.wait()
         answer = await describe(*arguments)
-        pipeline.winder.may.set()
+        pipeline.predecoder.may.set()
         return answer
 
     seams.describe = describes
@@ -366,10 +366,10 @@ async def test_the_stills_reach_the_describer_before_the_engines_frames_are_deco
 
 async def test_a_job_that_is_ready_does_not_wait_for_anothers_frames(run, pipeline, seams):
     """While one film is decoded the engine is free: it prepares and composes another job from beginning to end."""
-    pipeline.winder = waiting = Winder()
+    pipeline.predecoder = waiting = Predecoder()
     first = asyncio.create_task(run())
     await waiting.asked.wait()
-    pipeline.winder = None
+    pipeline.predecoder = None
     await run()
     assert (len(seams.rows), first.done()) == (3, False)
     waiting.may.set()
@@ -379,9 +379,9 @@ async def test_a_job_that_is_ready_does_not_wait_for_anothers_frames(run, pipeli
 
 async def test_cancelling_stops_the_winding(run, pipeline, seams):
     """A job that is cancelled while its frames are decoded ends there; the engine never hears of it."""
-    pipeline.winder = Winder()
+    pipeline.predecoder = Predecoder()
     task = asyncio.create_task(run())
-    await pipeline.winder.asked.wait()
+    await pipeline.predecoder.asked.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -18,7 +18,7 @@ import structlog
 
 from worker.domain import Clip, Job, Kind, Plan, Result, Stage, Track, Variant
 from worker.errors import QueueUnavailable, Rejected, Yielded
-from worker.ports import Describer, Engine, Fetcher, Looker, Master, Merger, Queue, Storage, Winder
+from worker.ports import Describer, Engine, Fetcher, Looker, Master, Merger, Predecoder, Queue, Storage
 from worker.together import together
 
 log = structlog.get_logger()
@@ -76,7 +76,7 @@ class Pipeline:
     work_dir: Path | None = None
     engine_thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "engine"))
     """Of one thread. An engine that was loaded and warmed in it finds there what its libraries keep by thread."""
-    winder: Winder | None = None
+    predecoder: Predecoder | None = None
     """None for an engine that looks at no frames."""
     mastering: Executor = field(default_factory=lambda: ThreadPoolExecutor(2, "mastering"))
     """Where tracks are mastered: few at a time, and never in the engine's way."""
@@ -194,8 +194,8 @@ class Pipeline:
         with timings.of("frames"):
             async for longer_look in looks:
                 clip = longer_look
-            if self.winder is not None:
-                await self.winder.wind(clip, job.options)
+            if self.predecoder is not None:
+                await self.predecoder.predecode(clip, job.options)
         await self._prepare(job, clip, stopped, timings)
         return clip
 

@@ -21,8 +21,8 @@ from worker.pipeline.child import Limits, bare_environment, confine
 from worker.pipeline.mmaudio.chunk import Chunk
 from worker.pipeline.mmaudio.copies import on_device
 from worker.pipeline.mmaudio.decoding import Decoder
+from worker.pipeline.mmaudio.frame_file import frame_file_of, read_frames
 from worker.pipeline.mmaudio.lengths import CLIP_FPS, SYNC_FPS
-from worker.pipeline.mmaudio.reel import reel_of, unwound
 from worker.pipeline.mmaudio.selection import Cut, Selection
 from worker.pipeline.mmaudio.sending import HEADER, REFUSED
 
@@ -64,12 +64,12 @@ class Film:
         return self._selection.cut()
 
     def __iter__(self) -> Iterator[Chunk]:
-        """Chunks on the device, from the film's reel if it was wound already.
+        """Chunks on the device, from the file of frames if it was decoded already.
 
         Raises Rejected when the file cannot be decoded, Unavailable when the child dies.
         """
-        reel = reel_of(self._path)
-        for chunk in unwound(reel) if reel.exists() else self._decoded():
+        file = frame_file_of(self._path)
+        for chunk in read_frames(file) if file.exists() else self._decoded():
             self._selection.clip.count += int(chunk.clip_repeats.sum())
             self._selection.sync.count += len(chunk.sync)
             yield chunk.on(self._device)

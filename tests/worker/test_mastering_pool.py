@@ -9,37 +9,37 @@ import numpy as np
 import pytest
 
 from worker.domain import Track
+from worker.mastering_pool import MasteringPool
 from worker.pipeline.child import NICE
 from worker.pipeline.master import master
-from worker.studio import Studio
 
 
 @pytest.fixture(scope="module")
-def studio():
-    studio = Studio(1)
-    studio.open()
-    yield studio
-    studio.shutdown()
+def mastering_pool():
+    mastering_pool = MasteringPool(1)
+    mastering_pool.open()
+    yield mastering_pool
+    mastering_pool.shutdown()
 
 
-async def test_a_track_is_mastered_elsewhere_as_it_would_be_here(studio):
+async def test_a_track_is_mastered_elsewhere_as_it_would_be_here(mastering_pool):
     """The bytes are the same, and another process made them."""
     wave = np.sin(np.arange(4 * 44_100, dtype=np.float32) / 20)[np.newaxis] * np.float32(0.1)
     work = partial(
         master, Track(index=0, samples=wave, sample_rate=44_100), duration_s=4.0, format="flac", tags={"title": "A"}
     )
     loop = asyncio.get_running_loop()
-    assert await loop.run_in_executor(studio, work) == work()
-    assert await loop.run_in_executor(studio, os.getpid) != os.getpid()
+    assert await loop.run_in_executor(mastering_pool, work) == work()
+    assert await loop.run_in_executor(mastering_pool, os.getpid) != os.getpid()
 
 
-def test_it_stands_back_for_the_worker(studio):
+def test_it_stands_back_for_the_worker(mastering_pool):
     """Whoever feeds the engine gets the processor first."""
-    assert studio.submit(os.nice, 0).result(60) == os.nice(0) + NICE
+    assert mastering_pool.submit(os.nice, 0).result(60) == os.nice(0) + NICE
 
 
-def test_a_process_that_dies_takes_only_its_own_work_along(studio):
+def test_a_process_that_dies_takes_only_its_own_work_along(mastering_pool):
     """What is mastered next is mastered by a new one."""
     with pytest.raises(BrokenProcessPool):
-        studio.submit(os._exit, 1).result(60)
-    assert studio.submit(abs, -1).result(60) == 1
+        mastering_pool.submit(os._exit, 1).result(60)
+    assert mastering_pool.submit(abs, -1).result(60) == 1

@@ -27,7 +27,7 @@ LOADED = ("worker.pipeline.master", "pyloudnorm", "scipy.ndimage")
 _PR_SET_PDEATHSIG = 1
 
 
-class Studio(Executor):
+class MasteringPool(Executor):
     """At most `at_once` processes, started when they are first needed or by `open`. One that dies takes what is being
     mastered along, and nothing that comes later.
     """

@@ -21,13 +21,13 @@ HEADER = struct.Struct("<2q")
 CLIP_SHAPE, SYNC_SHAPE = (3, resize.CLIP_SIDE, resize.CLIP_SIDE), (3, resize.SYNC_SIDE, resize.SYNC_SIDE)
 
 
-def reel_of(film: Path) -> Path:
-    return film.with_name(f"{film.name}.reel")
+def frame_file_of(film: Path) -> Path:
+    return film.with_name(f"{film.name}.frames")
 
 
-def wind(film: Path, chunks: Iterator[Chunk], cancelled: Callable[[], bool]) -> None:
-    """Write chunks down; there is a reel once all of them are there. Raises Cancelled, Unavailable (no_disk)."""
-    part = film.with_name(f"{film.name}.winding")
+def write_frames(film: Path, chunks: Iterator[Chunk], cancelled: Callable[[], bool]) -> None:
+    """Write chunks down; there is a file of frames once all of them are there. Raises Cancelled, Unavailable (no_disk)."""
+    part = film.with_name(f"{film.name}.partial")
     try:
         with part.open("wb") as file:
             for chunk in chunks:
@@ -36,7 +36,7 @@ def wind(film: Path, chunks: Iterator[Chunk], cancelled: Callable[[], bool]) -> 
                 file.write(HEADER.pack(len(chunk.clip), len(chunk.sync)))
                 for tensor in (chunk.clip_repeats, chunk.clip, chunk.sync):
                     file.write(on_host(tensor).contiguous().numpy().data)
-        part.rename(reel_of(film))
+        part.rename(frame_file_of(film))
     except OSError as error:
         raise Unavailable(
             f"The worker could not store the video's frames on its disk ({error.strerror}); try again later",
@@ -46,9 +46,9 @@ def wind(film: Path, chunks: Iterator[Chunk], cancelled: Callable[[], bool]) -> 
         part.unlink(missing_ok=True)
 
 
-def unwound(reel: Path) -> Iterator[Chunk]:
+def read_frames(path: Path) -> Iterator[Chunk]:
     """The same chunks, on the host."""
-    with reel.open("rb") as file:
+    with path.open("rb") as file:
         while head := file.read(HEADER.size):
             clip, sync = HEADER.unpack(head)
             repeats = _read(file, (clip,), np.int64)

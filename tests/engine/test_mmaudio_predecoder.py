@@ -1,4 +1,4 @@
-"""A film wound beforehand is the film decoded in the engine's turn."""
+"""A film decoded beforehand is the film decoded in the engine's turn."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import torch
 
 from worker.domain import Clip, Options
 from worker.errors import Cancelled, Rejected, Unavailable
+from worker.pipeline.mmaudio.frame_file import frame_file_of, write_frames
 from worker.pipeline.mmaudio.frames import Chunk, Film
-from worker.pipeline.mmaudio.reel import reel_of, wind
-from worker.pipeline.mmaudio.winder import ReelWinder
+from worker.pipeline.mmaudio.predecoder import FramePredecoder
 
 CPU = torch.device("cpu")
 
@@ -34,12 +34,12 @@ def whole(chunks: list[Chunk]) -> list[torch.Tensor]:
 
 async def test_what_is_wound_is_what_would_have_been_decoded(clip: Clip, film: Path):
     """Frames, repeats and lengths are the same, and the film itself is not touched again."""
-    await ReelWinder(CPU).wind(clip, Options())
+    await FramePredecoder(CPU).predecode(clip, Options())
     clip.path.write_bytes(b"gone")
-    wound, decoded = Film(clip.path, 2.0, CPU), Film(film, 2.0, CPU)
-    for ours, theirs in zip(whole(list(wound)), whole(list(decoded)), strict=True):
+    ahead, decoded = Film(clip.path, 2.0, CPU), Film(film, 2.0, CPU)
+    for ours, theirs in zip(whole(list(ahead)), whole(list(decoded)), strict=True):
         assert torch.equal(ours, theirs)
-    assert wound.cut == decoded.cut
+    assert ahead.cut == decoded.cut
 
 
 @pytest.mark.gpu
@@ -47,7 +47,7 @@ async def test_what_is_wound_is_what_would_have_been_decoded(clip: Clip, film: P
 async def test_a_gpu_winds_the_same_frames_with_tensor_cores_allowed(clip: Clip, film: Path, monkeypatch):
     """On a stream beside the engine's: within rounding of the CPU's kernel, whatever the engine has set for its own products."""
     monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", True)
-    await ReelWinder(torch.device("cuda")).wind(clip, Options())
+    await FramePredecoder(torch.device("cuda")).predecode(clip, Options())
     for ours, theirs in zip(whole(list(Film(clip.path, 2.0, CPU))), whole(list(Film(film, 2.0, CPU))), strict=True):
         assert ours.shape == theirs.shape
         assert (ours.int() - theirs.int()).abs().max() <= 2
@@ -55,68 +55,68 @@ async def test_a_gpu_winds_the_same_frames_with_tensor_cores_allowed(clip: Clip,
 
 async def test_a_film_that_is_known_is_not_wound_again(clip: Clip):
     """The engine has its features on the shelf; another seed or text costs no decoding."""
-    winder = ReelWinder(CPU)
-    await winder.wind(clip, Options())
-    reel_of(clip.path).unlink()
-    await winder.wind(clip, Options())
-    assert not reel_of(clip.path).exists()
+    predecoder = FramePredecoder(CPU)
+    await predecoder.predecode(clip, Options())
+    frame_file_of(clip.path).unlink()
+    await predecoder.predecode(clip, Options())
+    assert not frame_file_of(clip.path).exists()
 
 
 async def test_without_a_look_at_the_film_nothing_is_wound(clip: Clip):
     """Conditioned on text alone, a job decodes nothing."""
-    await ReelWinder(CPU).wind(clip, Options(conditioning="text"))
+    await FramePredecoder(CPU).predecode(clip, Options(conditioning="text"))
     assert list(clip.path.parent.iterdir()) == [clip.path]
 
 
 async def test_a_film_known_without_its_motion_is_wound_again_for_it(clip: Clip):
     """The engine keeps features with and without those of Synchformer apart; those with them do for both."""
-    winder = ReelWinder(CPU)
-    for conditioning, wound in (("text+clip", True), ("full", True), ("text+clip", False)):
-        await winder.wind(clip, Options(conditioning=conditioning))
-        assert reel_of(clip.path).exists() is wound
-        reel_of(clip.path).unlink(missing_ok=True)
+    predecoder = FramePredecoder(CPU)
+    for conditioning, ahead in (("text+clip", True), ("full", True), ("text+clip", False)):
+        await predecoder.predecode(clip, Options(conditioning=conditioning))
+        assert frame_file_of(clip.path).exists() is ahead
+        frame_file_of(clip.path).unlink(missing_ok=True)
 
 
 async def test_a_full_disk_may_be_empty_later(clip: Clip, film: Path):
     """What the frames cannot be stored for is no fault of the video: here, a folder that is gone."""
     with pytest.raises(Unavailable, match="could not store"):
-        wind(clip.path.parent / "gone" / "media", iter(Film(film, 2.0, CPU)), lambda: False)
+        write_frames(clip.path.parent / "gone" / "media", iter(Film(film, 2.0, CPU)), lambda: False)
 
 
 async def test_a_film_that_cannot_be_decoded_is_refused(clip: Clip):
-    """The refusal is the decoder's own, before the engine is asked for anything, and it is not remembered as wound."""
+    """The refusal is the decoder's own, before the engine is asked for anything, and it is not remembered as decoded."""
     clip.path.write_bytes(b"not a film")
-    winder = ReelWinder(CPU)
+    predecoder = FramePredecoder(CPU)
     for _ in range(2):
         with pytest.raises(Rejected, match="cannot be decoded"):
-            await winder.wind(clip, Options())
+            await predecoder.predecode(clip, Options())
 
 
 def test_half_a_reel_is_none(clip: Clip):
-    """What was wound until a job was cancelled is never taken for the film."""
+    """What was decoded until a job was cancelled is never taken for the film."""
     with pytest.raises(Cancelled):
-        wind(clip.path, iter(Film(clip.path, 2.0, CPU)), lambda: True)
+        write_frames(clip.path, iter(Film(clip.path, 2.0, CPU)), lambda: True)
     assert list(clip.path.parent.iterdir()) == [clip.path]
     assert len(whole(list(Film(clip.path, 2.0, CPU)))[2]) == 50
 
 
 async def test_a_cancelled_job_waits_until_nothing_is_written_any_more(clip: Clip):
-    """Guards the wait in `wind`: the folder of a job goes with it, and a thread that still writes would bring it back."""
+    """Guards the wait in `predecode`: the folder of a job goes with it, and a thread that still writes would bring it back."""
     begun, left = threading.Event(), threading.Event()
 
-    class Slow(ReelWinder):
+    class Slow(FramePredecoder):
         def film(self, clip: Clip) -> Film:
             begun.set()
             return super().film(clip)
 
-        def _wind(self, clip, cancelled) -> None:
+        def _predecode(self, clip, cancelled) -> None:
             try:
                 while not cancelled():
-                    super()._wind(clip, cancelled)
+                    super()._predecode(clip, cancelled)
             finally:
                 left.set()
 
-    task = asyncio.create_task(Slow(CPU).wind(clip, Options()))
+    task = asyncio.create_task(Slow(CPU).predecode(clip, Options()))
     assert await asyncio.to_thread(begun.wait, 20)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
