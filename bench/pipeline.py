@@ -1,6 +1,6 @@
 """The pipeline under load: a real database and a real pipeline, an engine that only waits, a VLM that answers after three seconds.
 
-    python -m bench.pipeline [--films 12s-360p 12s-1080p ...] [--loaded ...] [--jobs 6] [--slots 4] [--no-seed]
+    python -m bench.pipeline [--films 12s-360p 12s-1080p ...] [--loaded ...] [--jobs 4] [--slots 4] [--no-seed]
 
 Prints JSON, then tables. Beside it, in the same run, the sequential way of the seed. bench/pipeline.md says what the figures mean.
 """
@@ -71,7 +71,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--films", nargs="+", choices=FILMS, default=["12s-360p", "12s-1080p", "60s-1080p"])
     parser.add_argument("--loaded", nargs="*", choices=FILMS, default=["12s-360p", "12s-1080p"])
-    parser.add_argument("--jobs", type=int, default=6)
+    parser.add_argument("--jobs", type=int, default=4)
     parser.add_argument("--slots", type=int, default=4)
     parser.add_argument("--no-seed", action="store_true")
     asked = parser.parse_args()
