@@ -14,7 +14,7 @@ import asyncpg
 
 OWNERS = 1_000
 BULK = 10_000
-CLAIMS_UNDER_SNAPSHOT = 10_000
+CLAIMS_UNDER_SNAPSHOT = 5_000
 
 
 class System(Protocol):
@@ -28,8 +28,8 @@ class System(Protocol):
     async def lay(self, db: asyncpg.Connection, finished: int) -> None:
         """The schema and so many finished jobs, in the shape this system gives them."""
 
-    def backfill(self, count: int) -> str:
-        """A plain SQL insert of so many jobs of a thousand owners."""
+    def backfill(self, count: int, after: int = 0) -> str:
+        """A plain SQL insert of so many jobs, of a thousand owners who take turns."""
 
     async def open(self) -> None: ...
 
@@ -114,13 +114,19 @@ class Bench:
     async def inserts(self, count: int) -> dict[str, float]:
         """One by one (the median), and 10,000 at once: through the client and as plain SQL. What came is taken away again."""
         ones = [(await timed(lambda i=i: self.client.insert(i % OWNERS)))[0] for i in range(count)]
+        plains = [(await timed(lambda i=i: self.db.execute(self.client.backfill(1, i))))[0] for i in range(count)]
         many, _ = await timed(lambda: self.client.insert_many([i % OWNERS for i in range(BULK)]))
         await self.db.execute(self.kind.forget)
         await self.db.execute("vacuum")
-        plain, _ = await timed(lambda: self.db.execute(self.client.backfill(BULK)))
+        bulk, _ = await timed(lambda: self.db.execute(self.client.backfill(BULK)))
         await self.db.execute(self.kind.forget)
         await self.db.execute("vacuum")
-        return {"insert": quantile(ones, 0.5), "insert of 10,000": many, "insert of 10,000, SQL": plain}
+        return {
+            "insert": quantile(ones, 0.5),
+            "insert, plain SQL": quantile(plains, 0.5),
+            "insert of 10,000": many,
+            "insert of 10,000, plain SQL": bulk,
+        }
 
     async def consume(self, consumers: int, jobs: int) -> float:
         """Jobs claimed and completed in a second by so many consumers, each with a connection of its own."""
@@ -133,7 +139,7 @@ class Bench:
         return jobs / (time.perf_counter() - start)
 
     async def snapshot(self) -> tuple[float, float]:
-        """The median claim at first and after 10,000 jobs, while a forgotten transaction keeps everything from being vacuumed."""
+        """The median claim at first and after 5,000 jobs, while a forgotten transaction keeps everything from being vacuumed."""
         await self.db.execute("vacuum analyze")
         await claims(self.client, 200)
         holder = await asyncpg.connect(self.url)

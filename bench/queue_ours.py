@@ -43,10 +43,10 @@ class RhythmAI:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def backfill(self, count: int) -> str:
+    def backfill(self, count: int, after: int = 0) -> str:
         return (
             f"insert into public.jobs (video_url, tenant) select '{URL}', 't' || i % 1000 "
-            f"from generate_series(1, {count}) i"
+            f"from generate_series({after} + 1, {after} + {count}) i"
         )
 
     async def lay(self, db: asyncpg.Connection, finished: int) -> None:
@@ -86,6 +86,8 @@ class RhythmAI:
         )
 
     async def insert_many(self, owners: list[int]) -> None:
+        """In the order of their owners, as docs/operations.md advises."""
+        owners = sorted(owners)
         await self.db.execute(
             "insert into public.jobs (video_url, tenant) select * from unnest($1::text[], $2::text[])",
             [URL] * len(owners),
@@ -120,10 +122,10 @@ class Bare:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def backfill(self, count: int) -> str:
+    def backfill(self, count: int, after: int = 0) -> str:
         return (
             f"insert into bare (payload) select jsonb_build_object('video_url', '{URL}', 'owner', 't' || i % 1000) "
-            f"from generate_series(1, {count}) i"
+            f"from generate_series({after} + 1, {after} + {count}) i"
         )
 
     async def lay(self, db: asyncpg.Connection, finished: int) -> None:

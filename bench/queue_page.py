@@ -23,6 +23,16 @@ def table(cells: dict[str, dict[str, float]], systems: list[str]) -> str:
     return "\n".join(lines)
 
 
+def rules(found: dict[str, dict[str, float]]) -> str:
+    """What each rule costs, and last what all takes, in microseconds."""
+    statements = list(found[""])
+    lines = ["| µs of Postgres | " + " | ".join(statements) + " |", "|---" * (len(statements) + 1) + "|"]
+    for rule, figures in sorted(found.items(), key=lambda item: item[0] == ""):
+        cells = (f"{figures[label]:.1f}" if label in figures else "" for label in statements)
+        lines.append(f"| {rule or 'everything'} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def write(folder: Path, report: dict[str, Any], *, systems: list[str], peers: list[str], pending: int) -> None:
     report["day"] = datetime.now(UTC).date().isoformat()
     report["machine"] = f"{os.cpu_count()} CPUs ({platform.machine()})"
@@ -38,10 +48,45 @@ def write(folder: Path, report: dict[str, Any], *, systems: list[str], peers: li
             snapshot=table(report["snapshot"], systems),
             join50=report["join p50"],
             join99=report["join p99"],
-            rules=(folder / "queue_rules.md").read_text(),
+            rules=rules(report["rules"]),
             plans="\n".join(f"### {title}\n\n```\n{plan}\n```\n" for title, plan in report["plans"]),
         )
     )
 
 
-TEXT = """"""
+TEXT = """# The queue, measured
+
+`python bench/queues.py` writes this page and `bench/queue.json`. {day}, Postgres {version} (embedded, fsync off), {machine},
+shared with other work: differences under 20 % mean little. Peers in the same run on the same server, each turn after the other's:
+{peers}. "bare" is one `update ... for update skip locked` on one small table: the floor, no fence, no fairness, no events.
+
+- **pick-up**: from before the insert until the work begins in an idle worker of the system's own, which waits on LISTEN.
+- **insert**: one job through the system's client (ours: `queue.submit`, as the API calls it, with flood guard and hash);
+  **plain SQL**: one `insert`. **of 10,000**: at once, of 1,000 owners; as the client does it (ours in the order of owners,
+  pgqueuer with its log), and as a plain `insert ... select` whose owners take turns.
+- **jobs/s**: claimed and completed one by one, a connection a consumer, from {pending} pending jobs of 1,000 owners.
+
+{tables}
+
+### A forgotten transaction
+
+Nothing can be vacuumed while 5,000 jobs are claimed and completed.
+
+{snapshot}
+
+## What our rules cost
+
+The same statements in databases that lack one rule each, in turns: processor time of the backend, the least of many.
+
+{rules}
+
+## Fairness and access
+
+- **Fairness**: A backfills 3,000 jobs; B's one job in the same lane waits for {waited} of them (first in, first out: 2,990).
+- **Joins**: may this user watch this topic, asked through the policy on realtime.messages: p50 {join50:.2f} ms, p99 {join99:.2f} ms.
+
+## Plans
+
+Generic plans, as plpgsql caches them, after the run above. `tests/database/test_plans.py` keeps them.
+
+{plans}"""

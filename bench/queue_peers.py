@@ -41,10 +41,10 @@ class Procrastinate:
 
         self.task = compose
 
-    def backfill(self, count: int) -> str:
+    def backfill(self, count: int, after: int = 0) -> str:
         return (
             f"insert into procrastinate_jobs (queue_name, task_name, args) select 'default', 'compose', {PAYLOAD} "
-            f"from generate_series(1, {count}) i"
+            f"from generate_series({after} + 1, {after} + {count}) i"
         )
 
     async def lay(self, db: asyncpg.Connection, finished: int) -> None:
@@ -95,10 +95,10 @@ class PgQueuer:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def backfill(self, count: int) -> str:
+    def backfill(self, count: int, after: int = 0) -> str:
         return (
             f"insert into pgqueuer (priority, entrypoint, payload, status) select 0, 'compose', convert_to({PAYLOAD}::text, 'UTF8'), "
-            f"'queued' from generate_series(1, {count}) i"
+            f"'queued' from generate_series({after} + 1, {after} + {count}) i"
         )
 
     async def lay(self, db: asyncpg.Connection, finished: int) -> None:

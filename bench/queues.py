@@ -1,6 +1,6 @@
 """The queue measured beside its peers, turn by turn in one run on one server: writes bench/queue.md and bench/queue.json.
 
-    python bench/queues.py [--finished 0 100000 1000000] [--pending 50000] [--rounds 3] [--quick]
+    python bench/queues.py [--finished 0 100000 1000000] [--pending 30000] [--rounds 3] [--quick]
 
 Each system gets a process, and for each size of history a database, of its own on the embedded Postgres 18 (fsync off). The
 peers are installed from PyPI into a temporary virtual environment. --quick is a look of a minute, and writes nothing.
@@ -27,7 +27,9 @@ sys.path.insert(0, str(HERE.parent))
 
 from bench import queue_page  # noqa: E402
 from bench.queue_measure import quantile, timed  # noqa: E402
+from bench.queue_ours import RhythmAI  # noqa: E402
 from bench.queue_plans import explain  # noqa: E402
+from bench.queue_rules import rules  # noqa: E402
 from rhythmai.local.postgres import Postgres  # noqa: E402
 
 PEERS = ["procrastinate==3.10.0", "pgqueuer==1.6.0", "asyncpg==0.32.0", "psycopg[binary,pool]"]
@@ -106,9 +108,9 @@ async def cells(seats: dict[str, Seat], asked: argparse.Namespace) -> Cells:
 
 
 async def snapshots(seats: dict[str, Seat]) -> Cells:
-    table: Cells = {"claim, first": {}, "claim, after 10,000": {}}
+    table: Cells = {"claim, first": {}, "claim, after 5,000": {}}
     for name, seat in seats.items():
-        table["claim, first"][name], table["claim, after 10,000"][name] = await seat.turn("snapshot")
+        table["claim, first"][name], table["claim, after 5,000"][name] = await seat.turn("snapshot")
     return table
 
 
@@ -184,17 +186,20 @@ async def measure(server: Postgres, python: Path, asked: argparse.Namespace) -> 
     report["plans"] = await plans(db)
     report["waited"] = await fairness(db)
     await db.close()
+    await database(server, "rules")
+    report["rules"] = await rules(server, RhythmAI(server.url("rules")).lay, 10 if asked.quick else 100)
+    print(queue_page.rules(report["rules"]), flush=True)
     return report
 
 
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--finished", type=int, nargs="+", default=[0, 100_000, 1_000_000])
-    parser.add_argument("--pending", type=int, default=50_000)
+    parser.add_argument("--pending", type=int, default=30_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--jobs", type=int, default=800, help="claimed and completed in each turn of jobs/s")
-    parser.add_argument("--pick-ups", type=int, default=300)
-    parser.add_argument("--inserts", type=int, default=300)
+    parser.add_argument("--jobs", type=int, default=600, help="claimed and completed in each turn of jobs/s")
+    parser.add_argument("--pick-ups", type=int, default=150)
+    parser.add_argument("--inserts", type=int, default=150)
     parser.add_argument("--peers", type=Path, help="a Python that has the peers already")
     parser.add_argument("--quick", action="store_true")
     asked = parser.parse_args()
