@@ -57,7 +57,7 @@ def write(folder: Path, report: dict[str, Any], *, systems: list[str], peers: li
 TEXT = """# The queue, measured
 
 `python bench/queues.py` writes this page and `bench/queue.json`. {day}, Postgres {version} (embedded, fsync off), {machine},
-shared with other work: differences under 20 % mean little. Peers in the same run on the same server, each turn after the other's:
+shared with other work: differences under 20 % mean little, and each figure is the best of its rounds. Peers in the same run on the same server, each turn after the other's:
 {peers}. "bare" is one `update ... for update skip locked` on one small table: the floor, no fence, no fairness, no events.
 
 - **pick-up**: from before the insert until the work begins in an idle worker of the system's own, which waits on LISTEN.
