@@ -18,7 +18,7 @@ def table(cells: dict[str, dict[str, float]], systems: list[str]) -> str:
     """One row a label, one column a system."""
     lines = ["| | " + " | ".join(systems) + " |", "|---" * (len(systems) + 1) + "|"]
     for label, figures in cells.items():
-        unit = "" if label.startswith("jobs/s") else " (ms)"
+        unit = "" if label.startswith("jobs/s") or "µs" in label else " (ms)"
         lines.append(f"| {label}{unit} | " + " | ".join(shown(figures[name]) for name in systems) + " |")
     return "\n".join(lines)
 
@@ -33,6 +33,23 @@ def rules(found: dict[str, dict[str, float]]) -> str:
     return "\n".join(lines)
 
 
+def behind(cells: dict[str, dict[str, dict[str, float]]]) -> str:
+    """The cells in which a peer is ahead of us, and how far."""
+    lines = []
+    for label in next(iter(cells.values())):
+        more_is_better = label.startswith("jobs/s")
+        found = []
+        for finished, by_label in cells.items():
+            ours = by_label[label]["rhythmai"]
+            for peer in ("procrastinate", "pgqueuer"):
+                ratio = by_label[label][peer] / ours if more_is_better else ours / by_label[label][peer]
+                if ratio > 1:
+                    found.append(f"{peer} {ratio:.1f} x at {int(finished):,}")
+        if found:
+            lines.append(f"- {label}: {', '.join(found)}")
+    return "\n".join(lines) or "In none."
+
+
 def write(folder: Path, report: dict[str, Any], *, systems: list[str], peers: list[str], pending: int) -> None:
     report["day"] = datetime.now(UTC).date().isoformat()
     report["machine"] = f"{os.cpu_count()} CPUs ({platform.machine()})"
@@ -43,8 +60,10 @@ def write(folder: Path, report: dict[str, Any], *, systems: list[str], peers: li
             peers=", ".join(peers),
             pending=f"{pending:,}",
             tables="\n\n".join(
-                f"### {finished:,} finished\n\n{table(cells, systems)}" for finished, cells in report["cells"].items()
+                f"### {int(finished):,} finished\n\n{table(cells, systems)}"
+                for finished, cells in report["cells"].items()
             ),
+            behind=behind(report["cells"]),
             snapshot=table(report["snapshot"], systems),
             join50=report["join p50"],
             join99=report["join p99"],
@@ -64,9 +83,14 @@ shared with other work: differences under 20 % mean little, and each figure is t
 - **insert**: one job through the system's client (ours: `queue.submit`, as the API calls it, with flood guard and hash);
   **plain SQL**: one `insert`. **of 10,000**: at once, of 1,000 owners; as the client does it (ours in the order of owners,
   pgqueuer with its log), and as a plain `insert ... select` whose owners take turns.
+- **Postgres µs**: processor time of the backends for the same, which hardly depends on what else the machine does.
 - **jobs/s**: claimed and completed one by one, a connection a consumer, from {pending} pending jobs of 1,000 owners.
 
 {tables}
+
+### Where a peer is ahead
+
+{behind}
 
 ### A forgotten transaction
 
@@ -76,7 +100,8 @@ Nothing can be vacuumed while 5,000 jobs are claimed and completed.
 
 ## What our rules cost
 
-The same statements in databases that lack one rule each, in turns: processor time of the backend, the least of many.
+Of these the peers have a notification, their own indexes and, procrastinate, its events. The same statements in databases that lack
+one rule each, in turns: processor time of the backend, the least of many.
 
 {rules}
 

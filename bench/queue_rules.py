@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import asyncpg
 
+from bench.queue_measure import busy_us
 from rhythmai.local.postgres import Postgres
 
 WITHOUT = {
@@ -41,11 +41,6 @@ select queue.register('bench', '{generate,merge}', '', '', '10 hours');
 select queue.ready(1, '');
 insert into public.jobs (video_url, tenant) select 'https://example.com/v.mp4', 't' || i % 1000 from generate_series(1, 20000) i;
 """
-
-
-def busy_us(pid: int) -> float:
-    """Processor time of a backend: what others do on the machine does not count."""
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1000
 
 
 async def rules(

@@ -92,17 +92,19 @@ async def cells(seats: dict[str, Seat], asked: argparse.Namespace) -> Cells:
         note("pick-up p99", name, quantile(times, 0.99))
     for _ in range(asked.rounds):
         for name, seat in seats.items():
-            for label, ms in (await seat.turn("inserts", asked.inserts)).items():
-                note(label, name, ms)
+            for label, figure in (await seat.turn("inserts", asked.inserts)).items():
+                note(label, name, figure)
     for _ in range(2):
         for name, seat in seats.items():
-            note("insert of 10,000", name, await seat.turn("insert_many"))
+            for label, figure in (await seat.turn("insert_many")).items():
+                note(label, name, figure)
     for seat in seats.values():
         await seat.turn("fill", asked.pending)
     for _ in range(asked.rounds):
         for consumers in CONSUMERS:
             for name, seat in seats.items():
-                note(f"jobs/s, {consumers} at work", name, await seat.turn("consume", consumers, asked.jobs))
+                for label, figure in (await seat.turn("consume", consumers, asked.jobs)).items():
+                    note(label, name, figure)
     best = {label: max if label.startswith("jobs/s") else min for label in found}
     return {label: {name: best[label](f) for name, f in by_name.items()} for label, by_name in found.items()}
 
@@ -197,9 +199,9 @@ async def main() -> None:
     parser.add_argument("--finished", type=int, nargs="+", default=[0, 100_000, 1_000_000])
     parser.add_argument("--pending", type=int, default=30_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--jobs", type=int, default=600, help="claimed and completed in each turn of jobs/s")
-    parser.add_argument("--pick-ups", type=int, default=150)
-    parser.add_argument("--inserts", type=int, default=150)
+    parser.add_argument("--jobs", type=int, default=400, help="claimed and completed in each turn of jobs/s")
+    parser.add_argument("--pick-ups", type=int, default=120)
+    parser.add_argument("--inserts", type=int, default=120)
     parser.add_argument("--peers", type=Path, help="a Python that has the peers already")
     parser.add_argument("--quick", action="store_true")
     asked = parser.parse_args()
