@@ -13,7 +13,7 @@ import structlog
 
 from edge_api.problems import Problem
 from edge_api.settings import Misconfigured
-from rhythmai.dsn import connect_arguments
+from rhythmai.dsn import connect_arguments, left_as_it_was
 from rhythmai.trace import Tracer, function_of, untraced
 
 log = structlog.get_logger()
@@ -73,7 +73,7 @@ class Database:
     async def open(cls, url: str, *, tracer: Tracer = untraced) -> Self:
         """Make the pool; connects to nothing yet."""
         pool = await asyncpg.create_pool(
-            min_size=0, max_size=MAX_CONNECTIONS, timeout=CONNECT_S, command_timeout=15,
+            min_size=0, max_size=MAX_CONNECTIONS, timeout=CONNECT_S, command_timeout=15, reset=left_as_it_was,
             **connect_arguments(url, APPLICATION),
         )  # fmt: skip
         return cls(pool, tracer)

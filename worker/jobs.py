@@ -13,7 +13,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from rhythmai.dsn import connect_arguments
+from rhythmai.dsn import connect_arguments, left_as_it_was
 from rhythmai.trace import Tracer, function_of, trace_id, untraced
 from worker.database import APPLICATION, AWAY, HOPELESS, UNFIT, patiently
 from worker.domain import Delivery, Job, Lease, Plan, Result, Stage
@@ -56,8 +56,9 @@ class PostgresQueue:
         async def open_and_register() -> Self:
             try:
                 pool = await asyncpg.create_pool(
-                    min_size=1, max_size=4, timeout=10, command_timeout=30, **connect_arguments(dsn, APPLICATION)
-                )
+                    min_size=1, max_size=4, timeout=10, command_timeout=30, reset=left_as_it_was,
+                    **connect_arguments(dsn, APPLICATION),
+                )  # fmt: skip
             except FileNotFoundError:
                 raise Misconfigured("DATABASE_URL names a file that is not there: check sslrootcert") from None
             except HOPELESS as error:

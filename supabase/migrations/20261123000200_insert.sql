@@ -157,6 +157,7 @@ language plpgsql security definer set search_path = ''
 as $$
 declare
   v_error text;
+  v_whose text;
 begin
   if current_setting('role', true) in ('authenticated', 'anon') then
     new.owner := auth.uid();
@@ -187,7 +188,16 @@ begin
   if new.owner is not null then
     new.tenant := new.owner::text;
   end if;
-  new.turn := private.turn_of(new.kind, new.lane, new.priority, new.tenant, new.seq);
+  -- The transaction remembers whose job came last: for a backfill, which may be all of one tenant, the next round is the
+  -- answer of turn_of without its index walk over the tenant's own rows, which took 50 us of 80.
+  v_whose := concat_ws(' ', new.kind, new.lane, new.priority, new.tenant);
+  if current_setting('rhythmai.turn_whose', true) = v_whose then
+    new.turn := ((current_setting('rhythmai.turn_round')::bigint + 1) << 32) | (new.seq & 4294967295);
+  else
+    new.turn := private.turn_of(new.kind, new.lane, new.priority, new.tenant, new.seq);
+    v_whose := set_config('rhythmai.turn_whose', v_whose, true); -- an assignment: `perform` would run a query
+  end if;
+  v_whose := set_config('rhythmai.turn_round', (new.turn >> 32)::text, true);
   return new;
 end
 $$;

@@ -119,9 +119,11 @@ comment on function queue.crash(uuid, integer, bigint, text, text) is 'Fenced: h
 
 -- The job is done: completed when something came out, else failed.
 create function queue.finish(p_job uuid, p_attempt integer, p_worker bigint) returns text
-language sql set search_path = ''
+language plpgsql set search_path = ''
 as $$
-  select queue.fail(p_job, p_attempt, p_worker, 'no_result', 'nothing came out of this job', false);
+begin
+  return queue.fail(p_job, p_attempt, p_worker, 'no_result', 'nothing came out of this job', false);
+end
 $$;
 comment on function queue.finish(uuid, integer, bigint) is 'Fenced: end a job.';
 

@@ -3,12 +3,15 @@
 
 -- The fairness key of a visitor: a salted hash, so that addresses are not stored.
 create function private.tenant_of(p_owner uuid, p_client text) returns text
-language sql stable set search_path = ''
+language plpgsql stable set search_path = ''
 as $$
-  select coalesce(p_owner::text,
-                  'client:' || left(encode(sha256(convert_to(s.client_salt || p_client, 'UTF8')), 'hex'), 32),
-                  'sql')
-    from private.settings s;
+begin
+  if p_owner is not null then
+    return p_owner;
+  end if;
+  return (select coalesce('client:' || left(encode(sha256(convert_to(s.client_salt || p_client, 'UTF8')), 'hex'), 32), 'sql')
+            from private.settings s);
+end
 $$;
 comment on function private.tenant_of(uuid, text) is 'The fairness key: the owner, else a salted hash of the client address, else ''sql''.';
 
@@ -58,11 +61,14 @@ create function queue.submit(
   p_kind text, p_video_url text, p_user_request text default '', p_options jsonb default '{}', p_owner uuid default null,
   p_client text default null, p_idempotency_key text default null, p_traceparent text default null
 ) returns uuid
-language sql set search_path = ''
+language plpgsql set search_path = ''
 as $$
-  select private.enter(p_kind, p_video_url, coalesce(p_user_request, ''), o.options, p_owner, p_client, p_idempotency_key,
-                       p_traceparent, jsonb_build_array(p_kind, p_video_url, coalesce(p_user_request, ''), o.options))
-    from (select jsonb_strip_nulls(coalesce(p_options, '{}'))) o (options);
+declare
+  v_options jsonb := jsonb_strip_nulls(coalesce(p_options, '{}'));
+begin
+  return private.enter(p_kind, p_video_url, coalesce(p_user_request, ''), v_options, p_owner, p_client, p_idempotency_key,
+                       p_traceparent, jsonb_build_array(p_kind, p_video_url, coalesce(p_user_request, ''), v_options));
+end
 $$;
 comment on function queue.submit(text, text, text, jsonb, uuid, text, text, text) is 'Insert an interactive job; idempotent by (tenant, key), flood-guarded.';
 

@@ -27,14 +27,16 @@ begin
            lateral (select substring(u.url from '/storage/v1/object/public/((?:uploads|videos|audios)/[^?#]+)')) o (name)
      where o.name is not null
        and not exists (select from public.jobs j
-                        where substring(j.video_url from '/storage/v1/object/public/((?:uploads|videos|audios)/[^?#]+)') = o.name)
+                        where j.video_url like '%/storage/v1/object/public/%'
+                          and substring(j.video_url from '/storage/v1/object/public/((?:uploads|videos|audios)/[^?#]+)') = o.name)
     union
     -- What was uploaded for these jobs and stands in no row: the worker died, or its lease was lost, before the row was written.
     select o.bucket_id, o.name
       from unnest(v_jobs) d (job), unnest(array['audios', 'videos']) b (bucket), storage.objects o
      where o.bucket_id = b.bucket and o.name like d.job || '/%'
        and not exists (select from public.jobs j
-                        where substring(j.video_url from '/storage/v1/object/public/((?:uploads|videos|audios)/[^?#]+)') = o.bucket_id || '/' || o.name);
+                        where j.video_url like '%/storage/v1/object/public/%'
+                          and substring(j.video_url from '/storage/v1/object/public/((?:uploads|videos|audios)/[^?#]+)') = o.bucket_id || '/' || o.name);
 end
 $$;
 comment on function queue.purge(interval, integer) is 'Delete a batch of jobs that ended long ago; returns the Storage objects to delete.';
@@ -47,7 +49,8 @@ as $$
   select o.bucket_id, o.name from storage.objects o
    where o.bucket_id = 'uploads' and o.created_at < now() - p_older_than
      and not exists (select from public.jobs j
-                      where substring(j.video_url from '/storage/v1/object/public/((?:uploads|videos|audios)/[^?#]+)') = 'uploads/' || o.name)
+                      where j.video_url like '%/storage/v1/object/public/%'
+                        and substring(j.video_url from '/storage/v1/object/public/((?:uploads|videos|audios)/[^?#]+)') = 'uploads/' || o.name)
    order by o.created_at limit p_limit;
 $$;
 comment on function queue.unused_uploads(interval, integer) is 'Uploads older than that which no job reads.';

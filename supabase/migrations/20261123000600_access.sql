@@ -30,6 +30,9 @@ grant usage on schema private to anon, authenticated;
 grant execute on function private.may_watch(text) to anon, authenticated;
 grant execute on function private.new_traceparent() to authenticated;
 
+-- Whoever inserts a job has its rules asked.
+grant execute on function private.job_is_sound(public.jobs) to authenticated;
+
 -- The service role runs the queue too: operators with the secret key, backfills, the edge function.
 grant usage on schema queue, private to service_role;
 grant all on all tables in schema private to service_role;

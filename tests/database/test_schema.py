@@ -27,6 +27,9 @@ JOB = "insert into public.jobs (video_url{names}) values ('https://example.com/a
         ("video_url = ''", "jobs_video_url"),
         ("options = '[]'", "jobs_options"),
         ("attempt = -1", "jobs_attempt"),
+        ("max_attempts = 0", "jobs_max_attempts"),
+        ("crashes = -1", "jobs_crashes"),
+        ("status = 'processing', deadline_at = now(), worker_id = 1", "jobs_processing_was_started"),
         ("idempotency_key = ''", "jobs_idempotency_key"),
     ],
 )

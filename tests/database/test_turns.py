@@ -70,6 +70,40 @@ async def test_tenants_interleave_whatever_their_backlog(db, queue, kind):
     assert tenants.count("whale") == 4
 
 
+@pytest.mark.parametrize("tenant", ["i / 10", "i % 3", "0"], ids=["one after the other", "by turns", "one alone"])
+@pytest.mark.parametrize(
+    "lane", ["'batch'", "case i % 2 when 0 then 'batch' else 'interactive' end"], ids=["one", "both"]
+)
+async def test_a_backfill_takes_one_round_a_job(db, tenant, lane):
+    """Whatever the order of the rows, the jobs of a tenant get successive rounds of their lane, also in the next statement and after a rollback."""
+    insert = f"insert into public.jobs (video_url, tenant, lane) select 'https://v', {tenant}, {lane} from generate_series(0, 29) i"
+    await db.execute(
+        "select setval(format('private.served_generate_%s', l), 0) from unnest('{batch,interactive}'::text[]) l"
+    )
+    async with db.transaction():
+        await db.execute(insert)
+        undone = db.transaction()
+        await undone.start()
+        await db.execute(insert)
+        await undone.rollback()
+        await db.execute(insert)
+    await db.execute(insert)
+    rounds = await db.fetch(
+        "select array_agg(turn >> 32 order by seq) as given, count(*) from public.jobs group by tenant, lane"
+    )
+    for row in rounds:
+        assert row["given"] == list(range(row["count"]))
+
+
+async def test_a_tenant_whose_jobs_are_gone_begins_anew(db):
+    """The last turn is remembered within a transaction only: after a backfill was deleted its tenant is not sent behind it."""
+    await db.execute("select setval('private.served_generate_batch', 0)")
+    await backfill(db, "a", 5)
+    await db.execute("delete from public.jobs")
+    await backfill(db, "a", 1)
+    assert await db.fetchval("select turn >> 32 from public.jobs") == 0
+
+
 async def test_a_newcomer_waits_for_one_round_only(db, queue):
     """With many tenants at work, a new tenant's first job comes within the current round."""
     for tenant in "abcdefgh":

@@ -16,8 +16,13 @@ alter table public.jobs add column mood_board text, add column region text not n
 alter table public.results add column stems jsonb not null default '[]';
 alter table public.workers add column gpu_memory bigint;
 alter table public.deliveries add column signed_by text;
-alter table public.jobs drop constraint jobs_stage,
-  add constraint jobs_stage check (stage in ('fetching', 'separating', 'describing', 'composing', 'merging'));
+alter function private.job_is_sound(public.jobs) rename to job_is_sound_before;
+create function private.job_is_sound(j public.jobs) returns boolean language plpgsql immutable as $$
+begin
+  j.stage := case when j.stage = 'separating' then 'fetching' else j.stage end;
+  return private.job_is_sound_before(j);
+end $$;
+alter table public.jobs drop constraint jobs_sound, add constraint jobs_sound check (private.job_is_sound(jobs));
 
 -- Answers with one more key.
 alter function queue.claim(bigint, interval) rename to claim_before;
