@@ -129,7 +129,7 @@ declare
   end;
 begin
   if v_broken is not null then
-    raise exception using errcode = 'check_violation', schema = 'public', table = 'jobs', constraint = v_broken,
+    raise exception using errcode = '23514', schema = 'public', table = 'jobs', constraint = v_broken,
       message = format('new row for relation "jobs" violates check constraint "%s"', v_broken);
   end if;
   return true;

@@ -23,6 +23,7 @@ class Hanging(SketchEngine):
             yield track
 
 
-worker.load_engine = lambda settings: Hanging()
-worker.Webhooks = partial(worker.Webhooks, policy=lambda address: None, poll_every=timedelta(seconds=1))
-worker.main()
+if __name__ == "__main__":  # the processes that master import this file, too
+    worker.load_engine = lambda settings: Hanging()
+    worker.Webhooks = partial(worker.Webhooks, policy=lambda address: None, poll_every=timedelta(seconds=1))
+    worker.main()

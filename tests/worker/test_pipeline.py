@@ -2,8 +2,11 @@
 
 import asyncio
 import hashlib
+import os
 import threading
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -281,6 +284,19 @@ async def test_one_job_at_a_time_has_the_engine(run, seams):
     """Guards the engine's turn: two jobs at once are composed one after the other, as one device holds one job's features."""
     await asyncio.gather(run(), run())
     assert seams.composed == [0, 1, 2, 0, 1, 2]
+
+
+async def test_a_mastering_process_that_is_killed_fails_no_job_for_good(run, pipeline, seams):
+    """The job is to be tried again, with words about the box and not about the file."""
+    pipeline.mastering = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+    pipeline.master = _killed
+    with pipeline.mastering, pytest.raises(Unavailable, match="process that masters was killed") as caught:
+        await run()
+    assert caught.value.code == "child_killed"
+
+
+def _killed(track, **_):
+    os._exit(9)
 
 
 async def test_the_engine_rests_when_no_job_is_left(run, seams):

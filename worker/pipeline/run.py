@@ -8,7 +8,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, aclosing, asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,7 +17,7 @@ from pathlib import Path
 import structlog
 
 from worker.domain import Clip, Job, Kind, Plan, Result, Stage, Track, Variant
-from worker.errors import QueueUnavailable, Rejected, Yielded
+from worker.errors import QueueUnavailable, Rejected, Unavailable, Yielded
 from worker.ports import Describer, Engine, Fetcher, Looker, Master, Merger, Predecoder, Queue, Storage
 from worker.together import together
 
@@ -254,11 +254,15 @@ class Pipeline:
             "engine": f"{self.engine.name} {self.engine.model}".strip(),
             "job": str(job.lease.job_id),
         }
+        work = partial(self.master, track, duration_s=clip.duration_s, format=job.options.format, tags=tags)
         with timings.of("master"):
-            recording = await asyncio.get_running_loop().run_in_executor(
-                self.mastering,
-                partial(self.master, track, duration_s=clip.duration_s, format=job.options.format, tags=tags),
-            )
+            try:
+                recording = await asyncio.get_running_loop().run_in_executor(self.mastering, work)
+            except BrokenExecutor as error:
+                raise Unavailable(
+                    "the process that masters was killed, for want of memory perhaps; try again later",
+                    code="child_killed",
+                ) from error
         timings.music_s += recording.duration_s
         digest = hashlib.sha256(recording.data).hexdigest()[:32]
         path = f"{job.lease.job_id}/{variant.index}-{digest}{recording.suffix}"
