@@ -78,6 +78,9 @@ class WaitingEngine:
     name: str = "waiting"
     model: str = "0.45 s"
 
+    def rest(self, busy: Callable[[], bool]) -> None:
+        """Nothing."""
+
     def prepare(self, clip: Clip, options: Options, cancelled: Callable[[], bool]) -> None:
         start_s, cpu_s = time.monotonic(), time.thread_time()
         for _ in Frames(clip.path, clip.duration_s, torch.device("cpu")):
