@@ -25,6 +25,8 @@ from worker.wakeups import ListenWakeUps  # noqa: E402
 
 URL = "https://example.com/v.mp4"
 HOUR = timedelta(hours=1)
+OWNER = "00000000-0000-4000-8000-000000000000"
+"""Of every other finished job."""
 
 
 class Nobody:
@@ -59,7 +61,7 @@ class RhythmAI:
             insert into public.jobs (video_url, status, attempt, started_at, claimed_at, finished_at, tenant, owner)
             select '{URL}', 'completed', 1, now(), now(), now() - i * interval '1 s', coalesce(o.owner::text, 't' || i % 1000), o.owner
               from generate_series(1, {finished}) i,
-                   lateral (select case when i % 2 = 0 then '00000000-0000-4000-8000-000000000000'::uuid end as owner) o
+                   lateral (select case when i % 2 = 0 then '{OWNER}'::uuid end as owner) o
             """
         )
         await db.execute("alter table public.jobs enable trigger all")

@@ -20,7 +20,7 @@ import asyncpg
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bench.queue_measure import quantile, timed
-from bench.queues import OWNER, RhythmAI
+from bench.queue_ours import OWNER, RhythmAI
 from rhythmai.local.database import Database
 from rhythmai.local.keys import Identity
 from rhythmai.local.postgres import Postgres
@@ -34,7 +34,7 @@ SAMPLE = "select id from public.jobs tablesample system (1) where (owner is null
 
 async def measure(url: str, jobs: int) -> list[str]:
     db = await asyncpg.connect(url)
-    await RhythmAI(url).lay(db, jobs, 0)
+    await RhythmAI(url).lay(db, jobs)
     await db.execute("vacuum analyze")
     ownerless, owned = [[row["id"] for row in await db.fetch(SAMPLE, free, JOINS)] for free in (True, False)]
     await db.close()
