@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 Key = tuple[object, ...]
 KEPT = 24
 """Graphs kept at once: eight lengths of film with the network, VAE and vocoder of each."""
-NOTED = 6
-"""Shapes that wait to be captured; the rows of one step, which they hold, take about 130 MB for the largest model."""
+NOTED = 8
+"""Shapes that wait to be captured: a long film's. The rows of one step, which one of them holds, take 130 MB for the largest model."""
 
 
 @dataclass(slots=True)
@@ -102,19 +102,19 @@ class Graphs:
     def capture(self, go_on: Callable[[], bool] = lambda: True) -> int:
         """Record what was noted, one shape after the other while `go_on()`; how many were.
 
-        Raises torch.OutOfMemoryError, with every graph let go.
+        Where memory ends capturing ends: the graphs there are stay, and what did not fit runs as it is.
         """
         count = 0
         while go_on() and (noted := self._noted.pop()) is not None:
             key, made = noted
             try:
                 self._record(made)
-            except torch.OutOfMemoryError:
-                self.forget()
-                raise
             except RuntimeError as error:
                 log.warning("no CUDA graph for %s, running it as it is: %s", key, error)
                 self._refused.add(key)
+                if isinstance(error, torch.OutOfMemoryError):
+                    self._noted = Shelf(NOTED)
+                    break
                 continue
             self._captured.put(key, made)
             count += 1
