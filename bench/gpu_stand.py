@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -194,17 +195,6 @@ class Stand:
             torch.cuda.empty_cache()
         return self.memory()["reserved_mb"]
 
-    def job(
-        self,
-        seconds: float,
-        digest: str | None = None,
-        seed: int | None = None,
-        cancelled: Callable[[], bool] = lambda: False,
-        engine: MMAudioEngine | None = None,
-    ) -> list[Track]:
-        """A whole job; another `digest` is another film, another seed has other captions too. Both are new unless given."""
-        return [track for track, _ in self.timed_job(seconds, digest, seed, cancelled, engine)]
-
     def timed_job(
         self,
         seconds: float,
@@ -213,7 +203,10 @@ class Stand:
         cancelled: Callable[[], bool] = lambda: False,
         engine: MMAudioEngine | None = None,
     ) -> list[tuple[Track, float]]:
-        """The same, each track with the seconds after which it was there. Raises ValueError when one is silent or not finite."""
+        """A whole job, each track with the seconds after which it was there; another `digest` is another film, another seed has other captions too.
+
+        Both are new unless given. Raises ValueError when a track is silent or not finite.
+        """
         self._jobs += 1
         seed = 1000 * self._jobs if seed is None else seed
         clip = Clip(
@@ -228,6 +221,10 @@ class Stand:
             if not np.isfinite(track.samples).all() or not track.samples.any():
                 raise ValueError(f"track {track.index} of {seconds} s is silent or not finite")
         return made
+
+    def job(self, *asked: Any, **more: Any) -> list[Track]:
+        """The same without the seconds."""
+        return [track for track, _ in self.timed_job(*asked, **more)]
 
 
 def _variant(index: int, seed: int) -> Variant:

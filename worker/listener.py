@@ -24,8 +24,8 @@ from worker.errors import (
     WorkerError,
     Yielded,
 )
-from worker.pipeline.run import Timings
 from worker.ports import Queue
+from worker.timings import Timings
 
 log = structlog.get_logger()
 Verdict = Literal["lost", "cancelled"]

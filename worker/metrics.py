@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 from worker.domain import Job
 from worker.errors import Misconfigured, WorkerError
 from worker.gpu_memory import GpuMemory
-from worker.pipeline.run import Timings
+from worker.timings import Timings
 
 SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
 FACTORS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 50)

@@ -22,7 +22,7 @@ from tests.docs.blocks import DOCS, blocks
 from tests.worker.memory_queue import job
 from tests.worker.test_metrics import Cuda
 from worker.errors import LeaseLost, ServiceAway
-from worker.pipeline.run import Timings
+from worker.timings import Timings
 
 ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"
 DASHBOARD = json.loads((ROOT / "deploy" / "grafana" / "dashboard.json").read_text())

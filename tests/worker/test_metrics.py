@@ -7,7 +7,7 @@ import pytest
 from tests.worker.memory_queue import job
 from worker.errors import LeaseLost, Misconfigured, Rejected, ServiceAway
 from worker.metrics import Metrics
-from worker.pipeline.run import Timings
+from worker.timings import Timings
 
 
 def scraped(metrics):

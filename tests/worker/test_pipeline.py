@@ -15,7 +15,8 @@ import pytest
 from tests.worker.memory_queue import job as made
 from worker.domain import Clip, Direction, Kind, Options, Plan, Recording, Scene, Track, Variant
 from worker.errors import Cancelled, QueueUnavailable, Rejected, Unavailable, Yielded
-from worker.pipeline.run import Pipeline, Timings, derive_seed
+from worker.pipeline.run import Pipeline, derive_seed
+from worker.timings import Timings
 
 SCENE = Scene(start_s=0, end_s=2, brightness=0.5, saturation=0.5, warmth=0.5, motion=0.5)
 CLIP = Clip(

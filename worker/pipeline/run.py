@@ -6,10 +6,9 @@ import asyncio
 import hashlib
 import secrets
 import tempfile
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
-from contextlib import AbstractContextManager, aclosing, asynccontextmanager, contextmanager, nullcontext, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ import structlog
 from worker.domain import Clip, Job, Kind, Plan, Result, Stage, Track, Variant
 from worker.errors import QueueUnavailable, Rejected, Unavailable, Yielded
 from worker.ports import Describer, Engine, Fetcher, Looker, Master, Merger, Predecoder, Queue, Storage
+from worker.timings import Timings
 from worker.together import together
 
 log = structlog.get_logger()
@@ -29,30 +29,6 @@ SEED_STEP = 0x9E3779B1
 def derive_seed(seed: int, index: int) -> int:
     """The seed of a variant, 0..2^32-1."""
     return (seed + index * SEED_STEP) % 2**32
-
-
-@dataclass(slots=True)
-class Timings:
-    """Seconds spent in each stage of a job, for its last log line, and seconds of music that came of them."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    music_s: float = 0.0
-    span: Callable[[str], AbstractContextManager[object]] = nullcontext
-    """Begins the span of a stage."""
-
-    @contextmanager
-    def of(self, name: str) -> Iterator[None]:
-        """A stage of the job, with a span of its own."""
-        with self.span(name), self.timed(name):
-            yield
-
-    @contextmanager
-    def timed(self, name: str) -> Iterator[None]:
-        start = time.monotonic()
-        try:
-            yield
-        finally:
-            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - start, 3)
 
 
 @dataclass(slots=True, kw_only=True)
