@@ -26,10 +26,10 @@ from engine_distances import BF16_BOUND, bf16
 from engine_ours import Ours, film
 from engine_reference import Reference
 
-from worker.pipeline.mmaudio import loading, tokens
-from worker.pipeline.mmaudio.features import Features
-from worker.pipeline.mmaudio.models import MODELS, Model
-from worker.pipeline.mmaudio.sampling import Sampler
+from worker.engines.mmaudio import loading, tokens
+from worker.engines.mmaudio.features import Features
+from worker.engines.mmaudio.models import MODELS, Model
+from worker.engines.mmaudio.sampling import Sampler
 
 PEAK_BF16_TFLOPS = {"H200": 989.0, "H100": 989.0, "A100": 312.0, "L4": 121.0}
 """Dense, as published."""

@@ -7,13 +7,13 @@ from collections.abc import Callable
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from worker.pipeline.mmaudio.bigvgan import BigVGAN
-from worker.pipeline.mmaudio.clip import ImageTower, TextTower
-from worker.pipeline.mmaudio.flow import Flow
-from worker.pipeline.mmaudio.lengths import clip_frames, sync_features
-from worker.pipeline.mmaudio.models import Model
-from worker.pipeline.mmaudio.synchformer import Synchformer
-from worker.pipeline.mmaudio.vae import VAE
+from worker.engines.mmaudio.bigvgan import BigVGAN
+from worker.engines.mmaudio.clip_towers import ImageTower, TextTower
+from worker.engines.mmaudio.flow import Flow
+from worker.engines.mmaudio.lengths import clip_frames, sync_features
+from worker.engines.mmaudio.models import Model
+from worker.engines.mmaudio.synchformer import Synchformer
+from worker.engines.mmaudio.vae import VAE
 
 
 def _count(run: Callable[[], object]) -> float:

@@ -18,11 +18,11 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # also from a checkout that is not installed
 
-from worker.pipeline.mmaudio import checkpoints, decoder, generated
-from worker.pipeline.mmaudio.layers import fuse
-from worker.pipeline.mmaudio.models import MODELS, Model
-from worker.pipeline.mmaudio.sampling import Batching, Run, Sampler, Score, noise
-from worker.pipeline.mmaudio.windows import single
+from worker.engines.mmaudio import checkpoints, generated, rendering
+from worker.engines.mmaudio.layers import fuse
+from worker.engines.mmaudio.models import MODELS, Model
+from worker.engines.mmaudio.sampling import Batching, Run, Sampler, Score, noise
+from worker.engines.mmaudio.windows import single
 
 BF16_BOUND = 2e-2
 SEAMLESS = 1e-4
@@ -76,10 +76,10 @@ def vae_windows(model: Model, device: torch.device) -> tuple[float, float]:
     vae = checkpoints.generated_vae(model.vae)
     fuse(vae)
     vae.to(device)
-    latents = torch.from_numpy(generated.normal("z", (1, 2 * decoder.VAE_CORE, model.vae.latent))).to(device)
-    real = apart(decoder.to_mel(vae, latents), vae(latents))
+    latents = torch.from_numpy(generated.normal("z", (1, 2 * rendering.VAE_CORE, model.vae.latent))).to(device)
+    real = apart(rendering.to_mel(vae, latents), vae(latents))
     vae.decoder.mid.attn_1 = torch.nn.Identity()
-    return real, apart(decoder.to_mel(vae, latents), vae(latents))
+    return real, apart(rendering.to_mel(vae, latents), vae(latents))
 
 
 def main() -> int:

@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))  # also from a checkout that is not installed
 
 from worker.domain import Clip, Direction, Options, Variant
-from worker.pipeline.mmaudio.engine import MMAudioEngine
+from worker.engines.mmaudio.engine import MMAudioEngine
 
 DIRECTION = Direction(
     title="", prompt="calm piano", description="", genre="", instruments=(), tempo_bpm=80.0, key="", mood=""

@@ -5,16 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from worker.pipeline.mmaudio import decoder, tokens
-from worker.pipeline.mmaudio.copies import on_host
-from worker.pipeline.mmaudio.features import Encoding, Features, Watcher
-from worker.pipeline.mmaudio.frames import Chunk
-from worker.pipeline.mmaudio.lengths import clip_frames, sync_features
-from worker.pipeline.mmaudio.loudness import integrated_lufs
-from worker.pipeline.mmaudio.runtime import Runtime
-from worker.pipeline.mmaudio.sampling import Sampler
-from worker.pipeline.mmaudio.selection import Selection
-from worker.pipeline.mmaudio.windows import lay
+from worker.engines.mmaudio import rendering, tokens
+from worker.engines.mmaudio.copies import on_host
+from worker.engines.mmaudio.features import Encoding, Features, Watcher
+from worker.engines.mmaudio.frames import Chunk
+from worker.engines.mmaudio.lengths import clip_frames, sync_features
+from worker.engines.mmaudio.loudness import integrated_lufs
+from worker.engines.mmaudio.runtime import Runtime
+from worker.engines.mmaudio.sampling import Sampler
+from worker.engines.mmaudio.selection import Selection
+from worker.engines.mmaudio.windows import lay
 
 CHUNK = 32
 
@@ -55,7 +55,7 @@ class Ours:
         return runtime.sample(score, self.sampler, lambda: False)
 
     def mels(self, latents: Tensor) -> list[Tensor]:
-        return [decoder.to_mel(self.runtime.vae, one[None]) for one in latents]
+        return [rendering.to_mel(self.runtime.vae, one[None]) for one in latents]
 
     def render(self, latents: Tensor) -> list[Tensor]:
         runtime = self.runtime

@@ -11,14 +11,14 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from worker.pipeline.mmaudio.activation import PLAIN, SnakeActivation
-from worker.pipeline.mmaudio.bigvgan import Convolution
-from worker.pipeline.mmaudio.flow import Conditions
-from worker.pipeline.mmaudio.frames import Chunk
-from worker.pipeline.mmaudio.lengths import clip_frames
-from worker.pipeline.mmaudio.loading import Parts
-from worker.pipeline.mmaudio.resize import clip_pixels, sync_pixels
-from worker.pipeline.mmaudio.sampling import noise
+from worker.engines.mmaudio.activation import PLAIN, SnakeActivation
+from worker.engines.mmaudio.bigvgan import Convolution
+from worker.engines.mmaudio.flow import Conditions
+from worker.engines.mmaudio.frames import Chunk
+from worker.engines.mmaudio.lengths import clip_frames
+from worker.engines.mmaudio.loading import Parts
+from worker.engines.mmaudio.resize import clip_pixels, sync_pixels
+from worker.engines.mmaudio.sampling import noise
 
 
 def _with_bias(convolution: Convolution, x: Tensor) -> tuple[Tensor, None]:

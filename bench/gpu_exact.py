@@ -17,13 +17,13 @@ from gpu_clock import walls
 from gpu_stand import Stand, tensor_cores
 from torch import Tensor
 
-from worker.pipeline.mmaudio import decoder, loading, tokens
-from worker.pipeline.mmaudio import parity as reference
-from worker.pipeline.mmaudio.blocks import Block
-from worker.pipeline.mmaudio.evaluation import Evaluation
-from worker.pipeline.mmaudio.flow import Flow
-from worker.pipeline.mmaudio.fp8 import use_fp8
-from worker.pipeline.mmaudio.runtime import Runtime
+from worker.engines.mmaudio import loading, rendering, tokens
+from worker.engines.mmaudio import parity as reference
+from worker.engines.mmaudio.blocks import Block
+from worker.engines.mmaudio.evaluation import Evaluation
+from worker.engines.mmaudio.flow import Flow
+from worker.engines.mmaudio.fp8 import use_fp8
+from worker.engines.mmaudio.runtime import Runtime
 
 FIXTURES = Path(__file__).parent.parent / "tests" / "engine" / "fixtures"
 
@@ -157,7 +157,7 @@ def _tokens_of(runtime: Runtime) -> Runtime:
 
 
 def _wave(runtime: Runtime, vocoder: torch.nn.Module, mel: Tensor) -> Tensor:
-    return decoder.to_wave(vocoder, mel, runtime.model.rate.hop)
+    return rendering.to_wave(vocoder, mel, runtime.model.rate.hop)
 
 
 def _farthest(ours: list[Tensor], exact: list[Tensor]) -> float:

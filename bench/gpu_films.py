@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from worker.pipeline.mmaudio.frames import Chunk
-from worker.pipeline.mmaudio.selection import Cut, Selection
+from worker.engines.mmaudio.frames import Chunk
+from worker.engines.mmaudio.selection import Cut, Selection
 
 FRAMES, CHUNK, FPS = 96, 32, 30
 

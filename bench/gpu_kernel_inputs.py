@@ -9,8 +9,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from worker.pipeline.mmaudio.layers import mlp_width, rotations
-from worker.pipeline.mmaudio.pointwise import Modulation, Stream
+from worker.engines.mmaudio.layers import mlp_width, rotations
+from worker.engines.mmaudio.pointwise import Modulation, Stream
 
 HEAD = 64
 

@@ -14,7 +14,7 @@ from gpu_kernel_inputs import ODD, ODD_WAVES, OF_POINTWISE, OF_VOCODER, REAL, ST
 from gpu_stand import Stand, tensor_cores
 from torch import Tensor
 
-from worker.pipeline.mmaudio import activation, pointwise
+from worker.engines.mmaudio import activation, pointwise
 
 NEAR = {torch.float32: 3e-5, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}
 """Largest difference to the plain form in float32, over the largest value: two or three roundings of the precision."""

@@ -18,11 +18,11 @@ from gpu_stand import Stand
 from torch import Tensor
 from torch.profiler import ProfilerActivity
 
-from worker.pipeline.mmaudio import decoder, tokens
-from worker.pipeline.mmaudio.copies import on_host
-from worker.pipeline.mmaudio.features import Encoding, Features
-from worker.pipeline.mmaudio.loudness import integrated_lufs
-from worker.pipeline.mmaudio.sampling import Batching
+from worker.engines.mmaudio import rendering, tokens
+from worker.engines.mmaudio.copies import on_host
+from worker.engines.mmaudio.features import Encoding, Features
+from worker.engines.mmaudio.loudness import integrated_lufs
+from worker.engines.mmaudio.sampling import Batching
 
 TOP = 30
 
@@ -91,7 +91,7 @@ def _stages(stand: Stand, ours: Ours, frames: Tensor, repeats: Tensor, seen: Fea
 
     latents = sample()
     mels = ours.mels(latents)
-    waves = [decoder.to_wave(runtime.vocoder, mel, rate.hop) for mel in mels]
+    waves = [rendering.to_wave(runtime.vocoder, mel, rate.hop) for mel in mels]
     runs: dict[str, Callable[[], object]] = {
         "watch": lambda: ours.watch(frames, repeats),
         "watch_by_16": lambda: ours.watch(frames, repeats, encoding=Encoding(Batching(16), Batching(8))),
@@ -102,7 +102,7 @@ def _stages(stand: Stand, ours: Ours, frames: Tensor, repeats: Tensor, seen: Fea
         "sample": sample,
         "vae": lambda: ours.mels(latents),
         "tracks": lambda: [runtime.render(one) for one in latents],
-        "vocoder": lambda: [decoder.to_wave(runtime.vocoder, mel, rate.hop) for mel in mels],
+        "vocoder": lambda: [rendering.to_wave(runtime.vocoder, mel, rate.hop) for mel in mels],
         "loudness": lambda: [integrated_lufs(wave, rate.sample_rate) for wave in waves],
         "copies": lambda: [on_host(wave) for wave in waves],
         "render": lambda: ours.render(latents),

@@ -17,11 +17,11 @@ from gpu_clock import event_s, wall_s
 from gpu_films import RawFilms
 
 from worker.domain import Clip, Direction, Options, Track, Variant
-from worker.pipeline.mmaudio import engine as engine_module
-from worker.pipeline.mmaudio import loading, tokens
-from worker.pipeline.mmaudio.engine import MMAudioEngine
-from worker.pipeline.mmaudio.models import MODELS, Model
-from worker.pipeline.mmaudio.runtime import Runtime
+from worker.engines.mmaudio import engine as engine_module
+from worker.engines.mmaudio import loading, tokens
+from worker.engines.mmaudio.engine import MMAudioEngine
+from worker.engines.mmaudio.models import MODELS, Model
+from worker.engines.mmaudio.runtime import Runtime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

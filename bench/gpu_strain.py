@@ -12,9 +12,9 @@ import torch
 from gpu_stand import Stand, apart
 
 from worker.domain import Track
+from worker.engines.mmaudio.engine import MMAudioEngine
+from worker.engines.mmaudio.sampling import Batching
 from worker.errors import Cancelled, Unavailable
-from worker.pipeline.mmaudio.engine import MMAudioEngine
-from worker.pipeline.mmaudio.sampling import Batching
 
 GROWTH_MB = 16.0
 """What the second half of the minute may add to what tensors hold; films and captions are the same ones in both."""

@@ -17,9 +17,9 @@ from bench.pipeline_engine import Predecoder, WaitingEngine
 from bench.pipeline_meter import Meter, children_s, studio_s
 from bench.pipeline_world import World
 from worker.listener import Listener
-from worker.pipeline.clip import ChildLooker
-from worker.pipeline.master import master
-from worker.pipeline.merge import FfmpegMerger
+from worker.pipeline.finish.master import master
+from worker.pipeline.finish.merge import FfmpegMerger
+from worker.pipeline.look.look import ChildLooker
 from worker.pipeline.run import Pipeline
 
 

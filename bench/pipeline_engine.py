@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from worker.domain import Clip, Options, Samples, Track, Variant
+from worker.engines.mmaudio.chunk import Chunk
+from worker.engines.mmaudio.frames import Film
+from worker.engines.mmaudio.predecoder import FramePredecoder
 from worker.errors import Cancelled
-from worker.pipeline.loudness import integrated_lufs
-from worker.pipeline.mmaudio.chunk import Chunk
-from worker.pipeline.mmaudio.frames import Film
-from worker.pipeline.mmaudio.predecoder import FramePredecoder
+from worker.pipeline.finish.loudness import integrated_lufs
 
 RATE = 44_100
 FILM_S, STEPS_S, TRACK_S = 0.20, 0.19, 0.02

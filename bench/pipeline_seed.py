@@ -10,8 +10,8 @@ from pathlib import Path
 from bench.pipeline_engine import RATE, WaitingEngine
 from bench.pipeline_world import World
 from worker.domain import Options, Variant
-from worker.pipeline.audio_file import write
-from worker.pipeline.clip import ChildLooker
+from worker.pipeline.finish.audio_file import write
+from worker.pipeline.look.look import ChildLooker
 
 VARIANTS = 3
 

@@ -16,13 +16,13 @@ from typing import Any
 import asyncpg
 from aiohttp import web
 
-from rhythmai.local.gateway import Gateway, GatewaySettings
 from rhythmai.local.postgres import Postgres
-from rhythmai.schema import BASELINE
+from supabase_standin import BASELINE
+from supabase_standin.gateway import Gateway, GatewaySettings
 from worker.fetch import HttpFetcher
 from worker.jobs import PostgresQueue
 from worker.mastering_pool import MasteringPool
-from worker.pipeline.describe import OpenAIDescriber
+from worker.pipeline.direct.describe import OpenAIDescriber
 from worker.storage import SupabaseStorage
 
 MIGRATIONS = Path(__file__).parent.parent / "supabase" / "migrations"

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from bench.queue_measure import serve  # noqa: E402
-from rhythmai.schema import BASELINE  # noqa: E402
+from supabase_standin import BASELINE  # noqa: E402
 from worker.domain import Job  # noqa: E402
 from worker.jobs import PostgresQueue  # noqa: E402
 from worker.listener import Listener  # noqa: E402

@@ -23,7 +23,7 @@ import asyncpg
 from aiohttp import web
 
 from rhythmai.local.postgres import Postgres
-from rhythmai.schema import BASELINE
+from supabase_standin import BASELINE
 
 SOCKETS, TOPICS, DELIVERIES_PER_S = 500, 50, 1000
 KEY = "sb_secret_bench"
@@ -170,7 +170,7 @@ async def run(seconds: float) -> None:
         processes = []
         try:
             gateway, gateway_url = await start(
-                "-m", "rhythmai.local.gateway", GATEWAY_PORT="0", DATABASE_URL=server.url(), JWT_SECRET="b" * 40,
+                "-m", "supabase_standin.gateway", GATEWAY_PORT="0", DATABASE_URL=server.url(), JWT_SECRET="b" * 40,
                 SUPABASE_KEY=KEY, SUPABASE_PUBLISHABLE_KEY="sb_publishable_bench", STORAGE_DIR=f"{folder}/storage",
             )  # fmt: skip
             processes.append(gateway)

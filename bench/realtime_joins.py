@@ -21,10 +21,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bench.queue_measure import quantile, timed
 from bench.queue_ours import OWNER, RhythmAI
-from rhythmai.local.database import Database
-from rhythmai.local.keys import Identity
 from rhythmai.local.postgres import Postgres
-from rhythmai.local.realtime.authorisation import authorise
+from supabase_standin.database import Database
+from supabase_standin.keys import Identity
+from supabase_standin.realtime.authorisation import authorise
 
 JOINS = 1000
 VISITOR = Identity(role="anon", claims={"role": "anon"})

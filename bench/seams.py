@@ -102,8 +102,8 @@ def listen(wave: Wave, rate: int, seams_s: Sequence[float], seed: int = 0) -> Se
 
 def engine_seams(duration_s: float) -> list[float]:
     """Where the engine's windows meet, in seconds: the middle of each overlap."""
-    from worker.pipeline.mmaudio.models import MODELS
-    from worker.pipeline.mmaudio.windows import lay
+    from worker.engines.mmaudio.models import MODELS
+    from worker.engines.mmaudio.windows import lay
 
     rate = MODELS["large_44k_v2"].rate
     windows = lay(duration_s, rate)

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from worker.domain import Clip, Direction, Options, Scene, Variant
-from worker.pipeline.master import master
-from worker.pipeline.sketch import SketchEngine
-from worker.pipeline.vocabulary import GENRES
+from worker.engines.sketch import SketchEngine
+from worker.pipeline.direct.vocabulary import GENRES
+from worker.pipeline.finish.master import master
 
 
 def film(duration_s: float) -> Clip:

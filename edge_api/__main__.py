@@ -14,8 +14,8 @@ from edge_api.database import Database, refuse_hopeless
 from edge_api.log import configure
 from edge_api.metrics import Metrics
 from edge_api.settings import Misconfigured, Settings, read_settings
-from rhythmai.telemetry import traced
-from rhythmai.trace import Tracer
+from rhythmai.project.telemetry import traced
+from rhythmai.project.trace import Tracer
 
 BACKLOG = 1024
 

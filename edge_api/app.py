@@ -22,7 +22,7 @@ from edge_api.server import Handler, Runner, plain
 from edge_api.settings import Settings
 from edge_api.uploads import Uploads
 from edge_api.watch import Watches
-from rhythmai.trace import Tracer, untraced
+from rhythmai.project.trace import Tracer, untraced
 
 OPENAPI: Final = Path(__file__).with_name("openapi.yaml")
 

@@ -13,8 +13,8 @@ import structlog
 
 from edge_api.problems import Problem
 from edge_api.settings import Misconfigured
-from rhythmai.dsn import connect_arguments, left_as_it_was
-from rhythmai.trace import Tracer, function_of, untraced
+from rhythmai.project.dsn import connect_arguments, left_as_it_was
+from rhythmai.project.trace import Tracer, function_of, untraced
 
 log = structlog.get_logger()
 

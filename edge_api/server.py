@@ -15,7 +15,7 @@ from aiohttp import web
 from edge_api.cors import Cors
 from edge_api.metrics import Metrics
 from edge_api.problems import Problem, of_http
-from rhythmai import trace
+from rhythmai.project import trace
 
 log = structlog.get_logger()
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import asyncpg
 
 from rhythmai.errors import RhythmAIError
 
-BASELINE: Final = Path(__file__).parent / "local" / "baseline.sql"
-"""The shape of a Supabase project, for any plain Postgres 15 to 18."""
 RECORD = """
 create schema if not exists supabase_migrations;
 create table if not exists supabase_migrations.schema_migrations (version text not null primary key);

@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 from rhythmai.local.postgres import Postgres, embedded_bin
-from rhythmai.schema import BASELINE
+from supabase_standin import BASELINE
 
 ROOT = Path(__file__).parent.parent
 MIGRATIONS = ROOT / "supabase" / "migrations"

@@ -51,14 +51,14 @@ def test_the_wheel_is_complete(built):
     assert names >= migrations | units | {
         "edge_api/openapi.yaml",
         "rhythmai/env.example",
-        "rhythmai/local/baseline.sql",
-        "rhythmai/local/gateway.sql",
+        "supabase_standin/baseline.sql",
+        "supabase_standin/gateway.sql",
         "rhythmai/py.typed",
     }
     built_page = {str(file.relative_to(ROOT)) for file in (ROOT / "edge_api" / "static").rglob("*") if file.is_file()}
     assert names >= built_page
     tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
-    assert tops == {"rhythmai", "edge_api", "worker"}
+    assert tops == {"rhythmai", "edge_api", "worker", "supabase_standin"}
     assert not [name for name in names if "__pycache__" in name or "/test" in name]
 
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import structlog
 
-from rhythmai.telemetry import traced
-from rhythmai.trace import Tracer
+from rhythmai.project.telemetry import traced
+from rhythmai.project.trace import Tracer
 from worker import log as logging_setup
 from worker.errors import Misconfigured, Unregistered
 from worker.fetch import HttpFetcher
@@ -28,12 +28,12 @@ from worker.jobs import PostgresQueue
 from worker.listener import Listener
 from worker.mastering_pool import MasteringPool
 from worker.metrics import Metrics
-from worker.pipeline.clip import ChildLooker
-from worker.pipeline.describe import OpenAIDescriber
-from worker.pipeline.local_describer import LocalDescriber
-from worker.pipeline.master import master
-from worker.pipeline.merge import FfmpegMerger
-from worker.pipeline.prompts import CountTokens, clip_tokens, estimate_tokens, fit
+from worker.pipeline.direct.describe import OpenAIDescriber
+from worker.pipeline.direct.local_describer import LocalDescriber
+from worker.pipeline.direct.prompts import CountTokens, clip_tokens, estimate_tokens, fit
+from worker.pipeline.finish.master import master
+from worker.pipeline.finish.merge import FfmpegMerger
+from worker.pipeline.look.look import ChildLooker
 from worker.pipeline.run import Pipeline
 from worker.ports import Engine, Predecoder
 from worker.scratch import scratch
@@ -53,12 +53,12 @@ def load_engine(settings: Settings) -> Engine | None:
     if "generate" not in settings.worker_kinds:
         return None
     if settings.engine == "sketch":
-        from worker.pipeline.sketch.engine import SketchEngine
+        from worker.engines.sketch.engine import SketchEngine
 
         return SketchEngine()
     try:
-        from worker.pipeline.mmaudio.engine import MMAudioEngine
-        from worker.pipeline.mmaudio.sampling import Sampler
+        from worker.engines.mmaudio.engine import MMAudioEngine
+        from worker.engines.mmaudio.sampling import Sampler
 
         return MMAudioEngine.load(
             settings.mmaudio_model,
@@ -96,9 +96,9 @@ def make_predecoder(settings: Settings, engine: Engine | None) -> Predecoder | N
     """For MMAudio, which looks at frames; the sketch engine is content with the scenes."""
     if engine is None or settings.engine != "mmaudio":
         return None
-    from worker.pipeline.mmaudio.loading import choose_device
-    from worker.pipeline.mmaudio.predecoder import FramePredecoder
-    from worker.pipeline.mmaudio.weights import model_named
+    from worker.engines.mmaudio.loading import choose_device
+    from worker.engines.mmaudio.predecoder import FramePredecoder
+    from worker.engines.mmaudio.weights import model_named
 
     return FramePredecoder(choose_device(settings.device or "auto", model_named(settings.mmaudio_model)))
 

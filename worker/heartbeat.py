@@ -13,7 +13,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from rhythmai.dsn import connect_arguments
+from rhythmai.project.dsn import connect_arguments
 from worker.database import APPLICATION, AWAY
 from worker.domain import Lease
 

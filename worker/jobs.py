@@ -13,8 +13,8 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from rhythmai.dsn import connect_arguments, left_as_it_was
-from rhythmai.trace import Tracer, function_of, trace_id, untraced
+from rhythmai.project.dsn import connect_arguments, left_as_it_was
+from rhythmai.project.trace import Tracer, function_of, trace_id, untraced
 from worker.database import APPLICATION, AWAY, HOPELESS, UNFIT, patiently
 from worker.domain import Delivery, Job, Lease, Plan, Result, Stage
 from worker.errors import Cancelled, LeaseLost, Misconfigured, QueueUnavailable

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 
 import structlog
 
-from rhythmai.trace import Attributes, Tracer, trace_id, untraced
+from rhythmai.project.trace import Attributes, Tracer, trace_id, untraced
 from worker.domain import Job, Lease
 from worker.errors import (
     Cancelled,

@@ -17,12 +17,12 @@ from importlib import import_module
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
-from worker.pipeline.child import NICE
+from worker.pipeline.look.child import NICE
 
 T = TypeVar("T")
 MOST = 3
 """As many as a usual job has variants."""
-LOADED = ("worker.pipeline.master", "pyloudnorm", "scipy.ndimage")
+LOADED = ("worker.pipeline.finish.master", "pyloudnorm", "scipy.ndimage")
 """What a process has ready before its first track."""
 _PR_SET_PDEATHSIG = 1
 

@@ -14,7 +14,7 @@ import structlog
 from realtime import AsyncRealtimeClient, RealtimeSubscribeStates
 from realtime.types import RealtimeChannelOptions
 
-from rhythmai.dsn import behind_transaction_pooler, connect_arguments
+from rhythmai.project.dsn import behind_transaction_pooler, connect_arguments
 from worker.database import APPLICATION
 
 log = structlog.get_logger()

@@ -19,7 +19,7 @@ from datetime import timedelta
 import aiohttp
 import structlog
 
-from rhythmai.trace import HEADER, Attributes, Span, Tracer, trace_id, untraced
+from rhythmai.project.trace import HEADER, Attributes, Span, Tracer, trace_id, untraced
 from worker.addresses import Policy, Resolve, bare, checked_connector, public_url, system_resolve, why_forbidden
 from worker.domain import Delivery
 from worker.errors import QueueUnavailable, Rejected, Unavailable, WorkerError

@@ -56,9 +56,9 @@ async def _given(data: Path | None) -> dict[str, str]:
     """What the running local stack sets, when it is meant: as with the other commands, when nothing else is."""
     from rhythmai.errors import NoStack
     from rhythmai.local.settings import LocalSettings
-    from rhythmai.project import Project, local
+    from rhythmai.target import Target, local
 
-    if data is None and Project().database_url:
+    if data is None and Target().database_url:
         return {}
     try:
         found = local(data)

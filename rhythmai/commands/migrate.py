@@ -37,9 +37,9 @@ def migrate(
 async def _migrate(baseline: bool, dry_run: bool, status: bool, allow_unknown: bool, data: Path | None) -> None:
     from rhythmai import schema
     from rhythmai.drift import State, refuse_drift, standings
-    from rhythmai.project import Project, database
+    from rhythmai.target import Target, database
 
-    async with database(Project.find(data)) as connection:
+    async with database(Target.find(data)) as connection:
         found = await standings(connection, schema.bundled())
         if status:
             _list(found)
@@ -93,7 +93,8 @@ async def _check_shape(connection: asyncpg.Connection, baseline: bool) -> None:
 
 
 async def _lay_baseline(connection: asyncpg.Connection) -> None:
-    from rhythmai import schema
 
-    await connection.execute(schema.BASELINE.read_text())
+    from supabase_standin import BASELINE
+
+    await connection.execute(BASELINE.read_text())
     print("Applied the shape of a Supabase project", flush=True)

@@ -25,7 +25,7 @@ app = typer.Typer(help="List and pull the weights of ENGINE=mmaudio.", no_args_i
 def list_(as_json: Json = False, folder: Folder = None) -> None:
     """List the files of every model, and whether they are here."""
     with _weights():
-        from worker.pipeline.mmaudio.weights import listing
+        from worker.engines.mmaudio.weights import listing
 
         files = listing(_place(folder))
     if as_json:
@@ -51,7 +51,7 @@ def pull(
 ) -> None:
     """Download what is missing of a model, and check it. Broken off, it goes on where it was."""
     with _weights(), _progress() as told:
-        from worker.pipeline.mmaudio import weights
+        from worker.engines.mmaudio import weights
 
         name, place = model or _settings()[0], _place(folder)
         weights.pull(name, place, told)

@@ -84,9 +84,9 @@ def retry(job_ids: JobIds, as_json: Json = False, data: Data = None) -> None:
 
 
 async def _workers(as_json: bool, data: Path | None) -> None:
-    from rhythmai.project import Project, database
+    from rhythmai.target import Target, database
 
-    async with database(Project.find(data)) as connection:
+    async with database(Target.find(data)) as connection:
         rows = [dict(row) for row in await connection.fetch("select * from queue.workers()")]
     for row in rows:
         row["jobs"] = json.loads(row["jobs"])
@@ -118,9 +118,9 @@ def box(row: dict[str, Any]) -> dict[str, object]:
 
 async def _drain(name: str, as_json: bool, data: Path | None) -> None:
     from rhythmai.errors import BadInput
-    from rhythmai.project import Project, database
+    from rhythmai.target import Target, database
 
-    async with database(Project.find(data)) as connection:
+    async with database(Target.find(data)) as connection:
         asked = await connection.fetchval("select queue.drain($1)", name)
     if not asked:
         raise BadInput(f"No box of the name {name} runs: `rhythmai workers` lists them")
@@ -131,9 +131,9 @@ async def _drain(name: str, as_json: bool, data: Path | None) -> None:
 
 
 async def _jobs(status: list[Status] | None, limit: int, as_json: bool, data: Path | None) -> None:
-    from rhythmai.project import Project, database
+    from rhythmai.target import Target, database
 
-    async with database(Project.find(data)) as connection:
+    async with database(Target.find(data)) as connection:
         rows = [
             dict(row) for row in await connection.fetch(JOBS, [one.value for one in status] if status else None, limit)
         ]
@@ -164,12 +164,12 @@ async def _each(doing: str, call: str, job_ids: list[UUID], as_json: bool, data:
     import asyncpg
 
     from rhythmai.errors import BadInput
-    from rhythmai.project import Project, database
     from rhythmai.screen import Screen
+    from rhythmai.target import Target, database
 
     answers: list[dict[str, Any]] = []
     refused: list[str] = []
-    async with database(Project.find(data)) as connection:
+    async with database(Target.find(data)) as connection:
         with Screen(stderr=True) as screen:
             told = screen.count(f"{doing} {len(job_ids)} jobs") if len(job_ids) > 1 else None
             for done, job_id in enumerate(job_ids, 1):

@@ -47,12 +47,12 @@ def parse_age(text: str) -> timedelta:
 
 async def _purge(older_than: timedelta, as_json: bool, data: Path | None) -> None:
     from rhythmai.buckets import Buckets
-    from rhythmai.project import Project, database
     from rhythmai.screen import Screen
+    from rhythmai.target import Target, database
 
-    project = Project.find(data)
+    target = Target.find(data)
     with Screen(stderr=True) as screen:
-        async with database(project) as connection, Buckets(project.supabase_url, project.supabase_key) as buckets:
+        async with database(target) as connection, Buckets(target.supabase_url, target.supabase_key) as buckets:
             jobs, tracks = await _old_jobs(connection, buckets, older_than, screen)
             uploads = await _unused_uploads(connection, buckets, screen)
     if as_json:

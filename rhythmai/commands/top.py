@@ -46,14 +46,14 @@ def top(
 async def _top(*, once: bool, every: float, last: int, as_json: bool, data: Path | None) -> None:
     from rich.console import Console
 
-    from rhythmai.project import Project, database
+    from rhythmai.target import Target, database
 
-    project = Project.find(data)
+    target = Target.find(data)
     console = Console(markup=False, highlight=False)
     if console.is_terminal and not once and not as_json:
-        await _live(project, console, every, last)
+        await _live(target, console, every, last)
         return
-    async with database(project) as connection:
+    async with database(target) as connection:
         seen = await _look(connection, last)
     if as_json:
         show_json(seen)
@@ -63,20 +63,20 @@ async def _top(*, once: bool, every: float, last: int, as_json: bool, data: Path
     console.print(_drawn(seen))
 
 
-async def _live(project: Any, console: Any, every_s: float, last: int) -> None:
+async def _live(target: Any, console: Any, every_s: float, last: int) -> None:
     """Until cancelled. A database that goes away later is told on the screen, and asked again."""
     import asyncio
 
     from rich.live import Live
 
     from rhythmai.errors import Unreachable
-    from rhythmai.project import database
+    from rhythmai.target import database
 
     seen: dict[str, Any] | None = None
     with Live(console=console, screen=True, auto_refresh=False) as screen:
         while True:
             try:
-                async with database(project) as connection:
+                async with database(target) as connection:
                     while True:
                         seen = await _look(connection, last)
                         screen.update(_drawn(seen), refresh=True)

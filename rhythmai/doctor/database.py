@@ -13,9 +13,9 @@ import asyncpg
 from rhythmai import schema
 from rhythmai.doctor.finding import Finding, fail, note, ok
 from rhythmai.drift import Drift, State, refuse_drift, standings
-from rhythmai.dsn import behind_transaction_pooler
 from rhythmai.errors import BadInput, Unreachable
-from rhythmai.project import Project, database
+from rhythmai.project.dsn import behind_transaction_pooler
+from rhythmai.target import Target, database
 from worker.settings import Settings
 
 CHECK: Final = "database"
@@ -27,14 +27,14 @@ HEAR_S: Final = 3.0
 
 
 async def examine(settings: Settings) -> list[Finding]:
-    project = Project(database_url=str(settings.database_url))
+    target = Target(database_url=str(settings.database_url))
     try:
-        async with database(project) as connection:
+        async with database(target) as connection:
             return [
                 await _version(connection),
                 await _migrations(connection),
                 await _clock(connection),
-                await _kind(connection, project),
+                await _kind(connection, target),
             ]
     except Unreachable as error:
         return [fail(CHECK, error.text, error.remedy or CONNECT)]
@@ -75,13 +75,13 @@ async def _clock(connection: asyncpg.Connection) -> Finding:
     return ok(CHECK, "the clocks agree")
 
 
-async def _kind(connection: asyncpg.Connection, project: Project) -> Finding:
+async def _kind(connection: asyncpg.Connection, target: Target) -> Finding:
     """A transaction pooler hears no LISTEN, and says nothing of it."""
-    if behind_transaction_pooler(project.database_url):
+    if behind_transaction_pooler(target.database_url):
         return note(CHECK, "a transaction pooler: no LISTEN, so Realtime and the poll wake the workers")
     channel, heard = f"doctor_{secrets.token_hex(8)}", asyncio.Event()
     await connection.add_listener(channel, lambda *_: heard.set())
-    async with database(project) as other:
+    async with database(target) as other:
         await other.execute("select pg_notify($1, '')", channel)
     with suppress(TimeoutError):
         await asyncio.wait_for(heard.wait(), HEAR_S)

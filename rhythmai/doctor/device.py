@@ -30,7 +30,7 @@ async def examine(settings: Settings) -> list[Finding]:
 def _look(settings: Settings) -> list[Finding]:
     import torch
 
-    from worker.pipeline.mmaudio import loading, weights
+    from worker.engines.mmaudio import loading, weights
 
     try:
         model = weights.model_named(settings.mmaudio_model)
@@ -60,7 +60,7 @@ def _device(device: object) -> Finding:
 
 def decoding() -> Finding:
     """What reads videos beside a GPU: the engine says nothing when it has to take the slower one."""
-    from worker.pipeline.mmaudio.decoding import usual
+    from worker.engines.mmaudio.decoding import usual
 
     if usual("cuda") == "torchcodec":
         return ok(GPU, "torchcodec decodes videos")
@@ -69,7 +69,7 @@ def decoding() -> Finding:
 
 
 def _weights(models_dir: Path, model: str) -> Finding:
-    from worker.pipeline.mmaudio import weights
+    from worker.engines.mmaudio import weights
 
     missing = [file for file in weights.files_of(weights.model_named(model)) if file.found(models_dir) is None]
     if not missing:

@@ -19,7 +19,7 @@ from rhythmai.buckets import Buckets
 from rhythmai.doctor.finding import Finding, fail, note, ok
 from rhythmai.errors import RhythmAIError
 from rhythmai.sample import make_sample
-from worker.pipeline.stills import to_jpeg
+from worker.pipeline.look.stills import to_jpeg
 from worker.settings import Settings
 
 CHECK: Final = "director"

@@ -10,7 +10,7 @@ from realtime import AsyncRealtimeClient, RealtimeSubscribeStates
 
 from rhythmai.doctor.finding import Finding, fail, ok
 from rhythmai.errors import RhythmAIError
-from rhythmai.project import Project, database
+from rhythmai.target import Target, database
 from worker.settings import Settings
 from worker.wakeups import CHANNEL, private
 
@@ -62,7 +62,7 @@ async def examine(settings: Settings) -> list[Finding]:
 
 async def _heard(settings: Settings, woken: asyncio.Event) -> Finding:
     try:
-        async with database(Project(database_url=str(settings.database_url))) as connection:
+        async with database(Target(database_url=str(settings.database_url))) as connection:
             for _ in range(WAKES):
                 await connection.execute("select private.wake()")
                 with suppress(TimeoutError):

@@ -28,6 +28,7 @@ from rhythmai.local.readiness import until_ready
 from rhythmai.local.settings import LocalSettings
 from rhythmai.local.supervisor import Child, kill_group
 from rhythmai.loopback import past_the_proxy
+from supabase_standin import BASELINE
 
 PORT: Final = 54321
 DB_PORT: Final = 54322
@@ -148,7 +149,7 @@ def _children(
     python = (sys.executable, "-P", "-m")
     return [
         ("api", (*python, "edge_api"), shared | {"API_HOST": "127.0.0.1", "API_PORT": api_port}),
-        ("gateway", (*python, "rhythmai.local.gateway"), shared | gateway),
+        ("gateway", (*python, "supabase_standin.gateway"), shared | gateway),
         ("worker", (*python, "worker"), shared | worker),
     ]
 
@@ -157,7 +158,7 @@ async def _lay(running: Running, scripts: Sequence[tuple[Path, str]]) -> datetim
     """Bring the database up to date; return its time of now."""
     connection = await asyncpg.connect(running.environment["DATABASE_URL"])
     try:
-        await connection.execute(schema.BASELINE.read_text())
+        await connection.execute(BASELINE.read_text())
         await schema.migrate(connection, schema.bundled())
         await connection.execute(NO_FLOOD_GUARD)
         for path, script in scripts:

@@ -12,9 +12,9 @@ import asyncpg
 import pytest
 
 from edge_api.database import Database
-from rhythmai.dsn import connect_arguments
 from rhythmai.local.postgres import Postgres
-from rhythmai.schema import BASELINE
+from rhythmai.project.dsn import connect_arguments
+from supabase_standin import BASELINE
 
 VIDEO = "https://example.com/holiday.mp4"
 MIGRATIONS = Path(__file__).parents[2] / "supabase" / "migrations"

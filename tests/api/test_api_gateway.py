@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import aiohttp
 
-from rhythmai.local.gateway import Gateway, GatewaySettings
-from rhythmai.local.realtime.limits import Limits
+from supabase_standin.gateway import Gateway, GatewaySettings
+from supabase_standin.realtime.limits import Limits
 
 KEY = "sb_secret_0123456789abcdef"
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from worker import __main__ as worker
-from worker.pipeline.sketch.engine import SketchEngine
+from worker.engines.sketch.engine import SketchEngine
 
 HANG = Path(os.environ["HANG"])
 

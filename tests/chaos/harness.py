@@ -28,7 +28,7 @@ from trouble import Trouble
 from rhythmai import schema
 from rhythmai.local.postgres import AlreadyRunning, Postgres, PostgresFailed
 from rhythmai.sample import make_sample
-from rhythmai.schema import BASELINE
+from supabase_standin import BASELINE
 from worker.__main__ import EXIT_START_AGAIN
 from worker.database import AWAY
 from worker.errors import ServiceAway
@@ -72,7 +72,7 @@ class Chaos:
                 "WORK_DIR": str(self.folder / "work"), "WEBHOOK_SECRET": secret,
                 "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
             }  # fmt: skip
-            gateway = ("-m", "rhythmai.local.gateway")
+            gateway = ("-m", "supabase_standin.gateway")
             self.gateway = Program("gateway", gateway, environment, self.folder / "gateway.log")
             box = (Path(__file__).with_name("box.py"),)
             self.workers = [

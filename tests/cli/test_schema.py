@@ -8,7 +8,8 @@ import secrets
 import asyncpg
 import pytest
 
-from rhythmai.schema import BASELINE, Migration, MigrationFailed, applied, bundled, migrate
+from rhythmai.schema import Migration, MigrationFailed, applied, bundled, migrate
+from supabase_standin import BASELINE
 
 ONE = Migration("20260101000000", "one", "create table public.one (id int); insert into public.one values (1);")
 BROKEN = Migration("20260101000001", "broken", "create table public.two (id int); select nonsense;")

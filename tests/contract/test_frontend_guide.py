@@ -15,8 +15,8 @@ import pytest
 from aiohttp import web
 from deno import find_deno_bin
 
-from rhythmai.local.gateway import Gateway, GatewaySettings
-from rhythmai.local.realtime.limits import Limits
+from supabase_standin.gateway import Gateway, GatewaySettings
+from supabase_standin.realtime.limits import Limits
 from tests.contract.conftest import silent
 from tests.contract.hand import Hand
 from tests.contract.hosts import ROOT, Host

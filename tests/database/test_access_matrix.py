@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rhythmai.local.database import FUNCTIONS
+from supabase_standin.database import FUNCTIONS
 from tests.database.matrix import matrix
 
 COMMITTED = Path(__file__).with_name("access_matrix.txt")

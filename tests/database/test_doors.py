@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from rhythmai.trace import SHAPE
+from rhythmai.project.trace import SHAPE
 
 POSTGRES = ("18",)
 OWNER, OTHER = uuid4(), uuid4()

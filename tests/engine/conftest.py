@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from worker.domain import Clip, Direction, Variant
-from worker.pipeline.mmaudio.engine import MMAudioEngine
+from worker.engines.mmaudio.engine import MMAudioEngine
 
 torch.set_num_threads(1)
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from worker.pipeline.mmaudio import activation
-from worker.pipeline.mmaudio.activation import TAPS, activate_blocks, activate_plain
+from worker.engines.mmaudio import activation
+from worker.engines.mmaudio.activation import TAPS, activate_blocks, activate_plain
 
 
 def by_the_formula(x: list[float], rate: float, depth: float) -> list[float]:
@@ -58,8 +58,8 @@ def test_the_filter_sums_to_one():
 
 INTERPRETED = """
 import torch
-from worker.pipeline.mmaudio.activation import PLAIN, activate_plain
-from worker.pipeline.mmaudio.activation_kernel import activate, add_biased
+from worker.engines.mmaudio.activation import PLAIN, activate_plain
+from worker.engines.mmaudio.activation_kernel import activate, add_biased
 torch.manual_seed(0)
 for length, last, loud in (
     (1, True, 1.0), (2, False, 1.0), (5, True, 1.0), (7, False, 30.0), (8, True, 30.0), (9, True, 3e3), (19, True, 1e8),
@@ -98,7 +98,7 @@ def test_the_fused_kernel_compiles_for_an_h200():
     from triton.compiler import ASTSource
     from triton.compiler import compile as compiled
 
-    from worker.pipeline.mmaudio.activation_kernel import _activate
+    from worker.engines.mmaudio.activation_kernel import _activate
 
     kinds = dict.fromkeys(("x", "y", "bias"), "*fp16") | dict.fromkeys(("rate", "depth"), "*fp32")
     numbers = dict.fromkeys(("channels", "length", "stride_b", "stride_t"), "i32")

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from worker.domain import Options
+from worker.engines.mmaudio import rendering
+from worker.engines.mmaudio.engine import NEGATIVE_PROMPT, MMAudioEngine
+from worker.engines.mmaudio.loading import choose_device
+from worker.engines.mmaudio.models import MODELS
 from worker.errors import Cancelled, Misconfigured, Rejected
-from worker.pipeline.mmaudio import decoder
-from worker.pipeline.mmaudio.engine import NEGATIVE_PROMPT, MMAudioEngine
-from worker.pipeline.mmaudio.loading import choose_device
-from worker.pipeline.mmaudio.models import MODELS
 from worker.ports import Engine
 
 FAST = Options(steps=3)
@@ -61,8 +61,8 @@ def test_a_track_depends_on_its_own_seed_and_words_only(engine: MMAudioEngine, f
 def test_a_track_is_handed_on_before_the_next_is_rendered(engine: MMAudioEngine, clip_of, variant_of, monkeypatch):
     """The first of three tracks is there when one has been vocoded."""
     vocoded: list[int] = []
-    to_wave = decoder.to_wave
-    monkeypatch.setattr(decoder, "to_wave", lambda *given: (vocoded.append(1), to_wave(*given))[1])
+    to_wave = rendering.to_wave
+    monkeypatch.setattr(rendering, "to_wave", lambda *given: (vocoded.append(1), to_wave(*given))[1])
     asked = Options(conditioning="text", steps=1)
     tracks = engine.compose(clip_of(Path("nowhere.mp4"), 1.0), [variant_of(i, i) for i in range(3)], asked, never)
     assert [(next(tracks).index, len(vocoded)) for _ in range(3)] == [(0, 1), (1, 2), (2, 3)]
@@ -227,8 +227,8 @@ for name in ("av", "torchcodec", "torchvision", "open_clip", "huggingface_hub", 
     sys.modules[name] = None
 from pathlib import Path
 from worker.domain import Clip, Direction, Options, Variant
-from worker.pipeline.mmaudio.engine import MMAudioEngine
-import worker.pipeline.mmaudio.parity, worker.pipeline.mmaudio.weights
+from worker.engines.mmaudio.engine import MMAudioEngine
+import worker.engines.mmaudio.parity, worker.engines.mmaudio.weights
 engine = MMAudioEngine.load("tiny-random", Path("nowhere"), "cpu")
 words = dict(title="", prompt="calm piano", description="", genre="", instruments=(), tempo_bpm=1.0, key="", mood="")
 film = Clip(path=Path("x"), digest="x", duration_s=1.0, width=1, height=1, fps=1, has_audio=False, scenes=(), stills=())
@@ -248,7 +248,7 @@ KEPT = """
 import resource
 from pathlib import Path
 import torch
-from worker.pipeline.mmaudio.engine import MMAudioEngine
+from worker.engines.mmaudio.engine import MMAudioEngine
 MMAudioEngine.load("tiny-random", Path("nowhere"), "cpu")
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -269,8 +269,8 @@ def test_memory_of_large_tensors_is_kept_on_a_cpu():
 @torch.inference_mode()
 def test_graphs_replay_what_was_evaluated(tmp_path: Path, clip_of, variant_of):
     """On a GPU the captured graph gives the eager numbers, for the job after whose end it was captured and for the next."""
-    from worker.pipeline.mmaudio.evaluation import Evaluation
-    from worker.pipeline.mmaudio.graphs import Graphs
+    from worker.engines.mmaudio.evaluation import Evaluation
+    from worker.engines.mmaudio.graphs import Graphs
 
     graphed = MMAudioEngine.load("tiny-random", tmp_path, "cuda")
     eager = MMAudioEngine.load("tiny-random", tmp_path, "cuda")

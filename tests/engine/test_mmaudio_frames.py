@@ -16,13 +16,13 @@ import psutil
 import pytest
 import torch
 
+from worker.engines.mmaudio import resize
+from worker.engines.mmaudio.decoding import pyav_shots, torchcodec_shots, usual
+from worker.engines.mmaudio.features import Encoding, Watcher, in_batches
+from worker.engines.mmaudio.frames import Film
+from worker.engines.mmaudio.sampling import Batching
+from worker.engines.mmaudio.selection import Selection
 from worker.errors import Rejected, Unavailable
-from worker.pipeline.mmaudio import resize
-from worker.pipeline.mmaudio.decoding import pyav_shots, torchcodec_shots, usual
-from worker.pipeline.mmaudio.features import Encoding, Watcher, in_batches
-from worker.pipeline.mmaudio.frames import Film
-from worker.pipeline.mmaudio.sampling import Batching
-from worker.pipeline.mmaudio.selection import Selection
 
 CPU = torch.device("cpu")
 
@@ -141,7 +141,7 @@ def test_a_child_that_talks_nonsense_is_not_believed(tmp_path: Path, header: tup
 
 def test_the_decoding_child_does_without_torch():
     """It starts in a moment: neither torch nor what needs it is imported."""
-    code = "import sys; sys.modules['torch'] = None; import av, worker.pipeline.mmaudio.sending"
+    code = "import sys; sys.modules['torch'] = None; import av, worker.engines.mmaudio.sending"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from worker.pipeline.mmaudio.graphs import NOTED, Graphs
+from worker.engines.mmaudio.graphs import NOTED, Graphs
 
 
 class Played:

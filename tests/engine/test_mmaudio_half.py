@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
+from worker.engines.mmaudio import loading, tokens
+from worker.engines.mmaudio.models import TINY_RANDOM
+from worker.engines.mmaudio.runtime import Runtime
+from worker.engines.mmaudio.sampling import Sampler
+from worker.engines.mmaudio.windows import lay
 from worker.errors import Unavailable
-from worker.pipeline.mmaudio import loading, tokens
-from worker.pipeline.mmaudio.models import TINY_RANDOM
-from worker.pipeline.mmaudio.runtime import Runtime
-from worker.pipeline.mmaudio.sampling import Sampler
-from worker.pipeline.mmaudio.windows import lay
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ import pytest
 
 INTERPRETED = """
 import torch
-from worker.pipeline.mmaudio import kernels as fast, synchformer
-from worker.pipeline.mmaudio.attention_kernel import grouped_attention
-from worker.pipeline.mmaudio.fp8 import quantise
-from worker.pipeline.mmaudio.synchformer import DividedAttention
-from worker.pipeline.mmaudio.layers import rotations
-from worker.pipeline.mmaudio.pointwise import PLAIN, Modulation, Pointwise, Stream, _compare
+from worker.engines.mmaudio import kernels as fast, synchformer
+from worker.engines.mmaudio.attention_kernel import grouped_attention
+from worker.engines.mmaudio.fp8 import quantise
+from worker.engines.mmaudio.synchformer import DividedAttention
+from worker.engines.mmaudio.layers import rotations
+from worker.engines.mmaudio.pointwise import PLAIN, Modulation, Pointwise, Stream, _compare
 torch.manual_seed(0)
 torch.set_grad_enabled(False)
 equal = torch.testing.assert_close
@@ -141,7 +141,7 @@ def test_the_kernels_compile_for_an_h200(name: str, kinds: dict[str, str], known
     from triton.compiler import ASTSource
     from triton.compiler import compile as compiled
 
-    from worker.pipeline.mmaudio import attention_kernel, kernels
+    from worker.engines.mmaudio import attention_kernel, kernels
 
     kernel = getattr(kernels, name, None) or getattr(attention_kernel, name)
     types = {arg: kinds.get(arg, "i32" if arg in NUMBERS else "constexpr") for arg in kernel.arg_names}
@@ -153,7 +153,7 @@ def test_the_kernels_compile_for_an_h200(name: str, kinds: dict[str, str], known
 def test_another_length_of_film_compiles_nothing():
     """Every number of tokens is an argument that is not specialised on: 16 tokens are no other kernel than 17."""
     pytest.importorskip("triton", reason="Triton is only there on Linux")
-    from worker.pipeline.mmaudio import kernels
+    from worker.engines.mmaudio import kernels
 
     for name in ("_unfold", "_modulate", "_rms_norm_rope", "_swiglu"):
         free = {param.name for param in getattr(kernels, name).params if param.do_not_specialize}

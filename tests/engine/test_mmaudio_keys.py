@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from worker.engines.mmaudio import checkpoints
+from worker.engines.mmaudio.models import MODELS, TINY_RANDOM
 from worker.errors import Misconfigured
-from worker.pipeline.mmaudio import checkpoints
-from worker.pipeline.mmaudio.models import MODELS, TINY_RANDOM
 
 OFFICIAL = [name for name, model in MODELS.items() if not model.generated]
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.pipeline.mmaudio import windows
-from worker.pipeline.mmaudio.lengths import RATE_16K, RATE_44K, clip_frames, nearest, sync_features
-from worker.pipeline.mmaudio.selection import Selection
+from worker.engines.mmaudio import windows
+from worker.engines.mmaudio.lengths import RATE_16K, RATE_44K, clip_frames, nearest, sync_features
+from worker.engines.mmaudio.selection import Selection
 
 RATES = {"16k": RATE_16K, "44k": RATE_44K}
 DURATIONS = st.floats(0.64, 180.0)

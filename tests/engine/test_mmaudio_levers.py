@@ -10,7 +10,7 @@ import pytest
 
 from worker.__main__ import load_engine
 from worker.domain import Options
-from worker.pipeline.mmaudio.engine import MMAudioEngine
+from worker.engines.mmaudio.engine import MMAudioEngine
 from worker.settings import read_settings
 
 ENVIRONMENT = {

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from worker.domain import Options
-from worker.pipeline.loudness import integrated_lufs as mastered_lufs
-from worker.pipeline.mmaudio.engine import MMAudioEngine
-from worker.pipeline.mmaudio.loudness import integrated_lufs
+from worker.engines.mmaudio.engine import MMAudioEngine
+from worker.engines.mmaudio.loudness import integrated_lufs
+from worker.pipeline.finish.loudness import integrated_lufs as mastered_lufs
 
 
 def sound(kind: str, seconds: float, rate: int) -> np.ndarray:

@@ -10,15 +10,15 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from worker.pipeline.mmaudio import checkpoints, generated
-from worker.pipeline.mmaudio.blocks import FusedBlock
-from worker.pipeline.mmaudio.clip import ImageShape
-from worker.pipeline.mmaudio.evaluation import Evaluation, distinct
-from worker.pipeline.mmaudio.flow import Conditions, Flow, FlowShape
-from worker.pipeline.mmaudio.layers import TokenConv, fuse
-from worker.pipeline.mmaudio.pointwise import Modulation
-from worker.pipeline.mmaudio.sampling import Batching, Run, Sampler, Score, noise
-from worker.pipeline.mmaudio.windows import Windows
+from worker.engines.mmaudio import checkpoints, generated
+from worker.engines.mmaudio.blocks import FusedBlock
+from worker.engines.mmaudio.clip_towers import ImageShape
+from worker.engines.mmaudio.evaluation import Evaluation, distinct
+from worker.engines.mmaudio.flow import Conditions, Flow, FlowShape
+from worker.engines.mmaudio.layers import TokenConv, fuse
+from worker.engines.mmaudio.pointwise import Modulation
+from worker.engines.mmaudio.sampling import Batching, Run, Sampler, Score, noise
+from worker.engines.mmaudio.windows import Windows
 
 LATENTS, CLIP, SYNC = 24, 16, 48
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from worker.domain import Clip, Options
+from worker.engines.mmaudio.frame_file import frame_file_of, write_frames
+from worker.engines.mmaudio.frames import Chunk, Film
+from worker.engines.mmaudio.predecoder import FramePredecoder
 from worker.errors import Cancelled, Rejected, Unavailable
-from worker.pipeline.mmaudio.frame_file import frame_file_of, write_frames
-from worker.pipeline.mmaudio.frames import Chunk, Film
-from worker.pipeline.mmaudio.predecoder import FramePredecoder
 
 CPU = torch.device("cpu")
 

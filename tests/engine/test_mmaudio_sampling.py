@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from worker.engines.mmaudio import checkpoints
+from worker.engines.mmaudio.flow import Conditions, Flow
+from worker.engines.mmaudio.layers import fuse
+from worker.engines.mmaudio.lengths import RATE_44K
+from worker.engines.mmaudio.models import TINY_RANDOM
+from worker.engines.mmaudio.sampling import ROWS_BUDGET, Batching, Run, Sampler, Score, noise
+from worker.engines.mmaudio.windows import Windows, lay, single
 from worker.errors import Cancelled, Unavailable
-from worker.pipeline.mmaudio import checkpoints
-from worker.pipeline.mmaudio.flow import Conditions, Flow
-from worker.pipeline.mmaudio.layers import fuse
-from worker.pipeline.mmaudio.lengths import RATE_44K
-from worker.pipeline.mmaudio.models import TINY_RANDOM
-from worker.pipeline.mmaudio.sampling import ROWS_BUDGET, Batching, Run, Sampler, Score, noise
-from worker.pipeline.mmaudio.windows import Windows, lay, single
 
 FILM_S = 21.0
 

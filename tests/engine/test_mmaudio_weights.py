@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from worker.engines.mmaudio import weights
+from worker.engines.mmaudio.download import fetch
+from worker.engines.mmaudio.models import MODELS
+from worker.engines.mmaudio.weights import HUB, File
 from worker.errors import Misconfigured, Unavailable
-from worker.pipeline.mmaudio import weights
-from worker.pipeline.mmaudio.download import fetch
-from worker.pipeline.mmaudio.models import MODELS
-from worker.pipeline.mmaudio.weights import HUB, File
 
 CONTENT = bytes(range(256)) * 20_000
 MD5 = hashlib.md5(CONTENT).hexdigest()
@@ -91,8 +91,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from worker.errors import WorkerError
-from worker.pipeline.mmaudio.download import fetch
-from worker.pipeline.mmaudio.weights import CLIP, HUB, VAE_44K
+from worker.engines.mmaudio.download import fetch
+from worker.engines.mmaudio.weights import CLIP, HUB, VAE_44K
 kind, models_dir, release, md5 = sys.argv[1:]
 file = replace(VAE_44K, md5=md5) if kind == "vae" else CLIP
 told = []
@@ -246,7 +246,7 @@ class Unfit:
             raise RuntimeError("operator torchvision::nms does not exist")
 sys.meta_path.insert(0, Unfit())
 from worker.errors import Misconfigured
-from worker.pipeline.mmaudio import tokens
+from worker.engines.mmaudio import tokens
 print(tokens.for_generated_weights().__name__)
 try:
     tokens.tokenize(["rain"])
@@ -267,7 +267,7 @@ def test_an_unfit_torchvision_is_said_in_words():
 
 def test_an_unreachable_release_keeps_what_has_come(tmp_path: Path):
     """Without a network the error says that the part is kept."""
-    from worker.pipeline.mmaudio.download import _from_release
+    from worker.engines.mmaudio.download import _from_release
 
     with pytest.raises(Unavailable, match="cannot be reached"):
         _from_release("http://127.0.0.1:9/v1-44.pth", FILE.under(tmp_path), lambda *progress: None)

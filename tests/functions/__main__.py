@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from rhythmai.local.postgres import Postgres
-from rhythmai.schema import BASELINE
+from supabase_standin import BASELINE
 from tests.conftest import MIGRATIONS, execute, programs
 from tests.functions.made import SHARED, write_contract, write_database
 

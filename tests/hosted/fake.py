@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from rhythmai.schema import BASELINE
+from supabase_standin import BASELINE
 from tests.conftest import execute
 from tests.hosted.gateway import JWT_SECRET, PUBLISHABLE, SECRET, running_gateway
 from tests.hosted.pooler import Pooler

@@ -12,9 +12,9 @@ import pytest
 import edge_api.settings
 import worker.settings
 from edge_api.database import Database
-from rhythmai.dsn import behind_transaction_pooler, connect_arguments
 from rhythmai.errors import BadInput, Unreachable
-from rhythmai.project import Project, database, lacks_ipv6
+from rhythmai.project.dsn import behind_transaction_pooler, connect_arguments
+from rhythmai.target import Target, database, lacks_ipv6
 from tests.hosted.pooler import Pooler
 from tests.hosted.tls import make_certificates
 from worker.domain import Direction, Plan, Result, Stage, Variant
@@ -75,7 +75,7 @@ def test_all_read_the_same(monkeypatch, tmp_path, password):
     monkeypatch.setenv("SUPABASE_URL", "https://example.com")
     monkeypatch.setenv("SUPABASE_KEY", "sb_secret_x")
     monkeypatch.setenv("DATABASE_URL", f"postgresql://u:{password}@db.example.com:5432/postgres")
-    settings = worker.settings.read_settings(), edge_api.settings.read_settings(), Project.find()
+    settings = worker.settings.read_settings(), edge_api.settings.read_settings(), Target.find()
     (url,) = {str(read.database_url) for read in settings}
     parts = urlsplit(connect_arguments(url, "x")["dsn"])
     assert (parts.hostname, unquote(parts.password)) == ("db.example.com", unquote(password))
@@ -86,7 +86,7 @@ def test_what_no_reading_helps_is_explained(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATABASE_URL", "postgresql://u:p/ss@db.example.com:5432/postgres")
     with pytest.raises(BadInput, match="write / as %2F"):
-        Project.find()
+        Target.find()
 
 
 async def work(url: str) -> None:
@@ -184,7 +184,7 @@ async def test_operators_are_told_where_the_authority_is(database_url, tls_poole
     others = make_certificates(tmp_path)
     wrong = tls_pooler.url(database_url, f"pgbouncer=true&sslmode=verify-full&sslrootcert={others.authority}")
     with pytest.raises(Unreachable, match="sslrootcert=FILE"):
-        async with database(Project(database_url=wrong)):
+        async with database(Target(database_url=wrong)):
             pass
 
 

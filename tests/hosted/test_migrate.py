@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from rhythmai import schema
-from rhythmai.schema import BASELINE
+from supabase_standin import BASELINE
 from tests.cli.stack_process import BASE, call
 from tests.conftest import execute
 

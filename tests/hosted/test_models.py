@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from worker.pipeline.mmaudio.weights import files_of, model_named
+from worker.engines.mmaudio.weights import files_of, model_named
 
 
 def test_list_tells_what_is_here(rhythmai, tmp_path):

@@ -14,7 +14,7 @@ from edge_api.app import make_runner
 from edge_api.database import Database
 from edge_api.metrics import Metrics as ApiMetrics
 from edge_api.settings import Settings
-from rhythmai.trace import untraced
+from rhythmai.project.trace import untraced
 from tests.api.conftest import SECRET, listening
 from tests.worker.box import running_box
 from worker.metrics import Metrics

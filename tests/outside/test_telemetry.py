@@ -21,8 +21,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 from rhythmai.client import Client
 from rhythmai.local.postgres import free_port
 from rhythmai.local.stack import local_stack
-from rhythmai.telemetry import MISSING, traced, tracer_of
-from rhythmai.trace import SHAPE, untraced
+from rhythmai.project.telemetry import MISSING, traced, tracer_of
+from rhythmai.project.trace import SHAPE, untraced
 from tests.api.conftest import listening
 from tests.outside.house import running_house
 from worker.errors import Rejected

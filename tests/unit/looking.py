@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from worker.domain import Clip
-from worker.pipeline.clip import ChildLooker
+from worker.pipeline.look.look import ChildLooker
 
 
 async def look(path: Path, duration_s: float | None = None, looker: ChildLooker | None = None) -> Clip:

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from worker.errors import Rejected, Unavailable
-from worker.pipeline.child import NICE, Ended, Limits, run_child
+from worker.pipeline.look.child import NICE, Ended, Limits, run_child
 
 CONFINED = "import resource\nwhile resource.getrlimit(resource.RLIMIT_FSIZE)[0] < 0: pass\n"
 """Limits arrive a moment after the start; these tests wait for the one set last."""
@@ -116,7 +116,7 @@ async def test_a_killed_worker_takes_its_children_along(tmp_path) -> None:
     child = f"import os, time; open({str(told)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
     worker = await asyncio.create_subprocess_exec(
         sys.executable, "-c",
-        "import asyncio, sys; from worker.pipeline.child import Limits, run_child\n"
+        "import asyncio, sys; from worker.pipeline.look.child import Limits, run_child\n"
         f"asyncio.run(run_child([sys.executable, '-c', {child!r}], Limits(file_bytes=100), task='Testing'))",
     )  # fmt: skip
     pid = int(await asyncio.to_thread(told.read_text))

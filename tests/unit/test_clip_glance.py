@@ -9,8 +9,8 @@ from pathlib import Path
 import imageio_ffmpeg
 import pytest
 
-from worker.pipeline.clip import ChildLooker
-from worker.pipeline.footage import Footage
+from worker.pipeline.look.footage import Footage
+from worker.pipeline.look.look import ChildLooker
 
 FOOTAGE = Footage(
     width=1920, height=1080, codec="h264", start_s=0.0, duration_s=12.0, fps=25.0, has_audio=False, timed=True, keys=12

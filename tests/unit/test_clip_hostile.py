@@ -13,8 +13,8 @@ from tests.unit.looking import look
 from tests.unit.media import BLUE, RED, WHITE, picture, write_sound, write_video
 from worker.domain import PROTOCOLS, VIDEO_FORMATS
 from worker.errors import Rejected, Unavailable
-from worker.pipeline.child import Limits
-from worker.pipeline.clip import ChildLooker
+from worker.pipeline.look.child import Limits
+from worker.pipeline.look.look import ChildLooker
 
 
 async def refused(path: Path, code: str, looker: ChildLooker | None = None) -> str:

@@ -9,8 +9,8 @@ import pytest
 from aiohttp import web
 
 from tests.unit.clips import clip
-from worker.pipeline.describe import OpenAIDescriber
-from worker.pipeline.local_describer import LocalDescriber
+from worker.pipeline.direct.describe import OpenAIDescriber
+from worker.pipeline.direct.local_describer import LocalDescriber
 
 KEY = "sk-very-secret"
 WISH = "something with a kazoo, please"

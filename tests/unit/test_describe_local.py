@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.clips import clip
-from worker.pipeline.keys import Key, find_key
-from worker.pipeline.local_describer import LocalDescriber
-from worker.pipeline.prompts import BUDGET, estimate_tokens
-from worker.pipeline.replies import distinct
-from worker.pipeline.vocabulary import GENRES, INSTRUMENTS, MOODS, PERCUSSION, find_genres, find_instruments
-from worker.pipeline.wish import read_wish
+from worker.pipeline.direct.keys import Key, find_key
+from worker.pipeline.direct.local_describer import LocalDescriber
+from worker.pipeline.direct.prompts import BUDGET, estimate_tokens
+from worker.pipeline.direct.replies import distinct
+from worker.pipeline.direct.vocabulary import GENRES, INSTRUMENTS, MOODS, PERCUSSION, find_genres, find_instruments
+from worker.pipeline.direct.wish import read_wish
 
 
 def directions(request="", count=3, film=None):

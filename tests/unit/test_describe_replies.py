@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.pipeline.replies import read_reply
+from worker.pipeline.direct.replies import read_reply
 
 ITEM = {
     "title": "Slow Tide",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from worker.domain import Track
 from worker.errors import Rejected, WorkerError
-from worker.pipeline.loudness import (
+from worker.pipeline.finish.loudness import (
     estimated_lufs,
     integrated_lufs,
     limiting,
@@ -20,7 +20,7 @@ from worker.pipeline.loudness import (
     turned,
     weighted_energy,
 )
-from worker.pipeline.master import master
+from worker.pipeline.finish.master import master
 
 RATE = 44100
 TAGS = {"title": "Fadéd Lanterns", "prompt": "instrumental, lo-fi", "seed": "42", "engine": "sketch", "job": "b7c1"}

@@ -16,8 +16,8 @@ from tests.unit.looking import look
 from tests.unit.media import CONTAINERS, mutate, write_sound, write_video
 from worker.domain import Clip, Options
 from worker.errors import Rejected
-from worker.pipeline.answers import Heard, Measured, Refusal, Seen
-from worker.pipeline.merge import FfmpegMerger
+from worker.pipeline.finish.merge import FfmpegMerger
+from worker.pipeline.look.answers import Heard, Measured, Refusal, Seen
 
 ROOT = Path(__file__).parents[2]
 MANY = int(os.environ.get("FUZZ", "100"))
@@ -31,7 +31,7 @@ ANSWERS = {
 DECODE_ALL = """
 import json, sys
 from pathlib import Path
-from worker.pipeline.decoder import answer
+from worker.pipeline.look.decoder import answer
 task = sys.argv[1]
 for path in sys.argv[2:]:
     fields, stills = answer(task, Path(path), 180.0, None)

@@ -14,8 +14,8 @@ import pytest
 from tests.unit.media import BLUE, CONTAINERS, RATE, RED, read_sound, write_sound, write_video
 from worker.domain import Options
 from worker.errors import Rejected, Unavailable
-from worker.pipeline.child import Limits
-from worker.pipeline.merge import FfmpegMerger
+from worker.pipeline.finish.merge import FfmpegMerger
+from worker.pipeline.look.child import Limits
 
 AAC_FRAME_S = 1024 / RATE
 FULL = 0.3 / 2**0.5

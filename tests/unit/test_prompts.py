@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.pipeline.prompts import (
+from worker.pipeline.direct.prompts import (
     BUDGET,
     WISH_LIMIT,
     _known_words,

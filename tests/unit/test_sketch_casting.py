@@ -3,12 +3,12 @@
 import pytest
 
 from tests.unit.clips import direction
-from worker.pipeline.sketch.casting import cast, genre_of, style_of
-from worker.pipeline.sketch.kit import KITS, SOUNDS
-from worker.pipeline.sketch.patches import PATCHES
-from worker.pipeline.sketch.patterns import BASSES, COMPING, DRUMS, MOTIFS
-from worker.pipeline.sketch.styles import STYLES
-from worker.pipeline.vocabulary import GENRES, INSTRUMENTS, PERCUSSION
+from worker.engines.sketch.casting import cast, genre_of, style_of
+from worker.engines.sketch.kit import KITS, SOUNDS
+from worker.engines.sketch.patches import PATCHES
+from worker.engines.sketch.patterns import BASSES, COMPING, DRUMS, MOTIFS
+from worker.engines.sketch.styles import STYLES
+from worker.pipeline.direct.vocabulary import GENRES, INSTRUMENTS, PERCUSSION
 
 
 def playing(genre, *instruments, excluded="", description=""):

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.clips import clip, direction
-from worker.pipeline.keys import find_key
-from worker.pipeline.sketch.composing import compose
-from worker.pipeline.sketch.harmony import chord, voicing
-from worker.pipeline.sketch.timeline import BEND, ROUNDING_S, TOLERANCE_S, lay_out
-from worker.pipeline.vocabulary import GENRES
+from worker.engines.sketch.composing import compose
+from worker.engines.sketch.harmony import chord, voicing
+from worker.engines.sketch.timeline import BEND, ROUNDING_S, TOLERANCE_S, lay_out
+from worker.pipeline.direct.keys import find_key
+from worker.pipeline.direct.vocabulary import GENRES
 
 durations = st.floats(0.2, 180.0)
 

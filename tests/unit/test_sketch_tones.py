@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from worker.pipeline.sketch.kit import SOUNDS
-from worker.pipeline.sketch.patches import PATCHES
-from worker.pipeline.sketch.tones import RATE
+from worker.engines.sketch.kit import SOUNDS
+from worker.engines.sketch.patches import PATCHES
+from worker.engines.sketch.tones import RATE
 
 
 def cents_off(wave, hz):

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from worker.engines.sketch.engine import SketchEngine
 from worker.fetch import HttpFetcher
 from worker.heartbeat import Heartbeat
 from worker.jobs import PostgresQueue
 from worker.listener import Listener
-from worker.pipeline.clip import ChildLooker
-from worker.pipeline.local_describer import LocalDescriber
-from worker.pipeline.master import master
-from worker.pipeline.merge import FfmpegMerger
+from worker.pipeline.direct.local_describer import LocalDescriber
+from worker.pipeline.finish.master import master
+from worker.pipeline.finish.merge import FfmpegMerger
+from worker.pipeline.look.look import ChildLooker
 from worker.pipeline.run import Pipeline
-from worker.pipeline.sketch.engine import SketchEngine
 from worker.storage import SupabaseStorage
 
 MAX_BYTES = 2_000_000

@@ -5,7 +5,7 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from rhythmai.local.gateway import Gateway, GatewaySettings
+from supabase_standin.gateway import Gateway, GatewaySettings
 from tests.worker.box import running_box
 from tests.worker.line import Line
 from worker.jobs import PostgresQueue

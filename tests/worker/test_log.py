@@ -26,7 +26,7 @@ import logging, structlog
 from worker import log
 log.configure()
 structlog.get_logger().info("job.started", kind="merge")
-logging.getLogger("worker.pipeline.mmaudio.engine").info("licence: %s", "CC-BY-NC 4.0")
+logging.getLogger("worker.engines.mmaudio.engine").info("licence: %s", "CC-BY-NC 4.0")
 logging.getLogger("httpx").info("unheard")
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

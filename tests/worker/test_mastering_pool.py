@@ -10,8 +10,8 @@ import pytest
 
 from worker.domain import Track
 from worker.mastering_pool import MasteringPool
-from worker.pipeline.child import NICE
-from worker.pipeline.master import master
+from worker.pipeline.finish.master import master
+from worker.pipeline.look.child import NICE
 
 
 @pytest.fixture(scope="module")

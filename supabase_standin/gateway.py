@@ -1,0 +1,169 @@
+"""The front port of the local stack: Realtime, Storage, and the API behind them. Run with `python -m supabase_standin.gateway`.
+
+Environment: GATEWAY_HOST (127.0.0.1), GATEWAY_PORT (54321; 0 takes a free one), DATABASE_URL (a superuser's), JWT_SECRET,
+SUPABASE_KEY, SUPABASE_PUBLISHABLE_KEY, STORAGE_DIR, API_UPSTREAM (http://127.0.0.1:8000).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import asyncpg
+from aiohttp import web
+
+from supabase_standin.database import CONNECTION_ERRORS, Database
+from supabase_standin.doors import PORT, allow_origins, check_host, expose_origin
+from supabase_standin.keys import Keys
+from supabase_standin.proxy import Proxy
+from supabase_standin.realtime.limits import Limits
+from supabase_standin.realtime.project import Project
+from supabase_standin.realtime.routes import Routes
+from supabase_standin.storage.failures import StorageFailure
+from supabase_standin.storage.files import Files
+from supabase_standin.storage.routes import StorageRoutes
+
+log = logging.getLogger("supabase_standin.gateway")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewaySettings:
+    """What the environment says."""
+
+    host: str = "127.0.0.1"
+    port: int = 54321
+    database_url: str
+    jwt_secret: str
+    secret_key: str
+    publishable_key: str
+    storage_dir: Path
+    api_upstream: str = "http://127.0.0.1:8000"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Raises KeyError naming the missing variable."""
+        return cls(
+            host=environment.get("GATEWAY_HOST", "127.0.0.1"),
+            port=int(environment.get("GATEWAY_PORT", "54321")),
+            database_url=environment["DATABASE_URL"],
+            jwt_secret=environment["JWT_SECRET"],
+            secret_key=environment["SUPABASE_KEY"],
+            publishable_key=environment["SUPABASE_PUBLISHABLE_KEY"],
+            storage_dir=Path(environment["STORAGE_DIR"]),
+            api_upstream=environment.get("API_UPSTREAM", "http://127.0.0.1:8000"),
+        )
+
+
+class Gateway:
+    """The running gateway: `async with Gateway(settings) as gateway: ... gateway.port`."""
+
+    def __init__(self, settings: GatewaySettings, limits: Limits = Limits()) -> None:  # noqa: B008 - frozen
+        self._settings = settings
+        self.port = settings.port
+        keys = Keys(
+            jwt_secret=settings.jwt_secret, secret_key=settings.secret_key, publishable_key=settings.publishable_key
+        )
+        self._database = Database(settings.database_url)
+        # What clients can make Postgres compute there, with filters and policies, ends before long.
+        self._realtime_database = Database(settings.database_url, statement_timeout_s=limits.statement_s)
+        self._project = Project(self._realtime_database, keys, limits)
+        self._proxy = Proxy(settings.api_upstream)
+        self._files = Files(settings.storage_dir)
+        app = web.Application(middlewares=[check_host, allow_origins], client_max_size=limits.frame_bytes)
+        app.on_response_prepare.append(expose_origin)
+        Routes(self._project).add_to(app)
+        StorageRoutes(self._database, keys, self._files).add_to(app)
+        app.router.add_route("*", "/{path:.*}", self._proxy.forward)
+        self._app = app
+        self._stack = contextlib.AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with contextlib.AsyncExitStack() as stack:
+            await asyncio.to_thread(self._files.open)
+            stack.push_async_callback(self._database.close)
+            stack.push_async_callback(self._realtime_database.close)
+            await self._proxy.open()
+            stack.push_async_callback(self._proxy.close)
+            await self._open_databases()
+            listener = socket.create_server((self._settings.host, self._settings.port))
+            self.port = self._app[PORT] = listener.getsockname()[1]
+            # A handler whose client has gone is cancelled: half an upload is thrown away, an event stream let go.
+            runner = web.AppRunner(self._app, handler_cancellation=True, access_log=None, shutdown_timeout=5)
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
+            await web.SockSite(runner, listener).start()
+            for task in (self._project.broadcast_feed.run(), self._project.change_feed.run(), self._keep_partitions()):
+                stack.push_async_callback(_stopped, asyncio.create_task(task))
+            stack.push_async_callback(self._project.close)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def _open_databases(self) -> None:
+        """Waits for Postgres, which may start beside us."""
+        while True:
+            try:
+                for database in (self._database, self._realtime_database):
+                    await database.open()
+                await self._project.open()
+            except CONNECTION_ERRORS as error:
+                log.warning("gateway.waiting: Postgres does not answer yet: %s", error)
+                await asyncio.sleep(0.5)
+            else:
+                return
+
+    async def _keep_partitions(self) -> None:
+        while True:
+            with contextlib.suppress(*CONNECTION_ERRORS, asyncpg.PostgresError):
+                async with self._database.transaction() as connection:
+                    await connection.execute("select realtime.keep_partitions()")
+            await asyncio.sleep(300)  # a laptop that slept for days wakes without today's
+
+
+async def _stopped(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def serve(settings: GatewaySettings) -> None:
+    """Until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with Gateway(settings) as gateway:
+        print(f"gateway.ready http://{settings.host}:{gateway.port}", flush=True)
+        await stop.wait()
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    try:
+        settings = GatewaySettings.from_environment(os.environ)
+    except KeyError as missing:
+        sys.exit(f"The gateway needs {missing.args[0]} in its environment; `rhythmai up` sets it.")
+    try:
+        asyncio.run(serve(settings))
+    except StorageFailure as failure:
+        sys.exit(str(failure))
+    except OSError as error:
+        sys.exit(
+            f"The gateway cannot listen on {settings.host}:{settings.port}: {error.strerror}. Choose another GATEWAY_PORT."
+        )
+    except asyncpg.PostgresError as error:
+        sys.exit(f"The gateway cannot use DATABASE_URL: {error}. It needs a superuser's connection.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""What a role may do on a private channel: decided by the policies on realtime.messages, as on a hosted project."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from supabase_standin.database import Database
+from supabase_standin.keys import Identity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policies:
+    """The extensions ("broadcast", "presence") that may be read and written."""
+
+    may_read: frozenset[str]
+    may_write: frozenset[str]
+
+
+EVERYTHING: Final = Policies(
+    may_read=frozenset({"broadcast", "presence"}), may_write=frozenset({"broadcast", "presence"})
+)
+"""On public channels."""
+
+
+async def authorise(database: Database, topic: str, identity: Identity) -> Policies:
+    """Ask the policies. Raises the database's errors; an unknown role may nothing."""
+    row = await database.fetchrow(
+        "select * from gateway.authorise($1, $2, $3, $4)", topic, identity.role, identity.claims_json, "{}"
+    )
+    return Policies(may_read=frozenset(row["may_read"]), may_write=frozenset(row["may_write"]))

@@ -1,0 +1,115 @@
+"""Lets a client into a channel, or says why not."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+from supabase_standin.database import CONNECTION_ERRORS
+from supabase_standin.keys import BadToken
+from supabase_standin.realtime.authorisation import EVERYTHING, authorise
+from supabase_standin.realtime.bindings import Binding, binding_id
+from supabase_standin.realtime.channel import Channel
+from supabase_standin.realtime.fanout import UserBroadcast
+from supabase_standin.realtime.filters import BadFilter
+from supabase_standin.realtime.frames import Frame, Push
+from supabase_standin.realtime.join import Join
+from supabase_standin.realtime.replay import CannotReplay, replay
+from supabase_standin.realtime.subscriptions import Refused
+from supabase_standin.realtime.topics import PREFIX, Topic
+
+if TYPE_CHECKING:
+    from supabase_standin.realtime.project import Project
+    from supabase_standin.realtime.socket import Socket
+
+
+class JoinRefused(Exception):
+    """The reason as the client reads it: `Code: message`."""
+
+
+async def join(project: Project, socket: Socket, frame: Frame) -> None:
+    """Answer a phx_join and everything that follows from it. Raises JoinRefused."""
+    name = frame.topic.removeprefix(PREFIX)
+    if not name:
+        raise JoinRefused("TopicNameRequired: You must provide a topic name")
+    wish = Join.from_payload(frame.payload)
+    topic = Topic(name, wish.private)
+    if len(wish.bindings) > project.limits.bindings_per_channel:
+        raise JoinRefused(
+            f"TooManyPostgresChanges: {len(wish.bindings)} entries of postgres_changes, at most "
+            f"{project.limits.bindings_per_channel}: spread them over channels"
+        )
+    try:
+        identity = project.keys.identify(wish.access_token) if wish.access_token else socket.identity
+    except BadToken as error:
+        raise JoinRefused(f"{error.code}: {error}") from error
+    try:
+        policies = await authorise(project.database, name, identity) if topic.private else EVERYTHING
+        if "broadcast" not in policies.may_read:
+            raise JoinRefused(f"Unauthorized: You do not have permissions to read from this Channel topic: {name}")
+        replayed = (
+            await replay(project.database, topic, wish.replay, project.limits.replay_messages) if wish.replay else []
+        )
+    except CannotReplay as error:
+        raise JoinRefused(f"UnableToReplayMessages: {error}") from error
+    except CONNECTION_ERRORS as error:
+        raise JoinRefused("InitializingProjectConnection: Connecting to the project database") from error
+    except asyncpg.PostgresError as error:
+        raise JoinRefused(f"Unauthorized: a policy on realtime.messages fails: {error}") from error
+
+    channel = Channel(project, socket, topic, frame, wish, identity, policies)
+    refusal = await _subscribe(project, channel, wish)
+    socket.add(channel)
+    channel.open()
+    echo = [{**params, "id": binding_id(params)} for params in wish.bindings]
+    socket.push(
+        Frame(
+            frame.join_ref,
+            frame.ref,
+            frame.topic,
+            "phx_reply",
+            {"status": "ok", "response": {"postgres_changes": echo}},
+        )
+    )
+    channel.push_presence_state()
+    for message in replayed:
+        if isinstance(message, UserBroadcast):
+            channel.deliver(message)
+        else:
+            channel.push("broadcast", message)
+    if refusal:
+        channel.tell("error", "postgres_changes", refusal)
+    if wish.replication_ready or (wish.bindings and not refusal):
+        project.subscriptions.start(channel, ready=wish.replication_ready)
+
+
+async def _subscribe(project: Project, channel: Channel, wish: Join) -> str | None:
+    """Register the bindings and, where the client waits for it, make them live; a filter that cannot be read is a refusal."""
+    try:
+        bindings = [Binding.from_params(channel, params) for params in wish.bindings]
+    except BadFilter as error:
+        if wish.wait_s:
+            raise JoinRefused(f"MalformedPostgresChangesFilter: {error}") from error
+        return f"Unable to subscribe to changes with given parameters: {error}"
+    if not bindings:
+        return None
+    project.changes.put(channel, bindings)
+    if wish.wait_s:
+        try:
+            async with asyncio.timeout(wish.wait_s):
+                await project.subscriptions.establish_once(channel)
+        except BaseException as error:
+            project.changes.drop(channel)  # also when the client has gone meanwhile
+            if isinstance(error, Refused):
+                raise JoinRefused(f"RealtimeDisabledForConfiguration: {error}") from error
+            if isinstance(error, CONNECTION_ERRORS):
+                raise JoinRefused("PostgresChangesSubscribeTimeout: it was not live in time") from error
+            raise
+    return None
+
+
+def reply(frame: Frame | Push, status: str, response: dict[str, Any]) -> Frame:
+    """The answer to a client's message."""
+    return Frame(frame.join_ref, frame.ref, frame.topic, "phx_reply", {"status": status, "response": response})

@@ -1,0 +1,118 @@
+"""The JSON bodies of requests. As on the real server "5" is taken for 5 and "true" for true, and unknown fields mean nothing."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from supabase_standin.storage.failures import bad_request, too_large
+
+UNITS: Final = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+BIGINT: Final = 2**63 - 1
+
+
+def _bytes(value: Any) -> Any:
+    """Bytes out of a text such as "20MB"; anything else is left to be judged as a number."""
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s*([a-zA-Z]*)\s*", value, re.ASCII)
+    if not found or found[2].lower() not in UNITS:
+        raise ValueError("neither a number of bytes nor a size such as 20MB")
+    return int(float(found[1]) * UNITS[found[2].lower()])
+
+
+Size = Annotated[int, BeforeValidator(_bytes), Field(ge=0, le=BIGINT)]
+
+
+class Body(BaseModel):
+    """What all bodies share."""
+
+    model_config = ConfigDict(frozen=True, coerce_numbers_to_str=True)
+
+
+class BucketChange(Body):
+    """Only the fields that were sent are changed."""
+
+    public: bool | None = None
+    file_size_limit: Size | None = None
+    allowed_mime_types: list[str] | None = None
+
+
+class NewBucket(BucketChange):
+    name: str
+    id: str | None = None
+
+
+class Names(Body):
+    """Objects to remove."""
+
+    prefixes: list[str]
+
+
+class SignOne(Body):
+    expires_in: int = Field(alias="expiresIn", ge=1, le=BIGINT)
+    transform: dict[str, Any] | None = None
+
+
+class SignMany(SignOne):
+    paths: list[str]
+
+
+class Ends(Body):
+    """Where from and where to, of a move or copy."""
+
+    bucket: str = Field(alias="bucketId")
+    source_key: str = Field(alias="sourceKey")
+    target_bucket: str | None = Field(None, alias="destinationBucket")
+    target_key: str = Field(alias="destinationKey")
+
+    @property
+    def source(self) -> tuple[str, str]:
+        return self.bucket, self.source_key
+
+    @property
+    def target(self) -> tuple[str, str]:
+        return self.target_bucket or self.bucket, self.target_key
+
+
+class Order(Body):
+    column: Literal["name", "updated_at", "created_at", "last_accessed_at"] | None = None
+    order: Literal["asc", "desc"] | None = None
+
+
+class Level(Body):
+    """One level of folders."""
+
+    prefix: str | None = None
+    search: str | None = None
+    limit: int | None = Field(None, ge=1, le=BIGINT)
+    offset: int | None = Field(None, ge=0, le=BIGINT)
+    sort_by: Order | None = Field(None, alias="sortBy")
+
+
+class Below(Body):
+    """All names below a prefix, a page at a time."""
+
+    prefix: str | None = None
+    limit: int | None = Field(None, ge=1)
+    cursor: str | None = None
+    with_delimiter: bool | None = None
+    sort_by: Order | None = Field(None, alias="sortBy")
+
+
+B = TypeVar("B", bound=Body)
+
+
+async def read_body(request: web.Request, kind: type[B]) -> B:
+    """JSON is UTF-8, whatever charset the header names; no body is an empty object. Raises StorageFailure."""
+    try:
+        return kind.model_validate_json(await request.read() or b"{}")
+    except web.HTTPRequestEntityTooLarge as error:
+        raise too_large() from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = "/".join(("body", *map(str, first["loc"])))
+        raise bad_request(f"{place}: {first['msg']}; it is {first['input']!r:.80}") from error

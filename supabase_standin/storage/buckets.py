@@ -1,0 +1,123 @@
+"""Buckets: made, changed, emptied and deleted in the caller's role."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import asyncpg
+
+from supabase_standin.database import Database
+from supabase_standin.keys import Identity
+from supabase_standin.storage.bodies import BucketChange, NewBucket
+from supabase_standin.storage.failures import StorageFailure, no_bucket
+from supabase_standin.storage.files import Files
+
+NAME: Final = re.compile(r"[\w!\-.*'() &$@=;:+,?]{1,63}", re.ASCII)
+ALLOW_DELETE: Final = "select set_config('storage.allow_delete_query', 'true', true)"
+
+
+class Buckets:
+    """The table storage.buckets."""
+
+    def __init__(self, database: Database, files: Files) -> None:
+        self._database = database
+        self._files = files
+
+    async def find(self, bucket: str) -> asyncpg.Record:
+        """The bucket, whoever asks. Raises StorageFailure."""
+        async with self._database.transaction() as connection:
+            row = await connection.fetchrow("select * from storage.buckets where id = $1", bucket)
+        if row is None:
+            raise no_bucket()
+        return row
+
+    async def list(self, identity: Identity) -> list[dict[str, Any]]:
+        async with self._database.as_identity(identity) as connection:
+            return [_public(row) for row in await connection.fetch("select * from storage.buckets order by name")]
+
+    async def get(self, identity: Identity, bucket: str) -> dict[str, Any]:
+        async with self._database.as_identity(identity) as connection:
+            row = await connection.fetchrow("select * from storage.buckets where id = $1", bucket)
+        if row is None:
+            raise no_bucket()
+        return _public(row)
+
+    async def create(self, identity: Identity, body: NewBucket) -> dict[str, str]:
+        bucket = body.id or body.name
+        for name in (body.name, bucket):
+            if not NAME.fullmatch(name):
+                raise StorageFailure(400, "InvalidRequest", f"Bucket name invalid: {name}", "InvalidBucketName")
+        async with self._database.as_identity(identity) as connection:
+            await connection.execute(
+                """
+                insert into storage.buckets (id, name, owner_id, public, file_size_limit, allowed_mime_types)
+                values ($1, $2, $3, $4, $5, $6)
+                """,
+                bucket,
+                body.name,
+                identity.user,
+                bool(body.public),
+                body.file_size_limit,
+                body.allowed_mime_types,
+            )
+        return {"name": bucket}
+
+    async def update(self, identity: Identity, bucket: str, body: BucketChange) -> dict[str, str]:
+        async with self._database.as_identity(identity) as connection:
+            done = await connection.fetchval(
+                """
+                update storage.buckets set
+                  public = coalesce($2, public),
+                  file_size_limit = case when $3 then $4 else file_size_limit end,
+                  allowed_mime_types = case when $5 then $6 else allowed_mime_types end,
+                  updated_at = now()
+                where id = $1 returning id
+                """,
+                bucket,
+                body.public,
+                "file_size_limit" in body.model_fields_set,
+                body.file_size_limit,
+                "allowed_mime_types" in body.model_fields_set,
+                body.allowed_mime_types,
+            )
+        if done is None:
+            raise no_bucket()
+        return {"message": "Successfully updated"}
+
+    async def empty(self, identity: Identity, bucket: str) -> dict[str, str]:
+        await self.get(identity, bucket)
+        async with self._database.as_identity(identity) as connection:
+            await connection.fetch(ALLOW_DELETE)
+            rows = await connection.fetch("delete from storage.objects where bucket_id = $1 returning version", bucket)
+        for row in rows:
+            self._files.remove(row["version"])
+        return {"message": "Empty bucket has been queued. Completion may take up to an hour."}  # here it is done
+
+    async def delete(self, identity: Identity, bucket: str) -> dict[str, str]:
+        await self.get(identity, bucket)
+        try:
+            async with self._database.as_identity(identity) as connection:
+                await connection.fetch(ALLOW_DELETE)
+                done = await connection.fetchval("delete from storage.buckets where id = $1 returning id", bucket)
+        except asyncpg.ForeignKeyViolationError as error:
+            raise StorageFailure(
+                409, "InvalidRequest", "The bucket you tried to delete is not empty", "InvalidRequest"
+            ) from error
+        if done is None:
+            raise no_bucket()
+        return {"message": "Successfully deleted"}
+
+
+def _public(row: asyncpg.Record) -> dict[str, Any]:
+    return {
+        "id": row["id"],
+        "name": row["name"],
+        "owner": row["owner_id"] or str(row["owner"] or ""),
+        "public": row["public"],
+        "type": "STANDARD",
+        "file_size_limit": row["file_size_limit"],
+        "allowed_mime_types": row["allowed_mime_types"],
+        "created_at": row["created_at"].isoformat(),
+        "updated_at": row["updated_at"].isoformat(),
+    }

@@ -1,0 +1,118 @@
+"""Reads an upload out of a request: a multipart form, as the clients send files, or the plain body."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from aiohttp import BodyPartReader, hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from supabase_standin.storage.failures import bad_mime_type, bad_request
+from supabase_standin.storage.files import Received
+
+HEADER: Final = re.compile(r"[\x20-\x7e]{1,1024}")
+"""What an upload says about itself becomes headers of later answers: printable ASCII, so that it ends nothing and begins nothing."""
+MIMETYPE: Final = re.compile(r"[\w!#$%&'*+.^`|~-]+/[\w!#$%&'*+.^`|~-]+( *;.*)?", re.ASCII)
+
+Receive = Callable[[str, AsyncIterator[bytes]], Awaitable[Received]]
+"""Takes the content type and the bytes; refuses before the bytes are read when the type is not allowed."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Upload:
+    """What came."""
+
+    received: Received
+    mimetype: str
+    cache_control: str
+    user_metadata: dict[str, Any] | None = field(default=None)
+
+
+async def read_upload(request: web.Request, receive: Receive, discard: Callable[[str], None]) -> Upload:
+    """Stream the file through `receive`; a form that turns out to be broken after it is discarded again. Raises StorageFailure."""
+    if request.content_type.startswith("multipart/"):
+        return await _read_form(request, receive, discard)
+    mimetype = _mimetype(request.headers)
+    cache_control = _header(hdrs.CACHE_CONTROL, request.headers.get(hdrs.CACHE_CONTROL, "no-cache"))
+    metadata = _decode_metadata(request.headers.get("x-metadata"))
+    received = await receive(mimetype, request.content.iter_any())
+    return Upload(received=received, mimetype=mimetype, cache_control=cache_control, user_metadata=metadata)
+
+
+async def _read_form(request: web.Request, receive: Receive, discard: Callable[[str], None]) -> Upload:
+    parts: list[Upload] = []
+    fields: dict[str, str] = {}
+    try:
+        async for part in await request.multipart():
+            await _read_part(part, fields, parts, receive)
+        return _assemble(fields, parts)
+    except BaseException as error:
+        for upload in parts:
+            discard(upload.received.version)
+        if isinstance(error, ValueError | HttpProcessingError):
+            raise bad_request(f"the form is broken: {error}") from error
+        raise
+
+
+async def _read_part(part: Any, fields: dict[str, str], uploads: list[Upload], receive: Receive) -> None:
+    if not isinstance(part, BodyPartReader):
+        raise bad_request("nested multipart bodies are not supported")
+    if part.filename is None and part.name:
+        fields[part.name] = (await part.read(decode=True)).decode()
+    elif not uploads:
+        mimetype = _mimetype(part.headers)
+        received = await receive(mimetype, _pieces(part))
+        uploads.append(Upload(received=received, mimetype=mimetype, cache_control="no-cache"))
+
+
+def _assemble(fields: dict[str, str], uploads: list[Upload]) -> Upload:
+    if not uploads:
+        raise bad_request("the form holds no file")
+    (upload,) = uploads
+    if "cacheControl" in fields:
+        upload.cache_control = _header("cacheControl", f"max-age={fields['cacheControl']}")
+    if "metadata" in fields:
+        upload.user_metadata = _metadata(fields["metadata"])
+    return upload
+
+
+def _header(name: str, value: str) -> str:
+    if not HEADER.fullmatch(value):
+        raise bad_request(f"{name} must be printable ASCII, not {value!r:.80}")
+    return value
+
+
+def _mimetype(headers: Mapping[str, str]) -> str:
+    mimetype = headers.get(hdrs.CONTENT_TYPE, "application/octet-stream")
+    if not HEADER.fullmatch(mimetype) or not MIMETYPE.fullmatch(mimetype):
+        raise bad_mime_type(mimetype)
+    return mimetype
+
+
+async def _pieces(part: BodyPartReader) -> AsyncIterator[bytes]:
+    while piece := await part.read_chunk(1 << 16):
+        yield piece
+
+
+def _metadata(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except RecursionError as error:
+        raise bad_request("metadata is nested too deeply") from error
+    if not isinstance(value, dict):
+        raise bad_request("metadata must be a JSON object")
+    return value
+
+
+def _decode_metadata(header: str | None) -> dict[str, Any] | None:
+    if header is None:
+        return None
+    try:
+        return _metadata(base64.b64decode(header).decode())
+    except ValueError as error:
+        raise bad_request(f"x-metadata must be base64 of a JSON object: {error}") from error

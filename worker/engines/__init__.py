@@ -1,0 +1,1 @@
+"""What makes the music, behind `worker.ports.Engine`; engines do not know each other."""

@@ -1,0 +1,129 @@
+"""Brings an official file to disk: from the hub, else from the release with resuming; checked, fetched again once if corrupt."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+from worker.engines.mmaudio.weights import File, Progress
+from worker.errors import Misconfigured, Unavailable
+
+log = logging.getLogger(__name__)
+
+BLOCK = 2**20
+TIMEOUT_S = 60.0
+
+
+def fetch(file: File, models_dir: Path, progress: Progress, release: str) -> Path:
+    """The file, whole and checked. Raises Misconfigured when it stays corrupt, Unavailable when it cannot be had."""
+    for last in (False, True):
+        path = file.found(models_dir) or _download(file, models_dir, progress, release)
+        wrong = _wrong(file, path)
+        if wrong is None:
+            progress(file.name, path.stat().st_size, path.stat().st_size)
+            return path
+        path.unlink()
+        if last:
+            raise Misconfigured(f"{file.name} was fetched twice and is corrupt: {wrong}; try again later or elsewhere")
+        log.warning("%s is corrupt and is fetched again: %s", path, wrong)
+    raise AssertionError
+
+
+def _wrong(file: File, path: Path) -> str | None:
+    """Why the file on disk is not the official one, or None."""
+    algorithm, expected = _expected(file, path)
+    with path.open("rb") as opened:
+        found = hashlib.file_digest(opened, algorithm).hexdigest()
+    return None if found == expected else f"its {algorithm} is {found} instead of {expected}"
+
+
+def _expected(file: File, path: Path) -> tuple[str, str]:
+    if file.md5 is not None:
+        return "md5", file.md5
+    return "sha256", file.sha256 or _sha256_on_hub(file, path.name)
+
+
+def _sha256_on_hub(file: File, name: str) -> str:
+    """The hub keeps large files under their sha256 and says it before it sends them."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+
+    try:
+        etag = get_hf_file_metadata(hf_hub_url(file.repository, name)).etag or ""
+    except Exception as error:
+        raise Unavailable(f"the hub does not say the checksum of {file.repository}/{name}: {error}") from error
+    if len(etag) != 64:
+        raise Unavailable(f"the hub does not say the sha256 of {file.repository}/{name}, but {etag!r}")
+    return etag
+
+
+def _download(file: File, models_dir: Path, progress: Progress, release: str) -> Path:
+    try:
+        return _from_hub(file, models_dir, progress)
+    except Exception as error:
+        # The hub's client lets the errors of its transport through: whatever it was, the other places may serve.
+        if file.alternative is not None:
+            return _download(replace(file, path=file.alternative, alternative=None), models_dir, progress, release)
+        if not file.release:
+            raise Unavailable(f"{file.repository}/{file.path} cannot be fetched from the hub: {error}") from error
+        log.info("%s is not to be had from the hub (%s), trying the release", file.path, error)
+        return _from_release(f"{release}/{file.name}", file.under(models_dir), progress)
+
+
+def _from_hub(file: File, models_dir: Path, progress: Progress) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
+
+    class Bar(tqdm):
+        """Tells our progress instead of drawing itself."""
+
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            self._nowhere = Path(os.devnull).open("w")  # noqa: SIM115
+            super().__init__(*arguments, **{**options, "file": self._nowhere, "disable": False})  # type: ignore[no-untyped-call]
+
+        def update(self, n: float | None = 1) -> bool | None:
+            shown = super().update(n)
+            progress(file.name, int(self.n), None if self.total is None else int(self.total))
+            return shown
+
+        def close(self) -> None:
+            super().close()
+            with suppress(AttributeError):
+                self._nowhere.close()
+
+    return Path(hf_hub_download(file.repository, file.path, local_dir=models_dir / file.folder, tqdm_class=Bar))
+
+
+def _from_release(url: str, path: Path, progress: Progress) -> Path:
+    """Continue a part that is there already, where the server can; otherwise from the start."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    done = part.stat().st_size if part.is_file() else 0
+    total: int | None = None
+    request = Request(url, headers={"Range": f"bytes={done}-"} if done else {})  # noqa: S310
+    try:
+        with urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
+            continues = answer.status == 206
+            done = done if continues else 0
+            total = done + int(answer.headers["Content-Length"]) if answer.headers["Content-Length"] else None
+            with part.open("ab" if continues else "wb") as opened:
+                while block := answer.read(BLOCK):
+                    opened.write(block)
+                    done += len(block)
+                    progress(path.name, done, total)
+    except HTTPError as error:
+        if error.code != 416:  # everything is here already
+            raise Unavailable(f"{url} answers {error.code} {error.reason}") from error
+        error.close()
+    except (URLError, OSError) as error:
+        raise Unavailable(f"{url} cannot be reached: {error}; what has come is kept, run the command again") from error
+    if total is not None and done < total:
+        raise Unavailable(f"{url} broke off after {done} of {total} bytes; run the command again to continue")
+    part.rename(path)
+    return path

@@ -1,0 +1,237 @@
+"""The engine: directions and a film in, tracks out, each as soon as it is ready.
+
+It knows nothing of jobs, queues or files to write; one thread calls it, one job at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+import torch
+
+from worker.domain import Clip, Options, Track, Variant
+from worker.engines.mmaudio import loading, tokens, weights
+from worker.engines.mmaudio.copies import on_host
+from worker.engines.mmaudio.decoding import Decoder, usual
+from worker.engines.mmaudio.features import Encoding, Features, Shelf, Watcher
+from worker.engines.mmaudio.fp8 import Fp8MLP, use_fp8
+from worker.engines.mmaudio.frames import Film
+from worker.engines.mmaudio.lengths import CLIP_FPS, SHORTEST_S, clip_frames, sync_features
+from worker.engines.mmaudio.loudness import integrated_lufs
+from worker.engines.mmaudio.runtime import Runtime
+from worker.engines.mmaudio.sampling import Sampler
+from worker.engines.mmaudio.windows import lay
+from worker.errors import Cancelled, DeviceLost, Misconfigured, Rejected, Unavailable
+
+log = logging.getLogger(__name__)
+
+NEGATIVE_PROMPT = "speech, voice, vocals, talking, crowd, footsteps, wind, noise"
+USUAL_S = (8.0, 7.96, 30.0)
+"""Eight seconds, what a film of 25 frames a second makes of them, and a long one: its windows have one shape whatever its length."""
+FILMS_KEPT = 64
+"""Films whose features are kept: under half a megabyte each for 8 s."""
+
+
+class MMAudioEngine:
+    """Composes with an MMAudio checkpoint."""
+
+    def __init__(
+        self, runtime: Runtime, *, sampler: Sampler | None = None, clip_fps: int = CLIP_FPS, decoder: Decoder = "pyav"
+    ) -> None:
+        """`sampler` and `clip_fps` (8, 4, 2 or 1) are the levers; left alone, results are the reference's."""
+        self._runtime, self._sampler = runtime, sampler or Sampler()
+        self._every, self._decoder = CLIP_FPS // clip_fps, decoder
+        self._fp8 = any(isinstance(part, Fp8MLP) for part in runtime.image.modules())
+        self._encoding = Encoding.on(runtime.device)
+        self._films: Shelf[tuple[str, float, bool], Features] = Shelf(FILMS_KEPT)
+
+    @classmethod
+    def load(
+        cls,
+        model: str,
+        models_dir: Path,
+        device: str = "auto",
+        *,
+        sampler: Sampler | None = None,
+        clip_fps: int = CLIP_FPS,
+        clip_fp8: bool = False,
+        decoder: Decoder | None = None,
+    ) -> Self:
+        """Load all weights, which takes about a minute, and warm up for the usual lengths; `decoder` is the usual one of the device.
+
+        Call it in the thread that will compose: cuDNN keeps what it has tried out by thread.
+        Raises Misconfigured: an unknown model, no weights, no GPU or too small a one, no tokenizer; in one line, with what to do.
+        """
+        row = weights.model_named(model)
+        place = loading.choose_device(device, row)
+        started = time.perf_counter()
+        if row.generated:
+            parts = loading.generated_parts(row)
+        else:
+            parts = loading.official_parts(row, models_dir)
+            tokens.tokenize([""])
+        for line in weights.licences(row):
+            log.info("licence: %s", line)
+        try:
+            runtime = loading.runtime(row, parts, place)
+            if clip_fp8:
+                use_fp8(runtime.image)
+            engine = cls(
+                runtime,
+                sampler=sampler,
+                clip_fps=clip_fps,
+                decoder=decoder or usual(place.type),
+            )
+            if place.type == "cuda":
+                engine.warm()
+        except (torch.OutOfMemoryError, Unavailable) as error:
+            raise Misconfigured(
+                f"{row.name} does not fit into the memory of {place}: set MMAUDIO_MODEL to a smaller one, or use a larger GPU"
+            ) from error
+        if place.type == "cpu" and not row.generated:
+            log.warning("%s composes on the CPU: expect about %d minutes for 8 s", row.name, loading.cpu_minutes(row))
+        if not engine.exact:
+            log.warning(
+                "levers are set, results are not the reference's: %s, CLIP at %d fps%s",
+                engine._sampler, clip_fps, " in FP8" if clip_fp8 else "",
+            )  # fmt: skip
+        log.info("%s is ready on %s after %.0f s", row.name, place, time.perf_counter() - started)
+        return engine
+
+    @property
+    def name(self) -> str:
+        return "mmaudio"
+
+    @property
+    def model(self) -> str:
+        return self._runtime.model.name
+
+    @property
+    def exact(self) -> bool:
+        """Whether no lever is set: what it makes is what the reference would have made."""
+        return self._sampler == Sampler() and self._every == 1 and not self._fp8
+
+    @torch.inference_mode()
+    def prepare(self, clip: Clip, options: Options, cancelled: Callable[[], bool]) -> None:
+        """Encode the film while the describer still thinks; `compose` finds the features on the shelf."""
+        _long_enough(clip.duration_s)
+        if options.conditioning != "text":
+            with self._ours():
+                self._watched(clip, cancelled, with_sync=options.conditioning == "full")
+
+    def compose(
+        self, clip: Clip, variants: Sequence[Variant], options: Options, cancelled: Callable[[], bool]
+    ) -> Iterator[Track]:
+        """Yield the tracks in the order of `variants`; see `worker.ports.Engine`.
+
+        Raises Rejected (shorter than 0.64 s, undecodable), Cancelled, Unavailable (out of memory), DeviceLost.
+        """
+        with self._ours():
+            latents = self._sample(clip, variants, options, cancelled)
+        for variant, one in zip(variants, latents, strict=True):
+            with self._ours():
+                track = self._render(variant.index, one, cancelled)
+            yield track
+
+    @torch.inference_mode()
+    def rest(self, busy: Callable[[], bool]) -> None:
+        """Capture the shapes that came for the first time, until `busy()`; see `worker.ports.Engine`."""
+        with self._ours():
+            self._runtime.graphs.capture(lambda: not busy())
+
+    @torch.inference_mode()
+    def warm(self, durations_s: Sequence[float] = USUAL_S, variants: int = 3) -> None:
+        """Go the whole way with empty features once for each length, so that a first job finds its graphs and kernels ready."""
+        with self._ours():
+            runtime, first_s = self._runtime, durations_s[0]
+            runtime.image(torch.zeros(clip_frames(first_s), 3, 384, 384, device=runtime.device))
+            runtime.synchformer(torch.zeros(1, int(25 * first_s), 3, 224, 224, device=runtime.device))
+            for duration_s in durations_s:
+                self._warm(duration_s, variants)
+                runtime.graphs.capture()
+
+    def _warm(self, duration_s: float, variants: int) -> None:
+        runtime, flow = self._runtime, self._runtime.flow
+        clip, sync = flow.empty_clip(clip_frames(duration_s))[0], flow.empty_sync(sync_features(duration_s))[0]
+        texts = runtime.read(["warm"] * variants)
+        windows = lay(duration_s, runtime.model.rate)
+        score = runtime.score(windows, Features(duration_s, clip, sync), texts, NEGATIVE_PROMPT, range(variants))
+        latents = runtime.sample(score, replace(self._sampler, steps=2), lambda: False)
+        self._render(0, latents[0], lambda: False)
+
+    @torch.inference_mode()
+    def _sample(
+        self, clip: Clip, variants: Sequence[Variant], options: Options, cancelled: Callable[[], bool]
+    ) -> torch.Tensor:
+        """Latents of all variants, (V, N, latent)."""
+        _long_enough(clip.duration_s)
+        runtime, seen = self._runtime, None
+        if options.conditioning != "text":
+            seen = self._watched(clip, cancelled, with_sync=options.conditioning == "full")
+        windows = lay(clip.duration_s if seen is None else seen.duration_s, runtime.model.rate)
+        negative = NEGATIVE_PROMPT if options.negative_prompt is None else options.negative_prompt
+        texts = runtime.read([variant.direction.prompt for variant in variants])
+        score = runtime.score(windows, seen, texts, negative, [variant.seed for variant in variants])
+        sampler = replace(
+            self._sampler,
+            steps=self._sampler.steps if options.steps is None else options.steps,
+            guidance=self._sampler.guidance if options.guidance is None else options.guidance,
+        )
+        return runtime.sample(score, sampler, cancelled)
+
+    @torch.inference_mode()
+    def _render(self, index: int, latents: torch.Tensor, cancelled: Callable[[], bool]) -> Track:
+        def go_on() -> None:
+            if cancelled():
+                raise Cancelled("the job was cancelled while its tracks were rendered")
+
+        rate = self._runtime.model.rate
+        wave = self._runtime.render(latents, go_on)
+        lufs = integrated_lufs(wave, rate.sample_rate)
+        samples = on_host(wave).numpy()
+        return Track(index=index, samples=samples, sample_rate=rate.sample_rate, loudness_lufs=lufs)
+
+    @contextmanager
+    def _ours(self) -> Iterator[None]:
+        """Work on this engine's device, whichever is current (graphs and kernels go to the current one); its errors as the worker's."""
+        device = self._runtime.device
+        try:
+            with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
+                yield
+        except torch.OutOfMemoryError as error:
+            self._runtime.graphs.forget()
+            raise Unavailable("the GPU is out of memory: use a smaller model or a larger GPU") from error
+        except torch.AcceleratorError as error:
+            raise DeviceLost(f"the GPU stopped working: {error}") from error
+
+    def _watched(self, clip: Clip, cancelled: Callable[[], bool], *, with_sync: bool) -> Features:
+        """The film's features, encoded once for its content, its length and what is asked of it."""
+        key = (clip.digest, clip.duration_s, with_sync)
+        known = self._films.get(key)
+        if known is None and not with_sync and (full := self._films.get((clip.digest, clip.duration_s, True))):
+            known = replace(full, sync=None)
+        if known is not None:
+            return known
+        runtime = self._runtime
+        film = Film(clip.path, clip.duration_s, runtime.device, self._decoder)
+        watcher = Watcher(
+            runtime.image, runtime.synchformer if with_sync else None, every=self._every, encoding=self._encoding
+        )
+        watcher.watch(film, cancelled)
+        duration_s = film.cut.duration_s
+        _long_enough(duration_s)
+        return self._films.put(key, watcher.features(duration_s, clip_frames(duration_s), sync_features(duration_s)))
+
+
+def _long_enough(duration_s: float) -> None:
+    if duration_s < SHORTEST_S:
+        raise Rejected(
+            f"the video is {duration_s:.2f} s long; music needs at least {SHORTEST_S} s: send a longer one",
+            code="too_short",
+        )

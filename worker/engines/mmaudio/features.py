@@ -1,0 +1,157 @@
+"""What the encoders see in a film, once a film: kept by the file's content, so that another seed or text costs nothing."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from worker.engines.mmaudio import resize
+from worker.engines.mmaudio.clip_towers import ImageTower
+from worker.engines.mmaudio.copies import on_device
+from worker.engines.mmaudio.frames import Chunk
+from worker.engines.mmaudio.lengths import SEGMENT_FRAMES, SEGMENT_STRIDE
+from worker.engines.mmaudio.sampling import Batching
+from worker.engines.mmaudio.synchformer import Synchformer
+from worker.errors import Cancelled
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Of one film: CLIP vectors (Nc, clip), and sync features (Ns, sync) unless they were not asked for."""
+
+    duration_s: float
+    clip: Tensor
+    sync: Tensor | None
+
+
+class Shelf(Generic[K, V]):
+    """The last `size` values by key."""
+
+    def __init__(self, size: int) -> None:
+        self._size, self._kept = size, OrderedDict[K, V]()
+
+    def get(self, key: K) -> V | None:
+        if key in self._kept:
+            self._kept.move_to_end(key)
+        return self._kept.get(key)
+
+    def pop(self) -> tuple[K, V] | None:
+        """The oldest, taken away."""
+        return self._kept.popitem(last=False) if self._kept else None
+
+    def put(self, key: K, value: V) -> V:
+        self._kept[key] = value
+        self._kept.move_to_end(key)
+        while len(self._kept) > self._size:
+            self._kept.popitem(last=False)
+        return value
+
+
+def in_batches(encode: Callable[[Tensor], Tensor], items: Tensor, batching: Batching) -> Tensor:
+    """Encode in batches, halving them while memory runs out. Raises Unavailable when one item does not fit."""
+    done: list[Tensor] = []
+    at = 0
+    while at < len(items):
+        some = items[at : at + batching.size]
+        try:
+            done.append(encode(some))
+            at += len(some)
+        except torch.OutOfMemoryError:
+            batching.halve(len(some))
+    return torch.cat(done)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How many frames and how many segments the encoders take at once; shared by all films, so that what fits is remembered."""
+
+    frames: Batching
+    segments: Batching
+
+    @classmethod
+    def on(cls, device: torch.device) -> Encoding:
+        # Two seconds of film on a GPU: a larger batch is 3 % faster, but what is encoded while decoding goes on costs nothing.
+        frames, segments = (16, 8) if device.type == "cuda" else (8, 4)
+        return cls(Batching(frames), Batching(segments))
+
+
+class Watcher:
+    """Feeds both encoders while frames arrive, in full batches; holds a few seconds of small frames at most.
+
+    `every`: CLIP sees every n-th of its frames and the others get the same vector; 1 is exact.
+    """
+
+    def __init__(
+        self, image: ImageTower, sync: Synchformer | None, *, every: int = 1, encoding: Encoding | None = None
+    ) -> None:
+        self._image, self._sync, self._every = image, sync, every
+        self._encoding = encoding or Encoding.on(image.proj.device)
+        self._waiting: list[Tensor] = []
+        self._clip: list[Tensor] = []
+        self._repeats: list[Tensor] = []
+        self._clip_seen = 0
+        self._tail: Tensor | None = None
+        self._moments: list[Tensor] = []
+
+    def watch(self, film: Iterable[Chunk], cancelled: Callable[[], bool]) -> None:
+        for chunk in film:
+            if cancelled():
+                raise Cancelled("the job was cancelled while its video was watched")
+            self._see(chunk)
+            if self._sync is not None:
+                self._follow(chunk.sync, self._sync, enough=self._encoding.segments.size)
+        self._flush()
+        if self._sync is not None and self._tail is not None:
+            self._follow(self._tail[:0], self._sync, enough=1)
+
+    def features(self, duration_s: float, clip: int, sync: int) -> Features:
+        """Cut to the lengths of the request, in frames of 8 a second and features of Synchformer."""
+        seen, repeats = torch.cat(self._clip), torch.cat(self._repeats)
+        shown = torch.arange(len(seen)).repeat_interleave(repeats)[:clip]
+        moments = torch.cat(self._moments)[:sync] if self._moments else None
+        return Features(duration_s, seen[on_device(shown, seen.device)], moments)
+
+    def _see(self, chunk: Chunk) -> None:
+        if self._every == 1:
+            self._waiting.append(chunk.clip)
+            self._repeats.append(chunk.clip_repeats)
+        else:
+            self._skip(chunk)
+        if sum(map(len, self._waiting)) >= self._encoding.frames.size:
+            self._flush()
+
+    def _skip(self, chunk: Chunk) -> None:
+        """Keep the frames shown at slots 0, n, 2n ...; a kept frame stands for all slots up to the next."""
+        for frame, repeats in zip(chunk.clip, chunk.clip_repeats.tolist(), strict=True):
+            start, self._clip_seen = self._clip_seen, self._clip_seen + repeats
+            slots = range(-(-start // self._every) * self._every, self._clip_seen, self._every)
+            if slots:
+                self._waiting.append(frame[None])
+                self._repeats.append(torch.tensor([len(slots) * self._every]))
+
+    def _flush(self) -> None:
+        if any(map(len, self._waiting)):  # the last frames of a film may be Synchformer's alone
+            frames = torch.cat(self._waiting)
+            self._clip.append(in_batches(lambda f: self._image(resize.clip_pixels(f)), frames, self._encoding.frames))
+            self._waiting = []
+
+    def _follow(self, frames: Tensor, sync: Synchformer, *, enough: int) -> None:
+        """Whole segments of what has come so far, once there are `enough`; the rest waits for more frames."""
+        tail = frames if self._tail is None else torch.cat([self._tail, frames])
+        ready = (len(tail) - SEGMENT_FRAMES) // SEGMENT_STRIDE + 1
+        while ready >= enough:
+            some = min(ready, self._encoding.segments.size)
+            used = tail[: (some - 1) * SEGMENT_STRIDE + SEGMENT_FRAMES]
+            tokens = sync.patch_embed_3d(resize.sync_pixels(used)[None])
+            segments = in_batches(sync.segments, sync.windows(tokens)[0], self._encoding.segments)
+            self._moments.append(segments.flatten(0, 1))
+            tail, ready = tail[some * SEGMENT_STRIDE :], ready - some
+        self._tail = tail

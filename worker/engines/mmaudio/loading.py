@@ -1,0 +1,150 @@
+"""Builds a runtime: from the official files, or from generated weights; fused, cast and moved to its device."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from worker.engines.mmaudio import checkpoints, tokens, weights
+from worker.engines.mmaudio.bigvgan import BigVGAN
+from worker.engines.mmaudio.clip_towers import ImageTower, TextTower
+from worker.engines.mmaudio.evaluation import Evaluation
+from worker.engines.mmaudio.flow import Flow
+from worker.engines.mmaudio.graphs import Graphs
+from worker.engines.mmaudio.layers import fuse
+from worker.engines.mmaudio.models import Model
+from worker.engines.mmaudio.runtime import Runtime
+from worker.engines.mmaudio.synchformer import Synchformer
+from worker.engines.mmaudio.vae import VAE
+from worker.errors import Misconfigured
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The networks of a model as they come from their files, float32 on the CPU."""
+
+    flow: Flow
+    vae: VAE
+    vocoder: BigVGAN
+    image: ImageTower
+    text: TextTower
+    synchformer: Synchformer
+
+    def all(self) -> tuple[nn.Module, ...]:
+        return self.flow, self.vae, self.vocoder, self.image, self.text, self.synchformer
+
+
+def generated_parts(model: Model) -> Parts:
+    """Dimensions of the model, weights from the fill rule."""
+    return Parts(
+        checkpoints.generated_flow(model.flow),
+        checkpoints.generated_vae(model.vae),
+        checkpoints.generated_vocoder(model.vocoder),
+        checkpoints.generated_image_tower(model.image),
+        checkpoints.generated_text_tower(model.text),
+        checkpoints.generated_synchformer(model.synchformer),
+    )
+
+
+def official_parts(model: Model, models_dir: Path) -> Parts:
+    """From the files in `models_dir`. Raises Misconfigured naming what is missing or does not fit."""
+    weights.require(model, models_dir)
+    flow, vae, vocoder, sync, clip = weights.files_of(model)
+    clip_state = weights.read(clip, models_dir)
+    return Parts(
+        checkpoints.flow(model.flow, weights.read(flow, models_dir), flow.name),
+        checkpoints.vae(model.vae, weights.read(vae, models_dir), vae.name),
+        checkpoints.vocoder(model.vocoder, weights.read(vocoder, models_dir), vocoder.name),
+        checkpoints.image_tower(model.image, clip_state, clip.name),
+        checkpoints.text_tower(model.text, clip_state, clip.name),
+        checkpoints.synchformer(model.synchformer, weights.read(sync, models_dir), sync.name),
+    )
+
+
+def choose_device(device: str, model: Model, gpus: int | None = None) -> torch.device:
+    """ "auto" is the GPU, for generated weights also the CPU. Raises Misconfigured when there is no such device."""
+    count = torch.cuda.device_count() if gpus is None else gpus
+    if device == "auto":
+        device = "cuda" if count or not model.generated else "cpu"
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        raise Misconfigured(f"DEVICE={device!r} is no device: set auto, cpu, cuda or cuda:N")
+    place = torch.device(device)
+    if place.type == "cpu" or (place.index or 0) < count:
+        return place
+    if count:
+        raise Misconfigured(f"DEVICE={device} is not here: this box has {count} GPUs, cuda:0 to cuda:{count - 1}")
+    raise Misconfigured(
+        f"{model.name} needs a CUDA GPU and there is none: run the worker on a GPU box, set ENGINE=sketch, "
+        "or set DEVICE=cpu and wait about half an hour a job"
+    )
+
+
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
+"""Of mallopt(3)."""
+
+
+def _keep_memory() -> None:
+    """Let the C library keep the memory of large tensors instead of giving each back to the system.
+
+    On a CPU every layer would otherwise be given new pages, one fault each: half the time of a vocoder.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):  # glibc's
+        libc.mallopt(M_MMAP_MAX, 0)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+        libc.mallopt(M_TOP_PAD, 2**28)
+
+
+def runtime(model: Model, parts: Parts, device: torch.device, dtype: torch.dtype | None = None) -> Runtime:
+    """Fuse, cast and move the parts; bfloat16 on a GPU unless asked otherwise, float32 on a CPU."""
+    on_gpu = device.type == "cuda"
+    if not on_gpu:
+        _keep_memory()
+    precision = dtype or (torch.bfloat16 if on_gpu else torch.float32)
+    # What stays float32 beside bfloat16 may use the tensor cores; pure float32 may not.
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision is torch.bfloat16
+    # Partial sums in float16 would round what the feed-forward part is in float16 for, and end at 65,504.
+    torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
+    for part in parts.all():
+        fuse(part)
+    parts.flow.to_precision(precision)
+    parts.image.transformer.to_precision(precision)
+    parts.synchformer.to_precision(precision)
+    parts.vocoder.to(torch.float16 if precision is torch.bfloat16 else precision)
+    if on_gpu:
+        parts.vocoder.channels_last()
+    for part in parts.all():
+        part.to(device)
+    graphs = Graphs()
+    return Runtime(
+        model=model,
+        device=device,
+        flow=parts.flow,
+        vae=parts.vae,
+        vocoder=parts.vocoder,
+        image=parts.image,
+        text=parts.text,
+        synchformer=parts.synchformer,
+        tokenize=tokens.for_generated_weights() if model.generated else tokens.tokenize,
+        graphs=graphs,
+        velocity=graphs.velocity if on_gpu else Evaluation.velocity,
+    )
+
+
+_FLOW_GFLOP = {"small_16k": 57.3, "small_44k": 78.4, "medium_44k": 306.3, "large_44k": 513.9, "large_44k_v2": 513.9}
+"""One evaluation for 8 s; a variant takes 50."""
+_FILM_GFLOP, _RENDER_GFLOP, _CPU_GFLOPS = 73_900.0, 2_660.0, 150.0
+
+
+def cpu_minutes(model: Model, variants: int = 3) -> int:
+    """Roughly how long 8 s take on a CPU of two cores."""
+    work = _FILM_GFLOP + variants * (50 * _FLOW_GFLOP.get(model.name, 0.0) + _RENDER_GFLOP)
+    return round(work / _CPU_GFLOPS / 60)

@@ -1,0 +1,66 @@
+"""The models one can ask for: rows of dimensions. `tiny-random` is a test model with generated weights and no files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from worker.engines.mmaudio.bigvgan import VocoderShape
+from worker.engines.mmaudio.clip_towers import ImageShape, TextShape
+from worker.engines.mmaudio.flow import FlowShape
+from worker.engines.mmaudio.lengths import RATE_16K, RATE_44K, Rate
+from worker.engines.mmaudio.synchformer import SynchformerShape
+from worker.engines.mmaudio.vae import VAEShape
+
+RATES_16K, KERNELS_16K = (4, 4, 2, 2, 2, 2), (8, 8, 4, 4, 4, 4)
+RATES_44K, KERNELS_44K = (8, 4, 2, 2, 2, 2), (16, 8, 4, 4, 4, 4)
+
+VAE_16K = VAEShape(mels=80, latent=20, width=384)
+VAE_44K = VAEShape(mels=128, latent=40, width=512)
+VOCODER_16K = VocoderShape(mels=80, rates=RATES_16K, kernels=KERNELS_16K, clamps=False)
+VOCODER_44K = VocoderShape(mels=128, rates=RATES_44K, kernels=KERNELS_44K, clamps=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """Dimensions of every part behind one name."""
+
+    name: str
+    rate: Rate
+    flow: FlowShape
+    vae: VAEShape
+    vocoder: VocoderShape
+    image: ImageShape = field(default_factory=ImageShape)
+    text: TextShape = field(default_factory=TextShape)
+    synchformer: SynchformerShape = field(default_factory=SynchformerShape)
+    generated: bool = False
+
+
+def _row(name: str, rate: Rate, width: int, depth: int, fused: int, *, v2: bool = False) -> Model:
+    vae, vocoder = (VAE_16K, VOCODER_16K) if rate is RATE_16K else (VAE_44K, VOCODER_44K)
+    flow = FlowShape(latent=vae.latent, width=width, heads=width // 64, depth=depth, fused=fused, v2=v2)
+    return Model(name=name, rate=rate, flow=flow, vae=vae, vocoder=vocoder)
+
+
+TINY_RANDOM = Model(
+    name="tiny-random",
+    rate=RATE_44K,
+    flow=FlowShape(latent=40, width=64, heads=1, depth=3, fused=1, v2=True, clip=48, sync=48, text=64),
+    vae=VAEShape(mels=128, latent=40, width=32),
+    vocoder=VocoderShape(mels=128, rates=RATES_44K, kernels=KERNELS_44K, channels=64, clamps=True),
+    image=ImageShape(width=64, layers=2, heads=4, embed=48),
+    text=TextShape(width=64, layers=2, heads=4),
+    synchformer=SynchformerShape(width=48, depth=2, heads=4),
+    generated=True,
+)
+
+MODELS = {
+    model.name: model
+    for model in (
+        _row("small_16k", RATE_16K, 448, 12, 8),
+        _row("small_44k", RATE_44K, 448, 12, 8),
+        _row("medium_44k", RATE_44K, 896, 12, 8),
+        _row("large_44k", RATE_44K, 896, 21, 14),
+        _row("large_44k_v2", RATE_44K, 896, 21, 14, v2=True),
+        TINY_RANDOM,
+    )
+}

@@ -1,0 +1,215 @@
+"""From noise to latents: Euler steps along the network's velocity, guided, all variants and windows in batches."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from worker.engines.mmaudio.copies import on_device
+from worker.engines.mmaudio.evaluation import Evaluation, Rows, Stage
+from worker.engines.mmaudio.flow import Conditions, Flow
+from worker.engines.mmaudio.windows import Fusion, Windows
+from worker.errors import Cancelled, Unavailable
+
+STEPS, GUIDANCE = 25, 4.5
+ROWS_BUDGET = 4 * 2**30
+"""Bytes of modulation rows kept for all steps of a job at once; more are computed step by step."""
+
+AHEAD = 2
+"""Steps the host may queue before the device has made them: enough to keep it busy, and a cancelled job ends within them."""
+
+Velocity = Callable[[Evaluation, Tensor, Rows, Stage], Tensor]
+"""How a velocity is evaluated: `Evaluation.velocity` itself, or its replay from a CUDA graph."""
+
+
+class Mark(Protocol):
+    """A place in the device's work that the host can wait for."""
+
+    def synchronize(self) -> object: ...
+
+
+def _event() -> Mark:
+    event = torch.cuda.Event(blocking=True)
+    event.record()
+    return event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampler:
+    """How to integrate. The defaults are the reference; `sway` and `interval` trade exactness for speed.
+
+    sway: moves times towards the noise, t + sway * (cos(pi t / 2) - 1 + t), for fewer steps (-1 is usual).
+    interval: guidance only while t is in it; outside only the conditional pass is evaluated.
+    """
+
+    steps: int = STEPS
+    guidance: float = GUIDANCE
+    sway: float = 0.0
+    interval: tuple[float, float] = (0.0, 1.0)
+    fusion: Fusion = "swap"
+
+    def times(self) -> Tensor:
+        """(steps + 1,) float32 from 0, noise, to 1, music."""
+        times = torch.linspace(0, 1, self.steps + 1)
+        return times if self.sway == 0 else times + self.sway * (torch.cos(math.pi / 2 * times) - 1 + times)
+
+    def guides(self, time: float) -> bool:
+        """Whether the unconditional pass counts at this time; at strength 1 it cancels out, below it is switched off."""
+        return self.guidance > 1 and self.interval[0] <= time <= self.interval[1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """What is to be sampled: V variants over K windows. Rows of `asked` go variant by variant, window by window."""
+
+    seeds: Sequence[int]
+    noise: Tensor  # (V, N, latent) float32
+    windows: Windows
+    asked: Conditions  # (V * K, ...)
+    empty: Conditions  # (1, ...)
+    silent: bool
+    """The asked sync stream is the empty one."""
+
+
+def noise(seeds: Sequence[int], latents: int, channels: int) -> Tensor:
+    """(V, N, channels) float32, each variant's from its own seed on the CPU: the same wherever and with whomever it runs."""
+    return torch.stack(
+        [torch.randn(latents, channels, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    )
+
+
+@dataclass(slots=True)
+class Batching:
+    """How many windows or frames fit into one pass, and how much is kept beside; halved when memory runs out, and remembered."""
+
+    size: int = 8
+    rows_budget: int = ROWS_BUDGET
+
+    def halve(self, tried: int) -> None:
+        """Raises Unavailable when one alone did not fit."""
+        if tried <= 1:
+            raise Unavailable(
+                "the GPU is out of memory even for a single window or frame: use a smaller model or a larger GPU"
+            )
+        self.size, self.rows_budget = max(1, tried // 2), self.rows_budget // 2
+        torch.cuda.empty_cache()
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """Some pairs of variant and window that go through the network together."""
+
+    pairs: range
+    stage: Stage
+    heard: Tensor  # (T, C, D)
+    rows: list[Rows] = field(default_factory=list)
+    """The rows of every step, where they fit the budget."""
+
+
+class Run:
+    """One job's way from noise to latents."""
+
+    def __init__(
+        self,
+        flow: Flow,
+        score: Score,
+        sampler: Sampler,
+        velocity: Velocity = Evaluation.velocity,
+        mark: Callable[[], Mark] | None = None,
+    ) -> None:
+        """`mark` notes how far the device has been asked to work; an event on a GPU, nothing on a CPU, which is never behind."""
+        self._score, self._sampler, self._velocity = score, sampler, velocity
+        self._device = flow.empty_clip_feat.device
+        self._mark = mark or (_event if self._device.type == "cuda" else None)
+        self._evaluation = Evaluation(flow, score.windows.length)
+        self._times = sampler.times()
+        self._x = on_device(score.noise, self._device)
+        self._owners = self._own()
+        self._shares = on_device(score.windows.shares, self._device)
+
+    def _own(self) -> Tensor | None:
+        """The winning windows (V, T, N), or None where nothing overlaps or shares are averaged."""
+        if len(self._score.windows) == 1 or self._sampler.fusion == "average":
+            return None
+        drawn = [self._score.windows.winners(seed, self._sampler.steps) for seed in self._score.seeds]
+        return on_device(torch.stack(drawn), self._device)
+
+    def __call__(self, batching: Batching, cancelled: Callable[[], bool]) -> Tensor:
+        """The latents (V, N, latent), in the network's units.
+
+        Raises Cancelled, or Unavailable when not even one window fits into memory.
+        """
+        chunks: dict[bool, list[_Chunk]] = {}
+        step = 0
+        ahead: deque[Mark] = deque()
+        while step < self._sampler.steps:
+            if len(ahead) == AHEAD:
+                ahead.popleft().synchronize()
+            if cancelled():
+                raise Cancelled("the job was cancelled while it was composed")
+            guided = self._sampler.guides(float(self._times[step]))
+            try:
+                if guided not in chunks:
+                    chunks[guided] = list(self._chunks(batching, guided=guided))
+                velocity = self._field(step, chunks[guided], cancelled)
+            except torch.OutOfMemoryError:
+                chunks.clear()
+                batching.halve(min(batching.size, len(self._x) * len(self._score.windows)))
+                continue
+            self._x = self._x + (self._times[step + 1] - self._times[step]) * velocity
+            step += 1
+            if self._mark is not None:
+                ahead.append(self._mark())
+        return self._x
+
+    def _chunks(self, batching: Batching, *, guided: bool) -> Iterator[_Chunk]:
+        score, pairs, size = self._score, len(self._x) * len(self._score.windows), batching.size
+        empty = score.empty if guided else None
+        for start in range(0, pairs, size):
+            # The last chunk is filled up with its last pair: every pass has the same shape.
+            some = range(start, min(start + size, pairs))
+            filled = torch.arange(start, start + min(size, pairs), device=self._device).clamp_(max=some[-1])
+            asked = score.asked.take(filled)
+            stage = self._evaluation.stage(asked, empty, silent=score.silent)
+            chunk = _Chunk(some, stage, self._evaluation.heard(self._times[:-1], asked, empty))
+            if self._evaluation.rows_bytes(stage) * len(chunk.heard) * -(-pairs // size) <= batching.rows_budget:
+                chunk.rows = self._evaluation.rows(chunk.heard, stage).unbind()
+            yield chunk
+
+    def _field(self, step: int, chunks: list[_Chunk], cancelled: Callable[[], bool]) -> Tensor:
+        """The velocity of every latent frame at one step: (V, N, latent)."""
+        windows = self._score.windows
+        if len(windows) == 1 and len(chunks) == 1:
+            return self._guided(step, chunks[0], self._x)
+        total = torch.zeros_like(self._x)
+        for chunk in chunks:
+            if cancelled():
+                raise Cancelled("the job was cancelled while it was composed")
+            places = [divmod(pair, len(windows)) for pair in chunk.pairs]
+            cut = [self._x[v, windows.starts[k] : windows.starts[k] + windows.length] for v, k in places]
+            cut += [cut[-1]] * (len(chunk.stage.entries) // chunk.stage.copies - len(cut))
+            for (v, k), own in zip(places, self._guided(step, chunk, torch.stack(cut)), strict=False):
+                start, end = windows.starts[k], windows.starts[k] + windows.length
+                total[v, start:end] += own if len(windows) == 1 else self._share(step, v, k, start, end) * own
+        return total
+
+    def _share(self, step: int, variant: int, window: int, start: int, end: int) -> Tensor:
+        """What a window owns of its frames at this step: (length, 1) float32."""
+        if self._owners is None:
+            return self._shares[window, start:end, None]
+        return (self._owners[variant, step, start:end, None] == window).float()
+
+    def _guided(self, step: int, chunk: _Chunk, x: Tensor) -> Tensor:
+        rows = chunk.rows[step] if chunk.rows else self._evaluation.rows(chunk.heard[step], chunk.stage)
+        both = self._velocity(self._evaluation, x, rows, chunk.stage)
+        if chunk.stage.copies == 1:
+            return both
+        asked, empty = both.chunk(2)
+        strength = self._sampler.guidance
+        return strength * asked + (1 - strength) * empty

@@ -1,0 +1,104 @@
+"""Windows of the native length over a longer film, and how their velocities become one.
+
+All windows of a step work on one global latent; where they overlap, either one of them wins each frame anew at every
+step ("swap", which keeps high frequencies), or they are averaged with raised-cosine ramps ("average").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from worker.engines.mmaudio.lengths import CLIP_FPS, SEGMENT_STRIDE, SYNC_FPS, Rate, clip_frames, sync_features
+
+NATIVE_S = 8.0
+"""What the checkpoints were trained on."""
+SINGLE_S = 10.0
+"""Up to this length one window, stretched a little, is better than two."""
+HOP_SEGMENTS = 19
+SEGMENT_S = SEGMENT_STRIDE / SYNC_FPS
+"""Windows start on Synchformer's grid of 0.32 s, every 6.08 s."""
+
+Fusion = Literal["swap", "average"]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """K windows of the same length over N latents, with the slices of the features they look at."""
+
+    latents: int
+    length: int
+    starts: tuple[int, ...]
+    clip_starts: tuple[int, ...]
+    clip_length: int
+    sync_starts: tuple[int, ...]
+    sync_length: int
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @cached_property
+    def shares(self) -> Tensor:
+        """How much of each latent frame a window owns, (K, N) float32: every column sums to one."""
+        edges = np.zeros((len(self), self.latents))
+        for k, start in enumerate(self.starts):
+            tent = np.ones(self.length)
+            if k > 0:
+                _ramp(tent, self.starts[k - 1] + self.length - start)
+            if k + 1 < len(self):
+                _ramp(tent[::-1], start + self.length - self.starts[k + 1])
+            edges[k, start : start + self.length] = tent
+        return torch.from_numpy((edges / edges.sum(axis=0)).astype(np.float32))
+
+    def winners(self, seed: int, steps: int) -> Tensor:
+        """Which window owns each frame at each step, (steps, N) int64, drawn by the shares from the variant's seed."""
+        draws = np.random.Generator(np.random.PCG64(seed)).random((steps, self.latents), dtype=np.float32)
+        bounds = self.shares.cumsum(dim=0).numpy()
+        won = (draws[:, None] >= bounds[None]).sum(axis=1)
+        return torch.from_numpy(np.minimum(won, self._last_owner))
+
+    @cached_property
+    def _last_owner(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """The last window that covers each frame: rounding of the bounds must not hand it to a later one."""
+        covered = self.shares.numpy() > 0
+        last: np.ndarray[tuple[int], np.dtype[np.int64]] = len(self) - 1 - covered[::-1].argmax(axis=0)
+        return last
+
+
+def _ramp(tent: np.ndarray[tuple[int], np.dtype[np.float64]], overlap: int) -> None:
+    """Let the first `overlap` shares rise as a squared sine, in place; never zero."""
+    rise = min(overlap, len(tent))
+    tent[:rise] *= np.sin(np.pi / 2 * (np.arange(rise) + 0.5) / rise) ** 2
+
+
+def single(duration_s: float, rate: Rate) -> Windows:
+    """One window as long as the request: the plain sampler."""
+    latents = rate.latents(duration_s)
+    return Windows(latents, latents, (0,), (0,), clip_frames(duration_s), (0,), sync_features(duration_s))
+
+
+def lay(duration_s: float, rate: Rate) -> Windows:
+    """As many native windows as the duration needs; the last one is shifted left to end with the film."""
+    if duration_s <= SINGLE_S:
+        return single(duration_s, rate)
+    latents, length = rate.latents(duration_s), rate.latents(NATIVE_S)
+    clip_length, sync_length = clip_frames(NATIVE_S), sync_features(NATIVE_S)
+    per_s = rate.sample_rate / rate.hop / 2
+    hop_s = HOP_SEGMENTS * SEGMENT_S
+    count = max(2, int(np.ceil((latents - length) / (hop_s * per_s))) + 1)
+    times = [k * hop_s for k in range(count - 1)] + [(latents - length) / per_s]
+    segments = [min(round(t / SEGMENT_S), (sync_features(duration_s) - sync_length) // 8) for t in times]
+    return Windows(
+        latents,
+        length,
+        tuple(min(round(t * per_s), latents - length) for t in times),
+        tuple(min(round(t * CLIP_FPS), clip_frames(duration_s) - clip_length) for t in times),
+        clip_length,
+        tuple(8 * m for m in segments),
+        sync_length,
+    )

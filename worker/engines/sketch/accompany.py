@@ -1,0 +1,130 @@
+"""Accompaniment: comping, pads, arpeggios and basses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from worker.engines.sketch.harmony import nearest_pitch, voicing
+from worker.engines.sketch.measures import Measure, in_bar, swung
+from worker.engines.sketch.patterns import BASSES, COMPING
+from worker.engines.sketch.score import Note
+from worker.engines.sketch.styles import Style
+from worker.pipeline.direct.keys import Key
+
+_STRUMMED = {"acoustic guitar", "nylon guitar", "ukulele", "electric guitar clean", "harp"}
+
+
+def comp(measures: Sequence[Measure], style: Style, instrument: str, centre: int) -> list[Note]:
+    """Chords in the rhythm of the style, each as near to the last as possible; strings are strummed one after the other."""
+    notes: list[Note] = []
+    previous: tuple[int, ...] | None = None
+    for measure in measures:
+        voices = voicing(measure.chord, 4, previous, centre)
+        previous = voices
+        figure = in_bar(COMPING[style.comping[measure.energy >= 0.55]], measure.bar)
+        lag = (0.014 if measure.energy < 0.5 else 0.009) if instrument in _STRUMMED else 0.0
+        for step, length, velocity, what in figure:
+            start = measure.bar.at(swung(step, style) / 4)
+            held = 0.96 * length * measure.bar.beat_s / 4
+            loud = velocity * (0.6 + 0.4 * measure.energy) * (1.15 if measure.on_cut and step == 0 else 1.0)
+            for number, pitch in enumerate(_chosen(voices, what, measure)):
+                notes.append(Note(start + number * lag, held, pitch, min(1.0, loud * (1 - 0.04 * number))))
+    return notes
+
+
+def _chosen(voices: tuple[int, ...], what: str, measure: Measure) -> tuple[int, ...]:
+    if what == "all":
+        return voices
+    if what == "top":
+        return voices[-2:]
+    if what == "low":  # root, fifth, octave: what a distorted guitar can bear
+        root = nearest_pitch(46, (measure.chord.root,))
+        return (root, root + (measure.chord.fifth - root) % 12, root + 12)
+    return (voices[int(what) % len(voices)],)
+
+
+def pad(measures: Sequence[Measure], centre: int) -> list[Note]:
+    """Long chords that move only when the harmony does."""
+    notes: list[Note] = []
+    previous: tuple[int, ...] | None = None
+    run: list[Measure] = []
+    for number, measure in enumerate(measures):
+        run.append(measure)
+        after = measures[number + 1] if number + 1 < len(measures) else None
+        if after and after.chord == measure.chord and not after.on_cut and after.energy == measure.energy:
+            continue
+        previous = voicing(measure.chord, 3 if measure.energy < 0.4 else 4, previous, centre)
+        start, end = run[0].bar.start_s, measure.bar.end_s
+        loud = 0.45 + 0.45 * measure.energy
+        notes += [Note(start, end - start, pitch, loud) for pitch in previous]
+        run = []
+    return notes
+
+
+def arpeggio(measures: Sequence[Measure], style: Style, centre: int, rng: np.random.Generator) -> list[Note]:
+    """Sixteenths over the chord once the piece has warmed up."""
+    order = [(0, 1, 2, 3), (0, 2, 1, 3), (3, 2, 1, 0), (0, 1, 3, 2)][int(rng.integers(4))]
+    notes: list[Note] = []
+    previous: tuple[int, ...] | None = None
+    for measure in measures:
+        previous = voicing(measure.chord, 4, previous, centre)
+        if measure.energy < 0.55:
+            continue
+        for step in range(4 * measure.bar.beats):
+            pitch = previous[order[step % 4]] + (12 if step % 8 == 7 else 0)
+            start = measure.bar.at(swung(step, style) / 4)
+            notes.append(
+                Note(start, 0.2 * measure.bar.beat_s, pitch, (0.7 if step % 4 == 0 else 0.45) * measure.energy)
+            )
+    return notes
+
+
+def counter(measures: Sequence[Measure], centre: int) -> list[Note]:
+    """A slow second voice on thirds and fifths, when there is room for it."""
+    notes: list[Note] = []
+    last: float = centre
+    for measure in measures:
+        if measure.energy < 0.5:
+            continue
+        tones = [measure.chord.tones[1], measure.chord.fifth]
+        half = measure.bar.beats / 2
+        for beat in (0.0, half) if measure.energy > 0.75 else (0.0,):
+            pitch = nearest_pitch(
+                0.7 * last + 0.3 * centre, tones if beat == 0 else [measure.chord.root, measure.chord.fifth]
+            )
+            length = (half if measure.energy > 0.75 else measure.bar.beats) * measure.bar.beat_s
+            notes.append(Note(measure.bar.at(beat), 0.97 * length, pitch, 0.35 + 0.4 * measure.energy))
+            last = pitch
+    return notes
+
+
+def bass(measures: Sequence[Measure], key: Key, style: Style, centre: int) -> list[Note]:
+    """The ground: roots and fifths in the style's rhythm, with a step towards the next chord where it asks for one."""
+    notes: list[Note] = []
+    for measure in measures:
+        if measure.energy < 0.28 and measure.opening:
+            continue
+        root = nearest_pitch(centre + 1, (measure.chord.root,))
+        goal = nearest_pitch(root, (measure.following.root,))
+        lively = measure.energy >= 0.55
+        for step, length, velocity, what in in_bar(BASSES[style.basses[lively]], measure.bar):
+            match what:
+                case "5":
+                    pitch = root + (measure.chord.fifth - root) % 12
+                    pitch -= 12 if pitch > centre + 10 else 0
+                case "3":
+                    pitch = root + (measure.chord.tones[1] - root) % 12
+                case "8":
+                    pitch = root + 12
+                case "a":
+                    below = goal - 1 if (goal - 1) % 12 in key.degrees else goal - 2
+                    above = goal + 1 if (goal + 1) % 12 in key.degrees else goal + 2
+                    pitch = below if root <= goal else above
+                case _:
+                    pitch = root
+            start = measure.bar.at(swung(step, style) / 4)
+            held = 0.94 * length * measure.bar.beat_s / 4
+            notes.append(Note(start, held, pitch, min(1.0, velocity * (0.7 + 0.3 * measure.energy))))
+    return notes

@@ -1,0 +1,74 @@
+"""Drumming: the groove, fills that lead into what comes next, and the marks on the picture's cuts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from worker.engines.sketch.measures import Measure, swung
+from worker.engines.sketch.patterns import DRUMS, STROKES
+from worker.engines.sketch.score import Hit
+from worker.engines.sketch.styles import Style
+
+RISE_S = 1.5
+"""Length of the sound "rise"."""
+
+
+def drum(measures: Sequence[Measure], style: Style, rng: np.random.Generator) -> list[Hit]:
+    light, full = DRUMS[style.drums or "hands"]
+    hits: list[Hit] = []
+    for number, measure in enumerate(measures):
+        if measure.energy < 0.34 and not measure.on_cut:
+            continue
+        grid = full if measure.energy >= 0.52 else light
+        steps = 4 * measure.bar.beats
+        fill_from = _fill_start(measure, number, steps)
+        for sound, line in grid.items():
+            for step in range(min(steps, fill_from) if sound in {"snare", "clap", "gated", "tom"} else steps):
+                mark = line[step % 16 if step < 16 else step - 4]
+                if mark == "." or (mark == "g" and rng.random() < 0.25):
+                    continue
+                loud = STROKES[mark] * (0.62 + 0.38 * measure.energy) * (1 + 0.08 * rng.standard_normal())
+                hits.append(Hit(measure.bar.at(swung(step, style) / 4), sound, min(1.0, max(0.1, loud))))
+        hits += _fill(measure, style, fill_from, steps)
+        hits += _marks(measure, number)
+    return hits
+
+
+def _fill_start(measure: Measure, number: int, steps: int) -> int:
+    """The step from which a fill takes over, or the end of the bar."""
+    if measure.left or measure.energy < 0.5 or number == 0:
+        return steps
+    return steps - (8 if measure.energy > 0.85 and steps >= 16 else 4)
+
+
+def _fill(measure: Measure, style: Style, first: int, steps: int) -> list[Hit]:
+    voices = {
+        "epic": ("taiko", "floor tom", "taiko"), "hands": ("conga", "conga", "kick"), "bossa": ("rim", "conga", "conga"),
+        "tribal": ("conga", "taiko", "conga"), "house": ("clap", "snare", "snare"), "swing": ("snare", "tom", "snare"),
+        "boom": ("snare", "hat", "snare"), "onedrop": ("rim", "tom", "floor tom"),
+    }.get(style.drums, ("snare", "tom", "floor tom"))  # fmt: skip
+    span = steps - first
+    return [
+        Hit(
+            measure.bar.at(swung(step, style) / 4),
+            voices[min(2, 3 * (step - first) // span)],
+            0.45 + 0.45 * (step - first + 1) / span,
+        )
+        for step in range(first, steps)
+        if span == 4 or step % 2 == 0 or step >= steps - 4
+    ]
+
+
+def _marks(measure: Measure, number: int) -> list[Hit]:
+    """A cymbal where a section begins, and a rise that announces a cut."""
+    if measure.place or number == 0:
+        return []
+    start = measure.bar.start_s
+    marks = [Hit(start, "crash", 0.55 + 0.45 * measure.energy)] if measure.energy > 0.42 or measure.on_cut else []
+    if measure.on_cut:
+        marks.append(Hit(start, "kick", 0.9))
+        if start > RISE_S + 0.3:
+            marks.append(Hit(start - RISE_S, "rise", 0.5 + 0.4 * measure.energy))
+    return marks

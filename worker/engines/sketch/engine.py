@@ -1,0 +1,57 @@
+"""The sketch engine: a composer for machines without a GPU. It writes a score and plays it, in numpy alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from worker.domain import Clip, Options, Track, Variant
+from worker.engines.sketch.casting import cast, style_of
+from worker.engines.sketch.composing import compose, key_of
+from worker.engines.sketch.mixing import mix
+from worker.engines.sketch.tones import RATE
+from worker.errors import Cancelled, Rejected
+
+SHORTEST_S = 0.2
+
+
+class SketchEngine:
+    """Implements `worker.ports.Engine`. Tracks are stereo at 44.1 kHz, as long as the clip, and depend only on the clip's
+    scenes, the direction, the seed and the negative prompt (instruments named there stay silent).
+    """
+
+    name = "sketch"
+    model = "sketch-1"
+
+    def prepare(self, clip: Clip, options: Options, cancelled: Callable[[], bool]) -> None:
+        """Nothing: the scenes in the clip are all this composer looks at."""
+
+    def rest(self, busy: Callable[[], bool]) -> None:
+        """Nothing."""
+
+    def compose(
+        self, clip: Clip, variants: Sequence[Variant], options: Options, cancelled: Callable[[], bool]
+    ) -> Iterator[Track]:
+        """Yield a track per variant. Raises Rejected for clips under 0.2 s, Cancelled as soon as `cancelled()` is true."""
+        if clip.duration_s < SHORTEST_S:
+            raise Rejected(
+                f"The video is {clip.duration_s:.2f} s long; music needs at least {SHORTEST_S} s.", code="too_short"
+            )
+
+        def check() -> None:
+            if cancelled():
+                raise Cancelled("The job was cancelled while it was being composed.")
+
+        excluded = options.negative_prompt or ""
+        for variant in variants:
+            check()
+            direction = variant.direction
+            score = compose(clip.duration_s, clip.scenes, direction, variant.seed, excluded)
+            style = style_of(direction)
+            samples = mix(score, style, cast(direction, style, excluded).kit, check)
+            yield Track(
+                index=variant.index,
+                samples=samples,
+                sample_rate=RATE,
+                bpm=round(score.bpm, 2),
+                key=str(key_of(direction)),
+            )

@@ -1,0 +1,83 @@
+"""Measures: each bar of the timeline with its chord, its energy and its place in the phrase."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from worker.engines.sketch.harmony import Chord, chord
+from worker.engines.sketch.patterns import Figure
+from worker.engines.sketch.styles import Style
+from worker.engines.sketch.timeline import Bar, Timeline
+from worker.pipeline.direct.keys import Key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    bar: Bar
+    chord: Chord
+    following: Chord
+    energy: float
+    section: int
+    place: int
+    """0 for the first bar of its section."""
+    left: int
+    """How many bars of the section come after it."""
+    opening: bool
+    """In the first section of a piece that has several."""
+    on_cut: bool
+    """The picture changes on its first beat."""
+
+
+def harmonise(timeline: Timeline, key: Key, style: Style, rng: np.random.Generator) -> list[Measure]:
+    """Choose two progressions, one for the theme and one for contrast, and end on a cadence."""
+    pool = style.dark if key.is_dark else style.bright
+    order = rng.permutation(len(pool))
+    theme, contrast = (pool[order[index]].split() for index in (0, 1))
+    symbols: list[str] = []
+    for index, section in enumerate(timeline.sections):
+        run = contrast if index % 4 == 2 and len(timeline.sections) > 3 else theme
+        symbols += [run[(bar // style.bars_per_chord) % len(run)] for bar in range(section.bars)]
+    if len(symbols) > 2:
+        symbols[0] = theme[0] if theme[0] in {"1", "6", "4"} else "1"
+        symbols[-1] = "4" if style.motif == "sparse" else "5!" if key.is_dark else "5"
+    chords = [chord(key, symbol, style.chord_size) for symbol in symbols]
+    home = chord(key, "1", style.chord_size)
+    measures: list[Measure] = []
+    for section_number, section in enumerate(timeline.sections):
+        for place in range(section.bars):
+            number = len(measures)
+            measures.append(
+                Measure(
+                    bar=timeline.bars[number],
+                    chord=chords[number],
+                    following=chords[number + 1] if number + 1 < len(chords) else home,
+                    energy=section.energy,
+                    section=section_number,
+                    place=place,
+                    left=section.bars - place - 1,
+                    opening=section_number == 0 and len(timeline.sections) > 2,
+                    on_cut=section.on_cut and place == 0,
+                )
+            )
+    return measures
+
+
+def swung(step: float, style: Style) -> float:
+    """Where a sixteenth really falls: every second eighth (or sixteenth) comes late."""
+    unit = 1.0 if style.swing_sixteenths else 2.0
+    pair, rest = divmod(step, 2 * unit)
+    middle = unit * (1 + style.swing)
+    warped = rest / unit * middle if rest < unit else middle + (rest - unit) / unit * (2 * unit - middle)
+    return pair * 2 * unit + warped
+
+
+def in_bar(figure: Figure, bar: Bar) -> Figure:
+    """The figure cut to a shorter bar, or with its last beat repeated in a longer one."""
+    steps = 4 * bar.beats
+    kept = tuple(item for item in figure if item[0] < steps)
+    extra = tuple(
+        (step + 4, length, velocity, what) for step, length, velocity, what in figure if step >= 12 and step + 4 < steps
+    )
+    return tuple((step, min(length, steps - step), velocity, what) for step, length, velocity, what in kept + extra)

@@ -1,0 +1,1 @@
+"""In goes a `Clip` with a wish, out come musical directions."""

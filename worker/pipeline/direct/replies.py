@@ -1,0 +1,173 @@
+"""Replies of a vision-language model: from whatever text came back to valid, distinct directions."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from worker.domain import Direction
+from worker.pipeline.direct.keys import find_key
+from worker.pipeline.direct.prompts import CountTokens, caption, pace
+from worker.pipeline.direct.vocabulary import find_instruments
+
+LONGEST_REPLY = 64_000
+
+_THINKING = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL | re.IGNORECASE)
+_UNSHOWABLE = re.compile(
+    r"https?://\S+|www\.\S+|[<>`{}\\]|[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def _text(value: object) -> str:
+    """One line that can be shown: no addresses, markup or control characters, no quotation marks around it."""
+    if isinstance(value, dict):
+        value = " ".join(str(part) for part in value.values())
+    if isinstance(value, list):
+        value = ", ".join(str(part) for part in value)
+    return " ".join(_UNSHOWABLE.sub(" ", "" if value is None else str(value)).split()).strip("\"'“” ")
+
+
+def _texts(value: object) -> list[str]:
+    parts = value if isinstance(value, list) else re.split(r",|;|/|\band\b|\+", str(value))
+    return [text[:40] for text in (_text(part) for part in parts) if text][:5]
+
+
+def _bpm(value: object) -> float:
+    """A number, also out of "about 80 BPM" or "70-80"; a model may write words, so the middle of what it says."""
+    numbers = [float(number) for number in re.findall(r"\d{2,3}(?:\.\d+)?", str(value))][:2]
+    if not numbers:
+        raise ValueError("no tempo")
+    return sum(numbers) / len(numbers)
+
+
+def _capped(limit: int) -> BeforeValidator:
+    return BeforeValidator(lambda value: _text(value)[:limit].strip())
+
+
+class Reply(BaseModel):
+    """One direction as a model writes it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    title: Annotated[str, _capped(60), Field(min_length=1)]
+    genre: Annotated[str, _capped(60), Field(min_length=2)]
+    instruments: Annotated[list[str], BeforeValidator(_texts), Field(min_length=1)]
+    tempo_bpm: Annotated[float, BeforeValidator(_bpm), Field(ge=30, le=260)]
+    mood: Annotated[str, _capped(40), Field(min_length=2)]
+    key: Annotated[str, _capped(40)] = ""
+    dynamics: Annotated[str, _capped(120)] = ""
+    placement: Annotated[str, _capped(280)] = ""
+    caption: Annotated[str, _capped(240)] = ""
+
+    def direction(self, count_tokens: CountTokens | None) -> Direction:
+        key = find_key(self.key)
+        told = ". ".join(part.rstrip(".") for part in (self.dynamics, self.placement) if part)
+        return Direction(
+            title=self.title,
+            prompt=caption(
+                genre=self.genre,
+                instruments=self.instruments,
+                tempo=f"{pace(self.tempo_bpm)} tempo",
+                mood=f"{self.mood} mood",
+                extras=self.caption.split(","),
+                count_tokens=count_tokens,
+            ),
+            description=f"{told[0].upper()}{told[1:]}." if told else "",
+            genre=self.genre,
+            instruments=tuple(self.instruments),
+            tempo_bpm=round(self.tempo_bpm, 1),
+            key=str(key) if key else "",
+            mood=self.mood,
+        )
+
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "directions": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    **{
+                        name: {"type": "string"}
+                        for name in ("title", "genre", "dynamics", "mood", "key", "placement", "caption")
+                    },
+                    "instruments": {"type": "array", "items": {"type": "string"}},
+                    "tempo_bpm": {"type": "number"},
+                },
+                "required": [
+                    "title", "genre", "dynamics", "mood", "key", "placement", "caption", "instruments", "tempo_bpm",
+                ],
+                "additionalProperties": False,
+            },
+        }
+    },
+    "required": ["directions"],
+    "additionalProperties": False,
+}  # fmt: skip
+"""What is asked of endpoints that can be held to a schema; `Reply` checks what comes back all the same."""
+
+
+def read_reply(text: str, count: int, count_tokens: CountTokens | None = None) -> tuple[Direction, ...]:
+    """At most `count` distinct directions; none when there is nothing usable in `text`."""
+    directions: list[Direction] = []
+    for raw in _items(_THINKING.sub(" ", text[:LONGEST_REPLY])):
+        try:
+            directions.append(Reply.model_validate(raw).direction(count_tokens))
+        except ValidationError:
+            continue
+    return distinct(directions)[:count]
+
+
+def distinct(directions: Iterable[Direction]) -> tuple[Direction, ...]:
+    """Those that differ from each one kept before in at least two of genre, lead instrument and tempo class."""
+    kept: list[tuple[Direction, tuple[str, str, str]]] = []
+    for direction in directions:
+        lead = direction.instruments[0].lower()
+        known = find_instruments(lead)
+        look = (direction.genre.lower(), known[0] if known else lead, pace(direction.tempo_bpm))
+        if all(sum(map(str.__ne__, look, other)) >= 2 for _, other in kept):
+            kept.append((direction, look))
+    return tuple(direction for direction, _ in kept)
+
+
+def in_different_keys(directions: Iterable[Direction]) -> tuple[Direction, ...]:
+    """A key that was taken before moves up by fifths until it is another."""
+    taken: set[str] = set()
+    moved = []
+    for direction in directions:
+        key = find_key(direction.key)
+        while key and str(key) in taken:
+            key = replace(key, tonic=(key.tonic + 7) % 12)
+        taken.add(str(key))
+        moved.append(replace(direction, key=str(key)) if key else direction)
+    return tuple(moved)
+
+
+def _items(text: str) -> Iterator[dict[str, Any]]:
+    """Every JSON object that names a genre, wherever it stands: fenced, wrapped, after prose, before a cut-off end."""
+    text = re.sub(r",\s*([}\]])", r"\1", text)  # trailing commas
+    decoder = json.JSONDecoder()
+    place = text.find("{")
+    while place >= 0:
+        try:
+            found, end = decoder.raw_decode(text, place)
+        except (ValueError, RecursionError):
+            end = place + 1
+        else:
+            yield from _named(found, depth=4)
+        place = text.find("{", end)
+
+
+def _named(value: Any, depth: int) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict) and "genre" in value:
+        yield value
+    elif isinstance(value, (dict, list)) and depth:
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _named(part, depth - 1)

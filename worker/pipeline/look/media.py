@@ -1,0 +1,69 @@
+"""Opening hostile media with PyAV. Runs in the decoder's child process only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
+
+from worker.domain import PROTOCOLS
+from worker.errors import Rejected
+from worker.pipeline.look.signature import looks_like
+
+MAX_SIDE = 4096
+MAX_PACKETS = 2_000_000
+
+
+def broken(why: str) -> Rejected:
+    return Rejected(f"The video cannot be read: {why}; export it again, for example as H.264 MP4", code="broken_video")
+
+
+@contextmanager
+def open_media(path: Path, formats: str) -> Iterator[InputContainer]:
+    """Open a local file in one of the formats. Raises Rejected (empty_file, not_a_video, broken_video)."""
+    if path.stat().st_size == 0:
+        raise Rejected("The file is empty; check that the upload was complete", code="empty_file")
+    what, ours = looks_like(path)
+    try:
+        container = av.open(str(path), options={"protocol_whitelist": PROTOCOLS, "format_whitelist": formats})
+    except (av.FFmpegError, ValueError) as error:
+        if ours:
+            raise broken(f"it begins like {what}, but the rest is missing or damaged") from error
+        raise Rejected(
+            f"The file is {what}, not a video; send MP4, MOV, WebM, MKV, AVI, TS, FLV or OGV", code="not_a_video"
+        ) from error
+    with container:
+        yield container
+
+
+def packets(container: InputContainer) -> Iterator[Packet[Stream]]:
+    """Yield what can be read. A cut-off file ends where its bytes end. Raises Rejected for absurdly many packets."""
+    # IndexError: PyAV trips over streams that appear while it reads; what came before them is fine.
+    with suppress(av.FFmpegError, IndexError):
+        for count, packet in enumerate(container.demux()):
+            if count > MAX_PACKETS:
+                raise broken(f"it has more than {MAX_PACKETS} packets")
+            yield packet
+
+
+def picture(container: InputContainer) -> VideoStream:
+    """Return the first moving picture: cover art does not count. Raises Rejected."""
+    for stream in container.streams.video:
+        if not stream.disposition & Disposition.attached_pic:
+            return stream
+    raise Rejected("The file has sound but no picture; send a video", code="no_video_stream")
+
+
+def check_size(width: int, height: int) -> None:
+    """Raises Rejected (too_many_pixels)."""
+    if max(width, height) > MAX_SIDE:
+        raise Rejected(
+            f"The video is {width} x {height} pixels, the limit is {MAX_SIDE} x {MAX_SIDE}; send a smaller version",
+            code="too_many_pixels",
+        )

@@ -1,5 +1,0 @@
-"""A procedural composer: for laptops, tests and pages under development."""
-
-from worker.pipeline.sketch.engine import SketchEngine
-
-__all__ = ["SketchEngine"]
