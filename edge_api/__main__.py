@@ -11,9 +11,9 @@ from aiohttp import web
 
 from edge_api.app import make_runner
 from edge_api.database import Database, refuse_hopeless
-from edge_api.log import configure
 from edge_api.metrics import Metrics
 from edge_api.settings import Misconfigured, Settings, read_settings
+from rhythmai.project.log import configure
 from rhythmai.project.telemetry import traced
 from rhythmai.project.trace import Tracer
 

@@ -12,10 +12,9 @@ from storage3.exceptions import StorageApiError
 from storage3.utils import StorageException
 
 from rhythmai.errors import BadInput, Refused, Unreachable
+from rhythmai.project.storage import TROUBLE, StorageClient
 
 TIMEOUT_S: Final = 30
-TROUBLE: Final = (StorageException, httpx.HTTPError, OSError, ValueError)
-"""ValueError: an answer that is not Storage's JSON, as a proxy gives."""
 
 
 class Buckets:
@@ -24,25 +23,23 @@ class Buckets:
     def __init__(self, supabase_url: str, key: str) -> None:
         if not supabase_url or not key:
             raise BadInput("SUPABASE_URL and SUPABASE_KEY (the secret key) are needed to reach Storage: set them")
-        self._url = supabase_url.rstrip("/")
-        self._key = key
-        self._http = httpx.AsyncClient(timeout=TIMEOUT_S)
+        self._storage = StorageClient(supabase_url, key, timeout_s=TIMEOUT_S)
         self._client: Any = None
 
     async def __aenter__(self) -> Self:
-        from supabase import AsyncClientOptions, AsyncSupabaseException, create_async_client
+        from supabase import AsyncSupabaseException
 
         try:
-            self._client = await create_async_client(self._url, self._key, AsyncClientOptions(httpx_client=self._http))
+            self._client = await self._storage.client()
         except AsyncSupabaseException as error:
-            await self._http.aclose()
+            await self._storage.close()
             raise BadInput(f"SUPABASE_URL or SUPABASE_KEY is malformed: {error}") from None
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._http.aclose()
+        await self._storage.close()
 
     async def settings(self, bucket: str) -> dict[str, Any]:
         """`public`, `file_size_limit` (bytes or None), `allowed_mime_types`."""
@@ -53,13 +50,14 @@ class Buckets:
         """Upload a new object; return its public URL."""
         options = {"content-type": content_type, "upsert": "false"}
         await self._ask(self._client.storage.from_(bucket).upload(path, data, options))
-        return f"{self._url}/storage/v1/object/public/{bucket}/{path}"
+        return self._storage.public_url(bucket, path)
 
     async def read(self, url: str) -> bytes:
         """What everybody gets at a public URL."""
 
         async def get() -> bytes:
-            return (await self._http.get(url)).raise_for_status().content
+            async with httpx.AsyncClient(timeout=TIMEOUT_S) as http:
+                return (await http.get(url)).raise_for_status().content
 
         return bytes(await self._ask(get()))
 
@@ -76,7 +74,7 @@ class Buckets:
     async def _ask(self, call: Any) -> Any:
         try:
             return await call
-        except TROUBLE as error:
+        except (StorageException, *TROUBLE) as error:
             said = f"Storage did not do it: {error or type(error).__name__}"
             if isinstance(error, StorageApiError) and str(error.status).startswith("4"):
                 raise Refused(int(error.status), error.code, said) from None

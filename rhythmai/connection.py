@@ -5,26 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import AliasChoices, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field
 
 from rhythmai.client import Client
 from rhythmai.nearby import nearby
+from rhythmai.project.environment import PUBLISHABLE_KEY, Environment
 
 if TYPE_CHECKING:
     from rhythmai.local.home import Running
 
 
-class Connection(BaseSettings):
+class Connection(Environment):
     """API_URL is enough; with SUPABASE_URL and the publishable key events are pushed instead of asked for."""
-
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
 
     api_url: str = ""
     supabase_url: str | None = None
-    publishable_key: str | None = Field(
-        default=None, validation_alias=AliasChoices("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_ANON_KEY")
-    )
+    publishable_key: str | None = Field(default=None, validation_alias=PUBLISHABLE_KEY)
     user_token: str | None = None
     """USER_TOKEN: the JWT of a signed-in user, whose jobs are meant."""
 

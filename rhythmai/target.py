@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Final, Self
 
 import asyncpg
-from pydantic import AliasChoices, Field, PostgresDsn, TypeAdapter, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, PostgresDsn, TypeAdapter, ValidationError
 
 from rhythmai.errors import BadInput, Unreachable
 from rhythmai.nearby import nearby
 from rhythmai.project.dsn import connect_arguments
+from rhythmai.project.environment import DATABASE_URL, SECRET_KEY, Environment
 
 AWAY: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 CONNECT_S: Final = 15.0
@@ -23,19 +23,12 @@ TRUST: Final = "Download the CA (dashboard, Settings, Database) and add ?sslmode
 OWNER: Final = "Take the user postgres in DATABASE_URL, as the dashboard writes it (Connect)"
 
 
-class Target(BaseSettings):
-    """What of the environment an operator needs; every variable is documented in .env.example."""
+class Target(Environment):
+    """What of the environment an operator needs."""
 
-    model_config = SettingsConfigDict(
-        env_file=".env", extra="ignore", frozen=True, populate_by_name=True, env_ignore_empty=True
-    )
-
-    database_url: str = Field(default="", validation_alias=AliasChoices("DATABASE_URL", "SUPABASE_DB_URL"))
+    database_url: str = Field(default="", validation_alias=DATABASE_URL)
     supabase_url: str = ""
-    supabase_key: str = Field(
-        default="",
-        validation_alias=AliasChoices("SUPABASE_KEY", "SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY"),
-    )
+    supabase_key: str = Field(default="", validation_alias=SECRET_KEY)
 
     @classmethod
     def find(cls, data: Path | None = None) -> Self:

@@ -18,9 +18,9 @@ from typing import Any
 
 import structlog
 
+from rhythmai.project import log as logs
 from rhythmai.project.telemetry import traced
 from rhythmai.project.trace import Tracer
-from worker import log as logging_setup
 from worker.errors import Misconfigured, Unregistered
 from worker.fetch import HttpFetcher
 from worker.heartbeat import Heartbeat, Order
@@ -265,7 +265,7 @@ async def serve(
 
 
 def main() -> None:
-    logging_setup.configure()
+    logs.configure()
     try:
         settings = read_settings()
         with scratch(settings.work_dir) as folder:

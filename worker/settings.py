@@ -8,18 +8,10 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    AliasChoices,
-    BeforeValidator,
-    Field,
-    HttpUrl,
-    PostgresDsn,
-    ValidationError,
-    field_validator,
-)
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic_settings import NoDecode
 
+from rhythmai.project.environment import ProjectEnvironment, read
 from worker.errors import Misconfigured
 
 KindName = Literal["generate", "merge"]
@@ -71,19 +63,8 @@ def _interval(times: tuple[float, float]) -> tuple[float, float]:
     return times
 
 
-class Settings(BaseSettings):
+class Settings(ProjectEnvironment):
     """Every variable is documented in .env.example."""
-
-    model_config = SettingsConfigDict(
-        env_file=".env", extra="ignore", frozen=True, populate_by_name=True, env_ignore_empty=True
-    )
-
-    supabase_url: HttpUrl
-    supabase_key: str = Field(
-        min_length=1,
-        validation_alias=AliasChoices("SUPABASE_KEY", "SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY"),
-    )
-    database_url: PostgresDsn = Field(validation_alias=AliasChoices("DATABASE_URL", "SUPABASE_DB_URL"))
 
     api_key: str = ""
     base_url: Annotated[str, AfterValidator(_endpoint)] = ""
@@ -111,9 +92,6 @@ class Settings(BaseSettings):
     grace_s: float = Field(default=60, ge=0, le=DAY_S)
     work_dir: Annotated[Path, AfterValidator(at_home), AfterValidator(_writable)] | None = None
     webhook_secret: str = ""
-    metrics_host: str = "127.0.0.1"
-    metrics_port: int | None = Field(default=None, ge=0, le=65535)
-    otel_exporter_otlp_endpoint: HttpUrl | None = None
 
     max_duration_s: float = Field(default=180, gt=0, le=DAY_S)
     max_bytes: int = Field(default=512 * 2**20, gt=0)
@@ -123,36 +101,7 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
-    @field_validator("supabase_url")
-    @classmethod
-    def _without_path(cls, url: HttpUrl) -> HttpUrl:
-        if (url.path or "/") != "/" or url.query or url.fragment:
-            raise ValueError(f"{url} is more than the project's address; write it like https://REF.supabase.co")
-        return url
-
-    @property
-    def traces_to(self) -> str | None:
-        """OTEL_EXPORTER_OTLP_ENDPOINT."""
-        return None if self.otel_exporter_otlp_endpoint is None else str(self.otel_exporter_otlp_endpoint)
-
-    @property
-    def origin(self) -> str:
-        """SUPABASE_URL without a slash at its end."""
-        return str(self.supabase_url).rstrip("/")
-
 
 def read_settings() -> Settings:
     """Read environment and `.env`. Raises Misconfigured with one line per missing or malformed variable."""
-    try:
-        return Settings()  # type: ignore[call-arg]  # pydantic fills it from the environment
-    except UnicodeDecodeError:
-        raise Misconfigured(".env is not UTF-8 text: save it as UTF-8") from None
-    except ValidationError as error:
-        raise Misconfigured("\n".join(_line(e["loc"], e["type"], e["msg"]) for e in error.errors())) from None
-
-
-def _line(loc: tuple[int | str, ...], kind: str, message: str) -> str:
-    name = str(loc[0]).upper()
-    if kind == "missing":
-        return f'{name} is not set: see `rhythmai env --example`, or run `eval "$(rhythmai env)"` for the local stack'
-    return f"{name} is malformed: {message.removeprefix('Value error, ')}"
+    return read(Settings, Misconfigured)

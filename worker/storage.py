@@ -6,11 +6,10 @@ import asyncio
 import random
 from pathlib import Path
 
-import httpx
 import structlog
 from storage3.exceptions import StorageApiError
-from supabase import AsyncClient, AsyncClientOptions, create_async_client
 
+from rhythmai.project.storage import TROUBLE, StorageClient
 from worker.errors import Misconfigured, Rejected, ServiceAway
 
 log = structlog.get_logger()
@@ -29,19 +28,15 @@ class SupabaseStorage:
     there already is the same object."""
 
     def __init__(self, supabase_url: str, key: str, *, tries: int = TRIES) -> None:
-        self._url = supabase_url
+        self._storage = StorageClient(supabase_url, key, timeout_s=TIMEOUT_S)
         self._tries = tries
-        self._key = key
-        self._client: AsyncClient | None = None
-        self._http: httpx.AsyncClient | None = None
-        self._making = asyncio.Lock()
 
     async def check(self) -> None:
         """Ask for our buckets once: a wrong key is better told at the start than after the first track.
 
         Raises Misconfigured; a Storage that is away is not our business yet.
         """
-        client = await self._connected()
+        client = await self._storage.client()
         for bucket in ("uploads", "videos", "audios"):
             try:
                 await client.storage.get_bucket(bucket)
@@ -49,12 +44,12 @@ class SupabaseStorage:
                 remedy = REMEDIES.get(str(error.status))
                 if remedy:
                     raise Misconfigured(f"Storage refused bucket {bucket}: {error.message}; {remedy}") from None
-            except (httpx.HTTPError, OSError, ValueError) as error:
+            except TROUBLE as error:
                 log.warning("storage.away", error=str(error) or type(error).__name__)
                 return
 
     async def put(self, bucket: str, path: str, data: bytes | Path, content_type: str) -> str:
-        client = await self._connected()
+        client = await self._storage.client()
         options = {"content-type": content_type, "cache-control": "31536000", "upsert": "false"}
         for attempt in range(1, self._tries + 1):
             try:
@@ -66,25 +61,13 @@ class SupabaseStorage:
                 trouble = f"Storage refused {bucket}/{path}: {error.message} ({error.status})"
                 if str(error.status) in TOO_MUCH:
                     raise Rejected(f"{trouble}; the bucket takes less than that", code="storage_refused") from error
-            except (httpx.HTTPError, OSError, ValueError) as error:
-                # ValueError: an answer that is not the JSON the client expects, as a proxy gives when Storage is away
+            except TROUBLE as error:
                 trouble = f"Storage cannot be reached: {error or type(error).__name__}"
             if attempt == self._tries:
                 raise ServiceAway(trouble, code="storage_unavailable")
             log.warning("storage.again", bucket=bucket, attempt=attempt, error=trouble)
             await asyncio.sleep(random.uniform(0.5, 1.0) * 0.5 * 2**attempt)
-        return f"{self._url}/storage/v1/object/public/{bucket}/{path}"
+        return self._storage.public_url(bucket, path)
 
     async def close(self) -> None:
-        if self._http is not None:
-            await self._http.aclose()
-
-    async def _connected(self) -> AsyncClient:
-        async with self._making:
-            if self._client is None:
-                # Reading the system's certificates takes a while: not on the event loop.
-                self._http = await asyncio.to_thread(httpx.AsyncClient, timeout=TIMEOUT_S)
-                self._client = await create_async_client(
-                    self._url, self._key, AsyncClientOptions(httpx_client=self._http)
-                )
-            return self._client
+        await self._storage.close()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pydantic import AliasChoices, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from rhythmai.project.environment import Environment
 
 
-class LocalSettings(BaseSettings):
+class LocalSettings(Environment):
     """Every variable is documented in .env.example."""
-
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
 
     engine: str = "sketch"
     worker_name: str = "local"

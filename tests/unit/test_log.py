@@ -8,7 +8,7 @@ import pytest
 
 BUG = """
 import structlog
-from worker import log
+from rhythmai.project import log
 log.configure()
 def call(key):
     raise ValueError("a bug")
@@ -23,7 +23,7 @@ def test_every_line_is_json_also_the_engines():
     """On a pipe, structlog's lines and those of the standard library are JSON with level and event."""
     program = """
 import logging, structlog
-from worker import log
+from rhythmai.project import log
 log.configure()
 structlog.get_logger().info("job.started", kind="merge")
 logging.getLogger("worker.engines.mmaudio.engine").info("licence: %s", "CC-BY-NC 4.0")

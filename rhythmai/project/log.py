@@ -9,7 +9,7 @@ import structlog
 
 
 def configure() -> None:
-    """Set logging up for this process: structlog's lines, and those of the engine, which knows the standard library only."""
+    """Set logging up for this process: structlog's lines, and those of whoever knows the standard library only."""
     terminal = sys.stderr.isatty()
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,

@@ -1,0 +1,68 @@
+"""What the environment (or `.env`) says of the project, read once by each program; its names and their aliases."""
+
+from __future__ import annotations
+
+from typing import Final, TypeVar
+
+from pydantic import AliasChoices, Field, HttpUrl, PostgresDsn, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SECRET_KEY: Final = AliasChoices("SUPABASE_KEY", "SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY")
+PUBLISHABLE_KEY: Final = AliasChoices("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_ANON_KEY")
+DATABASE_URL: Final = AliasChoices("DATABASE_URL", "SUPABASE_DB_URL")
+
+
+class Environment(BaseSettings):
+    """Variables win over `.env`, and an empty one is unset; every variable is documented in .env.example."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", frozen=True, populate_by_name=True, env_ignore_empty=True
+    )
+
+
+class ProjectEnvironment(Environment):
+    """What the API and the workers both need."""
+
+    supabase_url: HttpUrl
+    supabase_key: str = Field(min_length=1, validation_alias=SECRET_KEY)
+    database_url: PostgresDsn = Field(validation_alias=DATABASE_URL)
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)
+    otel_exporter_otlp_endpoint: HttpUrl | None = None
+
+    @field_validator("supabase_url")
+    @classmethod
+    def _without_path(cls, url: HttpUrl) -> HttpUrl:
+        if (url.path or "/") != "/" or url.query or url.fragment:
+            raise ValueError(f"{url} is more than the project's address; write it like https://REF.supabase.co")
+        return url
+
+    @property
+    def traces_to(self) -> str | None:
+        """OTEL_EXPORTER_OTLP_ENDPOINT."""
+        return None if self.otel_exporter_otlp_endpoint is None else str(self.otel_exporter_otlp_endpoint)
+
+    @property
+    def origin(self) -> str:
+        """SUPABASE_URL without a slash at its end."""
+        return str(self.supabase_url).rstrip("/")
+
+
+E = TypeVar("E", bound=Environment)
+
+
+def read(kind: type[E], misconfigured: type[Exception]) -> E:
+    """Read environment and `.env`. Raises `misconfigured` with one line per missing or malformed variable."""
+    try:
+        return kind()
+    except UnicodeDecodeError:
+        raise misconfigured(".env is not UTF-8 text: save it as UTF-8") from None
+    except ValidationError as error:
+        lines = (_line(str(e["loc"][0]).upper(), e["type"], e["msg"]) for e in error.errors(include_input=False))
+        raise misconfigured("\n".join(dict.fromkeys(lines))) from None
+
+
+def _line(name: str, kind: str, message: str) -> str:
+    if kind == "missing":
+        return f'{name} is not set: see `rhythmai env --example`, or run `eval "$(rhythmai env)"` for the local stack'
+    return f"{name} is malformed: {message.removeprefix('Value error, ')}"

@@ -1,0 +1,44 @@
+"""The buckets of the project's Storage, through the supabase client with the secret key."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import httpx
+
+if TYPE_CHECKING:
+    from supabase import AsyncClient
+
+TROUBLE: Final = (httpx.HTTPError, OSError, ValueError)
+"""What a call raises beside the client's own errors. ValueError: an answer that is not Storage's JSON, as a proxy gives."""
+
+
+class StorageClient:
+    """The supabase client, made when it is first needed."""
+
+    def __init__(self, supabase_url: str, key: str, *, timeout_s: float) -> None:
+        self._url, self._key, self._timeout_s = supabase_url.rstrip("/"), key, timeout_s
+        self._http: httpx.AsyncClient | None = None
+        self._client: AsyncClient | None = None
+        self._making = asyncio.Lock()
+
+    async def client(self) -> AsyncClient:
+        """Raises supabase.AsyncSupabaseException when URL or key are malformed."""
+        from supabase import AsyncClientOptions, create_async_client
+
+        async with self._making:
+            if self._client is None:
+                # Reading the system's certificates takes a while: not on the event loop.
+                self._http = self._http or await asyncio.to_thread(httpx.AsyncClient, timeout=self._timeout_s)
+                options = AsyncClientOptions(httpx_client=self._http)
+                self._client = await create_async_client(self._url, self._key, options)
+            return self._client
+
+    def public_url(self, bucket: str, path: str) -> str:
+        """Where everybody reads an object of a public bucket."""
+        return f"{self._url}/storage/v1/object/public/{bucket}/{path}"
+
+    async def close(self) -> None:
+        if self._http is not None:
+            await self._http.aclose()
