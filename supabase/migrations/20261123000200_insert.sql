@@ -1,4 +1,4 @@
--- How a job enters: whatever the door, one BEFORE INSERT trigger checks the options, sets the tenant and stamps the turn.
+-- How a job enters: whoever inserts, one BEFORE INSERT trigger checks the options, sets the tenant and stamps the turn.
 
 -- What is wrong with a hand-written direction, as a sentence, or null. Types and lengths; the API is stricter about what they say.
 create function private.direction_error(p_place text, p_direction jsonb) returns text

@@ -5,7 +5,7 @@
 -- jobs away from a worker (queue.sweep, queue.leave) locks it FOR UPDATE. So no job is claimed behind their back, while
 -- beats and claims of one worker do not wait for each other.
 
--- A worker process begins. Each start is a new row: the id tells incarnations of one box apart.
+-- A worker process begins. Each start is a new row: the id tells incarnations of one worker apart.
 create function queue.register(p_name text, p_kinds text[], p_engine text, p_version text, p_lease interval) returns bigint
 language sql set search_path = ''
 as $$
@@ -38,7 +38,7 @@ declare
   v_lease interval;
   v_ms bigint := extract(epoch from clock_timestamp()) * 1000;
 begin
-  -- Nobody was heard for long: the database was out of reach, not every box dead. From the first beat on, the others have
+  -- Nobody was heard for long: the database was out of reach, not every worker dead. From the first beat on, the others have
   -- ten seconds to be heard as well.
   if v_ms - coalesce(pg_sequence_last_value('private.beat_ms'), v_ms) > 20000 then
     select w.lease into v_lease from public.workers w where w.id = p_worker;

@@ -1,4 +1,4 @@
--- What the doors call: edge_api, the edge function and a psql prompt use the same functions and get the same JSON.
+-- What the APIs call: edge_api, the edge function and a psql prompt use the same functions and get the same JSON.
 -- SQLSTATEs of our own: RY429 too many pending jobs, RY422 idempotency key reused with another body.
 
 -- The fairness key of a visitor: a salted hash, so that addresses are not stored.
@@ -15,7 +15,7 @@ end
 $$;
 comment on function private.tenant_of(uuid, text) is 'The fairness key: the owner, else a salted hash of the client address, else ''sql''.';
 
--- The one way in for all doors: with an idempotency key, the same request (by its hash) again answers with the first job.
+-- The one way in for all of them: with an idempotency key, the same request (by its hash) again answers with the first job.
 create function private.enter(
   p_kind text, p_video_url text, p_user_request text, p_options jsonb, p_owner uuid,
   p_client text, p_idempotency_key text, p_traceparent text, p_request jsonb

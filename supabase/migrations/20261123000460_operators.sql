@@ -1,6 +1,6 @@
 -- What operators call.
 
--- Every box that has not signed off: what it does and since when. A lost one is shown until it is forgotten (a week).
+-- Every worker that has not signed off: what it does and since when. A lost one is shown until it is forgotten (a week).
 create function queue.workers() returns table (
   id bigint, name text, state text, draining boolean, kinds text[], engine text, version text,
   started_at timestamptz, last_seen timestamptz, jobs jsonb
@@ -17,9 +17,9 @@ as $$
    where w.state <> 'gone'
    order by w.name, w.id;
 $$;
-comment on function queue.workers() is 'The boxes, what they do, since when.';
+comment on function queue.workers() is 'The workers, what they do, since when.';
 
--- The boxes of that name take no more jobs and end when theirs are done; they hear of it with their next beat.
+-- The workers of that name take no more jobs and end when theirs are done; they hear of it with their next beat.
 create function queue.drain(p_name text) returns integer
 language sql set search_path = ''
 as $$
@@ -28,7 +28,7 @@ as $$
      where w.name = p_name and w.state <> 'gone' returning w.state)
   select count(*)::integer from drained where state <> 'lost'; -- one that thaws will hear of it too
 $$;
-comment on function queue.drain(text) is 'Ask the boxes of that name to finish and end; returns how many were asked.';
+comment on function queue.drain(text) is 'Ask the workers of that name to finish and end; returns how many were asked.';
 
 -- Give an ended job another three attempts: only what is missing is made. Null when there is no such job.
 create function queue.retry(p_job uuid) returns jsonb
@@ -59,8 +59,8 @@ $$;
 comment on function queue.retry(uuid) is 'Give an ended job another three attempts; answers like queue.answer.';
 
 -- What is seen from outside (Prometheus, `rhythmai top`): jobs by kind, lane and state, and since when the next of each
--- lane waits; boxes; webhooks. It costs what waits and runs, whatever the history: the indexes it walks hold nothing else,
--- and the planner is kept from the table. No job asks for an engine: that of a running one is its box's.
+-- lane waits; workers; webhooks. It costs what waits and runs, whatever the history: the indexes it walks hold nothing else,
+-- and the planner is kept from the table. No job asks for an engine: that of a running one is its worker's.
 create function queue.gauges() returns jsonb
 language sql stable set search_path = '' set enable_seqscan = off
 as $$
@@ -83,7 +83,7 @@ as $$
            lateral (select extract(epoch from now() - j.created_at)::double precision as waits_s from public.jobs j
                      where j.kind = l.kind and j.lane = l.lane and j.status = 'pending' and j.run_at is null
                      order by j.priority desc, j.turn limit 1) head
-  ), boxes as (
+  ), workers as (
     select w.engine, count(*),
            case when w.state = 'lost' or w.last_seen < now() - w.lease then 'lost' when w.draining then 'draining' else w.state end as state
       from public.workers w
@@ -93,8 +93,8 @@ as $$
   select jsonb_build_object(
     'jobs', (select jsonb_agg(to_jsonb(j) order by j.kind, j.lane, j.state, j.engine) from jobs j),
     'heads', (select coalesce(jsonb_agg(to_jsonb(h) order by h.kind, h.lane), '[]') from heads h),
-    'workers', (select coalesce(jsonb_agg(to_jsonb(b) order by b.state, b.engine), '[]') from boxes b),
+    'workers', (select coalesce(jsonb_agg(to_jsonb(b) order by b.state, b.engine), '[]') from workers b),
     'webhooks', (select jsonb_build_object('pending', count(*), 'oldest_s', coalesce(extract(epoch from now() - min(d.created_at)), 0))
                    from public.deliveries d where d.state = 'pending'));
 $$;
-comment on function queue.gauges() is 'How many jobs wait and run, since when the heads wait, which boxes there are, which webhooks are due: one walk over what is not over.';
+comment on function queue.gauges() is 'How many jobs wait and run, since when the heads wait, which workers there are, which webhooks are due: one walk over what is not over.';
