@@ -15,14 +15,11 @@ import psutil
 import pytest
 
 from worker.errors import Rejected, Unavailable
-from worker.pipeline.look.child import NICE, Ended, Limits, run_child
-
-CONFINED = "import resource\nwhile resource.getrlimit(resource.RLIMIT_FSIZE)[0] < 0: pass\n"
-"""Limits arrive a moment after the start; these tests wait for the one set last."""
+from worker.pipeline.look.child import NICE, WARM, Ended, Limits, run_child
 
 
-async def run(script: str, **limits: object) -> Ended:
-    return await run_child([sys.executable, "-c", script], Limits(**limits), task="Testing")
+async def run(script: str, *writes: Path, **limits: object) -> Ended:
+    return await run_child([sys.executable, "-c", script], Limits(**limits), task="Testing", writes=writes)
 
 
 async def test_it_stands_back() -> None:
@@ -40,6 +37,7 @@ async def test_what_it_says(tmp_path) -> None:
 async def test_no_secrets(monkeypatch) -> None:
     """Nothing of the worker's environment reaches a child but where programs and libraries are."""
     monkeypatch.setenv("SUPABASE_KEY", "secret")
+    WARM.close()  # else it would have been started before
     ended = await run("import os; print(sorted(os.environ))")
     assert set(eval(ended.output)) <= {"PATH", "LD_LIBRARY_PATH", "TMPDIR", "LC_CTYPE"}
 
@@ -68,23 +66,25 @@ async def test_processor_time() -> None:
 
 async def test_a_child_that_hangs() -> None:
     """A child that waits for ever is stopped by the clock, and no process is left."""
-    others = set(psutil.Process().children())
+    await run("pass")
+    others = set(psutil.Process().children(recursive=True))
     with pytest.raises(Unavailable) as caught:
         await run("import time; time.sleep(600)", wall=timedelta(seconds=0.2))
     assert caught.value.code == "timeout"
-    assert set(psutil.Process().children()) <= others
+    assert set(psutil.Process().children(recursive=True)) <= others
 
 
 async def test_memory() -> None:
     """Memory beyond the limit is not to be had."""
-    ended = await run(CONFINED + "bytearray(2**31)", memory_bytes=2**30)
+    ended = await run("bytearray(2**31)", memory_bytes=2**30)
     assert "MemoryError" in ended.complaints
 
 
 async def test_files(tmp_path) -> None:
     """A child that may not write files does not."""
     path = tmp_path / "out"
-    ended = await run(CONFINED + f"import os; os.write(os.open({str(path)!r}, os.O_CREAT | os.O_WRONLY), b'x')")
+    path.touch()
+    ended = await run(f"import os; os.write(os.open({str(path)!r}, os.O_WRONLY), b'x')", path)
     assert "File too large" in ended.complaints
     assert path.stat().st_size == 0
 
@@ -100,7 +100,7 @@ async def test_cancelling_kills(tmp_path) -> None:
     told = tmp_path / "told"
     os.mkfifo(told)
     task = asyncio.create_task(
-        run(f"import os, time; open({str(told)!r}, 'w').write(str(os.getpid())); time.sleep(600)", file_bytes=100)
+        run(f"import os, time; open({str(told)!r}, 'w').write(str(os.getpid())); time.sleep(600)", told, file_bytes=100)
     )
     pid = int(await asyncio.to_thread(told.read_text))
     task.cancel()
@@ -116,8 +116,9 @@ async def test_a_killed_worker_takes_its_children_along(tmp_path) -> None:
     child = f"import os, time; open({str(told)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
     worker = await asyncio.create_subprocess_exec(
         sys.executable, "-c",
-        "import asyncio, sys; from worker.pipeline.look.child import Limits, run_child\n"
-        f"asyncio.run(run_child([sys.executable, '-c', {child!r}], Limits(file_bytes=100), task='Testing'))",
+        "import asyncio, pathlib, sys; from worker.pipeline.look.child import Limits, run_child\n"
+        f"told = pathlib.Path({str(told)!r})\n"
+        f"asyncio.run(run_child([sys.executable, '-c', {child!r}], Limits(file_bytes=100), task='Testing', writes=[told]))",
     )  # fmt: skip
     pid = int(await asyncio.to_thread(told.read_text))
     life = os.pidfd_open(pid)
@@ -134,7 +135,8 @@ async def test_a_killed_worker_takes_its_children_along(tmp_path) -> None:
 
 async def test_signals_are_as_a_program_expects_them() -> None:
     """A command starts with the signals' defaults, not with those that Python ignores."""
-    ended = await run_child(["grep", "SigIgn", "/proc/self/status"], Limits(), task="Testing")
+    status = Path("/proc/self/status")
+    ended = await run_child(["grep", "SigIgn", str(status)], Limits(), task="Testing", reads=[status])
     ignored = int(ended.output.split()[1], 16)
     # Not the whole mask: libraries of other tests may ignore signals below the C library's reach.
     assert [

@@ -65,7 +65,14 @@ class FfmpegMerger:
                     {"tag:v": "hvc1"} if way is _COPY and picture.codec == "hevc" else {}
                 )  # Apple's players ask for it
                 command = _command(video, audio, target, codec, picture=picture, music=music, options=options)
-                ended = await run_child(command, self._limits, task="Merging")
+                target.touch()
+                ended = await run_child(
+                    command,
+                    self._limits,
+                    task="Merging",
+                    reads=[video, audio],
+                    writes=[target],
+                )
                 if ended.code == 0:
                     return target
         except BaseException:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import av.subtitles.stream  # which PyAV loads when it opens a file
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
@@ -23,7 +24,7 @@ from worker.errors import Rejected
 from worker.pipeline.look import scenes
 from worker.pipeline.look.footage import listen, measure
 from worker.pipeline.look.frames import frames
-from worker.pipeline.look.media import broken, check_size
+from worker.pipeline.look.media import NO_MEMORY, broken, check_size
 from worker.pipeline.look.stills import SETTLED_S, SPREAD, StillPicker
 
 _GAP_S = 0.5
@@ -54,6 +55,8 @@ def look(
             continue
         try:
             small = reformatter.reformat(frame, scenes.WIDTH, scenes.HEIGHT, "rgb24", interpolation="AREA")
+        except NO_MEMORY:
+            raise
         except (av.FFmpegError, ValueError):
             continue
         picture: scenes.Thumbnail = small.to_ndarray().astype(np.uint8, copy=False)
@@ -103,8 +106,11 @@ def answer(
                 raise ValueError(f"no such task: {task}")
     except Rejected as error:
         refusal = error
-    except MemoryError:  # av.MemoryError is one, too
-        refusal = broken("it needs too much memory")
+    except NO_MEMORY:
+        refusal = Rejected(
+            "The file needs more memory than it may have; send a smaller version, for example 1080p as H.264 MP4",
+            code="too_demanding",
+        )
     except av.FFmpegError as error:
         refusal = broken(error.strerror or "it is damaged")
     return {"code": refusal.code, "message": str(refusal)}, ()

@@ -5,7 +5,6 @@ The truth is in the packets, never in a header: a container may claim any durati
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Self
@@ -16,7 +15,7 @@ from av.stream import Stream
 
 from worker.domain import AUDIO_FORMATS, VIDEO_FORMATS
 from worker.errors import Rejected
-from worker.pipeline.look.media import broken, check_size, open_media, packets, picture
+from worker.pipeline.look.media import as_far_as_it_goes, broken, check_size, open_media, packets, picture
 
 Skip = Literal["DEFAULT", "NONREF", "NONKEY"]
 MAX_FPS = 240
@@ -151,7 +150,7 @@ def listen(path: Path) -> float:
                 if stream is None or packet.stream_index != stream.index or packet.size == 0:
                     continue
                 if not heard:
-                    with suppress(av.FFmpegError):
+                    with as_far_as_it_goes():
                         heard = bool(stream.decode(packet))
                 if (at_s := _time_s(packet)) is not None:
                     start_s = min(start_s, at_s)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
-import av
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from worker.domain import VIDEO_FORMATS
 from worker.pipeline.look.footage import Footage
-from worker.pipeline.look.media import MAX_SIDE, open_media, packets, picture
+from worker.pipeline.look.media import MAX_SIDE, as_far_as_it_goes, open_media, packets, picture
 
 
 def frames(path: Path, footage: Footage) -> Iterator[tuple[float, float, VideoFrame]]:
@@ -27,7 +24,7 @@ def frames(path: Path, footage: Footage) -> Iterator[tuple[float, float, VideoFr
         stream = picture(container)
         context = stream.codec_context
         context.thread_type = "AUTO"
-        context.thread_count = min(4, os.cpu_count() or 1)
+        context.thread_count = 4  # whatever the machine: each costs memory
         context.skip_frame = footage.skip
         context.options = {"max_pixels": str(MAX_SIDE * MAX_SIDE)}  # the size may change in the middle of a stream
         tick_s = stream.time_base or Fraction(1, round(footage.fps))
@@ -52,7 +49,7 @@ def _decoded(container: InputContainer, stream: VideoStream, *, every_key: int |
             keys += packet.is_keyframe
             if not packet.is_keyframe or (keys - 1) % every_key:
                 continue
-        with suppress(av.FFmpegError):
+        with as_far_as_it_goes():
             yield from stream.decode(packet)
-    with suppress(av.FFmpegError):
+    with as_far_as_it_goes():
         yield from stream.decode(None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import sys
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from itertools import accumulate, pairwise
@@ -13,16 +12,13 @@ from typing import Literal, TypeVar
 
 from pydantic import ValidationError
 
-import worker
 from worker.domain import Clip, Scene, Still
 from worker.errors import Rejected, Unavailable
 from worker.pipeline.look.answers import Answer, Refusal, Seen
-from worker.pipeline.look.child import Limits, run_child
+from worker.pipeline.look.child import Limits, run_task
 from worker.together import together
 
 MAX_DURATION_S = 180.0
-_ROOT = Path(worker.__file__).parents[1]
-_ENVIRONMENT = {"PYTHONPATH": str(_ROOT), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
 
@@ -78,7 +74,14 @@ async def ask_decoder(
     limits: Limits,
 ) -> tuple[AnswerT, list[bytes]]:
     """Run the decoder on a file; return its checked answer and the JPEGs. Raises Rejected, Unavailable."""
-    ended = await run_child(_command(task, path, numbers), limits, task="Reading the file", environment=_ENVIRONMENT)
+    place = _absolute(path)  # else a name could be an option or an address
+    ended = await run_task(
+        "worker.pipeline.look.decoder",
+        [task, str(place), *map(str, numbers)],
+        limits,
+        task="Reading the file",
+        reads=[place],
+    )
     if ended.code != 0:
         why = ended.complaints.strip().rpartition("\n")[2]
         raise Unavailable(f"The decoder failed ({why}); try again later", code="decoder_failed")
@@ -93,10 +96,8 @@ async def ask_decoder(
     return answer, [rest[start:end] for start, end in pairwise(ends)]
 
 
-def _command(task: str, path: Path, numbers: tuple[float, ...]) -> list[str]:
-    # -P: the folder of a stranger's file is no place to import from; -B: nothing is written.
-    python = [sys.executable, "-P", "-B", "-s", "-m", "worker.pipeline.look.decoder"]
-    return [*python, task, str(path.absolute()), *map(str, numbers)]
+def _absolute(path: Path) -> Path:
+    return path.absolute()
 
 
 def _refusal(line: bytes) -> Rejected:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
@@ -18,10 +18,26 @@ from worker.pipeline.look.signature import looks_like
 
 MAX_SIDE = 4096
 MAX_PACKETS = 2_000_000
+NO_MEMORY = (MemoryError, av.BlockingIOError)
+"""How libav says that memory ran out (its own MemoryError is a Python one, too), and that there is none for a thread."""
 
 
 def broken(why: str) -> Rejected:
     return Rejected(f"The video cannot be read: {why}; export it again, for example as H.264 MP4", code="broken_video")
+
+
+@contextmanager
+def as_far_as_it_goes() -> Iterator[None]:
+    """Damage ends here, quietly. Memory that runs out is no damage."""
+    try:
+        yield
+    except NO_MEMORY:
+        raise
+    except (
+        av.FFmpegError,
+        IndexError,
+    ):  # PyAV trips over streams that appear while it reads; what came before them is fine
+        pass
 
 
 @contextmanager
@@ -32,6 +48,8 @@ def open_media(path: Path, formats: str) -> Iterator[InputContainer]:
     what, ours = looks_like(path)
     try:
         container = av.open(str(path), options={"protocol_whitelist": PROTOCOLS, "format_whitelist": formats})
+    except NO_MEMORY:
+        raise
     except (av.FFmpegError, ValueError) as error:
         if ours:
             raise broken(f"it begins like {what}, but the rest is missing or damaged") from error
@@ -44,8 +62,7 @@ def open_media(path: Path, formats: str) -> Iterator[InputContainer]:
 
 def packets(container: InputContainer) -> Iterator[Packet[Stream]]:
     """Yield what can be read. A cut-off file ends where its bytes end. Raises Rejected for absurdly many packets."""
-    # IndexError: PyAV trips over streams that appear while it reads; what came before them is fine.
-    with suppress(av.FFmpegError, IndexError):
+    with as_far_as_it_goes():
         for count, packet in enumerate(container.demux()):
             if count > MAX_PACKETS:
                 raise broken(f"it has more than {MAX_PACKETS} packets")
