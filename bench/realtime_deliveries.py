@@ -170,7 +170,7 @@ async def run(seconds: float) -> None:
         processes = []
         try:
             gateway, gateway_url = await start(
-                "-m", "supabase_standin.gateway", GATEWAY_PORT="0", DATABASE_URL=server.url(), JWT_SECRET="b" * 40,
+                "-m", "supabase_standin", GATEWAY_PORT="0", DATABASE_URL=server.url(), JWT_SECRET="b" * 40,
                 SUPABASE_KEY=KEY, SUPABASE_PUBLISHABLE_KEY="sb_publishable_bench", STORAGE_DIR=f"{folder}/storage",
             )  # fmt: skip
             processes.append(gateway)

@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from bench.queue_measure import quantile, timed
 from bench.queue_ours import OWNER, RhythmAI
 from rhythmai.local.postgres import Postgres
+from supabase_standin.authentication import Identity
 from supabase_standin.database import Database
-from supabase_standin.keys import Identity
 from supabase_standin.realtime.authorisation import authorise
 
 JOINS = 1000

@@ -1,7 +1,7 @@
 -- The shape of a Supabase project, laid on a plain Postgres (15 to 18).
 --
 -- A hosted project brings roles, schemas and functions that migrations and policies lean on. This file makes
--- what RhythmAI and the local gateways need of them, under the same names and with the same rights. Supabase's
+-- what most of them need, under the same names and with the same rights. Supabase's
 -- generous default privileges are part of it: whatever is created in `public` belongs to everybody until a
 -- migration revokes it, here as there. Running it again changes nothing. It needs a superuser.
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from supabase_standin.keys import Identity
+from supabase_standin.authentication import Identity
 
 FUNCTIONS: Final = Path(__file__).with_name("gateway.sql")
 CONNECTION_ERRORS: Final = (

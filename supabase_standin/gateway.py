@@ -1,18 +1,11 @@
-"""The front port of the local stack: Realtime, Storage, and the API behind them. Run with `python -m supabase_standin.gateway`.
-
-Environment: GATEWAY_HOST (127.0.0.1), GATEWAY_PORT (54321; 0 takes a free one), DATABASE_URL (a superuser's), JWT_SECRET,
-SUPABASE_KEY, SUPABASE_PUBLISHABLE_KEY, STORAGE_DIR, API_UPSTREAM (http://127.0.0.1:8000).
-"""
+"""The front port: Realtime, Storage, and whatever API stands behind them."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import os
-import signal
 import socket
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +14,13 @@ from typing import Self
 import asyncpg
 from aiohttp import web
 
+from supabase_standin.authentication import ProjectKeys
 from supabase_standin.database import CONNECTION_ERRORS, Database
-from supabase_standin.doors import PORT, allow_origins, check_host, expose_origin
-from supabase_standin.keys import Keys
+from supabase_standin.origins import PORT, allow_origins, check_host, expose_origin
 from supabase_standin.proxy import Proxy
 from supabase_standin.realtime.limits import Limits
 from supabase_standin.realtime.project import Project
 from supabase_standin.realtime.routes import Routes
-from supabase_standin.storage.failures import StorageFailure
 from supabase_standin.storage.files import Files
 from supabase_standin.storage.routes import StorageRoutes
 
@@ -46,7 +38,8 @@ class GatewaySettings:
     secret_key: str
     publishable_key: str
     storage_dir: Path
-    api_upstream: str = "http://127.0.0.1:8000"
+    api_upstream: str | None = None
+    """Where everything else goes; None answers it with 404."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
@@ -59,7 +52,7 @@ class GatewaySettings:
             secret_key=environment["SUPABASE_KEY"],
             publishable_key=environment["SUPABASE_PUBLISHABLE_KEY"],
             storage_dir=Path(environment["STORAGE_DIR"]),
-            api_upstream=environment.get("API_UPSTREAM", "http://127.0.0.1:8000"),
+            api_upstream=environment.get("API_UPSTREAM") or None,
         )
 
 
@@ -69,20 +62,24 @@ class Gateway:
     def __init__(self, settings: GatewaySettings, limits: Limits = Limits()) -> None:  # noqa: B008 - frozen
         self._settings = settings
         self.port = settings.port
-        keys = Keys(
+        keys = ProjectKeys(
             jwt_secret=settings.jwt_secret, secret_key=settings.secret_key, publishable_key=settings.publishable_key
         )
         self._database = Database(settings.database_url)
         # What clients can make Postgres compute there, with filters and policies, ends before long.
         self._realtime_database = Database(settings.database_url, statement_timeout_s=limits.statement_s)
         self._project = Project(self._realtime_database, keys, limits)
-        self._proxy = Proxy(settings.api_upstream)
         self._files = Files(settings.storage_dir)
         app = web.Application(middlewares=[check_host, allow_origins], client_max_size=limits.frame_bytes)
         app.on_response_prepare.append(expose_origin)
         Routes(self._project).add_to(app)
         StorageRoutes(self._database, keys, self._files).add_to(app)
-        app.router.add_route("*", "/{path:.*}", self._proxy.forward)
+        if settings.api_upstream:
+            proxy = Proxy(settings.api_upstream)
+            app.cleanup_ctx.append(proxy.connected)
+            app.router.add_route("*", "/{path:.*}", proxy.forward)
+        else:
+            app.router.add_route("*", "/{path:.*}", _nothing_here)
         self._app = app
         self._stack = contextlib.AsyncExitStack()
 
@@ -91,8 +88,6 @@ class Gateway:
             await asyncio.to_thread(self._files.open)
             stack.push_async_callback(self._database.close)
             stack.push_async_callback(self._realtime_database.close)
-            await self._proxy.open()
-            stack.push_async_callback(self._proxy.close)
             await self._open_databases()
             listener = socket.create_server((self._settings.host, self._settings.port))
             self.port = self._app[PORT] = listener.getsockname()[1]
@@ -136,34 +131,8 @@ async def _stopped(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def serve(settings: GatewaySettings) -> None:
-    """Until SIGTERM or SIGINT."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    async with Gateway(settings) as gateway:
-        print(f"gateway.ready http://{settings.host}:{gateway.port}", flush=True)
-        await stop.wait()
-
-
-def main() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s", stream=sys.stderr)
-    try:
-        settings = GatewaySettings.from_environment(os.environ)
-    except KeyError as missing:
-        sys.exit(f"The gateway needs {missing.args[0]} in its environment; `rhythmai up` sets it.")
-    try:
-        asyncio.run(serve(settings))
-    except StorageFailure as failure:
-        sys.exit(str(failure))
-    except OSError as error:
-        sys.exit(
-            f"The gateway cannot listen on {settings.host}:{settings.port}: {error.strerror}. Choose another GATEWAY_PORT."
-        )
-    except asyncpg.PostgresError as error:
-        sys.exit(f"The gateway cannot use DATABASE_URL: {error}. It needs a superuser's connection.")
-
-
-if __name__ == "__main__":
-    main()
+async def _nothing_here(request: web.Request) -> web.Response:
+    message = (
+        f"{request.path} is neither Realtime's nor Storage's: API_UPSTREAM says where all else goes, and it is not set"
+    )
+    return web.json_response({"message": message}, status=404)

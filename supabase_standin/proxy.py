@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import aiohttp
 from aiohttp import hdrs, web
 from yarl import URL
@@ -20,24 +22,21 @@ class Proxy:
 
     def __init__(self, upstream: str) -> None:
         self._upstream = URL(upstream)
-        self._session: aiohttp.ClientSession | None = None
+        self._session: aiohttp.ClientSession
 
-    async def open(self) -> None:
-        self._session = aiohttp.ClientSession(
+    async def connected(self, _: web.Application) -> AsyncIterator[None]:
+        """As long as the gateway runs."""
+        async with aiohttp.ClientSession(
             auto_decompress=False,
             connector=aiohttp.TCPConnector(limit=0),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=5),
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=(hdrs.USER_AGENT, hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.CONTENT_TYPE),
-        )
-
-    async def close(self) -> None:
-        if self._session:
-            await self._session.close()
+        ) as self._session:
+            yield
 
     async def forward(self, request: web.Request) -> web.StreamResponse:
-        """Answer 502 problem JSON while the API is away."""
-        assert self._session is not None
+        """Answers 502 problem JSON while the API is away."""
         headers = [
             (name, value)
             for name, value in request.headers.items()
@@ -78,7 +77,7 @@ def _away() -> web.Response:
             "title": "Bad Gateway",
             "status": 502,
             "code": "api_unavailable",
-            "detail": "The API behind the local gateway is not running; it may be starting. Try again in a moment.",
+            "detail": "The API behind this gateway is not running; it may be starting. Try again in a moment.",
         },
         status=502,
         content_type="application/problem+json",

@@ -149,7 +149,7 @@ def _children(
     python = (sys.executable, "-P", "-m")
     return [
         ("api", (*python, "edge_api"), shared | {"API_HOST": "127.0.0.1", "API_PORT": api_port}),
-        ("gateway", (*python, "supabase_standin.gateway"), shared | gateway),
+        ("gateway", (*python, "supabase_standin"), shared | gateway),
         ("worker", (*python, "worker"), shared | worker),
     ]
 

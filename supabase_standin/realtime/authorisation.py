@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from supabase_standin.authentication import Identity
 from supabase_standin.database import Database
-from supabase_standin.keys import Identity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
-from supabase_standin.keys import Identity
+from supabase_standin.authentication import Identity
 from supabase_standin.realtime.fanout import Fanout
 from supabase_standin.realtime.filters import Condition, parse
 from supabase_standin.realtime.frames import dumps

@@ -5,22 +5,30 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import asyncpg
 
+from supabase_standin.authentication import BadToken, Identity
 from supabase_standin.database import CONNECTION_ERRORS
-from supabase_standin.keys import BadToken, Identity
 from supabase_standin.realtime.authorisation import Policies, authorise
 from supabase_standin.realtime.fanout import Fanout, UserBroadcast
 from supabase_standin.realtime.frames import Frame, Push, dumps
 from supabase_standin.realtime.join import Join, as_dict
 from supabase_standin.realtime.limits import Rate
+from supabase_standin.realtime.project import Project
 from supabase_standin.realtime.topics import Topic
 
-if TYPE_CHECKING:
-    from supabase_standin.realtime.project import Project
-    from supabase_standin.realtime.socket import Socket
+
+class Outlet(Protocol):
+    """The way to the client."""
+
+    def push(self, frame: Frame) -> None: ...
+
+    def deliver(self, fanout: Fanout) -> None: ...
+
+    def remove(self, channel: Channel) -> None:
+        """Close it, and know it no more."""
 
 
 class Channel:
@@ -29,7 +37,7 @@ class Channel:
     def __init__(
         self,
         project: Project,
-        socket: Socket,
+        outlet: Outlet,
         topic: Topic,
         frame: Frame,
         join: Join,
@@ -40,7 +48,7 @@ class Channel:
         self.join_ref = frame.join_ref or frame.ref
         self.identity = identity
         self._project = project
-        self._socket = socket
+        self._outlet = outlet
         self._join = join
         self._policies = policies
         self._wants_presence = join.presence
@@ -69,11 +77,11 @@ class Channel:
         self._project.presence.untrack(self)
 
     def deliver(self, fanout: Fanout) -> None:
-        self._socket.deliver(fanout)
+        self._outlet.deliver(fanout)
 
     def push(self, event: str, payload: Any) -> None:
         """A message of this channel alone."""
-        self._socket.push(Frame(self.join_ref, None, self.wire, event, payload))
+        self._outlet.push(Frame(self.join_ref, None, self.wire, event, payload))
 
     def tell(self, status: str, extension: str, message: str) -> None:
         self.push("system", {"message": message, "status": status, "extension": extension, "channel": self.topic.name})
@@ -168,8 +176,8 @@ class Channel:
 
     def end(self) -> None:
         """Close the channel and tell the client."""
-        self._socket.remove(self)
-        self._socket.push(Frame(self.join_ref, self.join_ref, self.wire, "phx_close", {}))
+        self._outlet.remove(self)
+        self._outlet.push(Frame(self.join_ref, self.join_ref, self.wire, "phx_close", {}))
 
     def _reply(self, ref: str | None, status: str, response: dict[str, Any]) -> None:
-        self._socket.push(Frame(self.join_ref, ref, self.wire, "phx_reply", {"status": status, "response": response}))
+        self._outlet.push(Frame(self.join_ref, ref, self.wire, "phx_reply", {"status": status, "response": response}))

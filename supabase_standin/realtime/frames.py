@@ -41,6 +41,11 @@ class Push(NamedTuple):
     payload: bytes
 
 
+def reply(frame: Frame | Push, status: str, response: dict[str, Any]) -> Frame:
+    """The answer to a client's message."""
+    return Frame(frame.join_ref, frame.ref, frame.topic, "phx_reply", {"status": status, "response": response})
+
+
 def dumps(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 

@@ -3,34 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
+from supabase_standin.authentication import BadToken, Identity
 from supabase_standin.database import CONNECTION_ERRORS
-from supabase_standin.keys import BadToken
 from supabase_standin.realtime.authorisation import EVERYTHING, authorise
 from supabase_standin.realtime.bindings import Binding, binding_id
-from supabase_standin.realtime.channel import Channel
+from supabase_standin.realtime.channel import Channel, Outlet
 from supabase_standin.realtime.fanout import UserBroadcast
 from supabase_standin.realtime.filters import BadFilter
-from supabase_standin.realtime.frames import Frame, Push
+from supabase_standin.realtime.frames import Frame, reply
 from supabase_standin.realtime.join import Join
+from supabase_standin.realtime.project import Project
 from supabase_standin.realtime.replay import CannotReplay, replay
 from supabase_standin.realtime.subscriptions import Refused
 from supabase_standin.realtime.topics import PREFIX, Topic
-
-if TYPE_CHECKING:
-    from supabase_standin.realtime.project import Project
-    from supabase_standin.realtime.socket import Socket
 
 
 class JoinRefused(Exception):
     """The reason as the client reads it: `Code: message`."""
 
 
-async def join(project: Project, socket: Socket, frame: Frame) -> None:
-    """Answer a phx_join and everything that follows from it. Raises JoinRefused."""
+async def join(project: Project, outlet: Outlet, key: Identity, frame: Frame) -> Channel:
+    """Answer a phx_join and everything that follows from it; a join without a token is the key's. Raises JoinRefused."""
     name = frame.topic.removeprefix(PREFIX)
     if not name:
         raise JoinRefused("TopicNameRequired: You must provide a topic name")
@@ -42,7 +38,7 @@ async def join(project: Project, socket: Socket, frame: Frame) -> None:
             f"{project.limits.bindings_per_channel}: spread them over channels"
         )
     try:
-        identity = project.keys.identify(wish.access_token) if wish.access_token else socket.identity
+        identity = project.keys.identify(wish.access_token) if wish.access_token else key
     except BadToken as error:
         raise JoinRefused(f"{error.code}: {error}") from error
     try:
@@ -59,20 +55,11 @@ async def join(project: Project, socket: Socket, frame: Frame) -> None:
     except asyncpg.PostgresError as error:
         raise JoinRefused(f"Unauthorized: a policy on realtime.messages fails: {error}") from error
 
-    channel = Channel(project, socket, topic, frame, wish, identity, policies)
+    channel = Channel(project, outlet, topic, frame, wish, identity, policies)
     refusal = await _subscribe(project, channel, wish)
-    socket.add(channel)
     channel.open()
     echo = [{**params, "id": binding_id(params)} for params in wish.bindings]
-    socket.push(
-        Frame(
-            frame.join_ref,
-            frame.ref,
-            frame.topic,
-            "phx_reply",
-            {"status": "ok", "response": {"postgres_changes": echo}},
-        )
-    )
+    outlet.push(reply(frame, "ok", {"postgres_changes": echo}))
     channel.push_presence_state()
     for message in replayed:
         if isinstance(message, UserBroadcast):
@@ -83,6 +70,7 @@ async def join(project: Project, socket: Socket, frame: Frame) -> None:
         channel.tell("error", "postgres_changes", refusal)
     if wish.replication_ready or (wish.bindings and not refusal):
         project.subscriptions.start(channel, ready=wish.replication_ready)
+    return channel
 
 
 async def _subscribe(project: Project, channel: Channel, wish: Join) -> str | None:
@@ -108,8 +96,3 @@ async def _subscribe(project: Project, channel: Channel, wish: Join) -> str | No
                 raise JoinRefused("PostgresChangesSubscribeTimeout: it was not live in time") from error
             raise
     return None
-
-
-def reply(frame: Frame | Push, status: str, response: dict[str, Any]) -> Frame:
-    """The answer to a client's message."""
-    return Frame(frame.join_ref, frame.ref, frame.topic, "phx_reply", {"status": status, "response": response})

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
+from supabase_standin.authentication import ProjectKeys
 from supabase_standin.database import Database
-from supabase_standin.keys import Keys
 from supabase_standin.realtime.changes import Changes
 from supabase_standin.realtime.limits import Limits
 from supabase_standin.realtime.messages import Messages
@@ -16,21 +16,24 @@ from supabase_standin.realtime.replication import Replication
 from supabase_standin.realtime.subscriptions import Subscriptions
 from supabase_standin.realtime.topics import Topics
 
-if TYPE_CHECKING:
-    from supabase_standin.realtime.socket import Socket
-
 GOODBYE_S: Final = 2.0
 """How long clients have to answer that the gateway stops."""
+
+
+class Closable(Protocol):
+    """A client's connection."""
+
+    async def close(self) -> None: ...
 
 
 class Project:
     """The topics, the presence, the change feed, and who is connected."""
 
-    def __init__(self, database: Database, keys: Keys, limits: Limits) -> None:
+    def __init__(self, database: Database, keys: ProjectKeys, limits: Limits) -> None:
         self.database = database
         self.keys = keys
         self.limits = limits
-        self.sockets: set[Socket] = set()
+        self.sockets: set[Closable] = set()
         self.topics = Topics()
         self.presence = Presence(self.topics)
         self.changes = Changes(database, limits)

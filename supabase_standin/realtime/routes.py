@@ -8,8 +8,8 @@ from typing import Any
 import asyncpg
 from aiohttp import web
 
+from supabase_standin.authentication import BadToken, Identity
 from supabase_standin.database import CONNECTION_ERRORS
-from supabase_standin.keys import BadToken, Identity
 from supabase_standin.realtime.authorisation import authorise
 from supabase_standin.realtime.fanout import Fanout, UserBroadcast
 from supabase_standin.realtime.frames import BYTES, JSON, V1, V2, dumps, loads

@@ -9,12 +9,12 @@ from typing import Final, TypeGuard
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from supabase_standin.keys import Identity
+from supabase_standin.authentication import Identity
 from supabase_standin.realtime.channel import Channel
 from supabase_standin.realtime.fanout import Data, Fanout
-from supabase_standin.realtime.frames import BadFrame, Frame, Push, decode, decode_push, encode
+from supabase_standin.realtime.frames import BadFrame, Frame, Push, decode, decode_push, encode, reply
 from supabase_standin.realtime.join import as_dict
-from supabase_standin.realtime.joining import JoinRefused, join, reply
+from supabase_standin.realtime.joining import JoinRefused, join
 from supabase_standin.realtime.limits import Rate
 from supabase_standin.realtime.project import Project
 from supabase_standin.realtime.topics import PREFIX
@@ -32,7 +32,7 @@ class Socket:
     def __init__(
         self, project: Project, request: web.Request, ws: web.WebSocketResponse, vsn: str, identity: Identity
     ) -> None:
-        self.identity = identity
+        self._identity = identity
         self._project = project
         self._request = request
         self._ws = ws
@@ -69,9 +69,6 @@ class Socket:
     async def close(self) -> None:
         """The server goes away."""
         await self._ws.close(code=WSCloseCode.GOING_AWAY, message=b"the gateway stops")
-
-    def add(self, channel: Channel) -> None:
-        self._channels[channel.wire] = channel
 
     def remove(self, channel: Channel) -> None:
         if self._channels.get(channel.wire) is channel:
@@ -185,7 +182,7 @@ class Socket:
             self.push(reply(frame, "error", {"reason": "ChannelRateLimitReached: Too many channels"}))
             return
         try:
-            await join(self._project, self, frame)
+            self._channels[frame.topic] = await join(self._project, self, self._identity, frame)
         except JoinRefused as refusal:
             self.push(reply(frame, "error", {"reason": str(refusal)}))
 

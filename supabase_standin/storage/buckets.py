@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import asyncpg
 
+from supabase_standin.authentication import Identity
 from supabase_standin.database import Database
-from supabase_standin.keys import Identity
 from supabase_standin.storage.bodies import BucketChange, NewBucket
 from supabase_standin.storage.failures import StorageFailure, no_bucket
 from supabase_standin.storage.files import Files

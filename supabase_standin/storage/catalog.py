@@ -9,8 +9,8 @@ from typing import Final
 
 import asyncpg
 
+from supabase_standin.authentication import Identity
 from supabase_standin.database import Database
-from supabase_standin.keys import Identity
 from supabase_standin.storage.buckets import ALLOW_DELETE
 from supabase_standin.storage.failures import bad_key, duplicate, no_object
 from supabase_standin.storage.upload import Upload

@@ -14,8 +14,8 @@ from typing import Final
 import asyncpg
 from aiohttp import web
 
+from supabase_standin.authentication import BadToken
 from supabase_standin.database import CONNECTION_ERRORS
-from supabase_standin.keys import BadToken
 
 log = logging.getLogger("supabase_standin.storage")
 PLAIN: Final = (412, 416)

@@ -6,8 +6,8 @@ import base64
 import json
 from typing import Any, Final
 
+from supabase_standin.authentication import Identity
 from supabase_standin.database import Database
-from supabase_standin.keys import Identity
 from supabase_standin.storage.bodies import Below, Level, Order
 from supabase_standin.storage.failures import bad_request
 

@@ -10,8 +10,8 @@ from urllib.parse import quote
 import asyncpg
 from aiohttp import hdrs, web
 
+from supabase_standin.authentication import Identity
 from supabase_standin.database import Database
-from supabase_standin.keys import Identity
 from supabase_standin.storage.buckets import Buckets
 from supabase_standin.storage.catalog import Catalog, check_key
 from supabase_standin.storage.failures import bad_mime_type, no_bucket, too_large

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from supabase_standin.authentication import BadToken, Identity, ProjectKeys
 from supabase_standin.database import Database
-from supabase_standin.keys import BadToken, Identity, Keys
 from supabase_standin.storage.bodies import (
     Below,
     BucketChange,
@@ -41,7 +41,7 @@ OBJECT = "{bucket}/{name:.+}"
 class StorageRoutes:
     """Reads requests, asks the right one, and answers with JSON."""
 
-    def __init__(self, database: Database, keys: Keys, files: Files) -> None:
+    def __init__(self, database: Database, keys: ProjectKeys, files: Files) -> None:
         self._keys = keys
         self._buckets = Buckets(database, files)
         self._objects = Objects(database, files, self._buckets)

@@ -6,7 +6,7 @@ import time
 from typing import Any, Final
 from urllib.parse import quote
 
-from supabase_standin.keys import BadToken, Keys
+from supabase_standin.authentication import BadToken, ProjectKeys
 from supabase_standin.storage.failures import StorageFailure, jwt_complaint
 
 UPLOAD_S: Final = 7200
@@ -16,7 +16,7 @@ UPLOAD_S: Final = 7200
 class Signing:
     """Tokens name the object they are for, and what they are for."""
 
-    def __init__(self, keys: Keys) -> None:
+    def __init__(self, keys: ProjectKeys) -> None:
         self._keys = keys
 
     def download_url(self, bucket: str, name: str, expires_in: int, *, image: bool = False) -> str:

@@ -72,7 +72,7 @@ class Chaos:
                 "WORK_DIR": str(self.folder / "work"), "WEBHOOK_SECRET": secret,
                 "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
             }  # fmt: skip
-            gateway = ("-m", "supabase_standin.gateway")
+            gateway = ("-m", "supabase_standin")
             self.gateway = Program("gateway", gateway, environment, self.folder / "gateway.log")
             box = (Path(__file__).with_name("box.py"),)
             self.workers = [

@@ -19,7 +19,7 @@ from rhythmai.local.settings import LocalSettings
 from rhythmai.local.stack import local_stack
 from tests.cli.stack_process import Up, call
 
-SIGNS = {"edge_api": "Listening on", "supabase_standin.gateway": r"gateway\.ready", "worker": r"worker\.ready"}
+SIGNS = {"edge_api": "Listening on", "supabase_standin": r"gateway\.ready", "worker": r"worker\.ready"}
 """Each child and what it says when it is there."""
 JOB = "insert into public.jobs (video_url) values ('https://example.com/a.mp4') returning id"
 

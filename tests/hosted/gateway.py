@@ -47,5 +47,5 @@ def running_gateway(database_url: str, folder, host: str = "127.0.0.1", **enviro
         "STORAGE_DIR": str(folder),
         **environment,
     }
-    with Program("supabase_standin.gateway", "gateway.ready", settings):
+    with Program("supabase_standin", "gateway.ready", settings):
         yield Gateway(f"http://127.0.0.1:{port}")

@@ -90,6 +90,15 @@ async def test_an_absent_api_is_a_502_problem(gateway, http):
         assert (await answer.json())["code"] == "api_unavailable"
 
 
+async def test_without_an_api_other_paths_are_not_found(settings, http):
+    """Whoever wants Realtime and Storage alone leaves API_UPSTREAM out; the answer to all else names it."""
+    async with (
+        Gateway(replace(settings, api_upstream=None)) as gateway,
+        http.get(f"http://127.0.0.1:{gateway.port}/rest/v1/jobs") as answer,
+    ):
+        assert (answer.status, "API_UPSTREAM" in (await answer.json())["message"]) == (404, True)
+
+
 @pytest.mark.parametrize("path", ["/", "/realtime/v1/websocket", "/storage/v1/bucket"])
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:{port}", "127.0.0.1.evil.example", "localhost@evil.example", ""]
@@ -119,11 +128,11 @@ async def test_browsers_of_any_origin_may_call_the_gateways(gateway, http):
 
 
 async def test_the_process_tells_when_it_is_ready_and_leaves_on_sigterm(settings):
-    """`python -m supabase_standin.gateway` prints one line when ready; SIGTERM says goodbye to sockets and exits 0."""
+    """`python -m supabase_standin` prints one line when ready; SIGTERM says goodbye to sockets and exits 0."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "supabase_standin.gateway",
+        "supabase_standin",
         env=process_environment(settings),
         stdout=asyncio.subprocess.PIPE,
     )
@@ -141,7 +150,11 @@ async def test_the_process_tells_when_it_is_ready_and_leaves_on_sigterm(settings
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"DATABASE_URL": None}, "The gateway needs DATABASE_URL in its environment; `rhythmai up` sets it."),
+        (
+            {"DATABASE_URL": None},
+            "The gateway needs DATABASE_URL in its environment: see README.md in the folder supabase_standin.",
+        ),
+        ({"GATEWAY_PORT": "http"}, "GATEWAY_PORT must be a number: invalid literal for int() with base 10: 'http'"),
         ({"GATEWAY_PORT": "taken"}, "Choose another GATEWAY_PORT."),
         ({"DATABASE_URL": "wrong"}, "It needs a superuser's connection."),
         ({"STORAGE_DIR": "/dev/null"}, "its log names the path; make it readable and writable"),
@@ -152,7 +165,7 @@ async def test_a_gateway_that_cannot_start_says_what_to_do(settings, gateway, ch
     words = {"taken": gateway.url.rpartition(":")[2], "wrong": settings.database_url.replace("postgres:", "nobody:")}
     environment = {**process_environment(settings), **{name: words.get(word, word) for name, word in change.items()}}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "supabase_standin.gateway",
+        sys.executable, "-m", "supabase_standin",
         env={name: value for name, value in environment.items() if value}, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     _, complaint = await process.communicate()

@@ -49,7 +49,7 @@ class Identity:
         return sub if isinstance(sub, str) else None
 
 
-class Keys:
+class ProjectKeys:
     """The keys of this project."""
 
     def __init__(self, *, jwt_secret: str, secret_key: str, publishable_key: str) -> None:
