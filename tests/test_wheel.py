@@ -140,11 +140,23 @@ def test_a_stranger_reads_the_first_pages(stranger, empty_database, tmp_path):
         ((rhythmai, "submit", "https://example.com/a.mp4"), 1, "API_URL is not set"),
         ((rhythmai, "up"), 1, "pip install 'rhythmai[local]'"),
         ((programs / "rhythmai-api",), 2, "SUPABASE_URL is not set: see `rhythmai env --example`"),
-        ((programs / "rhythmai-worker",), 2, "SUPABASE_URL is not set: see `rhythmai env --example`"),
+        ((programs / "rhythmai-worker",), 2, "pip install 'rhythmai[worker]'"),
     ):
         done = subprocess.run(command, cwd=tmp_path, env=clean({}), capture_output=True, text=True, check=False)
         assert (done.returncode, words in done.stderr) == (code, True), done.stderr
         assert "Traceback" not in done.stderr
+    doctor = subprocess.run(
+        (rhythmai, "doctor"), cwd=tmp_path, env=clean({}), capture_output=True, text=True, check=False
+    )
+    assert "pip install 'rhythmai[worker]'" in doctor.stdout
+    assert "broke" not in doctor.stdout + doctor.stderr
+
+
+@pytest.mark.slow
+def test_the_base_is_small(stranger):
+    """API, client and console script take at most 100 MB, pip aside."""
+    files = [file for file in stranger.bin.parent.rglob("*") if file.is_file() and "/pip" not in str(file)]
+    assert sum(file.stat().st_blocks * 512 for file in files) < 100e6
 
 
 @pytest.mark.slow

@@ -19,6 +19,14 @@ from typing import Any
 import structlog
 
 from rhythmai.project import log as logs
+from rhythmai.project.extras import what_to_install
+
+try:
+    import numpy as np  # noqa: F401  on a base install: a sentence, before what is imported below breaks
+except ModuleNotFoundError as missing:
+    print(f"rhythmai-worker: {what_to_install(missing)}", file=sys.stderr)
+    sys.exit(2)
+
 from rhythmai.project.telemetry import traced
 from rhythmai.project.trace import Tracer
 from worker.errors import Misconfigured, Unregistered

@@ -83,13 +83,13 @@ def _place(folder: Path | None) -> Path:
 def _weights() -> Iterator[None]:
     """Errors of the engine become lines of ours."""
     from rhythmai.errors import BadInput, Unreachable
+    from rhythmai.project.extras import what_to_install
     from worker.errors import Misconfigured, Unavailable
 
     try:
         yield
     except ModuleNotFoundError as missing:
-        if missing.name not in {"torch", "huggingface_hub", "safetensors", "open_clip"}:
-            raise
+        what_to_install(missing)
         raise BadInput(NEEDS_GPU_EXTRA) from None
     except Misconfigured as error:
         raise BadInput(str(error)) from None

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Final, NamedTuple
 
-from rhythmai.doctor import database, device, director, disk, environment, media, realtime, storage, tokens
+from rhythmai.doctor import database, environment, realtime, storage, tokens
 from rhythmai.doctor.finding import Finding, fail, note
+from rhythmai.project.extras import what_to_install
 
 PATIENCE_S: Final = 120.0
 PROJECT: Final = frozenset({"supabase_url", "supabase_key"})
@@ -15,12 +16,11 @@ BASE: Final = frozenset({"database_url"})
 
 
 class Check(NamedTuple):
-    """A check, the settings it cannot do without, and whether only a worker needs what it looks at."""
+    """A check, and the settings it cannot do without."""
 
     name: str
     examine: Callable[[environment.Box], Awaitable[list[Finding]]]
     needs: frozenset[str] = frozenset()
-    of_workers: bool = False
 
 
 CHECKS: Final = (
@@ -28,11 +28,19 @@ CHECKS: Final = (
     Check(realtime.CHECK, realtime.examine, PROJECT | BASE),
     Check(storage.CHECK, storage.examine, PROJECT),
     Check(tokens.CHECK, tokens.examine, frozenset({"supabase_url", "jwt_secret"})),
-    Check(director.CHECK, director.examine, of_workers=True),
-    Check(media.CHECK, media.examine, of_workers=True),
-    Check(device.GPU, device.examine, of_workers=True),
-    Check(disk.CHECK, disk.examine, of_workers=True),
 )
+
+
+def of_workers() -> tuple[Check, ...]:
+    """What only a worker needs. Raises ModuleNotFoundError without the extra `worker`."""
+    from rhythmai.doctor import device, director, disk, media
+
+    return (
+        Check(director.CHECK, director.examine),
+        Check(media.CHECK, media.examine),
+        Check(device.GPU, device.examine),
+        Check(disk.CHECK, disk.examine),
+    )
 
 
 async def examine(given: Mapping[str, str], *, api_only: bool = False) -> AsyncIterator[Finding]:
@@ -40,9 +48,12 @@ async def examine(given: Mapping[str, str], *, api_only: bool = False) -> AsyncI
     settings, broken, findings = environment.read(given)
     for finding in findings:
         yield finding
-    for check in CHECKS:
-        if api_only and check.of_workers:
-            continue
+    checks: tuple[Check, ...] = CHECKS
+    try:
+        checks += () if api_only else of_workers()
+    except ModuleNotFoundError as error:
+        yield fail("worker", what_to_install(error), "On a box of the API alone: rhythmai doctor --api-only")
+    for check in checks:
         if missing := sorted(check.needs & broken):
             yield note(check.name, f"not examined: {', '.join(missing).upper()} first")
             continue

