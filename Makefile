@@ -61,8 +61,10 @@ check: $(VENV)/.dev
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+# A worker has a Postgres, ports and homes of its own; a module stays with one worker.
+WORKERS := -n 3 --dist loadgroup --no-loadscope-reorder --durations=25
 test: system check
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(WORKERS)
 
 contract: system $(VENV)/.dev
 	@$(BIN)/python -m tests.contract

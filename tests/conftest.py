@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import shutil
 import tempfile
@@ -14,6 +15,9 @@ import pytest
 
 from rhythmai.local.postgres import Postgres, embedded_bin
 from supabase_standin import BASELINE
+
+# Three workers share the processor: small networks gain nothing from threads, and lose much where cores are shared.
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 ROOT = Path(__file__).parent.parent
 MIGRATIONS = ROOT / "supabase" / "migrations"
@@ -39,6 +43,14 @@ def pytest_generate_tests(metafunc):
         wanted = metafunc.config.getoption("--postgres")
         if wanted:
             metafunc.parametrize("postgres", wanted, indirect=True, scope="session")
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A module stays with one worker, for it shares a database; what has a group of its own stays with that."""
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}/{item.path.stem}"))
 
 
 def programs(version: str) -> tuple[Path, str | None]:

@@ -15,6 +15,7 @@ from edge_api.database import Database
 from rhythmai.local.postgres import Postgres
 from rhythmai.project.dsn import connect_arguments
 from supabase_standin import BASELINE
+from tests.contract.conftest import ask
 
 VIDEO = "https://example.com/holiday.mp4"
 MIGRATIONS = Path(__file__).parents[2] / "supabase" / "migrations"
@@ -32,7 +33,7 @@ def own_postgres():
     shutil.rmtree(place)
 
 
-async def test_the_api_outlives_its_database(start_api, own_postgres, ask):
+async def test_the_api_outlives_its_database(start_api, own_postgres):
     """Away at the start, empty, there, away again, back: 503 with a time to come back, then work, without a restart."""
     api = await start_api(database_url=own_postgres.url())
 
@@ -91,7 +92,7 @@ def test_a_transaction_pooler_is_known_by_its_port_or_a_word(url, plain, pooled)
     assert (arguments["dsn"], "statement_cache_size" in arguments) == (plain, pooled)
 
 
-async def test_without_prepared_statements_everything_works(start_api, database_url, ask):
+async def test_without_prepared_statements_everything_works(start_api, database_url):
     """All calls work with the statement cache off, as behind a transaction pooler."""
     api = await start_api(database_url=f"{database_url}?pgbouncer=true", merge_wait_s=0)
     status, answer = await ask(api, "post", "/api/v1/gen", json={"video_url": VIDEO})

@@ -1,9 +1,6 @@
-"""openapi.yaml, the models, the routes and the real answers say the same: a change on one side alone fails here."""
+"""openapi.yaml, the models and the routes say the same: a change on one side alone fails here."""
 
 from __future__ import annotations
-
-import json
-from pathlib import Path
 
 import jsonschema_rs
 import pytest
@@ -12,7 +9,6 @@ from edge_api import models
 from edge_api.app import contract
 from edge_api.problems import STATUS
 
-MIGRATIONS = Path(__file__).parents[2] / "supabase" / "migrations"
 CHECKED = {
     "type", "enum", "pattern", "minLength", "maxLength", "minimum", "maximum", "minItems", "maxItems", "items",
     "properties", "required", "additionalProperties", "default",
@@ -88,25 +84,6 @@ async def test_the_upload_types_are_the_buckets(db):
     assert row["file_size_limit"] == models.MAX_UPLOAD_BYTES
 
 
-def validator(schema: str) -> jsonschema_rs.Draft202012Validator:
-    components = contract()["components"]
-    return jsonschema_rs.Draft202012Validator({"$ref": f"#/components/schemas/{schema}", "components": components})
-
-
-async def test_a_job_answers_exactly_the_described_members(api, gen, hand, ask):
-    """A real job with results of both kinds has all described members and no others."""
-    schemas = contract()["components"]["schemas"]
-    job = await gen(variants=1)
-    await hand.claim(job)
-    await hand.result(
-        index=0, prompt="x", audio_url="https://example.com/a.flac", seed=1, duration=2.5, bpm=90, peaks=[0.1]
-    )
-    _, view = await ask(api, "get", f"/api/v1/job/{job}")
-    validator("Job").validate(view)
-    assert set(view) == set(schemas["Job"]["required"]) == set(schemas["Job"]["properties"])
-    assert set(view["results"][0]) == set(schemas["Track"]["required"]) == set(schemas["Track"]["properties"])
-
-
 def test_every_answer_is_described_with_its_request_id():
     """Each response of each call, the empty ones too, names X-Request-Id; what holds everywhere stands at the top."""
     described = contract()
@@ -149,10 +126,3 @@ def calls():
             if isinstance(call, dict):
                 yield call.get("requestBody", {})
                 yield from call["responses"].values()
-
-
-async def test_the_description_is_served(api, ask):
-    """`GET /openapi.json` is openapi.yaml."""
-    status, served = await ask(api, "get", "/openapi.json")
-    assert status == 200
-    assert served == json.loads(json.dumps(contract()))

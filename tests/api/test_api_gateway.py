@@ -6,11 +6,12 @@ import aiohttp
 
 from supabase_standin.gateway import Gateway, GatewaySettings
 from supabase_standin.realtime.limits import Limits
+from tests.contract.conftest import ask
 
 KEY = "sb_secret_0123456789abcdef"
 
 
-async def test_what_was_put_at_the_signed_address_is_at_the_public_one(start_api, database_url, tmp_path, ask):
+async def test_what_was_put_at_the_signed_address_is_at_the_public_one(start_api, database_url, tmp_path):
     """A client that does what the answer says finds its video under `video_url`, with its media type; once only."""
     settings = GatewaySettings(
         port=0,

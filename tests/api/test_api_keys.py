@@ -11,16 +11,17 @@ from structlog.testing import capture_logs
 from edge_api.auth import Doorkeeper, JwksKeys
 from edge_api.problems import Problem
 from tests.api.jwks import KEYS
+from tests.contract.keys import make_token
 
 USER = uuid4()
 
 
 @pytest.fixture
-def knock(token):
+def knock():
     """Comes to a door with a token of this key id; returns the user, or the code of the problem."""
 
     async def knock(door, kid="known"):
-        bearer = token(USER, secret=KEYS["ES256"], algorithm="ES256", headers={"kid": kid})
+        bearer = make_token(USER, secret=KEYS["ES256"], algorithm="ES256", headers={"kid": kid})
         try:
             return await door.user(f"Bearer {bearer}")
         except Problem as problem:
@@ -71,6 +72,15 @@ async def test_who_hangs_up_does_not_end_the_fetch(jwks, knock):
     jwks.answering.set()
     assert await second == USER
     assert jwks.asked == 1
+
+
+async def test_a_rotated_key_is_found(jwks):
+    """An unknown key id has the keys fetched again, once the cooldown is over."""
+    door, user = Doorkeeper(JwksKeys(jwks.url, cooldown_s=0)), uuid4()
+    for kid, algorithm in (("old", "ES256"), ("new", "EdDSA")):
+        jwks.publish(kid, KEYS[algorithm], algorithm)
+        bearer = make_token(user, secret=KEYS[algorithm], algorithm=algorithm, headers={"kid": kid})
+        assert await door.user(f"Bearer {bearer}") == user
 
 
 async def test_a_withdrawn_key_is_forgotten(door, jwks, knock):

@@ -8,7 +8,8 @@ from aiohttp import web
 
 from edge_api.database import Database
 from edge_api.metrics import Metrics
-from tests.api.conftest import VIDEO, listening
+from tests.api.conftest import listening
+from tests.contract.conftest import VIDEO
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from tests.contract.keys import API_KEY, SECRET, SERVICE_KEY, USED, spoken
 from tests.contract.neighbours import Neighbours, neighbours
 
 VIDEO = "https://example.com/holiday.mp4"
+NO_JOB = "b0de608f-7fa1-4bc6-a0f9-3b0fd0b83373"
+"""An id that nobody was given; the same in every run, for it stands in the names of tests."""
 
 
 @pytest.fixture(scope="session")

@@ -46,7 +46,8 @@ class _Answers(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         path = self.path.partition("/upload/sign/")[2]
-        if self.headers["Authorization"] != f"Bearer {SERVICE_KEY}" or not path.startswith("uploads/"):
+        keys = self.headers["apikey"], self.headers["Authorization"]
+        if keys != (SERVICE_KEY, f"Bearer {SERVICE_KEY}") or not path.startswith("uploads/"):
             return self._answer(400, {"statusCode": "403", "error": "Unauthorized", "message": "no"})
         token = jwt.encode({"url": path, "exp": 1_900_000_000}, SECRET)
         return self._answer(200, {"url": f"/object/upload/sign/{path}?token={token}"})

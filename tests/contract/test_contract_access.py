@@ -161,7 +161,7 @@ async def test_keys_that_are_away_are_503(start, project):
 
 
 async def test_a_project_whose_storage_is_away_is_503(start, project):
-    """Storage that answers nonsense is a clean 503 with a time to come back."""
+    """Storage that answers nonsense is a clean 503 with a time to come back; it is not asked for what its bucket refuses."""
     project.away = True
     body = {"filename": "a", "content_type": "video/mp4", "size": 1}
     async with (
@@ -170,6 +170,8 @@ async def test_a_project_whose_storage_is_away_is_503(start, project):
     ):
         assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
         assert (await answer.json(content_type=None))["code"] == "storage_unavailable"
+        assert (await ask(api, "post", "/api/v1/upload", json={**body, "size": 512 * 2**20 + 1}))[0] == 413
+        assert (await ask(api, "post", "/api/v1/upload", json={**body, "content_type": "text/html"}))[0] == 422
 
 
 async def test_a_database_that_is_away_is_503(start, settings):

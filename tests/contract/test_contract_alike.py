@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests.contract.conftest import VIDEO, silent
+from tests.contract.conftest import NO_JOB, VIDEO, silent
 from tests.contract.hosts import HOSTS, Host
 from tests.contract.keys import SECRET, bearer, make_token
 from tests.contract.test_contract_abuse import said
@@ -89,7 +89,7 @@ BODIES = [
 PATHS = [
     "/api/v1/ping", "/api/v1/./ping", "/x/../api/v1/ping", "/api/v1/x/../ping", "/api/v1/job/../ping", "/api/v1/job/%2e%2e/ping",
     "/api/v1\\ping", "/api/v1/p%69ng", "/openapi%2ejson", "//api/v1/ping", "/api/v1/ping?x=%2e%2e", "/api/v1/ping/", "http://a/api/v1/ping",
-    "/api/v1/job/%41", "/api/v1/job/1", f"/api/v1/job/{uuid4()}", f"/api/v1/job/{{{uuid4()}}}", "/nothing", "/api/v1/ping;x",
+    "/api/v1/job/%41", "/api/v1/job/1", f"/api/v1/job/{NO_JOB}", f"/api/v1/job/{{{NO_JOB}}}", "/nothing", "/api/v1/ping;x",
 ]  # fmt: skip
 TOKENS = {
     "another header too": [signed(), signed(uuid4())],

@@ -6,8 +6,11 @@ import asyncio
 import json
 from uuid import UUID, uuid4
 
+import asyncpg
+import jsonschema_rs
 import pytest
 
+from edge_api.app import contract
 from tests.contract.conftest import VIDEO, ask
 from tests.contract.keys import bearer
 
@@ -32,13 +35,13 @@ async def test_gen_makes_an_interactive_job_and_answers_only_its_id(api, db):
         "interactive",
         2,
     )
-    assert (row["owner"], row["traceparent"]) == (None, TRACE)
+    assert (row["owner"], row["status"], row["traceparent"]) == (None, "pending", TRACE)
     assert row["tenant"].startswith("client:")
     assert json.loads(row["options"]) == asked
 
 
 async def test_a_plan_is_kept_as_it_was_written(gen, db):
-    """Whole numbers written as 3.0 are whole numbers; a null wish is the empty one."""
+    """Whole numbers written as 3.0 are whole numbers; a null wish and none at all are the empty one."""
     plan = [
         {"prompt": "slow piano"},
         {"prompt": "drums", "tempo_bpm": 140, "key": "F# minor", "instruments": ["drums"]},
@@ -48,6 +51,8 @@ async def test_a_plan_is_kept_as_it_was_written(gen, db):
         UUID(await gen(plan=plan, seed=3.0, user_request=None)),
     )
     assert (json.loads(row["options"]), row["total_count"], row["user_request"]) == ({"plan": plan, "seed": 3}, 2, "")
+    wish = "select user_request from public.jobs where id = $1"
+    assert await db.fetchval(wish, UUID(await gen())) == ""
 
 
 async def test_results_appear_one_by_one(api, gen, hand):
@@ -65,7 +70,22 @@ async def test_results_appear_one_by_one(api, gen, hand):
     assert view["results"][0].items() >= {"prompt": "slow piano", "audio_url": AUDIO, "index": 0, "seed": 7}.items()
     await hand.finish()
     status, view = await ask(api, "get", path)
-    assert (status, view["status"], view["completed_count"], view["error"]) == (200, "completed", 1, None)
+    assert (status, view["status"], view["error"]) == (200, "completed", None)
+    assert (view["completed_count"], view["total_count"]) == (1, 2)
+
+
+async def test_a_job_answers_exactly_the_described_members(api, gen, hand):
+    """A real job with results of both kinds has all described members and no others."""
+    components = contract()["components"]
+    schemas = components["schemas"]
+    job = await gen(variants=1)
+    await hand.claim(job)
+    await hand.result(index=0, prompt="x", audio_url=AUDIO, seed=1, duration=2.5, bpm=90, peaks=[0.1])
+    _, view = await ask(api, "get", f"/api/v1/job/{job}")
+    whole = {"$ref": "#/components/schemas/Job", "components": components}
+    jsonschema_rs.Draft202012Validator(whole).validate(view)
+    assert set(view) == set(schemas["Job"]["required"]) == set(schemas["Job"]["properties"])
+    assert set(view["results"][0]) == set(schemas["Track"]["required"]) == set(schemas["Track"]["properties"])
 
 
 async def test_a_failed_job_says_why(api, gen, hand):
@@ -112,22 +132,43 @@ async def test_a_bad_idempotency_key_is_refused(api, key):
     assert (status, problem["code"]) == (422, "invalid_request")
 
 
+async def repeated(api, db, job, key="", **wish) -> tuple[dict, asyncpg.Record]:
+    """Another take of a job: its options and its row."""
+    headers = {"Idempotency-Key": key} if key else {}
+    status, answer = await ask(api, "post", f"/api/v1/job/{job}/again", json=wish, headers=headers)
+    assert status == 200, answer
+    row = await db.fetchrow("select * from public.jobs where id = $1", UUID(answer["job_id"]))
+    return json.loads(row["options"]), row
+
+
 async def test_again_plays_the_old_directions(api, gen, hand, db):
-    """A new take keeps options and directions and drops the old seed; `variant` and `seed` pick one; a key makes it one job."""
-    job = await gen(seed=5, format="wav")
+    """A new take keeps video, wish, options and directions and drops the old seed; `variant` and `seed` pick one."""
+    job = await gen(seed=5, variants=3, format="wav", user_request="calm")
     await hand.claim(job)
     await hand.plan("piano", "strings", "drums")
-    key = {"Idempotency-Key": uuid4().hex}
-    status, all_of_it = await ask(api, "post", f"/api/v1/job/{job}/again", headers=key)
-    assert status == 200
-    assert (await ask(api, "post", f"/api/v1/job/{job}/again", headers=key))[1] == all_of_it
-    _, one = await ask(api, "post", f"/api/v1/job/{job}/again", json={"variant": 1, "seed": 42})
-    options = "select options from public.jobs where id = $1"
     directions = [{"title": name, "prompt": name} for name in ("piano", "strings", "drums")]
-    assert json.loads(await db.fetchval(options, UUID(all_of_it["job_id"]))) == {"format": "wav", "plan": directions}
-    assert json.loads(await db.fetchval(options, UUID(one["job_id"]))) == {
-        "format": "wav", "plan": directions[1:2], "seed": 42,
-    }  # fmt: skip
+    options, row = await repeated(api, db, job)
+    assert options == {"format": "wav", "plan": directions}
+    assert (row["video_url"], row["user_request"], row["total_count"], row["plan"]) == (VIDEO, "calm", 3, None)
+    options, row = await repeated(api, db, job, variant=1, seed=42)
+    assert (options, row["total_count"]) == ({"format": "wav", "plan": directions[1:2], "seed": 42}, 1)
+
+
+async def test_again_before_there_is_a_plan_copies_the_request(api, gen, db):
+    """Without a plan the options are copied; a hand-written plan counts as one."""
+    options, _ = await repeated(api, db, await gen(variants=4, negative_prompt="vocals"))
+    assert options == {"variants": 4, "negative_prompt": "vocals"}
+    options, _ = await repeated(api, db, await gen(plan=[{"prompt": "one"}, {"prompt": "two"}]), variant=1)
+    assert options == {"plan": [{"prompt": "two"}]}
+
+
+async def test_again_is_idempotent_by_its_key(api, gen, hand, db):
+    """A repeated `again` is one job, also when the plan was written in between."""
+    job, key = await gen(), uuid4().hex
+    _, first = await repeated(api, db, job, key)
+    await hand.claim(job)
+    await hand.plan("piano", "strings", "drums")
+    assert await repeated(api, db, job, key) == ({}, first)
 
 
 async def test_again_refuses_what_is_not_there(api, gen):
@@ -223,6 +264,11 @@ async def test_upload_refuses_what_the_bucket_would(api):
     assert (status, problem["code"]) == (413, "payload_too_large")
     status, problem = await ask(api, "post", "/api/v1/upload", json={**film, "content_type": "text/html", "size": 1})
     assert (status, problem["code"]) == (422, "invalid_request")
+
+
+async def test_the_description_is_served(api):
+    """`GET /openapi.json` is openapi.yaml."""
+    assert await ask(api, "get", "/openapi.json") == (200, json.loads(json.dumps(contract())))
 
 
 async def test_ping_and_health(api, gen, hand):

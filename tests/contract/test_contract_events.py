@@ -28,6 +28,7 @@ async def test_a_stream_tells_every_change_and_ends_with_the_job(api, gen, hand)
     job = await gen(variants=2)
     async with asyncio.timeout(120), api.get(f"/api/v1/job/{job}/events") as answer:
         assert answer.headers["Content-Type"] == "text/event-stream"
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
         stream = frames(answer)
         event, data, _ = await anext(stream)
         assert (event, data["status"], data["completed_count"]) == ("job", "pending", 0)

