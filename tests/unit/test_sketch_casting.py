@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unit.clips import direction
-from worker.engines.sketch.casting import cast, genre_of, style_of
+from worker.engines.sketch.casting import cast, genre_of
 from worker.engines.sketch.kit import KITS, SOUNDS
 from worker.engines.sketch.patches import PATCHES
 from worker.engines.sketch.patterns import BASSES, COMPING, DRUMS, MOTIFS
@@ -13,7 +13,7 @@ from worker.pipeline.direct.vocabulary import GENRES, INSTRUMENTS, PERCUSSION
 
 def playing(genre, *instruments, excluded="", description=""):
     wanted = direction(genre, instruments=instruments, description=description)
-    return cast(wanted, style_of(wanted), excluded)
+    return cast(wanted, genre_of(wanted), excluded)
 
 
 @pytest.mark.parametrize(

@@ -63,21 +63,20 @@ def pad(measures: Sequence[Measure], centre: int) -> list[Note]:
     return notes
 
 
-def arpeggio(measures: Sequence[Measure], style: Style, centre: int, rng: np.random.Generator) -> list[Note]:
+def arpeggio(measures: Sequence[Measure], style: Style, rng: np.random.Generator) -> list[Note]:
     """Sixteenths over the chord once the piece has warmed up."""
     order = [(0, 1, 2, 3), (0, 2, 1, 3), (3, 2, 1, 0), (0, 1, 3, 2)][int(rng.integers(4))]
     notes: list[Note] = []
     previous: tuple[int, ...] | None = None
     for measure in measures:
-        previous = voicing(measure.chord, 4, previous, centre)
+        previous = voicing(measure.chord, 4, previous, 71)
         if measure.energy < 0.55:
             continue
         for step in range(4 * measure.bar.beats):
             pitch = previous[order[step % 4]] + (12 if step % 8 == 7 else 0)
             start = measure.bar.at(swung(step, style) / 4)
-            notes.append(
-                Note(start, 0.2 * measure.bar.beat_s, pitch, (0.7 if step % 4 == 0 else 0.45) * measure.energy)
-            )
+            loud = (0.7 if step % 4 == 0 else 0.45) * measure.energy
+            notes.append(Note(start, 0.2 * measure.bar.beat_s, pitch, loud))
     return notes
 
 
@@ -88,14 +87,14 @@ def counter(measures: Sequence[Measure], centre: int) -> list[Note]:
     for measure in measures:
         if measure.energy < 0.5:
             continue
-        tones = [measure.chord.tones[1], measure.chord.fifth]
-        half = measure.bar.beats / 2
-        for beat in (0.0, half) if measure.energy > 0.75 else (0.0,):
-            pitch = nearest_pitch(
-                0.7 * last + 0.3 * centre, tones if beat == 0 else [measure.chord.root, measure.chord.fifth]
-            )
-            length = (half if measure.energy > 0.75 else measure.bar.beats) * measure.bar.beat_s
-            notes.append(Note(measure.bar.at(beat), 0.97 * length, pitch, 0.35 + 0.4 * measure.energy))
+        chord, bar = measure.chord, measure.bar
+        steps = (
+            [(0.0, chord.tones[1]), (bar.beats / 2, chord.root)] if measure.energy > 0.75 else [(0.0, chord.tones[1])]
+        )
+        for beat, tone in steps:
+            pitch = nearest_pitch(0.7 * last + 0.3 * centre, (tone, chord.fifth))
+            length = bar.beats / len(steps) * bar.beat_s
+            notes.append(Note(bar.at(beat), 0.97 * length, pitch, 0.35 + 0.4 * measure.energy))
             last = pitch
     return notes
 

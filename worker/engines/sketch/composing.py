@@ -19,35 +19,26 @@ from worker.engines.sketch.score import Hit, Note, Part, Score
 from worker.engines.sketch.styles import STYLES, Style
 from worker.engines.sketch.timeline import ROUNDING_S, Timeline, lay_out
 from worker.pipeline.direct.keys import Key, find_key
-from worker.pipeline.direct.vocabulary import GENRES, MOODS, find_moods
+from worker.pipeline.direct.vocabulary import GENRES, MOODS, Mood, find_moods
 
 SLOWEST, FASTEST = 40.0, 220.0
-
-
-def key_of(direction: Direction) -> Key:
-    """The key asked for; without one, a key that suits the mood."""
-    named = find_key(direction.key)
-    if named:
-        return named
-    moods = [MOODS[mood] for mood in find_moods(direction.mood)]
-    dark = bool(moods) and float(np.mean([mood.valence for mood in moods])) < 0.45
-    return Key(tonic=zlib.crc32(direction.title.encode()) % 12, mode="minor" if dark else "major")
 
 
 def compose(duration_s: float, scenes: Sequence[Scene], direction: Direction, seed: int, excluded: str = "") -> Score:
     """The same clip, direction and seed give the same score, whatever else is made beside it."""
     genre = genre_of(direction)
     style = STYLES[genre]
+    moods = [MOODS[mood] for mood in find_moods(direction.mood)]
     rng = np.random.default_rng([seed, zlib.crc32(f"{genre}|{direction.key}|{direction.tempo_bpm}".encode())])
-    key = key_of(direction)
-    players = cast(direction, style, excluded)
+    key = _key_of(direction, moods)
+    players = cast(direction, genre, excluded)
     tempo = min(FASTEST, max(SLOWEST, direction.tempo_bpm))
-    timeline = lay_out(duration_s, scenes, tempo, style.beats_per_bar, _drive(genre, direction))
+    timeline = lay_out(duration_s, scenes, tempo, style.beats_per_bar, _drive(genre, moods))
     measures = harmonise(timeline, key, style, rng)
     parts = _parts(measures, key, style, players, rng)
     hits = drum(measures, style, rng) if players.drums else []
     _land(parts, hits, timeline, duration_s, key, style)
-    _accent(parts, hits, timeline, measures, players)
+    _accent(parts, hits, timeline, measures, players.drums)
     _loosen(parts, hits, style, rng)
     return Score(
         duration_s=duration_s,
@@ -55,52 +46,44 @@ def compose(duration_s: float, scenes: Sequence[Scene], direction: Direction, se
         parts=[part for part in parts if part.notes],
         hits=hits,
         sections=tuple((section.start_s, section.energy) for section in timeline.sections),
+        key=key,
+        style=style,
+        kit=players.kit,
     )
 
 
-def _drive(genre: str, direction: Direction) -> float:
-    moods = [MOODS[mood].energy for mood in find_moods(direction.mood)]
+def _key_of(direction: Direction, moods: Sequence[Mood]) -> Key:
+    """The key asked for; without one, a key that suits the mood."""
+    dark = bool(moods) and float(np.mean([mood.valence for mood in moods])) < 0.45
+    tonic = zlib.crc32(direction.title.encode()) % 12
+    return find_key(direction.key) or Key(tonic=tonic, mode="minor" if dark else "major")
+
+
+def _drive(genre: str, moods: Sequence[Mood]) -> float:
     own = GENRES[genre].energy
-    return 0.6 * own + 0.4 * float(np.mean(moods)) if moods else own
+    return 0.6 * own + 0.4 * float(np.mean([mood.energy for mood in moods])) if moods else own
+
+
+def _low(instrument: str) -> int:
+    """Where an instrument plays a bass; the cello usually sings above that."""
+    return 43 if instrument == "cello" else PATCHES[instrument].centre
 
 
 def _parts(measures: list[Measure], key: Key, style: Style, players: Cast, rng: np.random.Generator) -> list[Part]:
     parts: list[Part] = []
-    if players.pad:
-        parts.append(
-            Part(
-                role="pad",
-                instrument=players.pad,
-                notes=accompany.pad(measures, min(66, PATCHES[players.pad].centre - 5)),
-            )
-        )
-    if players.comp:
-        one_player = players.comp == players.lead
-        centre = 55 if one_player else min(64, PATCHES[players.comp].centre - 7)
-        parts.append(
-            Part(role="comp", instrument=players.comp, notes=accompany.comp(measures, style, players.comp, centre))
-        )
-    if players.bass:
-        low = 43 if players.bass == "cello" else PATCHES[players.bass].centre
-        parts.append(Part(role="bass", instrument=players.bass, notes=accompany.bass(measures, key, style, low)))
-    if players.arp:
-        parts.append(Part(role="arp", instrument=players.arp, notes=accompany.arpeggio(measures, style, 71, rng)))
-    if players.counter:
-        parts.append(
-            Part(
-                role="counter",
-                instrument=players.counter,
-                notes=accompany.counter(measures, PATCHES[players.counter].centre - 7),
-            )
-        )
-    if players.lead:
-        parts.append(
-            Part(
-                role="lead",
-                instrument=players.lead,
-                notes=sing(measures, key, style, PATCHES[players.lead].centre, rng),
-            )
-        )
+    if pad := players.pad:
+        parts.append(Part("pad", pad, accompany.pad(measures, min(66, PATCHES[pad].centre - 5))))
+    if comp := players.comp:
+        centre = 55 if comp == players.lead else min(64, PATCHES[comp].centre - 7)  # one player's left hand
+        parts.append(Part("comp", comp, accompany.comp(measures, style, comp, centre)))
+    if bass := players.bass:
+        parts.append(Part("bass", bass, accompany.bass(measures, key, style, _low(bass))))
+    if arp := players.arp:
+        parts.append(Part("arp", arp, accompany.arpeggio(measures, style, rng)))
+    if counter := players.counter:
+        parts.append(Part("counter", counter, accompany.counter(measures, PATCHES[counter].centre - 7)))
+    if lead := players.lead:
+        parts.append(Part("lead", lead, sing(measures, key, style, PATCHES[lead].centre, rng)))
     return parts
 
 
@@ -113,9 +96,9 @@ def _land(parts: list[Part], hits: list[Hit], timeline: Timeline, duration_s: fl
         centre = PATCHES[part.instrument].centre
         match part.role:
             case "pad" | "comp":
-                pitches = voicing(home, 4, sorted(before) if len(before) == 4 else None, min(64, centre - 5))
+                pitches = voicing(home, 4, tuple(sorted(before)) if len(before) == 4 else None, min(64, centre - 5))
             case "bass":
-                pitches = (nearest_pitch(43 if part.instrument == "cello" else centre, (home.root,)),)
+                pitches = (nearest_pitch(_low(part.instrument), (home.root,)),)
             case "arp":
                 continue
             case _:
@@ -128,19 +111,18 @@ def _land(parts: list[Part], hits: list[Hit], timeline: Timeline, duration_s: fl
         hits += [Hit(start, "crash", 0.6), Hit(start, "taiko" if style.drums in {"epic", "tribal"} else "kick", 0.85)]
 
 
-def _accent(parts: list[Part], hits: list[Hit], timeline: Timeline, measures: list[Measure], players: Cast) -> None:
+def _accent(parts: list[Part], hits: list[Hit], timeline: Timeline, measures: list[Measure], drums: bool) -> None:
     """Cuts that no bar line reaches still get a mark, and a section on a cut begins with weight."""
     on_cuts = [measure for measure in measures if measure.on_cut]
     for part in parts:
         if part.role == "comp" and not hits:
             for measure in on_cuts:
                 root = nearest_pitch(PATCHES[part.instrument].centre - 24, (measure.chord.root,))
-                part.notes += [
-                    Note(measure.bar.start_s, 2 * measure.bar.beat_s, pitch, 0.95) for pitch in (root, root + 12)
-                ]
+                bar = measure.bar
+                part.notes += [Note(bar.start_s, 2 * bar.beat_s, pitch, 0.95) for pitch in (root, root + 12)]
     for time_s in timeline.accents_s:
         measure = [m for m in measures if m.bar.start_s <= time_s + ROUNDING_S][-1]
-        if players.drums:
+        if drums:
             hits += [Hit(time_s, "crash", 0.5), Hit(time_s, "kick", 0.8)]
         for part in parts:
             if part.role == "comp":

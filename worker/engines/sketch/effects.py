@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 from scipy.signal import oaconvolve
 
 from worker.engines.sketch.score import Hit
-from worker.engines.sketch.tones import RATE, Wave, filtered_noise, seconds
+from worker.engines.sketch.tones import RATE, Wave, fall, filtered_noise, seconds
 
 _TAPS = 8192
 _CENTRES_HZ = 31.25 * 2.0 ** np.arange(10)
@@ -24,16 +23,14 @@ def band(wave: Wave, low_hz: float, high_hz: float) -> Wave:
     return _shaped(wave, 1 / np.sqrt((1 + (low_hz / hz) ** 4) * (1 + (hz / high_hz) ** 4)))
 
 
-def _grid_hz() -> npt.NDArray[np.float64]:
-    return np.asarray(np.fft.rfftfreq(_TAPS, 1 / RATE) + 1e-3, dtype=np.float64)
+def _grid_hz() -> Wave:
+    return np.fft.rfftfreq(_TAPS, 1 / RATE) + 1e-3
 
 
-def _shaped(wave: Wave, gains: npt.NDArray[np.float64]) -> Wave:
+def _shaped(wave: Wave, gains: Wave) -> Wave:
     """Filter by gains at `_grid_hz()`: a symmetric window of taps, its delay taken back."""
     taps = np.roll(np.fft.irfft(gains), _TAPS // 2) * np.hanning(_TAPS + 1)[:-1]
-    half = _TAPS // 2
-    out = oaconvolve(wave, taps.astype(np.float32)[None, :], axes=1)
-    return np.asarray(out[:, half : half + wave.shape[1]], dtype=np.float32)
+    return oaconvolve(wave, taps.astype(np.float32)[None, :], axes=1)[:, _TAPS // 2 :][:, : wave.shape[1]]
 
 
 @lru_cache(maxsize=8)
@@ -41,27 +38,26 @@ def _room(decay_s: float) -> Wave:
     """The answer of a room to a click, (2, n), unit energy; the highs die first. `decay_s` is the time to -60 dB."""
     rng = np.random.default_rng(20)
     count = int(1.1 * decay_s * RATE)
-    t = seconds(count)
     response = np.zeros((2, count), np.float32)
     for low_hz, high_hz, share, level in ((180, 700, 1.0, 0.8), (700, 3000, 0.85, 1.0), (3000, 9000, 0.5, 0.7)):
-        fall = np.exp(-6.9 * t / (decay_s * share))
-        response += level * fall * np.stack([filtered_noise(count, low_hz, high_hz, rng) for _ in range(2)])
-    response *= np.minimum(1, t / 0.012)
+        noise = np.stack([filtered_noise(count, low_hz, high_hz, rng) for _ in range(2)])
+        response += level * fall(count, decay_s * share / 6.9) * noise
+    response *= np.minimum(1, seconds(count) / 0.012)
     response[:, : int(0.018 * RATE)] = 0  # before the first wall answers
     response = band(response, 180.0, 9000.0)
-    return np.asarray(response / np.sqrt(np.square(response).sum(axis=1, keepdims=True)), dtype=np.float32)
+    return response / np.sqrt(np.square(response).sum(axis=1, keepdims=True))
 
 
 def reverberate(wave: Wave, decay_s: float) -> Wave:
     """What the room answers, as long as the wave."""
-    return np.asarray(oaconvolve(wave, _room(decay_s), axes=1)[:, : wave.shape[1]], dtype=np.float32)
+    return oaconvolve(wave, _room(decay_s), axes=1)[:, : wave.shape[1]]
 
 
 def pumped(hits: Sequence[Hit], samples: int, depth: float) -> Wave:
     """The level of everything but the kick, pushed down by it."""
     gain = np.ones(samples, np.float32)
     span = int(0.4 * RATE)
-    dip = 1 - depth * np.exp(-seconds(span) / 0.11)
+    dip = 1 - depth * fall(span, 0.11)
     dip[: RATE // 200] = np.linspace(1, dip[RATE // 200], RATE // 200)
     for hit in hits:
         if hit.sound == "kick" and hit.velocity > 0.5:
@@ -86,7 +82,7 @@ def dusty(wave: Wave) -> Wave:
     hiss = filtered_noise(samples, 400, 6000, rng)
     level = np.float32(wave.std())
     dust = (0.05 * level * crackle / (crackle.std() + 1e-9) + 0.05 * level * hiss) * fade
-    return np.asarray(band(wave, 35.0, 6800.0) + dust.astype(np.float32), dtype=np.float32)
+    return band(wave, 35.0, 6800.0) + dust.astype(np.float32)
 
 
 def glued(wave: Wave) -> Wave:
@@ -106,7 +102,7 @@ def glued(wave: Wave) -> Wave:
     wave = wave * (10 ** (np.interp(np.arange(samples), centres, smooth) / 20)).astype(np.float32)
     peak = float(np.quantile(np.abs(wave).max(axis=0), 0.9995)) + 1e-9
     wave = np.tanh(wave / peak * np.float32(0.9))
-    return np.asarray(0.8 * wave / (np.abs(wave).max() + 1e-9), dtype=np.float32)
+    return 0.8 * wave / (np.abs(wave).max() + 1e-9)
 
 
 def toned(wave: Wave, tilt_db: float) -> Wave:

@@ -1,12 +1,11 @@
-"""The sketch engine: a composer for machines without a GPU. It writes a score and plays it, in numpy alone."""
+"""The sketch engine: a composer for machines without a GPU. It writes a score and plays it, in numpy and scipy alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
 from worker.domain import Clip, Options, Track, Variant
-from worker.engines.sketch.casting import cast, style_of
-from worker.engines.sketch.composing import compose, key_of
+from worker.engines.sketch.composing import compose
 from worker.engines.sketch.mixing import mix
 from worker.engines.sketch.tones import RATE
 from worker.errors import Cancelled, Rejected
@@ -41,17 +40,12 @@ class SketchEngine:
             if cancelled():
                 raise Cancelled("The job was cancelled while it was being composed.")
 
-        excluded = options.negative_prompt or ""
         for variant in variants:
             check()
-            direction = variant.direction
-            score = compose(clip.duration_s, clip.scenes, direction, variant.seed, excluded)
-            style = style_of(direction)
-            samples = mix(score, style, cast(direction, style, excluded).kit, check)
+            score = compose(
+                clip.duration_s, clip.scenes, variant.direction, variant.seed, options.negative_prompt or ""
+            )
+            samples = mix(score, check)
             yield Track(
-                index=variant.index,
-                samples=samples,
-                sample_rate=RATE,
-                bpm=round(score.bpm, 2),
-                key=str(key_of(direction)),
+                index=variant.index, samples=samples, sample_rate=RATE, bpm=round(score.bpm, 2), key=str(score.key)
             )

@@ -46,20 +46,16 @@ def chord(key: Key, symbol: str, size: int) -> Chord:
     return Chord(tuple(tones))
 
 
-def voicing(chord: Chord, voices: int, previous: Sequence[int] | None, centre: int) -> tuple[int, ...]:
+@lru_cache(maxsize=4096)
+def voicing(chord: Chord, voices: int, previous: tuple[int, ...] | None, centre: int) -> tuple[int, ...]:
     """MIDI pitches, low to high, as near to `previous` (and to `centre`) as the chord allows.
 
     With more tones than voices the fifth and then the root give way: the bass has the root.
     """
-    return _voicing(chord.tones, voices, tuple(previous) if previous else None, centre)
-
-
-@lru_cache(maxsize=4096)
-def _voicing(tones: tuple[int, ...], voices: int, previous: tuple[int, ...] | None, centre: int) -> tuple[int, ...]:
-    keep = list(tones)
-    for spare in (2, 0):
-        if len(keep) > voices and tones[spare] in keep:
-            keep.remove(tones[spare])
+    keep = list(chord.tones)
+    for spare in (chord.fifth, chord.root):
+        if len(keep) > voices and spare in keep:
+            keep.remove(spare)
     keep = keep[:voices]
     best: tuple[int, ...] = ()
     best_cost = float("inf")

@@ -6,48 +6,45 @@ from collections.abc import Callable
 
 import numpy as np
 
-from worker.engines.sketch.tones import RATE, Wave, filtered_noise, seconds
+from worker.engines.sketch.tones import RATE, Wave, fall, filtered_noise, seconds
 
+Sound = Callable[[np.random.Generator], Wave]
 _TAU = 2 * np.pi
 
 
-def _fall(count: int, decay_s: float) -> Wave:
-    return np.asarray(np.exp(-seconds(count) / decay_s), dtype=np.float32)
-
-
 def _boom(
-    low_hz: float, high_hz: float, sweep_s: float, decay_s: float, click: float, rng: np.random.Generator
+    rng: np.random.Generator, low_hz: float, high_hz: float, sweep_s: float, decay_s: float, click: float
 ) -> Wave:
     """A membrane: a sine that falls from `high_hz` to `low_hz`."""
     count = int(decay_s * 6 * RATE)
     t = seconds(count)
     phase = low_hz * t + (high_hz - low_hz) * sweep_s * (1 - np.exp(-t / sweep_s))
-    wave = np.sin(_TAU * phase) * _fall(count, decay_s)
+    wave = np.sin(_TAU * phase) * fall(count, decay_s)
     snap = min(count, int(0.012 * RATE))
-    wave[:snap] += click * filtered_noise(snap, 1500, 7000, rng) * _fall(snap, 0.003)
-    return np.asarray(wave, dtype=np.float32)
+    wave[:snap] += click * filtered_noise(snap, 1500, 7000, rng) * fall(snap, 0.003)
+    return wave
 
 
-def _snare(body_hz: float, decay_s: float, bright_hz: float, rng: np.random.Generator) -> Wave:
+def _snare(rng: np.random.Generator, body_hz: float, decay_s: float, bright_hz: float) -> Wave:
     count = int(decay_s * 7 * RATE)
     t = seconds(count)
     skin = np.sin(_TAU * body_hz * t) + 0.6 * np.sin(_TAU * 1.78 * body_hz * t)
     wires = filtered_noise(count, 1100, bright_hz, rng)
-    return np.asarray(0.42 * skin * _fall(count, 0.055) + 0.75 * wires * _fall(count, decay_s), dtype=np.float32)
+    return 0.42 * skin * fall(count, 0.055) + 0.75 * wires * fall(count, decay_s)
 
 
 def _gated(rng: np.random.Generator) -> Wave:
     """The big room, cut off: the snare of the eighties."""
-    dry = _snare(176, 0.1, 9000, rng)
+    dry = _snare(rng, 176, 0.1, 9000)
     count = int(0.34 * RATE)
     room = filtered_noise(count, 350, 6500, rng) * (1 - 0.35 * seconds(count) / 0.34)
     room[-int(0.02 * RATE) :] *= np.linspace(1, 0, int(0.02 * RATE), dtype=np.float32)
     room *= 0.45
     room[: min(count, len(dry))] += dry[:count]
-    return room.astype(np.float32)
+    return room
 
 
-def _metal(count: int, low_hz: float, rng: np.random.Generator) -> Wave:
+def _metal(rng: np.random.Generator, count: int, low_hz: float) -> Wave:
     """Six inharmonic squares and air: the stuff of cymbals."""
     t = seconds(count)
     ring = np.zeros(count, np.float32)
@@ -57,20 +54,18 @@ def _metal(count: int, low_hz: float, rng: np.random.Generator) -> Wave:
     hz = np.fft.rfftfreq(count, 1 / RATE) + 1
     spectrum *= 1 / np.sqrt((1 + (low_hz / hz) ** 8) * (1 + (hz / 13000) ** 4))
     ring = np.fft.irfft(spectrum, count).astype(np.float32)
-    return np.asarray(
-        0.5 * ring / (np.abs(ring).max() + 1e-9) + 0.5 * filtered_noise(count, low_hz, 14000, rng), dtype=np.float32
-    )
+    return 0.5 * ring / (np.abs(ring).max() + 1e-9) + 0.5 * filtered_noise(count, low_hz, 14000, rng)
 
 
-def _cymbal(decay_s: float, low_hz: float, rng: np.random.Generator) -> Wave:
+def _cymbal(rng: np.random.Generator, decay_s: float, low_hz: float) -> Wave:
     count = int(decay_s * 5 * RATE)
-    return _metal(count, low_hz, rng) * _fall(count, decay_s)
+    return _metal(rng, count, low_hz) * fall(count, decay_s)
 
 
 def _crash(rng: np.random.Generator) -> Wave:
     count = int(2.4 * RATE)
-    wave = filtered_noise(count, 2600, 12500, rng, slope=1.2) * (0.7 * _fall(count, 0.5) + 0.3 * _fall(count, 0.06))
-    return (wave + 0.25 * _metal(count, 4500, rng) * _fall(count, 0.35)).astype(np.float32)
+    wave = filtered_noise(count, 2600, 12500, rng, slope=1.2) * (0.7 * fall(count, 0.5) + 0.3 * fall(count, 0.06))
+    return wave + 0.25 * _metal(rng, count, 4500) * fall(count, 0.35)
 
 
 def _clap(rng: np.random.Generator) -> Wave:
@@ -78,14 +73,13 @@ def _clap(rng: np.random.Generator) -> Wave:
     shape = np.zeros(count, np.float32)
     for delay_s, level, decay_s in ((0.0, 0.7, 0.004), (0.011, 0.8, 0.004), (0.021, 1.0, 0.06)):
         start = int(delay_s * RATE)
-        shape[start:] += level * _fall(count - start, decay_s)
+        shape[start:] += level * fall(count - start, decay_s)
     return filtered_noise(count, 900, 5200, rng) * shape
 
 
-def _shaken(decay_s: float, low_hz: float, rng: np.random.Generator) -> Wave:
+def _shaken(rng: np.random.Generator, decay_s: float, low_hz: float) -> Wave:
     count = int(decay_s * 6 * RATE)
-    rise = np.minimum(1, seconds(count) / 0.012)
-    return np.asarray(filtered_noise(count, low_hz, 11000, rng) * _fall(count, decay_s) * rise, dtype=np.float32)
+    return filtered_noise(count, low_hz, 11000, rng) * fall(count, decay_s) * np.minimum(1, seconds(count) / 0.012)
 
 
 def _rim(rng: np.random.Generator) -> Wave:
@@ -93,41 +87,39 @@ def _rim(rng: np.random.Generator) -> Wave:
     t = seconds(count)
     wave = np.sin(_TAU * 820 * t) + 0.7 * np.sin(_TAU * 1710 * t)
     stick = filtered_noise(count, 1500, 6000, rng)
-    return np.asarray(0.5 * wave * _fall(count, 0.012) + 0.25 * stick * _fall(count, 0.01), dtype=np.float32)
+    return 0.5 * wave * fall(count, 0.012) + 0.25 * stick * fall(count, 0.01)
 
 
 def _rise(rng: np.random.Generator) -> Wave:
     """A reversed cymbal of one and a half seconds: play it so that it ends on the moment it announces."""
     count = int(1.5 * RATE)
-    return np.ascontiguousarray((filtered_noise(count, 2200, 9000, rng, slope=1.2) * _fall(count, 0.38))[::-1])
+    return (filtered_noise(count, 2200, 9000, rng, slope=1.2) * fall(count, 0.38))[::-1]
 
 
 def _taiko(rng: np.random.Generator) -> Wave:
-    wave = _boom(58, 105, 0.05, 0.42, 0.1, rng)
-    hit = min(len(wave), int(0.25 * RATE))
-    wave[:hit] += 0.35 * filtered_noise(hit, 90, 700, rng) * _fall(hit, 0.05)
+    wave = _boom(rng, 58, 105, 0.05, 0.42, 0.1)
+    hit = int(0.25 * RATE)
+    wave[:hit] += 0.35 * filtered_noise(hit, 90, 700, rng) * fall(hit, 0.05)
     return wave
 
 
-Sound = Callable[[np.random.Generator], Wave]
-
 SOUNDS: dict[str, tuple[Sound, float, float, float]] = {
     # how it is made, level, place left (-1) to right (1), reverb
-    "kick": (lambda rng: _boom(48, 160, 0.03, 0.13, 0.25, rng), 0.95, 0.0, 0.03),
-    "snare": (lambda rng: _snare(188, 0.085, 8500, rng), 0.62, 0.05, 0.25),
+    "kick": (lambda rng: _boom(rng, 48, 160, 0.03, 0.13, 0.25), 0.95, 0.0, 0.03),
+    "snare": (lambda rng: _snare(rng, 188, 0.085, 8500), 0.62, 0.05, 0.25),
     "gated": (_gated, 0.62, 0.0, 0.3),
     "clap": (_clap, 0.55, -0.08, 0.3),
     "rim": (_rim, 0.42, 0.12, 0.2),
-    "hat": (lambda rng: _cymbal(0.028, 6500, rng), 0.36, 0.28, 0.05),
-    "open": (lambda rng: _cymbal(0.13, 6000, rng), 0.36, 0.28, 0.08),
-    "pedal": (lambda rng: _cymbal(0.018, 4800, rng), 0.2, 0.25, 0.05),
-    "ride": (lambda rng: _cymbal(0.3, 4200, rng), 0.28, -0.3, 0.12),
+    "hat": (lambda rng: _cymbal(rng, 0.028, 6500), 0.36, 0.28, 0.05),
+    "open": (lambda rng: _cymbal(rng, 0.13, 6000), 0.36, 0.28, 0.08),
+    "pedal": (lambda rng: _cymbal(rng, 0.018, 4800), 0.2, 0.25, 0.05),
+    "ride": (lambda rng: _cymbal(rng, 0.3, 4200), 0.28, -0.3, 0.12),
     "crash": (_crash, 0.36, -0.25, 0.3),
-    "tom": (lambda rng: _boom(92, 150, 0.05, 0.17, 0.08, rng), 0.6, 0.2, 0.25),
-    "floor tom": (lambda rng: _boom(66, 112, 0.05, 0.22, 0.08, rng), 0.66, -0.25, 0.25),
-    "conga": (lambda rng: _boom(196, 235, 0.02, 0.09, 0.12, rng), 0.4, -0.3, 0.2),
-    "shaker": (lambda rng: _shaken(0.035, 4200, rng), 0.28, 0.35, 0.1),
-    "brush": (lambda rng: _shaken(0.1, 1800, rng), 0.3, 0.05, 0.15),
+    "tom": (lambda rng: _boom(rng, 92, 150, 0.05, 0.17, 0.08), 0.6, 0.2, 0.25),
+    "floor tom": (lambda rng: _boom(rng, 66, 112, 0.05, 0.22, 0.08), 0.66, -0.25, 0.25),
+    "conga": (lambda rng: _boom(rng, 196, 235, 0.02, 0.09, 0.12), 0.4, -0.3, 0.2),
+    "shaker": (lambda rng: _shaken(rng, 0.035, 4200), 0.28, 0.35, 0.1),
+    "brush": (lambda rng: _shaken(rng, 0.1, 1800), 0.3, 0.05, 0.15),
     "taiko": (_taiko, 0.95, 0.0, 0.55),
     "rise": (_rise, 0.22, 0.1, 0.35),
 }

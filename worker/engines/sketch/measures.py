@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,26 +43,26 @@ def harmonise(timeline: Timeline, key: Key, style: Style, rng: np.random.Generat
     if len(symbols) > 2:
         symbols[0] = theme[0] if theme[0] in {"1", "6", "4"} else "1"
         symbols[-1] = "4" if style.motif == "sparse" else "5!" if key.is_dark else "5"
-    chords = [chord(key, symbol, style.chord_size) for symbol in symbols]
-    home = chord(key, "1", style.chord_size)
-    measures: list[Measure] = []
-    for section_number, section in enumerate(timeline.sections):
-        for place in range(section.bars):
-            number = len(measures)
-            measures.append(
-                Measure(
-                    bar=timeline.bars[number],
-                    chord=chords[number],
-                    following=chords[number + 1] if number + 1 < len(chords) else home,
-                    energy=section.energy,
-                    section=section_number,
-                    place=place,
-                    left=section.bars - place - 1,
-                    opening=section_number == 0 and len(timeline.sections) > 2,
-                    on_cut=section.on_cut and place == 0,
-                )
-            )
-    return measures
+    chords = [chord(key, symbol, style.chord_size) for symbol in [*symbols, "1"]]
+    places = (
+        (index, section, place) for index, section in enumerate(timeline.sections) for place in range(section.bars)
+    )
+    return [
+        Measure(
+            bar=bar,
+            chord=now,
+            following=following,
+            energy=section.energy,
+            section=index,
+            place=place,
+            left=section.bars - place - 1,
+            opening=index == 0 and len(timeline.sections) > 2,
+            on_cut=section.on_cut and place == 0,
+        )
+        for bar, (index, section, place), (now, following) in zip(
+            timeline.bars, places, itertools.pairwise(chords), strict=True
+        )
+    ]
 
 
 def swung(step: float, style: Style) -> float:

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import dataclass
-
 import numpy as np
 
 from worker.engines.sketch.measures import Measure, in_bar, swung
-from worker.engines.sketch.patterns import MOTIFS, Figure
+from worker.engines.sketch.patterns import MOTIFS
 from worker.engines.sketch.score import Note
 from worker.engines.sketch.styles import Style
 from worker.pipeline.direct.keys import MODES, Key
-
-
-@dataclass(frozen=True, slots=True)
-class Motif:
-    rhythm: Figure
-    contour: tuple[int, ...]
-    """Scale steps from the phrase's starting tone, one for each note."""
-
 
 PHRASES = ("AABC", "ABAC", "AABA", "ABBC")
 
@@ -28,7 +17,10 @@ def sing(measures: list[Measure], key: Key, style: Style, centre: int, rng: np.r
     """The tune over all measures that are lively enough to carry one."""
     rhythms = MOTIFS[style.motif]
     order = rng.permutation(len(rhythms))
-    motifs = {letter: _motif(rhythms[order[n % len(rhythms)]], rng) for n, letter in enumerate("ABC")}
+    motifs = {}
+    for number, letter in enumerate("ABC"):
+        rhythm = rhythms[order[number % len(rhythms)]]
+        motifs[letter] = rhythm, _contour(len(rhythm), rng)
     form = PHRASES[int(rng.integers(len(PHRASES)))]
     home = _degree_of(centre, key)
     notes: list[Note] = []
@@ -38,14 +30,12 @@ def sing(measures: list[Measure], key: Key, style: Style, centre: int, rng: np.r
         if measure.energy < 0.36 or rests or (measure.opening and measure.place < 2):
             continue
         bar_in_phrase = measure.place % 4
-        motif = motifs[form[bar_in_phrase]]
+        rhythm, contour = motifs[form[bar_in_phrase]]
         lift = (0, 1, 2, 0)[bar_in_phrase] + (2 if measure.energy > 0.85 else 0)
         ends = bar_in_phrase == 3 or measure.left == 0
-        figure = in_bar(motif.rhythm, measure.bar)
-        for number, ((step, length, velocity, weight), rise) in enumerate(
-            zip(figure, itertools.cycle(motif.contour), strict=False)
-        ):
-            degree = home + lift + rise
+        figure = in_bar(rhythm, measure.bar)
+        for number, (step, length, velocity, weight) in enumerate(figure):
+            degree = home + lift + contour[number % len(contour)]
             degree += 7 * round((last - degree) / 14)
             if weight == "s" or (ends and number == len(figure) - 1):
                 degree = _to_chord(degree, measure, key)
@@ -65,19 +55,19 @@ def sing(measures: list[Measure], key: Key, style: Style, centre: int, rng: np.r
     return notes
 
 
-def _motif(rhythm: Figure, rng: np.random.Generator) -> Motif:
-    """A rhythm with a contour: mostly steps, one leap, and a turn back after it."""
-    steps = rng.choice([-2, -1, -1, 1, 1, 2], size=len(rhythm))
-    leap = int(rng.integers(1, max(2, len(rhythm))))
+def _contour(notes: int, rng: np.random.Generator) -> list[int]:
+    """Scale steps from the phrase's starting tone, one for each note: mostly steps, one leap, and a turn back after it."""
+    steps = rng.choice([-2, -1, -1, 1, 1, 2], size=notes)
+    leap = int(rng.integers(1, max(2, notes)))
     contour = [0]
-    for number in range(1, len(rhythm)):
+    for number in range(1, notes):
         move = int(steps[number])
         if number == leap:
             move = int(rng.choice([3, 4, -3]))
         elif number == leap + 1:
             move = -abs(move) if contour[-1] > contour[-2] else abs(move)
         contour.append(max(-4, min(5, contour[-1] + move)))
-    return Motif(rhythm, tuple(contour))
+    return contour
 
 
 def _degree_of(pitch: int, key: Key) -> int:

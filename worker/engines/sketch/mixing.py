@@ -10,8 +10,7 @@ import numpy as np
 from worker.engines.sketch.effects import band, dusty, glued, pumped, reverberate, toned
 from worker.engines.sketch.performing import play, strike
 from worker.engines.sketch.score import Score
-from worker.engines.sketch.styles import Style
-from worker.engines.sketch.tones import RATE, Wave
+from worker.engines.sketch.tones import RATE, Wave, panned
 
 LEVELS: dict[str, tuple[float, float, float]] = {
     # dB of the loud moments, place left to right, share of the room
@@ -25,8 +24,9 @@ LEVELS: dict[str, tuple[float, float, float]] = {
 }
 
 
-def mix(score: Score, style: Style, kit: str, check: Callable[[], None]) -> Wave:
-    """The finished stereo sum, (2, round(duration * RATE)), peak 0.8."""
+def mix(score: Score, check: Callable[[], None]) -> Wave:
+    """The finished stereo sum, (2, round(duration * RATE)), peak 0.8. `check` is called now and then and may raise."""
+    style = score.style
     samples = round(score.duration_s * RATE)
     music, low, room = (np.zeros((2, samples), np.float32) for _ in range(3))
     for part in score.parts:
@@ -36,7 +36,7 @@ def mix(score: Score, style: Style, kit: str, check: Callable[[], None]) -> Wave
         room += LEVELS[part.role][2] * dry
     check()
     if score.hits:
-        dry, wet = strike(score.hits, kit, samples, check)
+        dry, wet = strike(score.hits, score.kit, samples, check)
         gain = _gain(dry, LEVELS["drums"][0])
         low += gain * dry
         room += gain * wet / max(style.reverb, 0.05) * 0.3
@@ -56,10 +56,7 @@ def mix(score: Score, style: Style, kit: str, check: Callable[[], None]) -> Wave
 
 def _balanced(dry: Wave, role: str) -> Wave:
     level, place, _ = LEVELS[role]
-    angle = (place + 1) * np.pi / 4
-    sides = np.array([[np.cos(angle)], [np.sin(angle)]], np.float32) * np.float32(np.sqrt(2))
-    dry *= sides * _gain(dry, level)
-    return dry
+    return dry * panned(place) * 2**0.5 * _gain(dry, level)
 
 
 def _gain(dry: Wave, level_db: float) -> np.float32:
@@ -91,4 +88,4 @@ def _ridden(wave: Wave, sections: Sequence[tuple[float, float]]) -> Wave:
     places = [0, *(place for start in starts[1:] for place in (start - glide, start))]
     values = [change_db[0], *(value for before, after in itertools.pairwise(change_db) for value in (before, after))]
     gain = 10 ** (np.interp(np.arange(wave.shape[1]), places, values) / 20)
-    return np.asarray(wave * gain.astype(np.float32), dtype=np.float32)
+    return wave * gain.astype(np.float32)

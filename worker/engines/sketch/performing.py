@@ -10,7 +10,7 @@ import numpy as np
 from worker.engines.sketch.kit import KITS, SOUNDS
 from worker.engines.sketch.patches import PATCHES
 from worker.engines.sketch.score import Hit, Part
-from worker.engines.sketch.tones import RATE, Wave
+from worker.engines.sketch.tones import RATE, Wave, panned
 
 _LAYERS = 4
 _TAKES = 4
@@ -23,38 +23,35 @@ def play(part: Part, samples: int, check: Callable[[], None]) -> Wave:
     out = np.zeros((2, samples), np.float32)
     patch = PATCHES[part.instrument]
     seed = zlib.crc32(part.instrument.encode())
-    shelf: dict[tuple[int, int, int], Wave] = {}
+    made: dict[tuple[int, int, int], Wave] = {}
     for number, note in enumerate(part.notes):
         if number % 8 == 0:
             check()
         layer = min(_LAYERS, max(1, round(note.velocity * _LAYERS)))
         length = max(1, round(note.length_s / _GRAIN_S))
         item = (note.pitch, length, layer)
-        if item not in shelf:
+        if item not in made:
             hz = 440 * 2 ** ((note.pitch - 69) / 12)
-            shelf[item] = patch.tone(hz, length * _GRAIN_S, layer / _LAYERS, seed + note.pitch)
-        _place(out, shelf[item], note.start_s, note.velocity**1.3)
+            made[item] = patch.tone(hz, length * _GRAIN_S, layer / _LAYERS, seed + note.pitch)
+        _place(out, made[item], note.start_s, note.velocity**1.3)
     return out
 
 
 def strike(hits: Sequence[Hit], kit: str, samples: int, check: Callable[[], None]) -> tuple[Wave, Wave]:
     """The drums, dry and as sent to the room, each (2, samples)."""
     dry, room = np.zeros((2, samples), np.float32), np.zeros((2, samples), np.float32)
-    shelf: dict[tuple[str, int], Wave] = {}
+    made: dict[tuple[str, int], Wave] = {}
     for number, hit in enumerate(hits):
         if number % 32 == 0:
             check()
         make, level, place, wet = SOUNDS[hit.sound]
         take = (hit.sound, number % _TAKES)
-        if take not in shelf:
+        if take not in made:
             mono = make(np.random.default_rng([zlib.crc32(hit.sound.encode()), take[1]]))
-            left, right = np.cos((place + 1) * np.pi / 4), np.sin((place + 1) * np.pi / 4)
-            shelf[take] = (np.stack([left * mono, right * mono]) * level * KITS[kit].get(hit.sound, 1.0)).astype(
-                np.float32
-            )
+            made[take] = level * KITS[kit].get(hit.sound, 1.0) * panned(place) * mono
         loud = hit.velocity**1.5
-        _place(dry, shelf[take], hit.start_s, loud)
-        _place(room, shelf[take], hit.start_s, loud * wet)
+        _place(dry, made[take], hit.start_s, loud)
+        _place(room, made[take], hit.start_s, loud * wet)
     return dry, room
 
 

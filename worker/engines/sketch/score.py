@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
+
+from worker.engines.sketch.styles import Style
+from worker.pipeline.direct.keys import Key
 
 
 class Note(NamedTuple):
@@ -22,14 +25,14 @@ class Hit(NamedTuple):
     velocity: float
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Part:
     """The notes of one player."""
 
     role: str
     """lead, counter, comp, pad, arp or bass."""
     instrument: str
-    notes: list[Note] = field(default_factory=list)
+    notes: list[Note]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,3 +45,6 @@ class Score:
     hits: list[Hit]
     sections: tuple[tuple[float, float], ...]
     """Where each section begins, seconds, and its energy 0..1."""
+    key: Key
+    style: Style
+    kit: str

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -27,7 +27,6 @@ class Bar:
     start_s: float
     beats: int
     beat_s: float
-    section: int = 0
 
     def at(self, beat: float) -> float:
         return self.start_s + beat * self.beat_s
@@ -62,23 +61,26 @@ def lay_out(duration_s: float, scenes: Sequence[Scene], asked_bpm: float, beats_
     """Bars for a clip. `drive` 0..1 is the energy the direction asks for."""
     cuts = [scene.start_s for scene in scenes[1:] if 0.4 < scene.start_s < duration_s - 0.8]
     bpm = _base_tempo(cuts, asked_bpm, beats_per_bar)
-    bars: list[Bar] = []
-    starts = [0.0]
+    runs: list[list[Bar]] = []  # each up to a cut, the last one to the end
+    start_s = 0.0
     missed: list[float] = []
     for cut in cuts:
-        run = _bars_between(starts[-1], cut, bpm, asked_bpm, beats_per_bar)
-        if run:
-            bars += [replace(bar, section=len(starts) - 1) for bar in run]
-            starts.append(run[-1].end_s)
+        if run := _bars_between(start_s, cut, bpm, asked_bpm, beats_per_bar):
+            runs.append(run)
+            start_s = run[-1].end_s
         else:
             missed.append(cut)
-    last = _closing_bars(starts[-1], duration_s, bpm, beats_per_bar)
-    bars += [replace(bar, section=len(starts) - 1) for bar in last]
+    runs.append(_closing_bars(start_s, duration_s, bpm, beats_per_bar))
+    bars = tuple(bar for run in runs for bar in run)
     final_s = bars[-1].end_s if bars else 0.0
-    bars, sections = _sections(bars, set(starts[1:]), duration_s, scenes, drive)
     snapped = sorted({_snap(cut, bars) for cut in missed if cut < final_s})
-    accents = tuple(time_s for time_s in snapped if time_s < final_s - 0.05)
-    return Timeline(bpm=bpm, bars=tuple(bars), sections=sections, final_s=final_s, accents_s=accents)
+    return Timeline(
+        bpm=bpm,
+        bars=bars,
+        sections=_sections(runs, duration_s, scenes, drive),
+        final_s=final_s,
+        accents_s=tuple(time_s for time_s in snapped if time_s < final_s - 0.05),
+    )
 
 
 def _base_tempo(cuts: Sequence[float], asked_bpm: float, beats_per_bar: int) -> float:
@@ -134,33 +136,27 @@ def _bars(start_s: float, beats: int, beat_s: float, beats_per_bar: int) -> list
     ]
 
 
-def _sections(
-    bars: list[Bar], on_cut: set[float], duration_s: float, scenes: Sequence[Scene], drive: float
-) -> tuple[list[Bar], tuple[Section, ...]]:
+def _sections(runs: list[list[Bar]], duration_s: float, scenes: Sequence[Scene], drive: float) -> tuple[Section, ...]:
     """Split what is between two cuts into phrases of four or eight bars and give each its energy."""
-    groups: list[list[Bar]] = []
-    for bar in bars:
-        new_run = not groups or groups[-1][0].section != bar.section
-        phrase = 4 if len(bars) < 24 else 8
-        if new_run or (len(groups[-1]) >= phrase and _left(bars, bar) >= 2):
-            groups.append([])
-        groups[-1].append(bar)
-    numbered = [replace(bar, section=index) for index, group in enumerate(groups) for bar in group]
-    sections = tuple(
+    most = 4 if sum(map(len, runs)) < 24 else 8
+    phrases: list[list[Bar]] = []
+    on_cut: set[int] = set()
+    for run in runs:
+        for place, bar in enumerate(run):
+            if place == 0 and phrases:
+                on_cut.add(len(phrases))
+            if place == 0 or (len(phrases[-1]) >= most and len(run) - place >= 2):
+                phrases.append([])
+            phrases[-1].append(bar)
+    return tuple(
         Section(
-            start_s=group[0].start_s,
-            bars=len(group),
-            energy=_energy(index, group, duration_s, scenes, drive),
-            on_cut=group[0].start_s in on_cut,
+            start_s=phrase[0].start_s,
+            bars=len(phrase),
+            energy=_energy(index, phrase, duration_s, scenes, drive),
+            on_cut=index in on_cut,
         )
-        for index, group in enumerate(groups)
+        for index, phrase in enumerate(phrases)
     )
-    return numbered, sections
-
-
-def _left(bars: Sequence[Bar], bar: Bar) -> int:
-    """How many bars of the same run come from `bar` on."""
-    return sum(1 for other in bars if other.section == bar.section and other.start_s >= bar.start_s - 1e-9)
 
 
 def _energy(index: int, group: Sequence[Bar], duration_s: float, scenes: Sequence[Scene], drive: float) -> float:
@@ -171,10 +167,7 @@ def _energy(index: int, group: Sequence[Bar], duration_s: float, scenes: Sequenc
     if duration_s < 12:  # no time for an introduction
         arc = 0.5 + 0.5 * arc
     levels = [0.7 * scene.motion + 0.3 * scene.brightness for scene in scenes] or [0.5]
-    here = next(
-        (level for scene, level in zip(scenes, levels, strict=False) if scene.start_s <= middle < scene.end_s),
-        levels[-1],
-    )
+    here = next((level for scene, level in zip(scenes, levels, strict=False) if middle < scene.end_s), levels[-1])
     spread = max(levels) - min(levels)
     picture = (here - min(levels)) / spread if spread > 0.05 else 0.5
     level = 0.5 * arc + 0.25 * picture + 0.25 * drive + (0.06 if index % 2 else -0.04)

@@ -1,21 +1,22 @@
-"""Ways to make a tone. Each returns (2, n) float32 at RATE, peak near 1, without any knowledge of music.
+"""Ways to make a tone. Each returns (2, n) or, where both sides are alike, (n,) at RATE, peak near 1, without any knowledge of music.
 
 - `padsynth`: many players at once, by an inverse FFT of widened harmonics (Paul Nasca's PADsynth, 2005);
 - `sung`: one sustained voice, a wavetable with vibrato that opens and closes;
 - `struck`: decaying partials, for strings under hammers, bars and bells;
-- `plucked`: a string after Karplus and Strong (1983), one period at a time;
-- `electric_piano`: two-operator frequency modulation after Chowning (1973).
+- `plucked`: a string after Karplus and Strong (1983), one period at a time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Wave = npt.NDArray[np.float32]
+Wave = npt.NDArray[np.floating[Any]]
+"""float32 wherever sound leaves a function; numpy's types lose that on the way."""
 
 RATE = 44100
 _TABLE = 2048
@@ -25,6 +26,17 @@ _TAU = 2 * np.pi
 
 def seconds(count: int) -> Wave:
     return np.arange(count, dtype=np.float32) / np.float32(RATE)
+
+
+def panned(place: float) -> Wave:
+    """Factors for left and right, (2, 1), of equal power wherever it stands: -1 is left, 1 is right."""
+    angle = (place + 1) * np.pi / 4
+    return np.array([[np.cos(angle)], [np.sin(angle)]], np.float32)
+
+
+def fall(count: int, decay_s: float) -> Wave:
+    """From 1 to 1/e in `decay_s` and on."""
+    return np.exp(-seconds(count) / decay_s)
 
 
 def envelope(count: int, attack_s: float, release_s: float, decay_s: float = 0.0, sustain: float = 1.0) -> Wave:
@@ -37,7 +49,7 @@ def envelope(count: int, attack_s: float, release_s: float, decay_s: float = 0.0
     fall = max(2, min(int(release_s * RATE), count - rise))
     shape[:rise] *= np.sin(np.linspace(0, np.pi / 2, rise, dtype=np.float32)) ** 2
     shape[-fall:] *= np.cos(np.linspace(0, np.pi / 2, fall, dtype=np.float32)) ** 2
-    return shape.astype(np.float32)
+    return shape
 
 
 def filtered_noise(count: int, low_hz: float, high_hz: float, rng: np.random.Generator, slope: float = 2.0) -> Wave:
@@ -47,15 +59,14 @@ def filtered_noise(count: int, low_hz: float, high_hz: float, rng: np.random.Gen
     hz = np.fft.rfftfreq(size, 1 / RATE).astype(np.float32) + 1.0
     spectrum *= 1 / np.sqrt((1 + (low_hz / hz) ** (2 * slope)) * (1 + (hz / high_hz) ** (2 * slope)))
     noise = np.fft.irfft(spectrum)[:count]
-    return np.asarray(noise / (np.abs(noise).max() + 1e-9), dtype=np.float32)
+    return noise / (np.abs(noise).max() + 1e-9)
 
 
 def padsynth(hz: float, partials: Wave, width_cents: float, count: int, seed: int) -> Wave:
     """An endless choir of `hz`: cut from a loop of three seconds, left and right with phases of their own."""
-    rng = np.random.default_rng(seed)
     loop = _pad_loop(round(hz, 3), partials.tobytes(), width_cents, seed)
-    start = int(rng.integers(_PAD))
-    return np.take(loop, np.arange(start, start + count) % _PAD, axis=1)
+    start = int(np.random.default_rng(seed).integers(_PAD))
+    return np.take(loop, np.arange(start, start + count), axis=1, mode="wrap")
 
 
 @lru_cache(maxsize=48)
@@ -78,7 +89,7 @@ def _pad_loop(hz: float, partials: bytes, width_cents: float, seed: int) -> Wave
     scattered = np.zeros((2, len(spectrum)), np.complex64)
     scattered[:, sounding] = spectrum[sounding].astype(np.float32) * (np.cos(phases) + 1j * np.sin(phases))
     loop = np.fft.irfft(scattered, axis=1)
-    return np.asarray(loop / (4 * loop.std()), dtype=np.float32)
+    return loop / (4 * loop.std())
 
 
 def wavetable(partials: Wave, hz: float) -> Wave:
@@ -100,18 +111,9 @@ def read(table: Wave, phase: npt.NDArray[np.float64]) -> Wave:
 
 
 def sung(
-    hz: float,
-    count: int,
-    *,
-    dark: Wave,
-    bright: Wave,
-    opening: Wave,
-    vibrato_cents: float = 0.0,
-    detune_cents: tuple[float, ...] = (0.0,),
-    breath: float = 0.0,
-    scoop_cents: float = 0.0,
-    seed: int = 0,
-) -> Wave:
+    hz: float, count: int, *, dark: Wave, bright: Wave, opening: Wave, detune_cents: tuple[float, ...], seed: int,
+    vibrato_cents: float = 0.0, breath: float = 0.0, scoop_cents: float = 0.0,
+) -> Wave:  # fmt: skip
     """A sustained voice: `opening` (count,) 0..1 fades from the dark partials to the bright ones."""
     rng = np.random.default_rng(seed)
     t = seconds(count)
@@ -122,23 +124,14 @@ def sung(
     for number, cents in enumerate(detune_cents):
         phase = np.cumsum(hz / RATE * 2.0 ** ((bend.astype(np.float64) + cents) / 1200)) + rng.uniform()
         wave = read(tables[0], phase) * (1 - opening) + read(tables[1], phase) * opening
-        pan = 0.5 if len(detune_cents) == 1 else number / (len(detune_cents) - 1)
-        out += np.array([[np.cos(pan * np.pi / 2)], [np.sin(pan * np.pi / 2)]], np.float32) * wave
+        out += panned(0.0 if len(detune_cents) == 1 else 2 * number / (len(detune_cents) - 1) - 1) * wave
     if breath:
         out += breath * filtered_noise(count, min(hz * 1.5, 6000), 9000, rng)
-    return np.asarray(out / (2.2 * max(1.0, len(detune_cents) ** 0.5)), dtype=np.float32)
+    return out / (2.2 * max(1.0, len(detune_cents) ** 0.5))
 
 
 def struck(
-    hz: float,
-    count: int,
-    *,
-    ratios: Wave,
-    amplitudes: Wave,
-    decays_s: Wave,
-    chorus_cents: float = 0.0,
-    spread: float = 0.3,
-    seed: int = 0,
+    hz: float, count: int, ratios: Wave, amplitudes: Wave, decays_s: Wave, *, chorus_cents: float, seed: int
 ) -> Wave:
     """Partials at `hz * ratios` that fall to 1/e in `decays_s`; two strings `chorus_cents` apart beat against each other."""
     rng = np.random.default_rng(seed)
@@ -157,14 +150,14 @@ def struck(
         if chorus_cents and partial_hz < 3000:
             other = partial_hz * 2 ** (chorus_cents / 1200)
             wave = 0.6 * wave + 0.4 * np.sin(np.float32(_TAU * other) * time + np.float32(phase))
-        side = rng.uniform(-spread, spread)
+        side = rng.uniform(-0.3, 0.3)
         out[0, :audible] += (1 - side) * fall * wave
         out[1, :audible] += (1 + side) * fall * wave
-    return out * np.float32(1.6)
+    return 1.6 * out
 
 
-def plucked(hz: float, count: int, *, brightness: float, decay_s: float, position: float = 0.18, seed: int = 0) -> Wave:
-    """A string plucked at `position` of its length; `brightness` 0..1 is the pick, `decay_s` to 1/e at the fundamental."""
+def plucked(hz: float, count: int, brightness: float, decay_s: float, position: float, seed: int) -> Wave:
+    """A string plucked at `position` of its length, (count,); `brightness` 0..1 is the pick, `decay_s` to 1/e at the fundamental."""
     rng = np.random.default_rng(seed)
     period = max(8, int(RATE / hz - 0.5))
     keep = np.float32(np.exp(-1 / (hz * decay_s)))
@@ -185,19 +178,7 @@ def plucked(hz: float, count: int, *, brightness: float, decay_s: float, positio
         string = keep * ((1 - blend) * string + blend * np.roll(string, 1))
     flat = out.reshape(-1)
     wave = np.interp(np.arange(count) * (hz / actual_hz), np.arange(len(flat)), flat).astype(np.float32)
-    wave /= np.abs(wave).max() + 1e-9
-    return np.stack([wave, wave])
-
-
-def electric_piano(hz: float, count: int, velocity: float) -> Wave:
-    """A tine and a bar: a warm body, and a bell that only a firm touch brings out; tremolo from side to side."""
-    t = seconds(count)
-    index = (0.4 + 1.5 * velocity**1.5) * np.exp(-t / 0.55) * min(1.0, 520 / hz)
-    body = np.sin(_TAU * hz * t + index * np.sin(_TAU * hz * t)) * np.exp(-t / max(0.4, 2.6 - hz / 700))
-    bell = np.sin(_TAU * hz * t + 0.9 * np.exp(-t / 0.09) * np.sin(_TAU * 13.98 * hz * t)) * np.exp(-t / 0.25)
-    wave = (0.8 * body + 0.22 * velocity * bell).astype(np.float32)
-    sway = 0.22 * np.sin(_TAU * 4.6 * t)
-    return np.stack([wave * (1 + sway), wave * (1 - sway)]).astype(np.float32)
+    return wave / (np.abs(wave).max() + 1e-9)
 
 
 def formed(
@@ -210,7 +191,7 @@ def formed(
     lift = np.ones_like(shape)
     for centre, width, gain in formants:
         lift += gain * np.exp(-0.5 * ((at_hz - centre) / width) ** 2)
-    return np.asarray(shape * lift, dtype=np.float32)
+    return shape * lift
 
 
 Tone = Callable[[float, float, float, int], Wave]

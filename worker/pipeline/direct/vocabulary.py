@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 Words = tuple[str, ...]
@@ -216,10 +216,14 @@ MOODS: dict[str, Mood] = {
 
 def find(text: str, table: Mapping[str, Words]) -> tuple[str, ...]:
     """The entries of `table` (name -> other names) that `text` names, in the order of the text; longer names win."""
-    names = {alias: name for name, aliases in table.items() for alias in (*aliases, name)}
+    names = _names(table)
     pattern = "|".join(re.escape(word) for word in sorted(names, key=len, reverse=True))
     hits = re.findall(rf"(?<![\w&])(?:{pattern})(?![\w&])", text.lower().replace("_", " "))
     return tuple(dict.fromkeys(names[hit] for hit in hits))
+
+
+def _names(table: Mapping[str, Words]) -> dict[str, str]:
+    return {alias: name for name, aliases in table.items() for alias in (*aliases, name)}
 
 
 def find_genres(text: str) -> tuple[str, ...]:
@@ -234,7 +238,8 @@ def find_moods(text: str) -> tuple[str, ...]:
     return find(text, {name: mood.aliases for name, mood in MOODS.items()})
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word spelled most like `word`, or None when nothing is close."""
-    matches = difflib.get_close_matches(word.lower().strip(), list(known), n=1, cutoff=0.75)
-    return matches[0] if matches else None
+def spelled_like(word: str, table: Mapping[str, Words]) -> str | None:
+    """The entry of `table` with the name most like `word`, or None when nothing is close."""
+    names = _names(table)
+    matches = difflib.get_close_matches(word.lower().strip(), names, n=1, cutoff=0.75)
+    return names[matches[0]] if matches else None
