@@ -14,7 +14,7 @@ from typing import Self
 from tests.docs.blocks import Block
 from tests.hosted.programs import clean
 
-READY = {"edge_api": "Listening on", "worker": "worker.ready"}
+READY = {"edge_api": "Listening on", "worker": "worker.ready", "supabase_standin": "gateway.ready"}
 
 
 class Shell:

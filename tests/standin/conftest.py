@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import json
+import secrets
 import shutil
 import tempfile
 import time
@@ -19,13 +21,33 @@ import pytest
 from realtime import AsyncRealtimeClient
 from yarl import URL
 
+from rhythmai.local.postgres import Postgres
+from supabase_standin import BASELINE
 from supabase_standin.gateway import Gateway, GatewaySettings
 from supabase_standin.realtime.limits import Limits
+from tests.conftest import drop, execute
 from tests.standin.wire import Wire
 
 JWT_SECRET = "super-secret-jwt-token-with-at-least-32-characters-long"
 SECRET_KEY = "sb_secret_0123456789abcdef"
 PUBLISHABLE_KEY = "sb_publishable_0123456789abcdef"
+
+
+@pytest.fixture(scope="session")
+def plain(postgres: Postgres) -> str:
+    """The name of a database with the baseline and nothing of ours, to be copied."""
+    asyncio.run(execute(postgres.url(), "create database plain"))
+    asyncio.run(execute(postgres.url("plain"), BASELINE.read_text()))
+    return "plain"
+
+
+@pytest.fixture(scope="module")
+def database_url(postgres: Postgres, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A fresh database of the module's own; a module whose `COPY_OF` says "template" has our migrations in it."""
+    name, source = f"test_{secrets.token_hex(6)}", request.getfixturevalue(getattr(request.module, "COPY_OF", "plain"))
+    asyncio.run(execute(postgres.url(), f"create database {name} template {source}"))
+    yield postgres.url(name)
+    asyncio.run(drop(postgres.url(), name))
 
 
 def mint(

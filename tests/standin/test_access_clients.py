@@ -15,6 +15,7 @@ from tests.database.roles import ALICE, BOB
 from tests.standin.conftest import mint
 from tests.standin.test_python_realtime import collect, config, get, subscribe
 
+COPY_OF = "template"
 TOKENS = {"visitor": None, "alice": mint(sub=ALICE), "bob": mint(sub=BOB)}
 
 

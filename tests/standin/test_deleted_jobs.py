@@ -8,6 +8,7 @@ import pytest
 
 from tests.standin.conftest import mint
 
+COPY_OF = "template"
 ANN, BEN = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
 FEED = [{"event": "*", "schema": "public", "table": table} for table in ("jobs", "results")]
 
