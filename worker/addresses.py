@@ -1,8 +1,8 @@
 """Which addresses a stranger's URL may lead to, and a connector that connects to nothing else.
 
 A name is resolved once per connection, every address of the answer is checked, and the socket is opened to the very
-address that was checked: a second DNS answer (rebinding) is never asked for. Ranges follow IANA's special-purpose
-registries; metadata services that hide on public addresses are added by hand.
+address that was checked: a second DNS answer (rebinding) is never asked for. Ranges are those of Python's `ipaddress`, which
+follow IANA's special-purpose registries; what hides on public addresses is added by hand.
 """
 
 from __future__ import annotations
@@ -26,48 +26,38 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 LONGEST_URL = 8192
 
-_FORBIDDEN_V4 = {
-    "0.0.0.0/8": "this machine",
-    "10.0.0.0/8": "a private network",
+_RESERVED = {
     "100.64.0.0/10": "a carrier's private network",
-    "127.0.0.0/8": "this machine",
     "168.63.129.16/32": "a cloud metadata service",
-    "169.254.0.0/16": "a link-local network",
-    "172.16.0.0/12": "a private network",
     "192.0.0.0/24": "a reserved network",
-    "192.0.2.0/24": "a documentation network",
     "192.88.99.0/24": "a reserved network",
-    "192.168.0.0/16": "a private network",
-    "198.18.0.0/15": "a test network",
-    "198.51.100.0/24": "a documentation network",
-    "203.0.113.0/24": "a documentation network",
-    "224.0.0.0/4": "a multicast group",
-    "240.0.0.0/4": "a reserved network",
-}
-# In IPv6 only 2000::/3 is given out to the public internet; these are the exceptions inside it.
-_FORBIDDEN_V6 = {
     "2001::/23": "a reserved network",
-    "2001:db8::/32": "a documentation network",
     "2002::/16": "a 6to4 tunnel",
     "3fff::/20": "a documentation network",
 }
-_RANGES_V4 = [(ipaddress.IPv4Network(net), why) for net, why in _FORBIDDEN_V4.items()]
-_RANGES_V6 = [(ipaddress.IPv6Network(net), why) for net, why in _FORBIDDEN_V6.items()]
+"""What Python's `ipaddress` takes for public, wholly or in some of its versions."""
+_RANGES = [(ipaddress.ip_network(net), why) for net, why in _RESERVED.items()]
 _GLOBAL_V6 = ipaddress.IPv6Network("2000::/3")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def why_forbidden(address: Address) -> str | None:
     """Say what stands at an address that strangers may not make us reach; None for the public internet."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return next((why for net, why in _RANGES_V4 if address in net), None)
-    if address.ipv4_mapped is not None:
-        return why_forbidden(address.ipv4_mapped)
-    if address in _NAT64:  # how an IPv6-only host reaches IPv4: what counts is the address inside
-        return why_forbidden(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-    if address not in _GLOBAL_V6:
-        return "a private network"
-    return next((why for net, why in _RANGES_V6 if address in net), None)
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return why_forbidden(address.ipv4_mapped)
+        if address in _NAT64:  # how an IPv6-only host reaches IPv4: what counts is the address inside
+            return why_forbidden(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+        if address not in _GLOBAL_V6:  # nothing else is given out to the public internet
+            return "a private network"
+    if address.is_loopback or address.is_unspecified:
+        return "this machine"
+    if address.is_link_local:
+        return "a link-local network"
+    if address.is_multicast:
+        return "a multicast group"
+    reserved = next((why for net, why in _RANGES if address in net), None)
+    return reserved or (None if address.is_global else "a private network")
 
 
 def bare(url: URL | str) -> str:

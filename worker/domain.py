@@ -22,6 +22,8 @@ AUDIO_FORMATS = VIDEO_FORMATS + ",flac,wav,mp3,aac"
 """libav's format_whitelist for the music of a merge."""
 
 Conditioning = Literal["full", "text+clip", "text"]
+Verdict = Literal["lost", "cancelled"]
+"""Why the holder of a lease is to stop."""
 AudioFormat = Literal["flac", "wav", "mp3", "m4a"]
 
 

@@ -30,62 +30,42 @@ class WorkerError(Exception):
 
 
 class Rejected(WorkerError):
-    """The job can never work; the message tells the user why and what to send instead."""
-
     code = "rejected"
 
 
 class Unavailable(WorkerError):
-    """The job may work later."""
-
     code = "unavailable"
     may_pass = True
 
 
 class ServiceAway(Unavailable):
-    """One of our own services is away, which is no fault of the job: the attempt is not burnt."""
-
     code = "service_away"
 
 
 class Cancelled(WorkerError):
-    """The user cancelled the job while it ran."""
-
     code = "cancelled"
 
 
 class Yielded(WorkerError):
-    """The job is handed back between two steps, as if it had not been claimed."""
-
     code = "yielded"
 
 
 class LeaseLost(WorkerError):
-    """A fenced write was refused: another attempt owns the job, or it is over."""
-
     code = "lease_lost"
 
 
 class QueueUnavailable(WorkerError):
-    """The database cannot be reached."""
-
     code = "queue_unavailable"
     may_pass = True
 
 
 class DeviceLost(WorkerError):
-    """The accelerator stopped working; only a new process can bring it back."""
-
     code = "device_lost"
 
 
 class Unregistered(WorkerError):
-    """The worker's row is gone, so it gets no work; a new process registers anew."""
-
     code = "unregistered"
 
 
 class Misconfigured(WorkerError):
-    """The environment does not describe a worker that can start."""
-
     code = "misconfigured"

@@ -15,10 +15,9 @@ import structlog
 
 from rhythmai.project.dsn import connect_arguments
 from worker.database import APPLICATION, AWAY
-from worker.domain import Lease
+from worker.domain import Lease, Verdict
 
 log = structlog.get_logger()
-Verdict = Literal["lost", "cancelled"]
 Order = Literal["drain", "gone"]
 """To the worker itself: end in good order, or register anew because the database knows you no more."""
 
@@ -37,7 +36,7 @@ class Heartbeat:
         *,
         every: timedelta,
         on_order: Callable[[Order], None],
-        on_beat: Callable[[], None] | None = None,
+        on_beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._dsn = dsn
         self._worker_id = worker_id
@@ -47,7 +46,9 @@ class Heartbeat:
         self._held: dict[tuple[UUID, int], Callable[[Verdict], None] | None] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._beat_until_stopped()), name="heartbeat", daemon=True
+        )
 
     def start(self) -> None:
         self._thread.start()
@@ -68,9 +69,6 @@ class Heartbeat:
     def drop(self, lease: Lease) -> None:
         with self._lock:
             self._held.pop((lease.job_id, lease.attempt), None)
-
-    def _run(self) -> None:
-        asyncio.run(self._beat_until_stopped())
 
     async def _beat_until_stopped(self) -> None:
         connection: asyncpg.Connection | None = None
@@ -99,8 +97,7 @@ class Heartbeat:
             self._worker_id, [job for job, _ in leases], [attempt for _, attempt in leases],
             timeout=10,
         )  # fmt: skip
-        if self._on_beat is not None:
-            self._on_beat()
+        self._on_beat()
         for job_id, attempt, verdict in rows:
             if job_id is None:
                 self._on_order(verdict)
@@ -108,6 +105,6 @@ class Heartbeat:
             with self._lock:
                 on_stop = self._held.get((job_id, attempt))
                 if on_stop is not None:
-                    self._held[job_id, attempt] = None
+                    self._held[job_id, attempt] = None  # told once
             if on_stop is not None:
                 on_stop(verdict)

@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import structlog
 
 from rhythmai.project.trace import Attributes, Tracer, trace_id, untraced
-from worker.domain import Job, Lease
+from worker.domain import Job, Lease, Verdict
 from worker.errors import (
     Cancelled,
     DeviceLost,
@@ -28,7 +28,6 @@ from worker.ports import Queue
 from worker.timings import Timings
 
 log = structlog.get_logger()
-Verdict = Literal["lost", "cancelled"]
 BUG = Unavailable("something went wrong inside the worker; it is logged there", code="internal")
 """What nobody foresaw may pass with another try, and its traceback is for us, not for the user."""
 
@@ -41,14 +40,8 @@ class Run(Protocol):
     ) -> Awaitable[None]: ...
 
 
-class Observe(Protocol):
-    """Told how each attempt ended here (completed, cancelled, failed, released or lost), why, and what it took."""
-
-    def __call__(self, job: Job, ended: str, outcome: WorkerError | None, timings: Timings) -> None: ...
-
-
-def unobserved(job: Job, ended: str, outcome: WorkerError | None, timings: Timings) -> None:
-    """Nobody counts."""
+Observe = Callable[[Job, str, WorkerError | None, Timings], None]
+"""Told how each attempt ended here (completed, cancelled, failed, released or lost), why, and what it took."""
 
 
 class Watch(Protocol):
@@ -69,7 +62,7 @@ class Listener:
     slots: int = 2
     poll_every: timedelta = timedelta(seconds=5)
     grace: timedelta = timedelta(seconds=60)
-    observe: Observe = unobserved
+    observe: Observe = lambda *_: None
     tracer: Tracer = untraced
     engine: str = ""
     """What composes here, for spans."""
@@ -173,12 +166,8 @@ class Listener:
             if ended in {"failed", "lost"} and outcome is not None:
                 span.fail(outcome.code)
         self.watch.drop(job.lease)  # only now: the heart hands back what it does not know of
-        told = (
-            {"seconds": timings.seconds}
-            if outcome is None
-            else {"seconds": timings.seconds, "error": str(outcome), "code": outcome.code}
-        )
-        log.info("lease.lost" if ended == "lost" else f"job.{ended}", **told)
+        why = {} if outcome is None else {"error": str(outcome), "code": outcome.code}
+        log.info("lease.lost" if ended == "lost" else f"job.{ended}", seconds=timings.seconds, **why)
         self.observe(job, ended, outcome, timings)
 
     async def _outcome(self, job: Job, timings: Timings) -> WorkerError | None:

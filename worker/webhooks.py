@@ -22,7 +22,7 @@ import structlog
 from rhythmai.project.trace import HEADER, Attributes, Span, Tracer, trace_id, untraced
 from worker.addresses import Policy, Resolve, bare, checked_connector, public_url, system_resolve, why_forbidden
 from worker.domain import Delivery
-from worker.errors import QueueUnavailable, Rejected, Unavailable, WorkerError
+from worker.errors import QueueUnavailable, Rejected, Unavailable
 from worker.ports import Outbox
 
 log = structlog.get_logger()
@@ -97,24 +97,17 @@ class Webhooks:
             log.exception("webhook.bug")
 
     async def _try(self, delivery: Delivery, span: Span) -> None:
-        error: WorkerError | None = None
+        told = log.bind(attempt=delivery.attempt, url=bare(delivery.url))
         try:
             await self._send(delivery, span)
-        except (Rejected, Unavailable) as trouble:
-            error = trouble
+        except (Rejected, Unavailable) as error:
             span.fail(error.code)
-        await self.outbox.settle_delivery(
-            delivery,
-            delivered=error is None,
-            error=None if error is None else str(error),
-            again=not isinstance(error, Rejected),
-        )
-        log.info(
-            "webhook.sent" if error is None else "webhook.failed",
-            attempt=delivery.attempt,
-            url=bare(delivery.url),
-            error=None if error is None else str(error),
-        )
+            again = not isinstance(error, Rejected)
+            await self.outbox.settle_delivery(delivery, delivered=False, error=str(error), again=again)
+            told.info("webhook.failed", error=str(error))
+        else:
+            await self.outbox.settle_delivery(delivery, delivered=True, error=None, again=True)
+            told.info("webhook.sent")
 
     async def _send(self, delivery: Delivery, span: Span) -> None:
         """Raises Rejected (no use in trying again) or Unavailable."""

@@ -11,7 +11,7 @@ from tests.unit.clips import clip
 from worker.pipeline.direct.keys import Key, find_key
 from worker.pipeline.direct.local_describer import LocalDescriber
 from worker.pipeline.direct.prompts import BUDGET, estimate_tokens
-from worker.pipeline.direct.replies import distinct
+from worker.pipeline.direct.replies import without_twins
 from worker.pipeline.direct.vocabulary import GENRES, INSTRUMENTS, MOODS, PERCUSSION, find_genres, find_instruments
 from worker.pipeline.direct.wish import read_wish
 
@@ -42,7 +42,7 @@ def test_without_a_wish_everything_differs():
     assert len({direction.key for direction in made}) == 8
     assert len({direction.tempo_bpm for direction in made}) >= 7
     assert len({direction.instruments[0] for direction in made}) >= 6
-    assert len(distinct(made)) == 8
+    assert len(without_twins(made)) == 8
 
 
 def test_slow_sad_piano_is_honoured_by_all():

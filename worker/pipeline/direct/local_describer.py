@@ -80,7 +80,8 @@ def _sentence(
     wish: Wish, clip: Clip, flavour: str, instruments: tuple[str, ...], tempo: float, key: Key, mood: str
 ) -> str:
     lead, *others = instruments
-    playing = f"{lead} in front" + (f", {_listed(others)} behind it" if others else "; nobody else plays") + "."
+    listed = " and ".join(filter(None, [", ".join(others[:-1]), *others[-1:]]))
+    playing = f"{lead} in front" + (f", {listed} behind it" if others else "; nobody else plays") + "."
     unheard = " Without drums." if wish.unwanted & PERCUSSION else ""
     solo = " Solo." if wish.solo else ""
     cuts = len(clip.cuts_s)
@@ -95,7 +96,3 @@ def _sentence(
     kind = flavour if flavour.startswith(mood) else f"{mood} {flavour}"
     opening = f"A {_PACES[pace(tempo)]}, {kind} piece in {key}"
     return f"{opening}: {playing}{solo}{unheard} It {turns} and ends at home."
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from worker.domain import Clip, Scene
+from worker.domain import Clip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,21 +29,10 @@ class Look:
 
 def look_of(clip: Clip) -> Look:
     """The scenes' levels, weighted by their length; a clip without scenes looks average."""
-
-    def level(of: str) -> float:
-        weights = [max(1e-3, scene.end_s - scene.start_s) for scene in clip.scenes]
-        total = sum(weight * _level(scene, of) for weight, scene in zip(weights, clip.scenes, strict=True))
-        return round(min(1.0, max(0.0, total / sum(weights))), 2) if weights else 0.5
-
+    weights = [max(1e-3, scene.end_s - scene.start_s) for scene in clip.scenes]
+    levels: dict[str, float] = {}
+    for name in ("brightness", "saturation", "warmth", "motion"):
+        total = sum(weight * getattr(scene, name) for weight, scene in zip(weights, clip.scenes, strict=True))
+        levels[name] = round(min(1.0, max(0.0, total / sum(weights))), 2) if weights else 0.5
     pace = min(1.0, 10 * len(clip.cuts_s) / max(1.0, clip.duration_s) / 4)
-    return Look(
-        brightness=level("brightness"),
-        saturation=level("saturation"),
-        warmth=level("warmth"),
-        motion=level("motion"),
-        pace=round(pace, 2),
-    )
-
-
-def _level(scene: Scene, of: str) -> float:
-    return float(getattr(scene, of))
+    return Look(pace=round(pace, 2), **levels)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -34,7 +35,7 @@ def _text(value: object) -> str:
 
 def _texts(value: object) -> list[str]:
     parts = value if isinstance(value, list) else re.split(r",|;|/|\band\b|\+", str(value))
-    return [text[:40] for text in (_text(part) for part in parts) if text][:5]
+    return [text[:40] for text in map(_text, parts) if text][:5]
 
 
 def _bpm(value: object) -> float:
@@ -65,7 +66,6 @@ class Reply(BaseModel):
     caption: Annotated[str, _capped(240)] = ""
 
     def direction(self, count_tokens: CountTokens | None) -> Direction:
-        key = find_key(self.key)
         told = ". ".join(part.rstrip(".") for part in (self.dynamics, self.placement) if part)
         return Direction(
             title=self.title,
@@ -81,36 +81,23 @@ class Reply(BaseModel):
             genre=self.genre,
             instruments=tuple(self.instruments),
             tempo_bpm=round(self.tempo_bpm, 1),
-            key=str(key) if key else "",
+            key=str(find_key(self.key) or ""),
             mood=self.mood,
         )
 
 
-SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "directions": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    **{
-                        name: {"type": "string"}
-                        for name in ("title", "genre", "dynamics", "mood", "key", "placement", "caption")
-                    },
-                    "instruments": {"type": "array", "items": {"type": "string"}},
-                    "tempo_bpm": {"type": "number"},
-                },
-                "required": [
-                    "title", "genre", "dynamics", "mood", "key", "placement", "caption", "instruments", "tempo_bpm",
-                ],
-                "additionalProperties": False,
-            },
-        }
-    },
-    "required": ["directions"],
-    "additionalProperties": False,
-}  # fmt: skip
+def _closed(properties: dict[str, Any]) -> dict[str, Any]:
+    """An object with all of these properties and no others: what endpoints call strict."""
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+_TEXTS = ("title", "genre", "dynamics", "mood", "key", "placement", "caption")
+_PROPERTIES: dict[str, Any] = {
+    **{name: {"type": "string"} for name in _TEXTS},
+    "instruments": {"type": "array", "items": {"type": "string"}},
+    "tempo_bpm": {"type": "number"},
+}
+SCHEMA = _closed({"directions": {"type": "array", "items": _closed(_PROPERTIES)}})
 """What is asked of endpoints that can be held to a schema; `Reply` checks what comes back all the same."""
 
 
@@ -118,14 +105,12 @@ def read_reply(text: str, count: int, count_tokens: CountTokens | None = None) -
     """At most `count` distinct directions; none when there is nothing usable in `text`."""
     directions: list[Direction] = []
     for raw in _items(_THINKING.sub(" ", text[:LONGEST_REPLY])):
-        try:
+        with suppress(ValidationError):
             directions.append(Reply.model_validate(raw).direction(count_tokens))
-        except ValidationError:
-            continue
-    return distinct(directions)[:count]
+    return without_twins(directions)[:count]
 
 
-def distinct(directions: Iterable[Direction]) -> tuple[Direction, ...]:
+def without_twins(directions: Iterable[Direction]) -> tuple[Direction, ...]:
     """Those that differ from each one kept before in at least two of genre, lead instrument and tempo class."""
     kept: list[tuple[Direction, tuple[str, str, str]]] = []
     for direction in directions:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from worker.pipeline.direct.keys import Key, find_key
 from worker.pipeline.direct.vocabulary import PERCUSSION, find_genres, find_instruments, find_moods
 
-SLOW, MEDIUM, FAST = (56.0, 82.0), (86.0, 114.0), (122.0, 164.0)
-
 _TEMPO_WORDS = {
-    SLOW: r"slow|slowly|adagio|largo|lento|downtempo|ballad|lullaby|unhurried",
-    MEDIUM: r"mid-?tempo|medium tempo|moderate|andante|moderato|walking pace",
-    FAST: r"fast|faster|quick|uptempo|up-tempo|rapid|allegro|presto|vivace|high tempo|fast-paced|racing|frantic",
+    (56.0, 82.0): r"slow|slowly|adagio|largo|lento|downtempo|ballad|lullaby|unhurried",
+    (86.0, 114.0): r"mid-?tempo|medium tempo|moderate|andante|moderato|walking pace",
+    (
+        122.0,
+        164.0,
+    ): r"fast|faster|quick|uptempo|up-tempo|rapid|allegro|presto|vivace|high tempo|fast-paced|racing|frantic",
 }
 _BPM = re.compile(r"(?<![\d.])(\d{2,3}(?:\.\d+)?)\s*-?\s*(?:bpm|beats per minute)", re.IGNORECASE)
 _NOT = re.compile(

@@ -45,21 +45,16 @@ def weighted_energy(samples: Samples, rate: int) -> PerMillisecond:
     from scipy.signal import lfilter
 
     block = millisecond(rate)
-    energy = np.zeros(-(-samples.shape[1] // block), np.float32)
-    shelf, high_pass = (
-        IIRfilter(4.0, 1 / math.sqrt(2), 1500.0, rate, "high_shelf"),
-        IIRfilter(0.0, 0.5, 38.0, rate, "high_pass"),
-    )
-    for channel in samples:
-        heard = lfilter(high_pass.b, high_pass.a, lfilter(shelf.b, shelf.a, channel))
-        energy += np.square(_by_millisecond(heard, block)).mean(axis=1)
-    return energy
+    head = IIRfilter(4.0, 1 / math.sqrt(2), 1500.0, rate, "high_shelf")
+    ear = IIRfilter(0.0, 0.5, 38.0, rate, "high_pass")
+    weighted = lfilter(ear.b, ear.a, lfilter(head.b, head.a, samples))
+    power = np.pad(np.square(weighted), ((0, 0), (0, -samples.shape[1] % block)))
+    return power.reshape(len(samples), -1, block).mean(axis=2).sum(axis=0, dtype=np.float32)
 
 
 def estimated_lufs(energy: PerMillisecond, gain: PerMillisecond) -> float:
-    """Integrated loudness of what has this weighted energy, were it turned by this gain; within a few hundredths of a LU.
-
-    Raises nothing; minus infinity for silence and for less than 0.4 s.
+    """Integrated loudness of what has this weighted energy, were it turned by this gain, to some hundredths of a LU; minus
+    infinity for silence and for less than 0.4 s.
     """
     total = np.concatenate([[0.0], np.cumsum(energy * np.square(gain), dtype=np.float64)])
     gates = (total[_GATE_MS:] - total[:-_GATE_MS])[::_STEP_MS] / _GATE_MS
@@ -97,13 +92,9 @@ def _phases() -> npt.NDArray[np.float32]:
     """Windowed sincs for a quarter, half and three quarters between two samples, (3, taps)."""
     place = np.arange(_TAPS) - (_TAPS // 2 - 1)
     window = np.kaiser(_TAPS + 1, 7.0)
-    phases = []
-    for step in range(1, OVERSAMPLING):
-        shift = step / OVERSAMPLING
-        taper = np.interp(place - shift, np.arange(_TAPS + 1) - _TAPS / 2, window)
-        taps = np.sinc(place - shift) * taper
-        phases.append((taps / taps.sum()).astype(np.float32))
-    return np.stack(phases)
+    late = place - np.arange(1, OVERSAMPLING)[:, None] / OVERSAMPLING
+    taps = np.sinc(late) * np.interp(late, np.arange(_TAPS + 1) - _TAPS / 2, window)
+    return (taps / taps.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def limiting(peaks: PerMillisecond, ceiling: float) -> PerMillisecond:
@@ -118,15 +109,14 @@ def limiting(peaks: PerMillisecond, ceiling: float) -> PerMillisecond:
     if need.min(initial=1.0) >= 1.0:
         return np.ones_like(peaks)
     held = minimum_filter1d(need, 2 * _AHEAD_MS + 3, mode="nearest")
-    smooth: PerMillisecond = uniform_filter1d(_release(held), 2 * _AHEAD_MS + 1, mode="nearest").astype(np.float32)
-    return smooth
+    return uniform_filter1d(_release(held), 2 * _AHEAD_MS + 1, mode="nearest").astype(np.float32)
 
 
 def _release(gain: PerMillisecond) -> npt.NDArray[np.float64]:
     """Follow falls at once, rises slowly: at most 6 dB in `_RELEASE_MS`."""
     ramp = 6.0 / _RELEASE_MS * np.arange(len(gain))
     level_db = 20 * np.log10(np.maximum(gain, 1e-6, dtype=np.float64))
-    slow: npt.NDArray[np.float64] = np.minimum.accumulate(level_db - ramp) + ramp
+    slow = np.minimum.accumulate(level_db - ramp) + ramp
     return 10 ** (slow / 20)  # the lowest climbing line under the curve
 
 
@@ -138,7 +128,3 @@ def turned(samples: Samples, gain: PerMillisecond, rate: int) -> Samples:
     around = np.pad(gain, 1, mode="edge")
     lines = np.stack([around[:-2], gain, around[2:]], axis=1) @ weights  # (milliseconds, block)
     return np.asarray(samples * lines.reshape(-1)[: samples.shape[1]].astype(np.float32, copy=False), dtype=np.float32)
-
-
-def _by_millisecond(values: npt.NDArray[np.float64], block: int) -> npt.NDArray[np.float64]:
-    return np.pad(values, (0, -len(values) % block)).reshape(-1, block)

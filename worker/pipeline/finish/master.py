@@ -47,8 +47,7 @@ def master(track: Track, *, duration_s: float, format: str, tags: dict[str, str]
     count = max(1, round(duration_s * rate))
     known_lufs = track.loudness_lufs if 0 <= samples.shape[1] - count <= SPARE_S * rate else None
     samples = _exactly(samples, count)
-    samples = samples - samples.mean(axis=1, keepdims=True)
-    samples = _faded(samples, rate)
+    samples = _faded(samples - samples.mean(axis=1, keepdims=True), rate)
     loud, lufs = _loud(samples, rate, duration_s >= SHORTEST_LOUD_S, known_lufs)
     data = write(loud, rate, format, tags)
     return Recording(
@@ -129,7 +128,6 @@ def _under(samples: Samples, rate: int, ceiling: float) -> Samples:
 
 def _peaks(samples: Samples) -> tuple[float, ...]:
     count = samples.shape[1]
-    edges = np.linspace(0, count, min(PEAKS, count) + 1).astype(int)[:-1]
-    return tuple(
-        round(float(peak), 4) for peak in np.minimum(1.0, np.maximum.reduceat(np.abs(samples).max(axis=0), edges))
-    )
+    edges = np.linspace(0, count, min(PEAKS, count), endpoint=False).astype(int)
+    peaks = np.minimum(1.0, np.maximum.reduceat(np.abs(samples).max(axis=0), edges))
+    return tuple(round(peak, 4) for peak in peaks.tolist())
