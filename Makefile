@@ -96,7 +96,7 @@ bench-sketch: $(VENV)/.dev
 	@$(BIN)/python -m bench.sketch 12
 
 parity: $(VENV)/.dev
-	@$(BIN)/python -m worker.engines.mmaudio.parity tests/engine/fixtures
+	@$(BIN)/python -m tests.engine.parity tests/engine/fixtures
 
 clean:
 	@rm -rf $(VENV) output dist .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache

@@ -26,7 +26,9 @@ from engine_distances import BF16_BOUND, bf16
 from engine_ours import Ours, film
 from engine_reference import Reference
 
-from worker.engines.mmaudio import loading, tokens
+from tests.engine import generated
+from tests.engine.tiny import TINY
+from worker.engines.mmaudio import loading
 from worker.engines.mmaudio.features import Features
 from worker.engines.mmaudio.models import MODELS, Model
 from worker.engines.mmaudio.sampling import Sampler
@@ -94,7 +96,7 @@ def measure(model: Model, device: torch.device, asked: argparse.Namespace) -> di
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     captions = [f"instrumental background music, number {i}" for i in range(asked.variants)]
     frames, repeats = film(asked.seconds, (asked.height, asked.height * 16 // 9), pinned=device.type == "cuda")
-    ours = Ours(loading.runtime(model, loading.generated_parts(model), device), asked.seconds, asked.steps, captions)
+    ours = Ours(loading.runtime(model, generated.parts(model), device), asked.seconds, asked.steps, captions)
 
     def sample(seen: Features) -> Tensor:
         ours.forget_texts()
@@ -119,8 +121,8 @@ def measure(model: Model, device: torch.device, asked: argparse.Namespace) -> di
     whole()
     memory_gb = peak_gb(device)
 
-    reference = Reference(loading.generated_parts(model), device, dtype)
-    ids, nothing = tokens.hashed(captions), tokens.hashed([""])
+    reference = Reference(generated.parts(model), device, dtype)
+    ids, nothing = generated.tokens(captions), generated.tokens([""])
     latent_count = ours.windows.latents
 
     def the_reference_way() -> list[Tensor]:
@@ -178,7 +180,7 @@ LEVERS = {
 @torch.inference_mode()
 def levers(model: Model, device: torch.device, asked: argparse.Namespace) -> dict[str, float]:
     """How far each lever's latents are from the exact ones, ||a - b|| / ||b||, with generated weights."""
-    ours = Ours(loading.runtime(model, loading.generated_parts(model), device), asked.seconds, 25, ["music", "rain"])
+    ours = Ours(loading.runtime(model, generated.parts(model), device), asked.seconds, 25, ["music", "rain"])
     frames, repeats = film(asked.seconds, (90, 160), pinned=False)
     seen = ours.watch(frames, repeats)
     exact = ours.sample(seen)
@@ -203,7 +205,7 @@ def missed(result: dict[str, object]) -> list[str]:
     if float(str(result["bf16_apart"])) > BF16_BOUND:
         words.append(f"bf16_apart is {result['bf16_apart']:.4f}, more than {BF16_BOUND}")
     if result["device"] == "cpu":
-        if result["model"] == "tiny-random" and float(str(result["times_faster"])) < FASTER_ON_CPU:
+        if result["model"] == TINY.name and float(str(result["times_faster"])) < FASTER_ON_CPU:
             words.append(f"times_faster is {result['times_faster']:.2f}, less than {FASTER_ON_CPU}")
         return words
     if "H200" not in str(result["device"]) or result["model"] != "large_44k_v2":
@@ -217,8 +219,8 @@ def missed(result: dict[str, object]) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    gpu = torch.cuda.is_available()
-    parser.add_argument("--model", choices=sorted(MODELS), default="large_44k_v2" if gpu else "tiny-random")
+    gpu, models = torch.cuda.is_available(), MODELS | {TINY.name: TINY}
+    parser.add_argument("--model", choices=sorted(models), default="large_44k_v2" if gpu else TINY.name)
     parser.add_argument("--device", default="cuda" if gpu else "cpu")
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--variants", type=int, default=3)
@@ -229,7 +231,7 @@ def main() -> int:
     parser.add_argument("--levers", action="store_true", help="measure the approximate levers instead")
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
-    model, device = MODELS[asked.model], torch.device(asked.device)
+    model, device = models[asked.model], torch.device(asked.device)
     if asked.levers:
         print(json.dumps(levers(model, device, asked), indent=2))
         return 0

@@ -18,7 +18,8 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # also from a checkout that is not installed
 
-from worker.engines.mmaudio import checkpoints, generated, rendering
+from tests.engine import generated
+from worker.engines.mmaudio import rendering
 from worker.engines.mmaudio.layers import fuse
 from worker.engines.mmaudio.models import MODELS, Model
 from worker.engines.mmaudio.sampling import Batching, Run, Sampler, Score, noise
@@ -36,7 +37,7 @@ def apart(ours: Tensor, exact: Tensor) -> float:
 @torch.inference_mode()
 def bf16(model: Model, device: torch.device, seconds: float, steps: int = 25) -> float:
     """The distance of latents, all else equal."""
-    flow = checkpoints.generated_flow(model.flow)
+    flow = generated.flow(model.flow)
     fuse(flow)
     flow.to(device)
     shape, windows = model.flow, single(seconds, model.rate)
@@ -73,7 +74,7 @@ def bf16(model: Model, device: torch.device, seconds: float, steps: int = 25) ->
 @torch.inference_mode()
 def vae_windows(model: Model, device: torch.device) -> tuple[float, float]:
     """The distance of mels over two windows: as it is, and with the identity for the global attention."""
-    vae = checkpoints.generated_vae(model.vae)
+    vae = generated.vae(model.vae)
     fuse(vae)
     vae.to(device)
     latents = torch.from_numpy(generated.normal("z", (1, 2 * rendering.VAE_CORE, model.vae.latent))).to(device)

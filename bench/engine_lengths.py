@@ -15,6 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # also from a checkout that is not installed
 
+from tests.engine import tiny
 from worker.domain import Clip, Direction, Options, Variant
 from worker.engines.mmaudio.engine import MMAudioEngine
 
@@ -40,7 +41,7 @@ def main() -> None:
     parser.add_argument("--one", action="store_true", help="measure in this process")
     asked = parser.parse_args()
     if asked.one:
-        engine = MMAudioEngine.load("tiny-random", Path(), "cpu")
+        engine = MMAudioEngine(tiny.runtime())
         compose(engine, asked.seconds[0], 1)
         took_s = min(compose(engine, asked.seconds[0], 5) for _ in range(2))
         memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6

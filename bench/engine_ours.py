@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from worker.engines.mmaudio import rendering, tokens
+from tests.engine import generated
+from worker.engines.mmaudio import rendering
 from worker.engines.mmaudio.copies import on_host
 from worker.engines.mmaudio.features import Encoding, Features, Watcher
 from worker.engines.mmaudio.frames import Chunk
@@ -35,7 +36,7 @@ class Ours:
     def __init__(self, runtime: Runtime, seconds: float, steps: int, captions: list[str]) -> None:
         self.runtime, self.seconds, self.captions = runtime, seconds, captions
         self.sampler, self.windows = Sampler(steps=steps), lay(seconds, runtime.model.rate)
-        runtime.tokenize = tokens.hashed
+        runtime.tokenize = generated.tokens
 
     def watch(
         self, frames: Tensor, repeats: Tensor, *, with_sync: bool = True, encoding: Encoding | None = None

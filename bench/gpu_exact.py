@@ -17,8 +17,9 @@ from gpu_clock import walls
 from gpu_stand import Stand, tensor_cores
 from torch import Tensor
 
-from worker.engines.mmaudio import loading, rendering, tokens
-from worker.engines.mmaudio import parity as reference
+from tests.engine import generated
+from tests.engine import parity as reference
+from worker.engines.mmaudio import loading, rendering
 from worker.engines.mmaudio.blocks import Block
 from worker.engines.mmaudio.evaluation import Evaluation
 from worker.engines.mmaudio.flow import Flow
@@ -152,7 +153,7 @@ def _db(far: float) -> float:
 
 
 def _tokens_of(runtime: Runtime) -> Runtime:
-    runtime.tokenize = tokens.hashed
+    runtime.tokenize = generated.tokens
     return runtime
 
 

@@ -18,7 +18,8 @@ from gpu_stand import Stand
 from torch import Tensor
 from torch.profiler import ProfilerActivity
 
-from worker.engines.mmaudio import rendering, tokens
+from tests.engine import generated
+from worker.engines.mmaudio import rendering
 from worker.engines.mmaudio.copies import on_host
 from worker.engines.mmaudio.features import Encoding, Features
 from worker.engines.mmaudio.loudness import integrated_lufs
@@ -57,7 +58,7 @@ def bench(stand: Stand) -> tuple[bool, str]:
     stand.note(through_the_engine=_through_the_engine(stand))
 
     reference = Reference(stand.parts(), device, stand.dtype)
-    ids, nothing, latents = tokens.hashed(captions), tokens.hashed([""]), ours.windows.latents
+    ids, nothing, latents = generated.tokens(captions), generated.tokens([""]), ours.windows.latents
 
     def the_reference_way() -> list[Tensor]:
         return [

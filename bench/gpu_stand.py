@@ -16,9 +16,11 @@ import torch
 from gpu_clock import event_s, wall_s
 from gpu_films import RawFilms
 
+from tests.engine import generated
+from tests.engine.tiny import TINY
 from worker.domain import Clip, Direction, Options, Track, Variant
 from worker.engines.mmaudio import engine as engine_module
-from worker.engines.mmaudio import loading, tokens
+from worker.engines.mmaudio import loading
 from worker.engines.mmaudio.engine import MMAudioEngine
 from worker.engines.mmaudio.models import MODELS, Model
 from worker.engines.mmaudio.runtime import Runtime
@@ -28,7 +30,7 @@ from worker.engines.mmaudio.runtime import Runtime
 class Sizes:
     """How much is measured."""
 
-    model: str
+    model: Model
     device: str
     seconds: float = 8.0
     steps: int = 25
@@ -62,9 +64,9 @@ class Sizes:
     """What is left to a job that runs out of memory."""
 
 
-REAL = Sizes(model="large_44k_v2", device="cuda")
+REAL = Sizes(model=MODELS["large_44k_v2"], device="cuda")
 REHEARSAL = Sizes(
-    model="tiny-random",
+    model=TINY,
     device="cpu",
     seconds=0.8,
     steps=2,
@@ -111,7 +113,7 @@ class Stand:
 
     def __init__(self, sizes: Sizes, out: Path, tell: Callable[[dict[str, object]], None]) -> None:
         self.sizes, self.out, self._tell = sizes, out, tell
-        self.device, self.model = torch.device(sizes.device), MODELS[sizes.model]
+        self.device, self.model = torch.device(sizes.device), sizes.model
         self.on_gpu = self.device.type == "cuda"
         self.dtype = torch.bfloat16 if self.on_gpu else torch.float32
         self._jobs = 0
@@ -143,7 +145,7 @@ class Stand:
 
     def parts(self, model: Model | None = None) -> loading.Parts:
         """Generated weights on the device already, where fusing and casting take no time."""
-        made = loading.generated_parts(model or self.model)
+        made = generated.parts(model or self.model)
         for part in made.all():
             part.to(self.device)
         return made
@@ -151,7 +153,7 @@ class Stand:
     @cached_property
     def runtime(self) -> Runtime:
         made = loading.runtime(self.model, self.parts(), self.device)
-        made.tokenize = tokens.hashed
+        made.tokenize = generated.tokens
         return made
 
     @cached_property

@@ -16,6 +16,7 @@ from scipy.signal import correlate
 
 from rhythmai.local.postgres import free_port
 from tests.cli.stack_process import call
+from tests.engine import tiny
 
 NOWHERE = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:1")
 """A company's proxy, which this machine itself is not reached through."""
@@ -63,17 +64,22 @@ def packets(path: Path) -> list[bytes]:
         return [bytes(packet) for packet in container.demux(video=0) if packet.size]
 
 
-ENGINES = {"sketch": {}, "mmaudio": {"ENGINE": "mmaudio", "MMAUDIO_MODEL": "tiny-random"}}
-"""Settings by the engine that composes; the second is MMAudio's whole way with generated weights."""
-
-
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module", params=["sketch", "mmaudio"])
 def engine(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
 @pytest.fixture(scope="module")
-def demo(engine: str):
+def settings(engine: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """By the engine that composes; the second is MMAudio's whole way with generated weights."""
+    if engine == "sketch":
+        return {}
+    tiny.write(models_dir := tmp_path_factory.mktemp("models"))
+    return tiny.ENVIRONMENT | {"MODELS_DIR": str(models_dir)}
+
+
+@pytest.fixture(scope="module")
+def demo(settings: dict[str, str]):
     """The output of one `rhythmai demo`: its folder, what it printed, its exit code and its errors."""
     # Not under pytest's own directory: Postgres is another user and has to get in.
     with tempfile.TemporaryDirectory(prefix="rhythmai-demo-") as folder:
@@ -83,7 +89,7 @@ def demo(engine: str):
         for name in (MINE, "track-8.wav"):
             (place / "output" / name).write_text("x")
         (place / ".env").write_text(f"METRICS_PORT={free_port()}\n")
-        code, out, err = asyncio.run(call("demo", "--data", place / "data", cwd=place, **NOWHERE, **ENGINES[engine]))
+        code, out, err = asyncio.run(call("demo", "--data", place / "data", cwd=place, **NOWHERE, **settings))
         yield place / "output", out, code, err
 
 

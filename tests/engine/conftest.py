@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.engine import tiny
 from worker.domain import Clip, Direction, Variant
 from worker.engines.mmaudio.engine import MMAudioEngine
 
@@ -25,8 +26,8 @@ def film(fixtures: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> MMAudioEngine:
-    return MMAudioEngine.load("tiny-random", tmp_path_factory.mktemp("models"), "cpu")
+def engine() -> MMAudioEngine:
+    return MMAudioEngine(tiny.runtime())
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.engine import tiny
 from worker.domain import Options
 from worker.engines.mmaudio import rendering
 from worker.engines.mmaudio.engine import NEGATIVE_PROMPT, MMAudioEngine
@@ -228,8 +229,9 @@ for name in ("av", "torchcodec", "torchvision", "open_clip", "huggingface_hub", 
 from pathlib import Path
 from worker.domain import Clip, Direction, Options, Variant
 from worker.engines.mmaudio.engine import MMAudioEngine
-import worker.engines.mmaudio.parity, worker.engines.mmaudio.weights
-engine = MMAudioEngine.load("tiny-random", Path("nowhere"), "cpu")
+import tests.engine.parity, worker.engines.mmaudio.weights
+from tests.engine import tiny
+engine = MMAudioEngine(tiny.runtime())
 words = dict(title="", prompt="calm piano", description="", genre="", instruments=(), tempo_bpm=1.0, key="", mood="")
 film = Clip(path=Path("x"), digest="x", duration_s=1.0, width=1, height=1, fps=1, has_audio=False, scenes=(), stills=())
 variant = Variant(index=0, seed=1, direction=Direction(**words))
@@ -248,8 +250,8 @@ KEPT = """
 import resource
 from pathlib import Path
 import torch
-from worker.engines.mmaudio.engine import MMAudioEngine
-MMAudioEngine.load("tiny-random", Path("nowhere"), "cpu")
+from tests.engine import tiny
+tiny.runtime()
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     torch.ones(2**24)
@@ -267,13 +269,13 @@ def test_memory_of_large_tensors_is_kept_on_a_cpu():
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @torch.inference_mode()
-def test_graphs_replay_what_was_evaluated(tmp_path: Path, clip_of, variant_of):
+def test_graphs_replay_what_was_evaluated(clip_of, variant_of):
     """On a GPU the captured graph gives the eager numbers, for the job after whose end it was captured and for the next."""
     from worker.engines.mmaudio.evaluation import Evaluation
     from worker.engines.mmaudio.graphs import Graphs
 
-    graphed = MMAudioEngine.load("tiny-random", tmp_path, "cuda")
-    eager = MMAudioEngine.load("tiny-random", tmp_path, "cuda")
+    graphed, eager = (MMAudioEngine(tiny.runtime("cuda")) for _ in range(2))
+    graphed.warm()
     eager._runtime.velocity = Evaluation.velocity
     eager._runtime.graphs = Graphs("none")
     clip, asked = clip_of(Path("nowhere.mp4"), 2.0), Options(conditioning="text")

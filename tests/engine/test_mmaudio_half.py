@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from worker.engines.mmaudio import loading, tokens
-from worker.engines.mmaudio.models import TINY_RANDOM
+from tests.engine import tiny
+from tests.engine.tiny import TINY
 from worker.engines.mmaudio.runtime import Runtime
 from worker.engines.mmaudio.sampling import Sampler
 from worker.engines.mmaudio.windows import lay
@@ -16,13 +16,11 @@ from worker.errors import Unavailable
 @pytest.fixture
 def runtime() -> Runtime:
     """In the precision of a GPU."""
-    made = loading.runtime(TINY_RANDOM, loading.generated_parts(TINY_RANDOM), torch.device("cpu"), torch.bfloat16)
-    made.tokenize = tokens.hashed
-    return made
+    return tiny.runtime(dtype=torch.bfloat16)
 
 
 def sampled(runtime: Runtime) -> torch.Tensor:
-    score = runtime.score(lay(0.7, TINY_RANDOM.rate), None, runtime.read(["rain"]), "", [1])
+    score = runtime.score(lay(0.7, TINY.rate), None, runtime.read(["rain"]), "", [1])
     return runtime.sample(score, Sampler(steps=1), lambda: False)
 
 
@@ -40,7 +38,7 @@ def test_a_network_whose_values_leave_float16_goes_on_in_bfloat16(runtime: Runti
 @torch.inference_mode()
 def test_a_vocoder_that_overflows_is_heard_of(runtime: Runtime, caplog):
     """An infinity that the last clamp would have made full scale is seen, and the track is made in bfloat16."""
-    latents = torch.randn(31, TINY_RANDOM.flow.latent, generator=torch.Generator().manual_seed(1))
+    latents = torch.randn(31, TINY.flow.latent, generator=torch.Generator().manual_seed(1))
     usual = runtime.render(latents)
     assert "float16" not in caplog.text
     runtime.vocoder.conv_post.weight.fill_(6e4)

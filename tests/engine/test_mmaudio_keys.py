@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.engine import generated
+from tests.engine.tiny import TINY
 from worker.engines.mmaudio import checkpoints
-from worker.engines.mmaudio.models import MODELS, TINY_RANDOM
+from worker.engines.mmaudio.models import MODELS
 from worker.errors import Misconfigured
-
-OFFICIAL = [name for name, model in MODELS.items() if not model.generated]
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def on_meta(table: dict[str, list[int]]) -> dict[str, Tensor]:
     return {key: torch.empty(shape, device="meta") for key, shape in table.items()}
 
 
-@pytest.mark.parametrize("name", OFFICIAL)
+@pytest.mark.parametrize("name", MODELS)
 def test_flow_checkpoints_fit(tables, name: str):
     """Every flow checkpoint has exactly our keys and shapes."""
     table = tables[f"mmaudio_{name}"]
@@ -82,7 +82,7 @@ def test_prefixes_are_named_too(tables):
 
 def test_weight_norm_is_read_in_every_spelling():
     """Magnitude and direction, parametrizations, or the plain weight give the same vocoder."""
-    plain = checkpoints.generated_vocoder(TINY_RANDOM.vocoder).state_dict()
+    plain = generated.vocoder(TINY.vocoder).state_dict()
     classic, newer = dict(plain), dict(plain)
     for key in [k for k in plain if k.endswith(".weight")]:
         stem, weight = key.removesuffix("weight"), plain[key]
@@ -91,5 +91,5 @@ def test_weight_norm_is_read_in_every_spelling():
             del state[key]
             state[stem + g], state[stem + v] = norm, 3.0 * weight
     for state in (plain, classic, newer):
-        read = checkpoints.vocoder(TINY_RANDOM.vocoder, state, "vocoder").state_dict()
+        read = checkpoints.vocoder(TINY.vocoder, state, "vocoder").state_dict()
         assert all(torch.allclose(read[key], plain[key], atol=1e-6) for key in plain)

@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.engine import tiny
+from tests.engine.tiny import TINY
 from worker.__main__ import load_engine
 from worker.domain import Options
+from worker.engines.mmaudio import weights
 from worker.engines.mmaudio.engine import MMAudioEngine
 from worker.settings import read_settings
 
@@ -18,18 +21,26 @@ ENVIRONMENT = {
     "SUPABASE_KEY": "k",
     "DATABASE_URL": "postgresql://u:p@127.0.0.1:9/d",
     "ENGINE": "mmaudio",
-    "MMAUDIO_MODEL": "tiny-random",
+    "MMAUDIO_MODEL": TINY.name,
     "DEVICE": "cpu",
 }
 
 
+@pytest.fixture(scope="module")
+def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    tiny.write(folder := tmp_path_factory.mktemp("models"))
+    return folder
+
+
 @pytest.fixture
-def started(monkeypatch, tmp_path):
+def started(monkeypatch, tmp_path, models_dir):
     """The engine that a worker with these variables loads."""
 
     def start(**levers: str) -> MMAudioEngine:
         monkeypatch.chdir(tmp_path)
-        for name, value in {**ENVIRONMENT, **levers}.items():
+        monkeypatch.setitem(weights.MODELS, TINY.name, TINY)
+        monkeypatch.setitem(weights.FLOWS, TINY.name, tiny.FLOW)
+        for name, value in {**ENVIRONMENT, "MODELS_DIR": str(models_dir), **levers}.items():
             monkeypatch.setenv(name, value)
         engine = load_engine(read_settings())
         assert isinstance(engine, MMAudioEngine)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from worker.engines.mmaudio import checkpoints, generated
+from tests.engine import generated
 from worker.engines.mmaudio.blocks import FusedBlock
 from worker.engines.mmaudio.clip_towers import ImageShape
 from worker.engines.mmaudio.evaluation import Evaluation, distinct
@@ -38,7 +38,7 @@ class Calls(TorchDispatchMode):
 @pytest.fixture(scope="module", params=[False, True], ids=["v1", "v2"])
 def plain(request: pytest.FixtureRequest) -> Flow:
     shape = FlowShape(latent=8, width=128, heads=2, depth=4, fused=2, v2=request.param, clip=48, sync=32, text=40)
-    return checkpoints.generated_flow(shape)
+    return generated.flow(shape)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_a_fused_convolution_is_one_product():
 @torch.inference_mode()
 def test_a_fused_tower_has_the_factor_of_its_quick_gelu_in_its_weights():
     """One pass instead of a scaled sigmoid and two products, with the same features."""
-    tower = checkpoints.generated_image_tower(ImageShape(width=64, layers=3, heads=2, image=28, embed=16))
+    tower = generated.image_tower(ImageShape(width=64, layers=3, heads=2, image=28, embed=16))
     pixels = torch.rand(2, 3, 30, 30, generator=torch.Generator().manual_seed(1))
     expected = tower(pixels)
     fuse(tower)
@@ -170,7 +170,7 @@ def test_bfloat16_stays_close(plain: Flow):
 def test_bfloat16_stays_close_however_deep_the_network():
     """The errors of as many blocks as the largest model has stay below two per cent together."""
     shape = FlowShape(latent=8, width=64, heads=1, depth=21, fused=14, v2=True, clip=48, sync=32, text=40)
-    network = checkpoints.generated_flow(shape)
+    network = generated.flow(shape)
     fuse(network)
     exact = sampled(network, [1, 2], conditions(network), steps=25)
     network.to_precision(torch.bfloat16)

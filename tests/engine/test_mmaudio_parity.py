@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from worker.engines.mmaudio import parity
+from tests.engine import parity
 
 CASES = [
     f"{folder}/{path.stem}"
@@ -69,7 +69,7 @@ def test_a_case_that_cannot_run_counts_as_not_run(fixtures: Path):
     """Without PyAV the frame cases are not run, and the command succeeds."""
     code = (
         "import sys; sys.modules['av'] = None\n"
-        "from worker.engines.mmaudio.parity import main\n"
+        "from tests.engine.parity import main\n"
         f"sys.exit(main([{str(fixtures)!r}, '--case', 'pre/testsrc_30fps_d2']))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from worker.engines.mmaudio import checkpoints, generated, rendering
+from tests.engine import generated
+from tests.engine.mel_scale import mel_scale
+from worker.engines.mmaudio import rendering
 from worker.engines.mmaudio.bigvgan import FEW, Convolution, VocoderShape
 from worker.engines.mmaudio.layers import fuse
-from worker.engines.mmaudio.mel_scale import mel_scale
 from worker.engines.mmaudio.models import KERNELS_16K, KERNELS_44K, RATES_16K, RATES_44K
 from worker.engines.mmaudio.vae import VAEShape
 
@@ -29,7 +30,7 @@ def mel(mels: int, frames: int) -> torch.Tensor:
 def test_vocoder_chunks_with_the_halo_are_exact(kind: str):
     """The halo follows from the receptive field, and chunks with it give the waveform of the whole."""
     shape, hop, halo = SHAPES[kind]
-    vocoder = checkpoints.generated_vocoder(shape)
+    vocoder = generated.vocoder(shape)
     assert vocoder.halo == halo
     spectrum = mel(shape.mels, 2 * halo + 8)
     length = spectrum.shape[-1]
@@ -42,7 +43,7 @@ def test_vocoder_chunks_with_the_halo_are_exact(kind: str):
 def test_nothing_is_heard_beyond_the_halo(kind: str):
     """Another mel frame changes samples within the halo on each side of it, and beyond it not one bit."""
     shape, hop, halo = SHAPES[kind]
-    vocoder = checkpoints.generated_vocoder(shape)
+    vocoder = generated.vocoder(shape)
     spectrum, at = mel(shape.mels, 2 * halo + 20), halo + 10
     before = vocoder(spectrum)[0, 0]
     spectrum[..., at] += 50.0
@@ -65,7 +66,7 @@ def test_few_channels_are_convolved_all_the_same(channels: int, dilation: int, b
 @torch.inference_mode()
 def test_vae_windows_are_exact_but_for_the_global_attention():
     """With the middle attention out of the way windows with their halo are the whole; with it they are close."""
-    vae = checkpoints.generated_vae(VAEShape(mels=128, latent=40, width=8))
+    vae = generated.vae(VAEShape(mels=128, latent=40, width=8))
     fuse(vae)
     latents = torch.from_numpy(generated.normal("z", (1, 2 * rendering.VAE_CORE, 40)))
     whole, cut = vae(latents), rendering.to_mel(vae, latents)
@@ -79,6 +80,6 @@ def test_vae_windows_are_exact_but_for_the_global_attention():
 @torch.inference_mode()
 def test_what_fits_a_window_is_decoded_in_one_piece():
     """Up to ten seconds nothing is cut."""
-    vae = checkpoints.generated_vae(VAEShape(mels=80, latent=20, width=8))
+    vae = generated.vae(VAEShape(mels=80, latent=20, width=8))
     latents = torch.from_numpy(generated.normal("z", (1, 40, 20)))
     assert torch.equal(rendering.to_mel(vae, latents), vae(latents))

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from worker.engines.mmaudio import checkpoints
+from tests.engine import generated
+from tests.engine.tiny import TINY
 from worker.engines.mmaudio.flow import Conditions, Flow
 from worker.engines.mmaudio.layers import fuse
 from worker.engines.mmaudio.lengths import RATE_44K
-from worker.engines.mmaudio.models import TINY_RANDOM
 from worker.engines.mmaudio.sampling import ROWS_BUDGET, Batching, Run, Sampler, Score, noise
 from worker.engines.mmaudio.windows import Windows, lay, single
 from worker.errors import Cancelled, Unavailable
@@ -20,7 +20,7 @@ FILM_S = 21.0
 
 @pytest.fixture(scope="module")
 def flow() -> Flow:
-    network = checkpoints.generated_flow(TINY_RANDOM.flow)
+    network = generated.flow(TINY.flow)
     fuse(network)
     return network
 

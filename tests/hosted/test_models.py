@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from worker.engines.mmaudio import download
 from worker.engines.mmaudio.weights import files_of, model_named
 
 
@@ -20,10 +21,13 @@ def test_list_tells_what_is_here(rhythmai, tmp_path):
     assert sum(" yes " in line for line in lines) == 1
 
 
-def test_pull_takes_the_model_of_the_environment(rhythmai, tmp_path):
-    """Without a name MMAUDIO_MODEL is pulled; a model without files is complete at once."""
-    done = rhythmai("models", "pull", MMAUDIO_MODEL="tiny-random", MODELS_DIR=str(tmp_path))
-    assert (done.code, "tiny-random is complete" in done.out) == (0, True)
+def test_pull_takes_the_model_of_the_environment(rhythmai, monkeypatch, tmp_path):
+    """Without a name MMAUDIO_MODEL is pulled, file by file."""
+    fetched = []
+    monkeypatch.setattr(download, "fetch", lambda file, *_: fetched.append(file))
+    done = rhythmai("models", "pull", MMAUDIO_MODEL="small_16k", MODELS_DIR=str(tmp_path))
+    assert (done.code, "small_16k is complete" in done.out) == (0, True)
+    assert tuple(fetched) == files_of(model_named("small_16k"))
 
 
 def test_pull_refuses_unknown_names(rhythmai, tmp_path):

@@ -8,11 +8,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from worker.engines.mmaudio import generated
 from worker.engines.mmaudio.bigvgan import BigVGAN, VocoderShape
 from worker.engines.mmaudio.clip_towers import ImageShape, ImageTower, TextShape, TextTower
 from worker.engines.mmaudio.flow import Flow, FlowShape
-from worker.engines.mmaudio.mel_scale import mel_scale
 from worker.engines.mmaudio.synchformer import Synchformer, SynchformerShape
 from worker.engines.mmaudio.vae import VAE, VAEShape
 from worker.errors import Misconfigured
@@ -97,45 +95,3 @@ def _adopt(make: Callable[[], M], state: State, source: str, prefix: str = "") -
         raise Misconfigured(f"{source} is not the checkpoint it should be: {shown}")
     module.load_state_dict({key: value.float() for key, value in state.items()}, assign=True)
     return module
-
-
-# Generated weights: the same builders, fed with `generated.weights` under the official keys.
-
-
-def _shapes(make: Callable[[], nn.Module], prefix: str = "") -> dict[str, tuple[int, ...]]:
-    with torch.device("meta"):
-        return {prefix + key: tuple(value.shape) for key, value in make().state_dict().items()}
-
-
-def generated_flow(shape: FlowShape, salt: str = "") -> Flow:
-    return flow(shape, generated.weights(_shapes(lambda: Flow(shape)), salt), "generated")
-
-
-def generated_image_tower(shape: ImageShape, salt: str = "") -> ImageTower:
-    made = generated.weights(_shapes(lambda: ImageTower(shape), IMAGE_PREFIX), salt)
-    return image_tower(shape, made, "generated")
-
-
-def generated_text_tower(shape: TextShape, salt: str = "") -> TextTower:
-    return text_tower(shape, generated.weights(_shapes(lambda: TextTower(shape)), salt), "generated")
-
-
-def generated_synchformer(shape: SynchformerShape, salt: str = "") -> Synchformer:
-    made = generated.weights(_shapes(lambda: Synchformer(shape), SYNC_PREFIX), salt)
-    return synchformer(shape, made, "generated")
-
-
-def generated_vae(shape: VAEShape, salt: str = "") -> VAE:
-    made = generated.weights(_shapes(lambda: VAE(shape)), salt)
-    return vae(shape, made | mel_scale(shape.mels), "generated")
-
-
-def generated_vocoder(shape: VocoderShape, salt: str = "") -> BigVGAN:
-    keys: dict[str, tuple[int, ...]] = {}
-    for key, size in _shapes(lambda: BigVGAN(shape)).items():
-        if key.endswith(".weight"):
-            keys[key + "_g"] = (size[0], *(1,) * (len(size) - 1))
-            keys[key + "_v"] = size
-        else:
-            keys[key] = size
-    return vocoder(shape, generated.weights(keys, salt), "generated")

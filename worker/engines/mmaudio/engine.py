@@ -71,11 +71,8 @@ class MMAudioEngine:
         row = weights.model_named(model)
         place = loading.choose_device(device, row)
         started = time.perf_counter()
-        if row.generated:
-            parts = loading.generated_parts(row)
-        else:
-            parts = loading.official_parts(row, models_dir)
-            tokens.tokenize([""])
+        parts = loading.official_parts(row, models_dir)
+        tokens.tokenize([""])
         for line in weights.licences(row):
             log.info("licence: %s", line)
         try:
@@ -94,7 +91,7 @@ class MMAudioEngine:
             raise Misconfigured(
                 f"{row.name} does not fit into the memory of {place}: set MMAUDIO_MODEL to a smaller one, or use a larger GPU"
             ) from error
-        if place.type == "cpu" and not row.generated:
+        if place.type == "cpu":
             log.warning("%s composes on the CPU: expect about %d minutes for 8 s", row.name, loading.cpu_minutes(row))
         if not engine.exact:
             log.warning(

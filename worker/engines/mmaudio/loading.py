@@ -1,4 +1,4 @@
-"""Builds a runtime: from the official files, or from generated weights; fused, cast and moved to its device."""
+"""Builds a runtime from the official files: fused, cast and moved to its device."""
 
 from __future__ import annotations
 
@@ -42,18 +42,6 @@ class Parts:
         return self.flow, self.vae, self.vocoder, self.image, self.text, self.synchformer
 
 
-def generated_parts(model: Model) -> Parts:
-    """Dimensions of the model, weights from the fill rule."""
-    return Parts(
-        checkpoints.generated_flow(model.flow),
-        checkpoints.generated_vae(model.vae),
-        checkpoints.generated_vocoder(model.vocoder),
-        checkpoints.generated_image_tower(model.image),
-        checkpoints.generated_text_tower(model.text),
-        checkpoints.generated_synchformer(model.synchformer),
-    )
-
-
 def official_parts(model: Model, models_dir: Path) -> Parts:
     """From the files in `models_dir`. Raises Misconfigured naming what is missing or does not fit."""
     weights.require(model, models_dir)
@@ -70,10 +58,10 @@ def official_parts(model: Model, models_dir: Path) -> Parts:
 
 
 def choose_device(device: str, model: Model, gpus: int | None = None) -> torch.device:
-    """ "auto" is the GPU, for generated weights also the CPU. Raises Misconfigured when there is no such device."""
+    """ "auto" is the GPU. Raises Misconfigured when there is no such device."""
     count = torch.cuda.device_count() if gpus is None else gpus
     if device == "auto":
-        device = "cuda" if count or not model.generated else "cpu"
+        device = "cuda"
     if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
         raise Misconfigured(f"DEVICE={device!r} is no device: set auto, cpu, cuda or cuda:N")
     place = torch.device(device)
@@ -133,7 +121,7 @@ def runtime(model: Model, parts: Parts, device: torch.device, dtype: torch.dtype
         image=parts.image,
         text=parts.text,
         synchformer=parts.synchformer,
-        tokenize=tokens.for_generated_weights() if model.generated else tokens.tokenize,
+        tokenize=tokens.tokenize,
         graphs=graphs,
         velocity=graphs.velocity if on_gpu else Evaluation.velocity,
     )

@@ -1,4 +1,4 @@
-"""The models one can ask for: rows of dimensions. `tiny-random` is a test model with generated weights and no files."""
+"""The models one can ask for: rows of dimensions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,6 @@ class Model:
     image: ImageShape = field(default_factory=ImageShape)
     text: TextShape = field(default_factory=TextShape)
     synchformer: SynchformerShape = field(default_factory=SynchformerShape)
-    generated: bool = False
 
 
 def _row(name: str, rate: Rate, width: int, depth: int, fused: int, *, v2: bool = False) -> Model:
@@ -40,18 +39,6 @@ def _row(name: str, rate: Rate, width: int, depth: int, fused: int, *, v2: bool 
     flow = FlowShape(latent=vae.latent, width=width, heads=width // 64, depth=depth, fused=fused, v2=v2)
     return Model(name=name, rate=rate, flow=flow, vae=vae, vocoder=vocoder)
 
-
-TINY_RANDOM = Model(
-    name="tiny-random",
-    rate=RATE_44K,
-    flow=FlowShape(latent=40, width=64, heads=1, depth=3, fused=1, v2=True, clip=48, sync=48, text=64),
-    vae=VAEShape(mels=128, latent=40, width=32),
-    vocoder=VocoderShape(mels=128, rates=RATES_44K, kernels=KERNELS_44K, channels=64, clamps=True),
-    image=ImageShape(width=64, layers=2, heads=4, embed=48),
-    text=TextShape(width=64, layers=2, heads=4),
-    synchformer=SynchformerShape(width=48, depth=2, heads=4),
-    generated=True,
-)
 
 MODELS = {
     model.name: model
@@ -61,6 +48,5 @@ MODELS = {
         _row("medium_44k", RATE_44K, 896, 12, 8),
         _row("large_44k", RATE_44K, 896, 21, 14),
         _row("large_44k_v2", RATE_44K, 896, 21, 14, v2=True),
-        TINY_RANDOM,
     )
 }

@@ -6,13 +6,11 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from worker.errors import Misconfigured
 
 CONTEXT = 77
-START, END = 49406, 49407
 BROKEN = (ImportError, RuntimeError, OSError)
 """What importing open_clip raises where it is missing, or where torchvision was built for another torch."""
 
@@ -41,23 +39,3 @@ def tokenize(captions: Sequence[str]) -> Tensor:
         ) from error
     ids: Tensor = tokenizer(list(captions), context_length=CONTEXT)
     return ids
-
-
-def hashed(captions: Sequence[str]) -> Tensor:
-    """Stand-in ids for generated weights, to which words mean nothing: deterministic, different for different captions."""
-    import zlib
-
-    rows = torch.zeros(len(captions), CONTEXT, dtype=torch.int64)
-    for row, caption in zip(rows, captions, strict=True):
-        ids = [START, *(zlib.crc32(word.encode()) % START for word in caption.lower().split()[: CONTEXT - 2]), END]
-        row[: len(ids)] = torch.tensor(ids)
-    return rows
-
-
-def for_generated_weights() -> Tokenize:
-    """open_clip's tokenizer where it is installed, stand-in ids elsewhere."""
-    try:
-        _open_clip()
-    except BROKEN:
-        return hashed
-    return tokenize

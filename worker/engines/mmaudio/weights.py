@@ -100,9 +100,7 @@ CLIP = File(
 
 
 def files_of(model: Model) -> tuple[File, ...]:
-    """The files a model is made of: flow network, VAE, vocoder, Synchformer, CLIP; none for generated weights."""
-    if model.generated:
-        return ()
+    """The files a model is made of: flow network, VAE, vocoder, Synchformer, CLIP."""
     vae, vocoder = (VAE_16K, VOCODER_16K) if model.rate.sample_rate == 16_000 else (VAE_44K, VOCODER_44K)
     return FLOWS[model.name], vae, vocoder, SYNCHFORMER, CLIP
 

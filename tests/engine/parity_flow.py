@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from worker.engines.mmaudio import checkpoints, generated
+from tests.engine import generated
+from tests.engine.parity_case import Answers, Case, NotRun
 from worker.engines.mmaudio.evaluation import Evaluation
 from worker.engines.mmaudio.flow import TEXT_TOKENS, Conditions, FlowShape, TimeEmbedding
 from worker.engines.mmaudio.layers import fuse, rotations
 from worker.engines.mmaudio.lengths import nearest
-from worker.engines.mmaudio.parity_case import Answers, Case, NotRun
 from worker.engines.mmaudio.pointwise import EPSILON_F32, Stream, rotate
 from worker.engines.mmaudio.sampling import Batching, Run, Sampler, Score
 from worker.engines.mmaudio.windows import Windows
@@ -41,7 +41,7 @@ class Network:
     """The network of a case with its inputs, fused and in the precision asked for."""
 
     def __init__(self, case: Case, dtype: torch.dtype | None = None) -> None:
-        self.flow = checkpoints.generated_flow(flow_shape(case), case.salt).to(case.device)
+        self.flow = generated.flow(flow_shape(case), case.salt).to(case.device)
         fuse(self.flow)
         self.flow.to_precision(dtype or case.precision)
         self.inputs = {

@@ -1,4 +1,4 @@
-"""Compares our runtime with stored results of the reference: `python -m worker.engines.mmaudio.parity DIR`.
+"""Compares our runtime with stored results of the reference: `python -m tests.engine.parity DIR`.
 
 DIR holds fixtures, one safetensors file a case, and `tolerances.json` (in DIR or beside it). Weights and inputs are made
 from names. Exits with 1 when a tensor is further away than its tolerance; what has none only informs. With
@@ -20,8 +20,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from worker.engines.mmaudio import parity_flow, parity_parts
-from worker.engines.mmaudio.parity_case import Answers, Case, NotRun
+from tests.engine import parity_flow, parity_parts
+from tests.engine.parity_case import Answers, Case, NotRun
 
 Verdict = Literal["ok", "FAILED", "informative", "not built", "not run"]
 
@@ -150,7 +150,7 @@ def run(directory: Path, pattern: str = "*", device: str = "cpu", precision: str
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m worker.engines.mmaudio.parity", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.engine.parity", description=__doc__)
     parser.add_argument("directory", type=Path, help="folder with fixtures")
     parser.add_argument("--case", default="*", help='cases to run, for example "tiny/*" or "full/net_*"')
     parser.add_argument("--device", default="cpu", help="where to compute: cpu or cuda")

@@ -8,14 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from worker.engines.mmaudio import checkpoints, resize, tokens
+from tests.engine import generated
+from tests.engine.mel_scale import mel_scale
+from tests.engine.parity_case import Answers, Case, NotRun
+from tests.engine.parity_flow import flow_shape
+from worker.engines.mmaudio import resize, tokens
 from worker.engines.mmaudio.bigvgan import BigVGAN
 from worker.engines.mmaudio.clip_towers import ImageShape, TextShape
 from worker.engines.mmaudio.layers import fuse
-from worker.engines.mmaudio.mel_scale import mel_scale
 from worker.engines.mmaudio.models import MODELS, VAE_16K, VAE_44K, VOCODER_16K, VOCODER_44K, Model
-from worker.engines.mmaudio.parity_case import Answers, Case, NotRun
-from worker.engines.mmaudio.parity_flow import flow_shape
 from worker.engines.mmaudio.sampling import Batching, Run, Sampler, Score
 from worker.engines.mmaudio.selection import Selection
 from worker.engines.mmaudio.synchformer import SynchformerShape
@@ -55,7 +56,7 @@ def _tokens(texts: list[str]) -> Tensor:
 
 def clip_answers(case: Case) -> Answers:
     image_shape, text_shape = _clip_shapes(case)
-    image = checkpoints.generated_image_tower(image_shape, case.salt).to(case.device)
+    image = generated.image_tower(image_shape, case.salt).to(case.device)
     fuse(image)
     image.transformer.to_precision(case.precision)
     side = case.meta["image"]
@@ -66,7 +67,7 @@ def clip_answers(case: Case) -> Answers:
     ids = case.expected.get("tokens")
     if ids is None:
         ids = _tokens(case.meta["texts"])
-    text = checkpoints.generated_text_tower(text_shape, case.salt).to(case.device)
+    text = generated.text_tower(text_shape, case.salt).to(case.device)
     fuse(text)
     yield "text_features", text(ids.to(case.device))
     yield "tokens", _tokens(case.meta["texts"])
@@ -75,7 +76,7 @@ def clip_answers(case: Case) -> Answers:
 def synchformer_answers(case: Case) -> Answers:
     meta = case.meta
     shape = SynchformerShape(width=meta["embed_dim"], depth=meta["depth"], heads=meta["heads"])
-    network = checkpoints.generated_synchformer(shape, case.salt).to(case.device).to_precision(case.precision)
+    network = generated.synchformer(shape, case.salt).to(case.device).to_precision(case.precision)
     seen: dict[str, Tensor] = {}
     network.patch_embed_3d.register_forward_hook(
         lambda *h: seen.update({"trace.patch_embed": h[2][0, :8].flatten(0, 1)})
@@ -89,7 +90,7 @@ def synchformer_answers(case: Case) -> Answers:
 def _vae(case: Case, width: int | None) -> VAE:
     full = VAE_44K if case.is_44k else VAE_16K
     shape = type(full)(mels=full.mels, latent=full.latent, width=width or full.width)
-    network = checkpoints.generated_vae(shape, case.salt).to(case.device)
+    network = generated.vae(shape, case.salt).to(case.device)
     fuse(network)
     return network
 
@@ -110,7 +111,7 @@ def _vocoder(case: Case, channels: int | None) -> BigVGAN:
         channels=channels or full.channels,
         clamps=full.clamps,
     )
-    return checkpoints.generated_vocoder(shape, case.salt).to(case.device, case.vocoder_precision)
+    return generated.vocoder(shape, case.salt).to(case.device, case.vocoder_precision)
 
 
 def vocoder_answers(case: Case) -> Answers:
@@ -134,11 +135,11 @@ def end_to_end_answers(case: Case) -> Answers:
     captions = [*meta["texts"], *unwanted]
     ids = case.expected.get("tokens")
     texts = _tokens(captions) if ids is None else ids
-    text_tower = checkpoints.generated_text_tower(TextShape(), case.salt).to(case.device)
+    text_tower = generated.text_tower(TextShape(), case.salt).to(case.device)
     text, negative = text_tower(texts.to(case.device)).tensor_split([len(meta["texts"])])
     del text_tower
     batch, clip, sync = len(text), config["clip_len"], config["sync_len"]
-    flow = checkpoints.generated_flow(flow_shape(case), case.salt).to(case.device)
+    flow = generated.flow(flow_shape(case), case.salt).to(case.device)
     fuse(flow)
     flow.to_precision(case.precision)
     asked = flow.condition(
@@ -157,9 +158,9 @@ def end_to_end_answers(case: Case) -> Answers:
     latent = torch.cat(latents) * flow.latent_std + flow.latent_mean
     yield "latent", latent
     del flow
-    mel = checkpoints.generated_vae(model.vae, case.salt).to(case.device)(latent)
+    mel = generated.vae(model.vae, case.salt).to(case.device)(latent)
     yield "mel", mel
-    vocoder = checkpoints.generated_vocoder(model.vocoder, case.salt).to(case.device, case.vocoder_precision)
+    vocoder = generated.vocoder(model.vocoder, case.salt).to(case.device, case.vocoder_precision)
     audio = torch.cat([vocoder(one[None]) for one in mel])
     if "audio_head" in case.expected:
         yield "audio_head", audio[..., : case.expected["audio_head"].shape[-1]]

@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from worker.engines.mmaudio import generated
+from tests.engine import generated
 
 Answers = Iterator[tuple[str, Tensor | None]]
 """Tensor names and our values; None for a part that is not built."""
