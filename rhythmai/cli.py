@@ -8,33 +8,32 @@ from typing import Annotated
 
 import typer
 
-from rhythmai.commands import demo, doctor, env, jobs, migrate, models, operators, purge, top, up
+from rhythmai.commands import demo, doctor, env, jobs, migrate, models, operators, purge, top, tracks, up
 from rhythmai.errors import RhythmAIError
 from rhythmai.loopback import past_the_proxy
 from rhythmai.project.extras import what_to_install
 
 app = typer.Typer(
     name="rhythmai",
-    help="Background music for a video: several different, mastered tracks, live, one by one.",
+    help="Background music for a video: several different, mastered tracks, live, one by one.\n\n"
+    "Where API_URL or DATABASE_URL is not set, the local stack that runs is meant.",
     no_args_is_help=True,
-    rich_markup_mode=None,
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-app.command("demo")(demo.demo)
-app.command("up")(up.up)
-app.command("env")(env.env)
-app.command("submit")(jobs.submit)
-app.command("watch")(jobs.watch)
-app.command("migrate")(migrate.migrate)
-app.command("doctor")(doctor.doctor)
-app.command("top")(top.top)
-app.command("workers")(operators.workers)
-app.command("drain")(operators.drain)
-app.command("jobs")(operators.jobs)
-app.command("cancel")(operators.cancel)
-app.command("retry")(operators.retry)
-app.command("purge")(purge.purge)
-app.add_typer(models.app, name="models")
+PANELS = {
+    "This machine": (demo.demo, up.up, env.env, doctor.doctor),
+    "Music, over API_URL": (
+        jobs.submit, jobs.watch, tracks.download, tracks.merge, jobs.again, jobs.cancel,
+    ),
+    "For operators, over DATABASE_URL": (
+        migrate.migrate, top.top, operators.workers, operators.drain, operators.jobs, operators.retry, purge.purge,
+    ),
+}  # fmt: skip
+for panel, commands in PANELS.items():
+    for work in commands:
+        app.command(rich_help_panel=panel)(work)
+app.add_typer(models.app, name="models", rich_help_panel="This machine")
 
 
 def _version(asked: bool) -> None:

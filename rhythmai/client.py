@@ -79,16 +79,16 @@ class Client:
 
     async def answer(self, job_id: UUID | str) -> dict[str, Any]:
         """The same as the API wrote it."""
-        return (await self._call("GET", f"/job/{_id(job_id)}"))[1]
+        return await self._of_job(job_id, "GET")
 
     async def cancel(self, job_id: UUID | str) -> Job:
         """Take the job back, also while it runs; an ended job stays as it is."""
-        return Job.model_validate((await self._call("DELETE", f"/job/{_id(job_id)}"))[1])
+        return Job.model_validate(await self._of_job(job_id, "DELETE"))
 
     async def again(self, job_id: UUID | str, *, seed: int | None = None, variant: int | None = None) -> UUID:
         """Make a new job from the plan of an old one, with another seed, or of one variant only."""
-        _, answer = await self._call("POST", f"/job/{_id(job_id)}/again", _given({"seed": seed, "variant": variant}))
-        return UUID(answer["job_id"])
+        body = _given({"seed": seed, "variant": variant})
+        return UUID((await self._of_job(job_id, "POST", "/again", body))["job_id"])
 
     async def merge(
         self,
@@ -98,15 +98,22 @@ class Client:
         mode: Literal["replace", "mix"] | None = None,
         music_gain_db: float | None = None,
         duck: bool | None = None,
+        made: Callable[[UUID], object] | None = None,
+        trouble: Trouble | None = None,
     ) -> str:
-        """Put music under a video and return the URL of the new video, however long it takes. Raises JobFailed."""
+        """Put music under a video and return the URL of the new video, however long it takes. Raises JobFailed.
+
+        `made` is told the job that does it, `trouble` what a watch tells.
+        """
         options = _given({"mode": mode, "music_gain_db": music_gain_db, "duck": duck})
         body = {"video_url": video_url, "audio_url": audio_url, **options}
         # A connection that waits for the video would end with the patience of whatever is on the way; a watch does not.
         status, answer = await self._call("POST", "/merge", body, {"Prefer": "respond-async"})
         if status != 202:
             return str(answer["video_url"])
-        async with aclosing(self.watch(answer["job_id"])) as events:
+        if made:
+            made(UUID(answer["job_id"]))
+        async with aclosing(self.watch(answer["job_id"], trouble=trouble)) as events:
             async for event in events:
                 if isinstance(event, ResultReady) and event.result.video_url:
                     return event.result.video_url
@@ -180,6 +187,15 @@ class Client:
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None, connect=10, sock_read=120))
         return self._session
+
+    async def _of_job(
+        self, job_id: UUID | str, method: str, path: str = "", body: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        job_id = _id(job_id)
+        try:
+            return (await self._call(method, f"/job/{job_id}{path}", body))[1]
+        except Refused as error:
+            raise Refused(error.status, error.code, f"{job_id}: {error}") from None
 
     async def _call(
         self, method: str, path: str, body: dict[str, Any] | None = None, headers: dict[str, str] | None = None

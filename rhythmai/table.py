@@ -1,4 +1,4 @@
-"""Rows for people (aligned columns, one line a row when not in a terminal) or, with --json, for programs."""
+"""Rows for people, a line each, or, with --json, for programs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Console
+    from rich.text import Text
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -20,30 +21,39 @@ def show_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
 
 
-def show(rows: Sequence[Mapping[str, object]], empty: str) -> None:
+def show(rows: Sequence[Mapping[str, object]], empty: str, least: int = 20) -> None:
     """Columns are the keys of the rows; `empty` is said when there is none."""
     from rich.console import Console
 
-    if not rows:
-        print(empty)
-        return
     console = Console(markup=False, highlight=False)
-    if not console.is_terminal:
-        console = Console(markup=False, highlight=False, width=10_000)  # never wrapped: lines are for grep
-    console.print(grid(rows))
+    # Softly wrapped: what is wider than a terminal is broken by the terminal, which copies it whole.
+    console.print(grid(rows, fitting(console), least) if rows else empty, soft_wrap=True)
 
 
-def grid(rows: Sequence[Mapping[str, object]]) -> Table:
-    """The rows as rich draws them; there is at least one."""
-    from rich.table import Table
+def fitting(console: Console) -> int:
+    """How many columns a line has; elsewhere than in a terminal nothing is shortened: lines are for grep."""
+    return console.width if console.is_terminal else 10_000
+
+
+def grid(rows: Sequence[Mapping[str, object]], width: int, least: int = 20) -> Text:
+    """A header and a line a row; there is at least one row.
+
+    The columns go from the most to the least important, and last comes a text. What leaves it less than `least` is left out, the
+    least important first; then the text is shortened. Nothing else ever is: an id is whole or not there. The first two stay.
+    """
+    from rich.cells import cell_len, set_cell_size
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in rows[0]:
-        table.add_column(name.upper(), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(plain_text(value)) for value in row.values()))
-    return table
+    lines = [[name.upper() for name in rows[0]], *([plain_text(value) for value in row.values()] for row in rows)]
+    *widths, last = (max(map(cell_len, column)) for column in zip(*lines, strict=True))
+    while len(widths) > 2 and sum(widths) + 2 * len(widths) + min(last, least) > width:
+        widths.pop()
+    room = max(width - sum(widths) - 2 * len(widths), 1)
+    told = []
+    for *cells, text in lines:
+        end = text if cell_len(text) <= room else set_cell_size(text, room - 1) + "\N{HORIZONTAL ELLIPSIS}"
+        told.append("  ".join([*map(set_cell_size, cells, widths), end]).rstrip())
+    return Text("\n").join([Text(told[0], "bold"), Text("\n".join(told[1:]))])
 
 
 def age(since: datetime | None) -> str:

@@ -35,7 +35,7 @@ class Target(Environment):
         """`data` names a local stack and wins over the environment. Raises NoStack, BadInput."""
         target = cls()
         if data is not None or not target.database_url:
-            found = local(data)
+            found = nearby(data, "DATABASE_URL").environment
             target = cls(
                 database_url=found["DATABASE_URL"],
                 supabase_url=found["SUPABASE_URL"],
@@ -49,11 +49,6 @@ class Target(Environment):
                 f"DATABASE_URL is malformed: {error.errors()[0]['msg']} (in a password, write / as %2F, # as %23, ? as %3F)"
             ) from None
         return target.model_copy(update={"database_url": str(url)})
-
-
-def local(data: Path | None) -> dict[str, str]:
-    """The environment of the local stack that runs. Raises NoStack."""
-    return dict(nearby(data, "DATABASE_URL").environment)
 
 
 def lacks_ipv6(url: str, said: str) -> bool:

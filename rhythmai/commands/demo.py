@@ -8,13 +8,13 @@ import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
-from urllib.parse import urlsplit
 
 import typer
 
-from rhythmai.commands.env import Data
+from rhythmai.commands.arguments import Data
 from rhythmai.commands.jobs import is_url
-from rhythmai.commands.running import run
+from rhythmai.commands.running import command
+from rhythmai.commands.tracks import make_room, save
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -31,17 +31,14 @@ OURS: Final = (
 """What a demo leaves in its folder: nothing else there is touched by the next one."""
 
 
-def demo(
+@command
+async def demo(
     video: Annotated[str | None, typer.Argument(help="A path or a URL; without one, a sample is made.")] = None,
     request: Annotated[str, typer.Option(help="What the music should be like.")] = "",
     output: Annotated[Path, typer.Option(help="Where tracks, video and answer are saved.")] = Path("output"),
     data: Data = None,
 ) -> None:
     """Make music for a video, on a local stack of its own."""
-    run(_demo(video, request, output, data))
-
-
-async def _demo(video: str | None, request: str, output: Path, data: Path | None) -> None:
     from rhythmai.connection import client_of
     from rhythmai.local.stack import default_data
     from rhythmai.screen import Screen
@@ -50,7 +47,7 @@ async def _demo(video: str | None, request: str, output: Path, data: Path | None
     began = time.monotonic()
     if video is not None and not is_url(video):
         video_type(Path(video))  # refused before anything is started
-    await asyncio.to_thread(_make_room, output)
+    await asyncio.to_thread(make_room, output)
     with Screen() as screen:
         async with AsyncExitStack() as down:
             sample = None if video else asyncio.create_task(asyncio.to_thread(_sample, output / "sample.mp4"))
@@ -68,15 +65,6 @@ async def _demo(video: str | None, request: str, output: Path, data: Path | None
         screen.say(f"Done in {time.monotonic() - began:.1f} s. Listen:", "bold green")
         for file in ([output / "sample.mp4"] if video is None else []) + saved:
             screen.say(f"  {file}")
-
-
-def _make_room(output: Path) -> None:
-    from rhythmai.errors import BadInput
-
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"{output} cannot be written to ({error.strerror}): choose another with --output") from None
 
 
 def _clear(output: Path) -> None:
@@ -121,25 +109,19 @@ async def _make_music(client: Client, job_id: UUID, screen: Screen) -> None:
 
 async def _save(client: Client, video_url: str, job_id: UUID, output: Path, screen: Screen) -> list[Path]:
     """Download all tracks, merge the first with the video, keep the answer; return the files."""
-    from rhythmai.answers import Job
+    from rhythmai.answers import Job, Result
 
     answer = await client.answer(job_id)
     tracks = [result for result in Job.model_validate(answer).results if result.audio_url]
 
-    async def save(url: str, name: str) -> Path:
-        return await client.download(url, output / name, screen.transfer(f"downloading {name}"))
-
-    async def merged() -> Path:
-        return await save(await client.merge(video_url, str(tracks[0].audio_url)), "merged.mp4")
+    async def merged() -> list[Path]:
+        url = await client.merge(video_url, str(tracks[0].audio_url))
+        return await save(client, [Result(index=0, video_url=url)], output, screen)
 
     def save_answer() -> Path:
         (output / "job.json").write_text(json.dumps(answer, indent=2, ensure_ascii=False) + "\n")
         return output / "job.json"
 
     screen.doing("putting the first track under the video")
-    downloads = [save(str(track.audio_url), _name(track.index, str(track.audio_url))) for track in tracks]
-    return [*await asyncio.gather(*downloads, merged()), await asyncio.to_thread(save_answer)]
-
-
-def _name(index: int, url: str) -> str:
-    return f"track-{index + 1}{Path(urlsplit(url).path).suffix}"
+    saved, film = await asyncio.gather(save(client, tracks, output, screen), merged())
+    return [*saved, *film, await asyncio.to_thread(save_answer)]

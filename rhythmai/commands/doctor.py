@@ -1,4 +1,4 @@
-"""`rhythmai doctor`: is everything there that this box needs?"""
+"""`rhythmai doctor`: is everything there that this machine needs?"""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from rhythmai.commands.env import Data
-from rhythmai.commands.running import run
+from rhythmai.commands.arguments import Data
+from rhythmai.commands.running import command
 from rhythmai.table import Json, show_json
 
 if TYPE_CHECKING:
@@ -19,22 +19,19 @@ if TYPE_CHECKING:
 STYLES: Final = {"ok": "green", "note": "yellow", "fail": "bold red"}
 
 
-def doctor(
+@command
+async def doctor(
     api_only: Annotated[
         bool, typer.Option("--api-only", help="This machine runs only the API: leave out what workers need.")
     ] = False,
     as_json: Json = False,
     data: Data = None,
 ) -> None:
-    """Examine the set-up of this box.
+    """Examine the set-up of this machine.
 
     Environment, database, Realtime, Storage, the model that watches videos, FFmpeg, GPU, weights, disk: each line is ok
     or says what to do. The exit code is 1 when something fails.
     """
-    run(_doctor(api_only, as_json, data))
-
-
-async def _doctor(api_only: bool, as_json: bool, data: Path | None) -> None:
     from rhythmai.doctor.examination import examine
     from rhythmai.doctor.finding import Verdict
     from rhythmai.screen import Screen
@@ -56,12 +53,13 @@ async def _given(data: Path | None) -> dict[str, str]:
     """What the running local stack sets, when it is meant: as with the other commands, when nothing else is."""
     from rhythmai.errors import NoStack
     from rhythmai.local.settings import LocalSettings
-    from rhythmai.target import Target, local
+    from rhythmai.nearby import nearby
+    from rhythmai.target import Target
 
     if data is None and Target().database_url:
         return {}
     try:
-        found = local(data)
+        found = nearby(data).environment
     except NoStack:
         if data is not None:
             raise

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-Data = Annotated[Path | None, typer.Option("--data", help="The data directory of the stack (default: the user's).")]
+from rhythmai.commands.arguments import Data
 
 
 def env(
@@ -24,15 +24,9 @@ def env(
     if example:
         print(_example().read_text(), end="")
         return
-    from rhythmai.errors import NoStack
-    from rhythmai.local.home import Home
-    from rhythmai.local.stack import default_data
+    from rhythmai.nearby import nearby
 
-    place = data or default_data()
-    running = Home(place).running()
-    if running is None:
-        raise NoStack(f"No local stack runs on {place}: start it with `rhythmai up`")
-    for name, value in running.environment.items():
+    for name, value in nearby(data).environment.items():
         print(f"export {name}={shlex.quote(value)}")
 
 

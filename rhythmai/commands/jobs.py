@@ -1,69 +1,138 @@
-"""`rhythmai submit` and `rhythmai watch`: a job from the shell."""
+"""A job from the shell, over API_URL: `rhythmai submit`, `watch`, `again` and `cancel`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from uuid import UUID
 
 import typer
 
-from rhythmai.commands.env import Data
-from rhythmai.commands.running import run
+from rhythmai.commands.arguments import Data, JobId, JobIds, Track
+from rhythmai.commands.hints import goes_on, hint
+from rhythmai.commands.operators import each, over_database
+from rhythmai.commands.running import command
+from rhythmai.table import Json
+
+if TYPE_CHECKING:
+    from rhythmai.client import Client
+
+Video = Annotated[str, typer.Argument(help="A path, which is uploaded, or a URL, which is passed on.")]
+Seed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="The same seed makes the same music.")]
+Stay = Annotated[bool, typer.Option("--watch", help="Stay and watch the job.")]
+
+
+@command
+async def submit(
+    video: Video,
+    request: Annotated[str, typer.Option(help="What the music should be like.")] = "",
+    variants: Annotated[int | None, typer.Option(min=1, max=8, help="How many tracks (default: 3).")] = None,
+    seed: Seed = None,
+    duration: Annotated[float | None, typer.Option(min=0.64, help="Only so many seconds of the video.")] = None,
+    format_: Annotated[
+        Literal["flac", "wav", "mp3", "m4a"] | None, typer.Option("--format", help="Of the tracks (default: flac).")
+    ] = None,
+    plan: Annotated[
+        Path | None, typer.Option(help="Directions of your own: a JSON or YAML list, a track for each.")
+    ] = None,
+    negative_prompt: Annotated[str | None, typer.Option(help="What should not be heard.")] = None,
+    conditioning: Annotated[
+        Literal["full", "text+clip", "text"] | None, typer.Option(help="How far MMAudio follows the picture.")
+    ] = None,
+    callback_url: Annotated[str | None, typer.Option(help="Where the answer is posted when the job ends.")] = None,
+    watch: Stay = False,
+    data: Data = None,
+) -> None:
+    """Ask for music; prints the id of the job."""
+    from rhythmai.commands.plan import read_plan
+    from rhythmai.connection import connect
+
+    directions = read_plan(plan) if plan else None
+    async with connect(data) as client:
+        job_id = await client.submit(
+            await address(client, video), request, variants=variants, seed=seed, duration=duration, format=format_,
+            plan=directions, negative_prompt=negative_prompt, conditioning=conditioning, callback_url=callback_url,
+        )  # fmt: skip
+    await _made(job_id, watch, data)
+
+
+@command
+async def again(job_id: JobId, seed: Seed = None, track: Track = None, watch: Stay = False, data: Data = None) -> None:
+    """Ask for another take of a job, or of one of its tracks; prints the id of the new job."""
+    from rhythmai.connection import connect
+
+    async with connect(data) as client:
+        made = await client.again(job_id, seed=seed, variant=track - 1 if track else None)
+    await _made(made, watch, data)
+
+
+@command
+async def watch(job_id: JobId, data: Data = None) -> None:
+    """Watch a job live until it ends.
+
+    The exit code is 1 when it was not completed. Ctrl-C ends the watching, not the job.
+    """
+    await _watch(job_id, data)
+
+
+@command
+async def cancel(
+    job_ids: JobIds,
+    any_owner: Annotated[
+        bool, typer.Option("--any-owner", help="As an operator, over DATABASE_URL: whoever owns them.")
+    ] = False,
+    as_json: Json = False,
+    data: Data = None,
+) -> None:
+    """Take jobs back, also while they run."""
+    from rhythmai.connection import connect
+
+    if any_owner:
+        call = "select queue.cancel(j.id, j.owner) from public.jobs j where j.id = $1"
+        await over_database("cancelling", call, job_ids, as_json, data)
+        return
+    async with connect(data) as client:
+
+        async def one(job_id: UUID) -> dict[str, Any]:
+            return (await client.cancel(job_id)).model_dump()
+
+        await each("cancelling", one, job_ids, as_json)
+
+
+async def address(client: Client, video: str) -> str:
+    """The URL of a video; a file is uploaded first. Raises BadInput."""
+    from rhythmai.errors import BadInput
+    from rhythmai.screen import Screen
+
+    if is_url(video):
+        return video
+    if "://" in video:
+        raise BadInput(f"{video} is no address to fetch from: give one that starts with http, or the path of a file")
+    with Screen(stderr=True) as screen:
+        return await client.upload(Path(video), screen.transfer(f"uploading {video}"))
 
 
 def is_url(video: str) -> bool:
     return video.lower().startswith(("http://", "https://"))
 
 
-def submit(
-    video: Annotated[str, typer.Argument(help="A path, which is uploaded, or a URL, which is passed on.")],
-    request: Annotated[str, typer.Option(help="What the music should be like.")] = "",
-    variants: Annotated[int | None, typer.Option(min=1, max=8, help="How many tracks (default: 3).")] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Stay and watch the job.")] = False,
-    data: Data = None,
-) -> None:
-    """Ask for music; prints the id of the job."""
-    run(_submit(video, request, variants, watch, data))
-
-
-def watch(job_id: Annotated[str, typer.Argument(help="What `rhythmai submit` printed.")], data: Data = None) -> None:
-    """Watch a job live until it ends.
-
-    The exit code is 1 when it was not completed.
-    """
-    from uuid import UUID
-
-    from rhythmai.errors import BadInput
-
-    try:
-        UUID(job_id)
-    except ValueError:
-        raise BadInput(f"{job_id} is not the id of a job: `rhythmai submit` prints one") from None
-    run(_watch(job_id, data))
-
-
-async def _submit(video: str, request: str, variants: int | None, watch: bool, data: Path | None) -> None:
-    from rhythmai.connection import connect
-    from rhythmai.screen import Screen
-
-    async with connect(data) as client:
-        if not is_url(video):
-            with Screen(stderr=True) as screen:
-                video = await client.upload(Path(video), screen.transfer(f"uploading {video}"))
-        job_id = await client.submit(video, request, variants=variants)
+async def _made(job_id: UUID, stay: bool, data: Path | None) -> None:
     print(job_id, flush=True)
-    if watch:
-        await _watch(str(job_id), data)
+    if stay:
+        await _watch(job_id, data)
+    else:
+        hint(data, {"Watch it": f"watch {job_id}", "Save it": f"download {job_id}", "Take it back": f"cancel {job_id}"})
 
 
-async def _watch(job_id: str, data: Path | None) -> None:
+async def _watch(job_id: UUID, data: Path | None) -> None:
     from rhythmai.connection import connect
     from rhythmai.events import JobChanged
     from rhythmai.screen import Screen
 
     async with connect(data) as client:
-        with Screen() as screen:
+        with goes_on(job_id, data), Screen() as screen:
             async for event in client.watch(job_id, trouble=screen.trouble):
                 screen.event(event)
     if not (isinstance(event, JobChanged) and event.status == "completed"):
         raise typer.Exit(1)
+    hint(data, {"Save it": f"download {job_id}"})

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rhythmai.commands.env import Data
-from rhythmai.commands.running import run
+from rhythmai.commands.arguments import Data
+from rhythmai.commands.running import command
 
 if TYPE_CHECKING:
     import asyncpg
@@ -16,7 +15,8 @@ if TYPE_CHECKING:
     from rhythmai.drift import Standing
 
 
-def migrate(
+@command
+async def migrate(
     baseline: Annotated[
         bool, typer.Option("--baseline", help="First lay the shape of a Supabase project on a plain Postgres.")
     ] = False,
@@ -31,10 +31,6 @@ def migrate(
 
     They are recorded as the supabase CLI records them: both can be used on one database, in any order.
     """
-    run(_migrate(baseline, dry_run, status, allow_unknown, data))
-
-
-async def _migrate(baseline: bool, dry_run: bool, status: bool, allow_unknown: bool, data: Path | None) -> None:
     from rhythmai import schema
     from rhythmai.drift import State, refuse_drift, standings
     from rhythmai.target import Target, database
@@ -42,7 +38,8 @@ async def _migrate(baseline: bool, dry_run: bool, status: bool, allow_unknown: b
     async with database(Target.find(data)) as connection:
         found = await standings(connection, schema.bundled())
         if status:
-            _list(found)
+            for standing in found:
+                print(f"{standing.state:<8}  {_name(standing)}")
         refuse_drift(found, allow_unknown=allow_unknown)
         if status:
             return
@@ -63,11 +60,6 @@ async def _migrate(baseline: bool, dry_run: bool, status: bool, allow_unknown: b
                     print(f"Somebody else applied {_name(standing)} meanwhile")
         if not pending:
             print("Nothing to apply: the database is up to date.")
-
-
-def _list(found: list[Standing]) -> None:
-    for standing in found:
-        print(f"{standing.state:<8}  {_name(standing)}")
 
 
 def _name(standing: Standing) -> str:
@@ -93,7 +85,6 @@ async def _check_shape(connection: asyncpg.Connection, baseline: bool) -> None:
 
 
 async def _lay_baseline(connection: asyncpg.Connection) -> None:
-
     from supabase_standin import BASELINE
 
     await connection.execute(BASELINE.read_text())

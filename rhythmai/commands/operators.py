@@ -1,20 +1,22 @@
-"""What operators do: see the boxes and the jobs, drain, cancel, retry. Over DATABASE_URL, by the functions of schema queue."""
+"""What operators do: see workers and jobs, drain, retry. Over DATABASE_URL, by the functions of schema queue."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 from uuid import UUID
 
 import typer
 
-from rhythmai.commands.env import Data
-from rhythmai.commands.running import run
+from rhythmai.commands.arguments import Data, JobIds
+from rhythmai.commands.running import command
 from rhythmai.table import Json, age, show, show_json
 
-JobIds = Annotated[list[UUID], typer.Argument(metavar="JOB...", help="Ids of jobs.")]
+if TYPE_CHECKING:
+    import asyncpg
 
 JOBS = """
 with wanted as (
@@ -47,96 +49,80 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
 
 
-def workers(as_json: Json = False, data: Data = None) -> None:
-    """List the boxes, what they do and since when."""
-    run(_workers(as_json, data))
+SHORT_DOING: Final = 36
+"""How much of what a worker does is shown at least: the id of a job."""
 
 
-def drain(
-    name: Annotated[str, typer.Argument(help="What `rhythmai workers` shows.")],
-    as_json: Json = False,
-    data: Data = None,
-) -> None:
-    """Let the boxes of a name finish their jobs and end."""
-    run(_drain(name, as_json, data))
-
-
-def jobs(
-    status: Annotated[list[Status] | None, typer.Option(help="Only these; may be repeated.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 20,
-    as_json: Json = False,
-    data: Data = None,
-) -> None:
-    """List jobs: running, then waiting, then ended ones."""
-    run(_jobs(status, limit, as_json, data))
-
-
-def cancel(job_ids: JobIds, as_json: Json = False, data: Data = None) -> None:
-    """Take jobs back, also while they run."""
-    # For its owner, whoever that is: an operator may.
-    call = "select queue.cancel(j.id, j.owner) from public.jobs j where j.id = $1"
-    run(_each("cancelling", call, job_ids, as_json, data))
-
-
-def retry(job_ids: JobIds, as_json: Json = False, data: Data = None) -> None:
-    """Give ended jobs three more attempts; only what is missing is made."""
-    run(_each("retrying", "select queue.retry($1)", job_ids, as_json, data))
-
-
-async def _workers(as_json: bool, data: Path | None) -> None:
+@command
+async def workers(as_json: Json = False, data: Data = None) -> None:
+    """List the workers, what they do and since when."""
     from rhythmai.target import Target, database
 
     async with database(Target.find(data)) as connection:
-        rows = [dict(row) for row in await connection.fetch("select * from queue.workers()")]
-    for row in rows:
-        row["jobs"] = json.loads(row["jobs"])
+        rows = await all_workers(connection)
     if as_json:
         show_json(rows)
-        return
-    show([box(row) for row in rows], "There are no workers: start one with `rhythmai-worker`.")
+    else:
+        show([seen(row) for row in rows], "There are no workers: start one with `rhythmai-worker`.", SHORT_DOING)
 
 
-def box(row: dict[str, Any]) -> dict[str, object]:
+async def all_workers(connection: asyncpg.Connection) -> list[dict[str, Any]]:
+    """The rows of `queue.workers()`."""
+    return [{**row, "jobs": json.loads(row["jobs"])} for row in await connection.fetch("select * from queue.workers()")]
+
+
+def seen(row: dict[str, Any]) -> dict[str, object]:
     """A row of `queue.workers()` for people."""
     from datetime import datetime
 
     doing = [
-        f"{job['stage'] or job['kind']} {job['job_id']} ({age(datetime.fromisoformat(job['since']))})"
+        f"{job['job_id']} {job['stage'] or job['kind']} ({age(datetime.fromisoformat(job['since']))})"
         for job in row["jobs"]
     ]
     return {
         "name": row["name"],
         "state": "draining" if row["draining"] and row["state"] != "lost" else row["state"],
         "engine": row["engine"],
+        "seen": f"{age(row['last_seen'])} ago",
+        "up": age(row["started_at"]),
         "kinds": ",".join(row["kinds"]),
         "version": row["version"],
-        "up": age(row["started_at"]),
-        "seen": f"{age(row['last_seen'])} ago",
         "doing": "; ".join(doing) or "-",
     }
 
 
-async def _drain(name: str, as_json: bool, data: Path | None) -> None:
+@command
+async def drain(
+    name: Annotated[str, typer.Argument(help="What `rhythmai workers` shows.")],
+    as_json: Json = False,
+    data: Data = None,
+) -> None:
+    """Let the workers of a name finish their jobs and end."""
     from rhythmai.errors import BadInput
     from rhythmai.target import Target, database
 
     async with database(Target.find(data)) as connection:
         asked = await connection.fetchval("select queue.drain($1)", name)
     if not asked:
-        raise BadInput(f"No box of the name {name} runs: `rhythmai workers` lists them")
+        raise BadInput(f"No worker of the name {name} runs: `rhythmai workers` lists them")
     if as_json:
         show_json({"name": name, "draining": asked})
     else:
         print(f"{asked} of the name {name} will finish and end.")
 
 
-async def _jobs(status: list[Status] | None, limit: int, as_json: bool, data: Path | None) -> None:
+@command
+async def jobs(
+    status: Annotated[list[Status] | None, typer.Option(help="Only these; may be repeated.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 20,
+    as_json: Json = False,
+    data: Data = None,
+) -> None:
+    """List jobs: running, then waiting, then ended ones."""
     from rhythmai.target import Target, database
 
     async with database(Target.find(data)) as connection:
-        rows = [
-            dict(row) for row in await connection.fetch(JOBS, [one.value for one in status] if status else None, limit)
-        ]
+        rows = [dict(row) for row in await connection.fetch(JOBS, status or None, limit)]
     if as_json:
         show_json(rows)
         return
@@ -146,11 +132,11 @@ async def _jobs(status: list[Status] | None, limit: int, as_json: bool, data: Pa
                 "job": row["job_id"],
                 "status": row["stage"] or row["status"],
                 "since": age(row["since"]),
+                "tracks": f"{row['completed_count']}/{row['total_count']}",
+                "worker": row["worker"],
+                "attempt": row["attempt"],
                 "kind": row["kind"],
                 "lane": row["lane"],
-                "tracks": f"{row['completed_count']}/{row['total_count']}",
-                "attempt": row["attempt"],
-                "worker": row["worker"],
                 "error": row["error"],
             }
             for row in rows
@@ -159,31 +145,52 @@ async def _jobs(status: list[Status] | None, limit: int, as_json: bool, data: Pa
     )
 
 
-async def _each(doing: str, call: str, job_ids: list[UUID], as_json: bool, data: Path | None) -> None:
-    """Do the same to each job; what a job refuses is said in the end and does not keep the others from it."""
+@command
+async def retry(job_ids: JobIds, as_json: Json = False, data: Data = None) -> None:
+    """Give ended jobs three more attempts; only what is missing is made."""
+    await over_database("retrying", "select queue.retry($1)", job_ids, as_json, data)
+
+
+async def over_database(doing: str, call: str, job_ids: list[UUID], as_json: bool, data: Path | None) -> None:
+    """Call a function of the queue for each job."""
     import asyncpg
 
     from rhythmai.errors import BadInput
-    from rhythmai.screen import Screen
     from rhythmai.target import Target, database
+
+    async with database(Target.find(data)) as connection:
+
+        async def one(job_id: UUID) -> dict[str, Any]:
+            try:
+                answer = await connection.fetchval(call, job_id)
+            except asyncpg.InvalidParameterValueError as error:
+                raise BadInput(str(error)) from None
+            if answer is None:
+                raise BadInput(f"there is no job {job_id}")
+            told: dict[str, Any] = json.loads(answer)
+            return told
+
+        await each(doing, one, job_ids, as_json)
+
+
+async def each(
+    doing: str, act: Callable[[UUID], Awaitable[dict[str, Any]]], job_ids: list[UUID], as_json: bool
+) -> None:
+    """Do the same to each job; what a job refuses is said in the end and does not keep the others from it."""
+    from rhythmai.errors import BadInput, Refused
+    from rhythmai.screen import Screen
 
     answers: list[dict[str, Any]] = []
     refused: list[str] = []
-    async with database(Target.find(data)) as connection:
-        with Screen(stderr=True) as screen:
-            told = screen.count(f"{doing} {len(job_ids)} jobs") if len(job_ids) > 1 else None
-            for done, job_id in enumerate(job_ids, 1):
-                try:
-                    answer = await connection.fetchval(call, job_id)
-                except asyncpg.InvalidParameterValueError as error:
-                    refused.append(str(error))
-                else:
-                    if answer is None:
-                        refused.append(f"there is no job {job_id}")
-                    else:
-                        answers.append(json.loads(answer))
-                if told:
-                    told(done, len(job_ids))
+    with Screen(stderr=True) as screen:
+        told = screen.count(f"{doing} {len(job_ids)} jobs") if len(job_ids) > 1 else None
+        for done, job_id in enumerate(job_ids, 1):
+            try:
+                answers.append(await act(job_id))
+            except (BadInput, Refused) as error:
+                refused.append(str(error))
+            if told:
+                told(done, len(job_ids))
     if as_json:
         show_json(answers)
     else:

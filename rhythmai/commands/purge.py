@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from rhythmai.commands.env import Data
-from rhythmai.commands.running import run
+from rhythmai.commands.arguments import Data
+from rhythmai.commands.running import command
 from rhythmai.table import Json, show_json
 
 if TYPE_CHECKING:
@@ -26,13 +25,26 @@ DELETED: Final = "select pg_stat_get_xact_tuples_deleted('public.jobs'::regclass
 UNITS: Final = {"d": "days", "h": "hours", "m": "minutes"}
 
 
-def purge(
+@command
+async def purge(
     older_than: Annotated[str, typer.Option(help="Jobs that ended longer ago: 30d, 12h or 90m.")],
     as_json: Json = False,
     data: Data = None,
 ) -> None:
     """Delete old jobs with their tracks, and uploads of more than a day that no job uses."""
-    run(_purge(parse_age(older_than), as_json, data))
+    from rhythmai.buckets import Buckets
+    from rhythmai.screen import Screen
+    from rhythmai.target import Target, database
+
+    age, target = parse_age(older_than), Target.find(data)
+    with Screen(stderr=True) as screen:
+        async with database(target) as connection, Buckets(target.supabase_url, target.supabase_key) as buckets:
+            jobs, tracks = await _old_jobs(connection, buckets, age, screen)
+            uploads = await _unused_uploads(connection, buckets, screen)
+    if as_json:
+        show_json({"jobs": jobs, "objects": tracks, "uploads": uploads})
+    else:
+        print(f"Deleted {jobs} jobs with {tracks} objects, and {uploads} unused uploads.")
 
 
 def parse_age(text: str) -> timedelta:
@@ -43,22 +55,6 @@ def parse_age(text: str) -> timedelta:
     if not found:
         raise BadInput(f"{text} is not an age: write it like 30d, 12h or 90m")
     return timedelta(**{UNITS[found[2]]: int(found[1])})
-
-
-async def _purge(older_than: timedelta, as_json: bool, data: Path | None) -> None:
-    from rhythmai.buckets import Buckets
-    from rhythmai.screen import Screen
-    from rhythmai.target import Target, database
-
-    target = Target.find(data)
-    with Screen(stderr=True) as screen:
-        async with database(target) as connection, Buckets(target.supabase_url, target.supabase_key) as buckets:
-            jobs, tracks = await _old_jobs(connection, buckets, older_than, screen)
-            uploads = await _unused_uploads(connection, buckets, screen)
-    if as_json:
-        show_json({"jobs": jobs, "objects": tracks, "uploads": uploads})
-    else:
-        print(f"Deleted {jobs} jobs with {tracks} objects, and {uploads} unused uploads.")
 
 
 async def _old_jobs(

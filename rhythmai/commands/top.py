@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from rhythmai.commands.env import Data
-from rhythmai.commands.operators import box
-from rhythmai.commands.running import run
-from rhythmai.table import Json, age, grid, plain_text, seconds, show_json
+from rhythmai.commands.arguments import Data
+from rhythmai.commands.operators import SHORT_DOING, all_workers, seen
+from rhythmai.commands.running import command
+from rhythmai.table import Json, age, fitting, grid, plain_text, seconds, show_json
 
 if TYPE_CHECKING:
     import asyncpg
-    from rich.console import RenderableType
+    from rich.console import Console
+    from rich.text import Text
+
+    from rhythmai.target import Target
 
 LAST: Final = """
 select j.id as job_id, j.status, j.kind, j.lane, j.finished_at, j.total_count, j.error,
@@ -29,21 +31,18 @@ select j.id as job_id, j.status, j.kind, j.lane, j.finished_at, j.total_count, j
 """A short walk along jobs_finished."""
 
 
-def top(
+@command
+async def top(
     once: Annotated[bool, typer.Option("--once", help="Show it once and end; so does a pipe.")] = False,
     every: Annotated[float, typer.Option(min=0.1, max=3600, help="Seconds between two looks.")] = 2.0,
     last: Annotated[int, typer.Option(min=1, max=100, help="How many ended jobs.")] = 10,
     as_json: Json = False,
     data: Data = None,
 ) -> None:
-    """Watch the queue, the boxes and the last results.
+    """Watch the queue, the workers and the last results.
 
     A live screen until Ctrl-C; with --once or --json a single look.
     """
-    run(_top(once=once, every=every, last=last, as_json=as_json, data=data))
-
-
-async def _top(*, once: bool, every: float, last: int, as_json: bool, data: Path | None) -> None:
     from rich.console import Console
 
     from rhythmai.target import Target, database
@@ -54,16 +53,14 @@ async def _top(*, once: bool, every: float, last: int, as_json: bool, data: Path
         await _live(target, console, every, last)
         return
     async with database(target) as connection:
-        seen = await _look(connection, last)
+        found = await _look(connection, last)
     if as_json:
-        show_json(seen)
-        return
-    if not console.is_terminal:
-        console = Console(markup=False, highlight=False, width=10_000)  # never wrapped: lines are for grep
-    console.print(_drawn(seen))
+        show_json(found)
+    else:
+        console.print(_drawn(found, fitting(console)), soft_wrap=True)
 
 
-async def _live(target: Any, console: Any, every_s: float, last: int) -> None:
+async def _live(target: Target, console: Console, every_s: float, last: int) -> None:
     """Until cancelled. A database that goes away later is told on the screen, and asked again."""
     import asyncio
 
@@ -72,49 +69,47 @@ async def _live(target: Any, console: Any, every_s: float, last: int) -> None:
     from rhythmai.errors import Unreachable
     from rhythmai.target import database
 
-    seen: dict[str, Any] | None = None
+    found: dict[str, Any] | None = None
     with Live(console=console, screen=True, auto_refresh=False) as screen:
         while True:
             try:
                 async with database(target) as connection:
                     while True:
-                        seen = await _look(connection, last)
-                        screen.update(_drawn(seen), refresh=True)
+                        found = await _look(connection, last)
+                        screen.update(_drawn(found, console.width), refresh=True)
                         await asyncio.sleep(every_s)
             except Unreachable as error:
-                if seen is None:
+                if found is None:
                     raise
-                screen.update(_drawn(seen, str(error)), refresh=True)
+                screen.update(_drawn(found, console.width, str(error)), refresh=True)
             await asyncio.sleep(every_s)
 
 
 async def _look(connection: asyncpg.Connection, last: int) -> dict[str, Any]:
-    workers = [dict(row) for row in await connection.fetch("select * from queue.workers()")]
-    for row in workers:
-        row["jobs"] = json.loads(row["jobs"])
     return {
         "queue": json.loads(await connection.fetchval("select queue.gauges()")),
-        "workers": workers,
+        "workers": await all_workers(connection),
         "last": [dict(row) for row in await connection.fetch(LAST, last)],
     }
 
 
-def _drawn(seen: dict[str, Any], trouble: str = "") -> RenderableType:
-    from rich.console import Group
+def _drawn(found: dict[str, Any], width: int, trouble: str = "") -> Text:
     from rich.text import Text
 
-    queue = seen["queue"]
+    queue = found["queue"]
     ready = sum(row["count"] for row in queue["jobs"] if row["state"] == "ready")
     working = sum(row["count"] for row in queue["workers"] if row["state"] == "ready")
     summary = f"{ready} jobs wait, {working} workers are ready, {queue['webhooks']['pending']} webhooks are due"
-    return Group(
-        Text(plain_text(trouble), "bold red") if trouble else Text(summary, "bold"),
-        Text(),
-        grid([_lane(queue, row["kind"], row["lane"]) for row in queue["jobs"] if row["state"] == "ready"]),
-        Text(),
-        grid([box(row) for row in seen["workers"]]) if seen["workers"] else Text("There are no workers."),
-        Text(),
-        grid([_ended(row) for row in seen["last"]]) if seen["last"] else Text("No job has ended yet."),
+    lanes = [_lane(queue, row["kind"], row["lane"]) for row in queue["jobs"] if row["state"] == "ready"]
+    workers = [seen(row) for row in found["workers"]]
+    ended = [_ended(row) for row in found["last"]]
+    return Text("\n\n").join(
+        (
+            Text(plain_text(trouble), "bold red") if trouble else Text(summary, "bold"),
+            grid(lanes, width),
+            grid(workers, width, SHORT_DOING) if workers else Text("There are no workers."),
+            grid(ended, width) if ended else Text("No job has ended yet."),
+        )
     )
 
 
@@ -132,9 +127,9 @@ def _ended(row: dict[str, Any]) -> dict[str, object]:
         "job": row["job_id"],
         "status": row["status"],
         "ended": f"{age(row['finished_at'])} ago",
-        "waited": seconds(row["waited_s"]),
-        "took": seconds(row["took_s"]),
         "tracks": f"{len(row['titles'])}/{row['total_count']}",
+        "took": seconds(row["took_s"]),
+        "waited": seconds(row["waited_s"]),
         "engine": row["engine"],
         "what came out": row["error"] or ", ".join(filter(None, row["titles"])),
     }

@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
 
-from rhythmai.commands.env import Data
-from rhythmai.commands.running import run
+from rhythmai.commands.arguments import Data
+from rhythmai.commands.hints import typed
+from rhythmai.commands.running import command
+from rhythmai.table import plain_text
 
-COLOURS = {"postgres": 34, "api": 32, "gateway": 36, "worker": 35}
+STYLES: Final = {
+    "postgres": "blue", "api": "green", "gateway": "cyan", "worker": "magenta", "warning": "yellow", "error": "bold red",
+}  # fmt: skip
+WORDS: Final = {
+    "worker.ready": "ready to compose with {engine}",
+    "job.started": "job {job} begins",
+    "result.ready": 'job {job}: "{title}" is ready',
+    "job.completed": "job {job} is completed after {seconds[total]:.1f} s",
+    "job.failed": "job {job} failed: {error}",
+    "job.released": "job {job} goes back to the queue",
+}
+"""How people are told the events of each day; of others they get the name and the values."""
+UNTOLD: Final = ("request", "api.listening", "Listening on", "gateway.ready", "metrics.served")
+"""What people are not told: a line a request, and the ports behind the front port."""
+ASIDE: Final = frozenset({"event", "timestamp", "level", "trace_id", "request_id", "worker"})
 
 
-def up(
+@command
+async def up(
     port: Annotated[int, typer.Option(min=1, max=65535, help="The front port: page, API, Realtime, Storage.")] = 54321,
     db_port: Annotated[int, typer.Option(min=1, max=65535, help="The port of Postgres.")] = 54322,
     data: Data = None,
@@ -23,37 +43,71 @@ def up(
 ) -> None:
     """Run everything on this machine until Ctrl-C.
 
-    Postgres, Realtime, Storage, API and a worker, on loopback only. The data stay for the next time.
+    Postgres, Realtime, Storage, API and a worker, on loopback only. The data stay for the next time. Lines are for people
+    in a terminal and JSON elsewhere; what is said of each request is in the log files alone.
     """
-    from rhythmai.local.stack import default_data
-
-    place = data or default_data()
-    run(_serve(place, port, db_port, sql or []))
-
-
-async def _serve(data: Path, port: int, db_port: int, scripts: list[Path]) -> None:
+    from rhythmai.local.home import Home
     from rhythmai.local.stack import default_data, local_stack
 
-    print(f"Starting on {data} ...", flush=True)
+    place = data or default_data()
+    people = sys.stdout.isatty()
+    tell = _for_people() if people else _for_programs
+    tell("stack", f"starting on {place} ...")
     try:
-        async with local_stack(data, port=port, db_port=db_port, scripts=scripts, echo=_echo) as running:
-            option = "" if data == default_data() else f" --data {data}"
-            print(
-                f"\nRhythmAI runs. Ctrl-C stops it; the data in {data} stay.\n\n"
-                f"  Page, API, Realtime, Storage   {running.url}\n"
-                f"  Health                         {running.url}/healthz\n"
-                f"  Database                       {running.environment['DATABASE_URL']}\n"
-                f'  Point any program at it        eval "$(rhythmai env{option})"\n'
-                f"  Make music                     rhythmai submit VIDEO{option}\n",
-                flush=True,
-            )
-            await asyncio.Event().wait()
+        async with local_stack(place, port=port, db_port=db_port, scripts=sql or [], echo=tell) as running:
+            if people:
+                print(
+                    f"\nRhythmAI runs. Ctrl-C stops it; the data in {place} stay.\n\n"
+                    f"  Page, API, Realtime, Storage   {running.url}\n"
+                    f"  Health                         {running.url}/healthz\n"
+                    f"  Database                       {running.environment['DATABASE_URL']}\n"
+                    f"  Logs                           {Home(place).logs}\n"
+                    f'  Point any program at it        eval "$({typed("env", data)})"\n'
+                    f"  Make music                     {typed('submit VIDEO', data)}\n",
+                    flush=True,
+                )
+            else:
+                tell("stack", json.dumps({"event": "stack.ready", "url": running.url, "data": str(place)}))
+            try:
+                await asyncio.Event().wait()
+            finally:
+                tell("stack", "stopping ...")
     except asyncio.CancelledError:
-        print("Stopped.", flush=True)
+        tell("stack", "stopped")
 
 
-def _echo(child: str, line: str) -> None:
-    name = f"{child:<8}"
-    if sys.stdout.isatty():
-        name = f"\033[{COLOURS.get(child, 0)}m{name}\033[0m"
-    print(f"{name} | {line}", flush=True)
+def _for_programs(child: str, line: str) -> None:
+    event = {"timestamp": datetime.now(UTC).isoformat(), **_event(line), "child": child}
+    if event["event"] != "request":
+        print(json.dumps(event, ensure_ascii=False), flush=True)
+
+
+def _for_people() -> Callable[[str, str], None]:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+
+    def tell(child: str, line: str) -> None:
+        event = _event(line)
+        if event["event"].startswith(UNTOLD):
+            return
+        try:
+            words = WORDS[event["event"]].format_map(event)
+        except (LookupError, ValueError, TypeError):
+            values = [f"{name}={value}" for name, value in event.items() if name not in ASIDE]
+            words = " ".join([event["event"], *values])
+        # Titles come from models and strangers: none of them moves the cursor.
+        told = Text(plain_text(words), STYLES.get(event.get("level", ""), ""))
+        console.print(Text(f"{child:<9}", STYLES.get(child, "")) + told, soft_wrap=True)
+
+    return tell
+
+
+def _event(line: str) -> dict[str, Any]:
+    """What a child said; what is no JSON is an event by its words."""
+    try:
+        said = json.loads(line)
+    except ValueError:
+        said = None
+    return said if isinstance(said, dict) and isinstance(said.get("event"), str) else {"event": line}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -22,9 +23,14 @@ async def examine(settings: Settings) -> list[Finding]:
         return [note(GPU, "not needed: this box only merges (WORKER_KINDS)")]
     if settings.engine == "sketch":
         return [note(GPU, "not needed: ENGINE=sketch composes on the CPU, and says so in every result")]
-    if importlib.util.find_spec("torch") is None:
-        return [fail(GPU, "ENGINE=mmaudio needs PyTorch", "pip install 'rhythmai[gpu]', or set ENGINE=sketch")]
-    return await asyncio.to_thread(_look, settings)
+    found = [fail(GPU, "ENGINE=mmaudio needs PyTorch", "pip install 'rhythmai[gpu]', or set ENGINE=sketch")]
+    if importlib.util.find_spec("torch"):
+        found = await asyncio.to_thread(_look, settings)
+    gpu, *_ = found
+    if gpu.verdict is Verdict.FAIL and gpu.check == GPU and "engine" not in settings.model_fields_set:
+        # Nobody asked for MMAudio: it is what a worker takes that is told nothing.
+        return [replace(gpu, verdict=Verdict.NOTE)]
+    return found
 
 
 def _look(settings: Settings) -> list[Finding]:
@@ -39,10 +45,13 @@ def _look(settings: Settings) -> list[Finding]:
     try:
         device = loading.choose_device(settings.device or "auto", model)
     except Misconfigured as error:
-        remedy = "Check `nvidia-smi` and that the driver is new enough for CUDA " + (
-            torch.version.cuda or "(this PyTorch has none)"
+        said, _, remedy = str(error).partition(": ")
+        cuda = torch.version.cuda or "(this PyTorch has none)"
+        gpu = fail(
+            GPU,
+            said,
+            f"{remedy[:1].upper()}{remedy[1:]}; or check `nvidia-smi` and that the driver is new enough for CUDA {cuda}",
         )
-        gpu = fail(GPU, str(error), remedy)
     else:
         gpu = _device(device)
     decoder = [decoding()] if gpu.verdict is Verdict.OK else []

@@ -21,6 +21,10 @@ STAND_INS: Final = {
     "database_url": "postgresql://unset.invalid/x",
 }
 """For what is required and missing, so that the rest can be examined."""
+THERE: Final = "in the environment or in .env: `rhythmai env --example` shows how"
+BEGIN: Final = (
+    f"Start a stack on this machine with `rhythmai up`; or set SUPABASE_URL, SUPABASE_KEY and DATABASE_URL {THERE}"
+)
 
 
 class Box(Settings, edge_api.settings.Settings):
@@ -34,9 +38,11 @@ def read(given: Mapping[str, str]) -> tuple[Box, frozenset[str], list[Finding]]:
         name: STAND_INS.get(name, Box.model_fields[name].get_default(call_default_factory=True)) for name in wrong
     }
     settings = Box.model_validate({**given, **stand_ins})
-    findings = [
-        fail(CHECK, line, "Set it in the environment or in .env; .env.example shows how") for line in wrong.values()
-    ]
+    lines, findings = dict(wrong), []
+    if all(wrong.get(name, "").endswith("is not set") for name in STAND_INS):
+        lines = {name: line for name, line in wrong.items() if name not in STAND_INS}
+        findings = [fail(CHECK, "no local stack runs, and no Supabase project is set", BEGIN)]
+    findings += [fail(CHECK, line, f"Set it {THERE}") for line in lines.values()]
     if not wrong.keys() & STAND_INS.keys():
         findings += _one_project(settings)
     return settings, frozenset(wrong), findings or [ok(CHECK, f"{settings.origin} with a secret key")]

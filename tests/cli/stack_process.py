@@ -13,7 +13,7 @@ import psutil
 
 TOO_LONG_S = 120
 """Nothing is timed here: this only keeps a lost line from being waited for without end."""
-READY = "RhythmAI runs."
+READY = "stack.ready"
 RHYTHMAI = (sys.executable, "-m", "rhythmai")
 WITHOUT_EXTRAS = """
 import runpy, sys
@@ -27,7 +27,7 @@ BASE = (sys.executable, "-c", WITHOUT_EXTRAS, "rhythmai")
 
 def clean_environment(**more: str) -> dict[str, str]:
     """Without what would point the stack elsewhere."""
-    kept = ("PATH", "HOME", "LANG", "TMPDIR", "XDG_DATA_HOME")
+    kept = ("PATH", "HOME", "LANG", "TMPDIR", "XDG_DATA_HOME", "PYTHONPATH")
     return {name: os.environ[name] for name in kept if name in os.environ} | {"PYTHONUNBUFFERED": "1"} | more
 
 

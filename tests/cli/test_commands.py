@@ -17,7 +17,7 @@ NOWHERE = ("--data", "nowhere")
         (["demo", "notes.txt"], "notes.txt is not a video by its name"),
         (["demo", "--output", "notes.txt"], "--output"),
         (["env", *NOWHERE], "No local stack runs on nowhere"),
-        (["submit", "a.mp4", *NOWHERE], "no local stack runs on nowhere"),
+        (["submit", "a.mp4", *NOWHERE], "No local stack runs on nowhere"),
         (["watch", "x", *NOWHERE], "x is not the id of a job"),
         (["up", "--data", "notes.txt"], "--data"),
     ],

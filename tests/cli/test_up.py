@@ -103,7 +103,7 @@ async def test_a_stack_lives_and_dies_well(place):
         assert await ask(again["DATABASE_URL"], f"select count(*) from public.jobs where id = '{job}'") == 1
     finally:
         await up.stop(signal.SIGINT)
-    assert "Stopped." in up.said[-1]
+    assert '"event": "stopped"' in up.said[-1]
 
 
 @pytest.mark.slow

@@ -36,7 +36,7 @@ def insert(url, sql):
 
 
 def claimed(url, **result):
-    """A box takes a job, makes a first track and is still at it when its process is gone."""
+    """A worker takes a job, makes a first track and is still at it when its process is gone."""
 
     async def work():
         queue = await PostgresQueue.connect(
@@ -62,7 +62,7 @@ def test_nothing_is_a_sentence(rhythmai, url):
 
 
 def test_workers_tell_what_they_do(rhythmai, url, insert):
-    """A box is shown with its job, for people in one line and for programs as JSON."""
+    """A worker is shown with its job, for people in one line and for programs as JSON."""
     insert()
     job = claimed(url)
     lines = rhythmai("workers", DATABASE_URL=url).out.splitlines()
@@ -74,7 +74,7 @@ def test_workers_tell_what_they_do(rhythmai, url, insert):
 
 
 def test_drain_asks_the_boxes_of_a_name(rhythmai, url, insert):
-    """drain marks the boxes of a name; a name that nobody has is an error."""
+    """drain marks the workers of a name; a name that nobody has is an error."""
     insert()
     claimed(url)
     refused = rhythmai("drain", "bix", DATABASE_URL=url)
@@ -86,7 +86,7 @@ def test_drain_asks_the_boxes_of_a_name(rhythmai, url, insert):
 def test_jobs_are_listed_by_what_they_do(rhythmai, url, insert):
     """Running jobs come first, then waiting, then ended ones; --status keeps only its own."""
     ended = insert()
-    rhythmai("cancel", ended, DATABASE_URL=url)
+    rhythmai("cancel", "--any-owner", ended, DATABASE_URL=url)
     insert()
     running = claimed(url)
     waiting = insert()
@@ -101,7 +101,7 @@ def test_jobs_are_listed_by_what_they_do(rhythmai, url, insert):
 def test_cancel_is_for_every_owner(rhythmai, url, insert):
     """An operator cancels owned jobs, too; a wrong id is told and does not keep the others from it."""
     owned, wrong = insert(owner=OWNER), str(uuid4())
-    done = rhythmai("cancel", wrong, owned, DATABASE_URL=url)
+    done = rhythmai("cancel", "--any-owner", wrong, owned, DATABASE_URL=url)
     assert done.out == f"{owned} cancelled\n"
     assert (done.code, f"there is no job {wrong}" in done.err) == (1, True)
 
