@@ -11,7 +11,7 @@ from typing import Any, Final
 import yaml
 from aiohttp import web
 
-from edge_api.auth import Doorkeeper, JwksKeys, Keys, SecretKeys
+from edge_api.auth import Authenticator, JwksKeys, Keys, SecretKeys
 from edge_api.body import MAX_BODY_BYTES
 from edge_api.cors import Cors
 from edge_api.database import Database
@@ -41,9 +41,11 @@ def make_runner(
     watches = Watches(database)
     uploads = Uploads(settings.origin, settings.supabase_key)
     keys: Keys = SecretKeys(settings.jwt_secret) if settings.jwt_secret else JwksKeys(settings.origin)
-    door = Doorkeeper(keys, publishable_key=settings.supabase_publishable_key, require_auth=settings.require_auth)
+    authenticator = Authenticator(
+        keys, publishable_key=settings.supabase_publishable_key, require_auth=settings.require_auth
+    )
     routes = Routes(
-        database, watches, uploads, door, trusted=settings.trusted_proxies, merge_wait_s=settings.merge_wait_s
+        database, watches, uploads, authenticator, trusted=settings.trusted_proxies, merge_wait_s=settings.merge_wait_s
     )
 
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[plain, _preflights])

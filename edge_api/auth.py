@@ -114,7 +114,7 @@ class JwksKeys:
             self._fetching = None
 
 
-class Doorkeeper:
+class Authenticator:
     """Turns an Authorization header into a user id, None for a visitor."""
 
     def __init__(self, keys: Keys, *, publishable_key: str = "", require_auth: bool = False) -> None:

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from edge_api import events, models
 from edge_api.addresses import client_of
-from edge_api.auth import UUID_TEXT, Doorkeeper
+from edge_api.auth import UUID_TEXT, Authenticator
 from edge_api.body import read, read_if_any
 from edge_api.database import Database
 from edge_api.problems import Problem
@@ -35,7 +35,7 @@ class Routes:
         database: Database,
         watches: Watches,
         uploads: Uploads,
-        door: Doorkeeper,
+        authenticator: Authenticator,
         *,
         trusted: tuple[Network, ...],
         merge_wait_s: float,
@@ -43,7 +43,7 @@ class Routes:
         self._database = database
         self._watches = watches
         self._uploads = uploads
-        self._door = door
+        self._authenticator = authenticator
         self._trusted = trusted
         self._merge_wait_s = merge_wait_s
 
@@ -114,7 +114,7 @@ class Routes:
         return web.json_response({"status": "ok", "database": "ok", **await self._database.health()})
 
     async def _user(self, request: web.Request) -> UUID | None:
-        return await self._door.user(_whole_header(request, "Authorization"))
+        return await self._authenticator.user(_whole_header(request, "Authorization"))
 
     def _client(self, request: web.Request) -> str:
         return client_of(request.remote, request.headers.getall("X-Forwarded-For", []), self._trusted)
