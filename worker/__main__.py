@@ -41,11 +41,13 @@ from worker.pipeline.direct.local_describer import LocalDescriber
 from worker.pipeline.direct.prompts import CountTokens, clip_tokens, estimate_tokens, fit
 from worker.pipeline.finish.master import master
 from worker.pipeline.finish.merge import FfmpegMerger
+from worker.pipeline.look.child import WARM
+from worker.pipeline.look.confinement import hide, missing
 from worker.pipeline.look.look import ChildLooker
 from worker.pipeline.run import Pipeline
 from worker.ports import Engine, Predecoder
 from worker.scratch import scratch
-from worker.settings import Settings, read_settings
+from worker.settings import SECRETS, Settings, read_settings
 from worker.storage import SupabaseStorage
 from worker.wakeups import ListenWakeUps, RealtimeWakeUps
 from worker.webhooks import Webhooks
@@ -236,6 +238,9 @@ async def serve(
     beside: list[asyncio.Task[None]] = []
     try:
         await storage.check()
+        WARM.open(*(["torch"] if reads_captions else []))
+        for what in missing():
+            log.warning("children.not_confined", missing=what)
         if engine is not None:
             mastering_pool.open()
         with metrics.served(settings.metrics_host, settings.metrics_port) as port:
@@ -263,6 +268,7 @@ async def serve(
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
         mastering_pool.shutdown(wait=False, cancel_futures=True)
+        WARM.close()
         await storage.close()
         if isinstance(describer, OpenAIDescriber):
             await describer.aclose()
@@ -273,9 +279,12 @@ async def serve(
 
 
 def main() -> None:
+    hide()
     logs.configure()
     try:
         settings = read_settings()
+        for name in SECRETS:  # they have been read; processes that master would inherit them
+            os.environ.pop(name, None)
         with scratch(settings.work_dir) as folder:
             code = asyncio.run(work(settings.model_copy(update={"work_dir": folder})))
     except Misconfigured as error:

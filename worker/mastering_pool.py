@@ -5,10 +5,8 @@ In threads of the worker each of numpy's and scipy's longer calls would hold up 
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
-import sys
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -18,13 +16,13 @@ from multiprocessing import get_context
 from typing import Any, TypeVar
 
 from worker.pipeline.look.child import NICE
+from worker.pipeline.look.confinement import die_with, hide
 
 T = TypeVar("T")
 MOST = 3
 """As many as a usual job has variants."""
 LOADED = ("worker.pipeline.finish.master", "pyloudnorm", "scipy.ndimage")
 """What a process has ready before its first track."""
-_PR_SET_PDEATHSIG = 1
 
 
 class MasteringPool(Executor):
@@ -59,10 +57,8 @@ class MasteringPool(Executor):
 
 def _settle_in(parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the worker, which drains
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it was gone before we asked
-            os._exit(1)
+    hide()
+    die_with(parent)
     with suppress(OSError):
         os.nice(NICE)
     for name in LOADED:

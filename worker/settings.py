@@ -15,6 +15,9 @@ from rhythmai.project.environment import ProjectEnvironment, read
 from worker.errors import Misconfigured
 
 KindName = Literal["generate", "merge"]
+SECRETS: Final = (
+    "SUPABASE_KEY", "SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY", "DATABASE_URL", "SUPABASE_DB_URL", "API_KEY", "WEBHOOK_SECRET",
+)  # fmt: skip
 HOUR_S: Final = 3600
 DAY_S: Final = 24 * HOUR_S
 

@@ -64,6 +64,7 @@ def write_video(
     with av.open(file or str(path), "w", format=muxer, options=options or {}) as container:
         codec = codec or video_codec
         fast = {"libx264": {"preset": "ultrafast", "bf": "0" if suffix in {"avi", "flv"} else "2"}}
+        fast["libx265"] = {"preset": "ultrafast", "x265-params": "log-level=none"}
         fast["libvpx"] = fast["libvpx-vp9"] = {"deadline": "realtime", "cpu-used": "8"}
         video = container.add_stream(codec, rate=fps, options=fast.get(codec, {}))
         video.width, video.height, video.pix_fmt = *size, "yuvj420p" if codec == "mjpeg" else "yuv420p"

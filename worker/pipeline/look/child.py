@@ -29,6 +29,7 @@ from worker.pipeline.look.confinement import bare_environment as bare_environmen
 from worker.pipeline.look.zygote import STATUS, Order
 
 log = structlog.get_logger()
+DECODER = "worker.pipeline.look.decoder"
 _TAIL_BYTES = 4096
 NICE = 5
 """How far a child stands back for the worker itself."""
@@ -69,14 +70,15 @@ class WarmProcess:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._modules: tuple[str, ...] = ("worker.pipeline.look.decoder",)
+        self._modules: tuple[str, ...] = ()
         self._process: subprocess.Popen[bytes] | None = None
         self._door: socket.socket | None = None
 
     def open(self, *modules: str) -> None:
         """Have it load what children need besides the decoder; does not wait for it."""
         with self._lock:
-            self._modules += modules
+            self._end()
+            self._modules = modules
             self._start()
 
     def order(self, order: Order, sockets: Sequence[socket.socket]) -> None:
@@ -99,7 +101,14 @@ class WarmProcess:
         door, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with other:
             self._process = subprocess.Popen(
-                [*_PYTHON, "worker.pipeline.look.zygote", str(other.fileno()), str(os.getpid()), *self._modules],
+                [
+                    *_PYTHON,
+                    "worker.pipeline.look.zygote",
+                    str(other.fileno()),
+                    str(os.getpid()),
+                    DECODER,
+                    *self._modules,
+                ],
                 pass_fds=[other.fileno()],
                 stdin=subprocess.DEVNULL,
                 env=bare_environment() | _ENVIRONMENT,

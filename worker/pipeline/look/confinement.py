@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import signal
 import stat
 import struct
 import sys
@@ -27,14 +28,16 @@ _RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 _LIBRARIES = ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/dev/null", sys.prefix, sys.base_prefix)
 """What everybody may read: programs need it to start, and Python modules load others late."""
 
-# linux/audit.h and the tables of system calls
-_MACHINES = {
-    # machine: architecture, clone, clone3, then what a decoder never asks for: fork, vfork, socket, socketpair, ptrace, process_vm_readv, process_vm_writev, io_uring_setup
-    "x86_64": (0xC000003E, 56, 435, (57, 58, 41, 53, 101, 310, 311, 425)),
-    "aarch64": (0xC00000B7, 220, 435, (198, 199, 117, 270, 271, 425)),
-}
-_LOAD, _EQUAL, _AT_LEAST, _ANY_OF, _ANSWER = 0x20, 0x15, 0x35, 0x45, 0x06  # linux/bpf_common.h
-_ALLOW, _KILL, _EPERM, _ENOSYS = 0x7FFF0000, 0x80000000, 0x00050001, 0x00050026
+# linux/audit.h, linux/bpf_common.h, linux/seccomp.h and the tables of system calls
+_MACHINES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+_REFUSED = {  # what no decoder asks for, by machine in the same order
+    "fork": (57, None), "vfork": (58, None), "unshare": (272, 97), "socket": (41, 198), "socketpair": (53, 199),
+    "io_uring_setup": (425, 425), "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271),
+    "tkill": (200, 130), "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240), "pidfd_send_signal": (424, 424),
+}  # fmt: skip
+_CLONE, _CLONE3, _KILL, _TGKILL = (56, 220), (435, 435), (62, 129), (234, 131)
+_LOAD, _EQUAL, _AT_LEAST, _ANY_OF, _ANSWER = 0x20, 0x15, 0x35, 0x45, 0x06
+_ALLOW, _END, _EPERM, _ENOSYS = 0x7FFF0000, 0x80000000, 0x00050001, 0x00050026
 _X32 = 0x40000000
 _CLONE_THREAD = 0x10000
 
@@ -50,11 +53,12 @@ def hide() -> None:
         _prctl(_PR_SET_DUMPABLE, 0)
 
 
-def die_with(parent: int, signal: int) -> None:
-    """Get the signal when the parent ends, or end now if it is gone."""
-    _prctl(_PR_SET_PDEATHSIG, signal)
-    if os.getppid() != parent:
-        os._exit(1)
+def die_with(parent: int) -> None:
+    """Be killed when the parent ends."""
+    if sys.platform == "linux":
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it was gone before we asked
+            os._exit(1)
 
 
 def missing() -> list[str]:
@@ -110,24 +114,23 @@ def _landlock_version() -> int:
 
 
 def _filter() -> list[tuple[int, int, int, int]]:
-    """A program of (operation, steps to skip if so, steps to skip if not, value): most calls are allowed, threads too, processes are not."""
-    architecture, clone, clone3, refused = _MACHINES[platform.machine()]
-    # Numbers of x32 are another table's; clone3 hides its flags, and who hears that it is not there takes clone.
-    tests = [(_AT_LEAST, _X32), *((_EQUAL, number) for number in refused)]
-    return [
-        (_LOAD, 0, 0, 4),
-        (_EQUAL, 1, 0, architecture),
-        (_ANSWER, 0, 0, _KILL),
-        (_LOAD, 0, 0, 0),
-        (_EQUAL, 0, 1, clone3),
-        (_ANSWER, 0, 0, _ENOSYS),
-        *((operation, len(tests) - at + 3, 0, value) for at, (operation, value) in enumerate(tests)),
-        (_EQUAL, 0, 2, clone),
-        (_LOAD, 0, 0, 16),
-        (_ANY_OF, 0, 1, _CLONE_THREAD),
-        (_ANSWER, 0, 0, _ALLOW),
-        (_ANSWER, 0, 0, _EPERM),
-    ]
+    """A program of (operation, steps to skip if so, steps to skip if not, value): threads are allowed and signals to oneself, processes are not."""
+    machine = list(_MACHINES).index(platform.machine())
+    refused = [(_EQUAL, number) for numbers in _REFUSED.values() if (number := numbers[machine]) is not None]
+    refused.append((_AT_LEAST, _X32))  # another table of numbers
+    # clone3 hides its flags: who hears that it is not there takes clone.
+    steps = [(_LOAD, 0, 0, 4), (_EQUAL, 1, 0, _MACHINES[platform.machine()]), (_ANSWER, 0, 0, _END), (_LOAD, 0, 0, 0)]
+    steps += [(_EQUAL, 0, 1, _CLONE3[machine]), (_ANSWER, 0, 0, _ENOSYS)]
+    for operation, value in refused:
+        steps += [(operation, 0, 1, value), (_ANSWER, 0, 0, _EPERM)]
+    for numbers, operation, value in (
+        (_CLONE, _ANY_OF, _CLONE_THREAD),
+        (_KILL, _EQUAL, os.getpid()),
+        (_TGKILL, _EQUAL, os.getpid()),
+    ):
+        steps += [(_EQUAL, 0, 4, numbers[machine]), (_LOAD, 0, 0, 16), (operation, 1, 0, value)]
+        steps += [(_ANSWER, 0, 0, _EPERM), (_ANSWER, 0, 0, _ALLOW)]
+    return [*steps, (_ANSWER, 0, 0, _ALLOW)]
 
 
 def _prctl(option: int, *values: int | bytes) -> None:

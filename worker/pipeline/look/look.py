@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from worker.domain import Clip, Scene, Still
 from worker.errors import Rejected, Unavailable
 from worker.pipeline.look.answers import Answer, Refusal, Seen
-from worker.pipeline.look.child import Limits, run_task
+from worker.pipeline.look.child import DECODER, Limits, run_task
 from worker.together import together
 
 MAX_DURATION_S = 180.0
@@ -74,14 +74,9 @@ async def ask_decoder(
     limits: Limits,
 ) -> tuple[AnswerT, list[bytes]]:
     """Run the decoder on a file; return its checked answer and the JPEGs. Raises Rejected, Unavailable."""
-    place = _absolute(path)  # else a name could be an option or an address
-    ended = await run_task(
-        "worker.pipeline.look.decoder",
-        [task, str(place), *map(str, numbers)],
-        limits,
-        task="Reading the file",
-        reads=[place],
-    )
+    path = path.absolute()  # noqa: ASYNC240  # asks nobody; else a name could be an option or an address
+    arguments = [task, str(path), *map(str, numbers)]
+    ended = await run_task(DECODER, arguments, limits, task="Reading the file", reads=[path])
     if ended.code != 0:
         why = ended.complaints.strip().rpartition("\n")[2]
         raise Unavailable(f"The decoder failed ({why}); try again later", code="decoder_failed")
@@ -94,10 +89,6 @@ async def ask_decoder(
     if ends[-1] != len(rest):
         raise _nonsense()
     return answer, [rest[start:end] for start, end in pairwise(ends)]
-
-
-def _absolute(path: Path) -> Path:
-    return path.absolute()
 
 
 def _refusal(line: bytes) -> Rejected:

@@ -107,7 +107,7 @@ def _be(order: Order, fds: Sequence[int], zygote: int) -> NoReturn:
     """Be the child."""
     code = 1
     try:
-        die_with(zygote, signal.SIGKILL)
+        die_with(zygote)
         os.dup2(fds[0], 1)
         os.dup2(fds[1], 2)
         os.closerange(3, 2**16)  # far more than are open
@@ -142,7 +142,7 @@ def _mapped_bytes() -> int:
 def main(arguments: Sequence[str]) -> None:
     door, parent, *modules = arguments
     hide()
-    die_with(int(parent), signal.SIGKILL)
+    die_with(int(parent))
     for name in modules:
         import_module(name)
     gc.freeze()  # what is there is not walked again, so that forks go on sharing it
