@@ -21,6 +21,8 @@ os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 
 ROOT = Path(__file__).parent.parent
 MIGRATIONS = ROOT / "supabase" / "migrations"
+FUZZ = int(os.environ.get("FUZZ", "1"))
+"""How many times longer tests with random input last; 25 in `make test-all`."""
 TEMPLATE = "migrated"
 LONG_UP = """
 create or replace function private.database_since() returns timestamptz
@@ -30,19 +32,7 @@ language sql stable set search_path = '' as $$ select timestamptz '-infinity' $$
 
 
 def pytest_addoption(parser):
-    parser.addoption(
-        "--postgres",
-        action="append",
-        default=None,
-        help="Which Postgres to test against: 18 or 16 (embedded), or the number of one under /usr/lib/postgresql. May be repeated.",
-    )
-
-
-def pytest_generate_tests(metafunc):
-    if "postgres" in metafunc.fixturenames:
-        wanted = metafunc.config.getoption("--postgres")
-        if wanted:
-            metafunc.parametrize("postgres", wanted, indirect=True, scope="session")
+    parser.addoption("--oldest", action="store_true", help="Run tests/database on the oldest Postgres, too.")
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
@@ -53,8 +43,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}/{item.path.stem}"))
 
 
-def programs(version: str) -> tuple[Path, str | None]:
-    """Where that Postgres lives, and the system user it runs as when we are root."""
+def programs(version: str | None = None) -> tuple[Path, str | None]:
+    """Where that Postgres lives (None is the newest), and the system user it runs as when we are root."""
+    version = version or "18"
     system = Path(f"/usr/lib/postgresql/{version}/bin")
     return (system, "postgres") if system.exists() else (embedded_bin(int(version)), None)
 
@@ -62,7 +53,7 @@ def programs(version: str) -> tuple[Path, str | None]:
 @pytest.fixture(scope="session")
 def postgres(request) -> Iterator[Postgres]:
     """A running server: `.url(database)`, `.start()`, `.stop()`."""
-    folder, user = programs(getattr(request, "param", "18"))
+    folder, user = programs(getattr(request, "param", None))
     place = Path(tempfile.mkdtemp(prefix="rhythmai-postgres-"))
     server = Postgres(place / "data", password=secrets.token_hex(8), bin=folder, user=user, careless=True)
     try:
