@@ -62,8 +62,8 @@ check: $(VENV)/.dev
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-# A worker has a Postgres, ports and homes of its own; a module stays with one worker.
-WORKERS := -n 3 --dist loadgroup --no-loadscope-reorder --durations=25
+# Each worker has a Postgres, ports and homes of its own; tests/conftest.py says who runs what.
+WORKERS := -n 3 --no-loadscope-reorder --durations=25
 test: system check
 	@$(BIN)/python -m pytest $(WORKERS) $(LONG)
 

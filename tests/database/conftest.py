@@ -19,10 +19,10 @@ OLDEST = "15" if Path("/usr/lib/postgresql/15/bin").exists() else "16"
 
 
 def pytest_generate_tests(metafunc):
-    if metafunc.config.getoption("--oldest") and "postgres" in metafunc.fixturenames:
-        oldest = pytest.param(OLDEST, id=OLDEST, marks=pytest.mark.xdist_group("oldest"))
-        if not getattr(metafunc.module, "NEWEST_ONLY", False):
-            metafunc.parametrize("postgres", [pytest.param(None, id="newest"), oldest], indirect=True, scope="session")
+    wanted = metafunc.config.getoption("--oldest") and not getattr(metafunc.module, "NEWEST_ONLY", False)
+    if wanted and "postgres" in metafunc.fixturenames:
+        versions = {"newest": None, "oldest": OLDEST}
+        metafunc.parametrize("postgres", versions.values(), ids=versions, indirect=True, scope="session")
 
 
 @pytest.fixture
