@@ -1,5 +1,6 @@
 # make demo [VIDEO=path-or-url]   a video in, three tracks out; no account, keys, GPU or Docker
 # make test                       everything this machine can prove (checks, then tests); brings PyTorch, 2.6 GB
+# make test-all                   the same at length: the oldest Postgres, too, long fuzz, ten minutes of chaos
 # make check | fmt                format, lint, types, import rules | repair what can be repaired
 # make chaos [JOBS=200] [FOR=600]  several workers while everything around them breaks; one line at the end
 # make soak [FOR=1800]          worker, API and stand-in under mixed load: memory, descriptors, files, connections; writes bench/soak.*
@@ -10,7 +11,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt chaos soak bench bench-queue bench-realtime bench-engine bench-pipeline bench-sketch parity clean system
+.PHONY: help demo test test-all check fmt chaos soak bench bench-queue bench-realtime bench-engine bench-pipeline bench-sketch parity clean system
 
 PYTHON ?= python3
 VENV := .venv
@@ -61,10 +62,15 @@ check: $(VENV)/.dev
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-# A worker has a Postgres, ports and homes of its own; a module stays with one worker.
-WORKERS := -n 3 --dist loadgroup --no-loadscope-reorder --durations=25
+# Each worker has a Postgres, ports and homes of its own; tests/conftest.py says who runs what.
+WORKERS := -n 3 --no-loadscope-reorder --durations=25
 test: system check
-	@$(BIN)/python -m pytest $(WORKERS)
+	@$(BIN)/python -m pytest $(WORKERS) $(LONG)
+
+test-all: LONG := --oldest
+test-all: export FUZZ := 25
+test-all: export CHAOS := --jobs 200 --seconds 600
+test-all: test
 
 contract: system $(VENV)/.dev
 	@$(BIN)/python -m tests.contract

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from rhythmai.local.postgres import Postgres, embedded_bin
 from supabase_standin import BASELINE
@@ -21,6 +23,8 @@ os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 
 ROOT = Path(__file__).parent.parent
 MIGRATIONS = ROOT / "supabase" / "migrations"
+FUZZ = int(os.environ.get("FUZZ", "1"))
+"""How many times longer tests with random input last; 25 in `make test-all`."""
 TEMPLATE = "migrated"
 LONG_UP = """
 create or replace function private.database_since() returns timestamptz
@@ -30,31 +34,41 @@ language sql stable set search_path = '' as $$ select timestamptz '-infinity' $$
 
 
 def pytest_addoption(parser):
-    parser.addoption(
-        "--postgres",
-        action="append",
-        default=None,
-        help="Which Postgres to test against: 18 or 16 (embedded), or the number of one under /usr/lib/postgresql. May be repeated.",
+    parser.addoption("--oldest", action="store_true", help="Run tests/database on the oldest Postgres, too.")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Among workers, modules with slow tests go first, so that none of them is left to one at the end."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        slow = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: item.path not in slow)
+
+
+class ByModule(LoadScopeScheduling):
+    """A module stays with one worker, for it shares a database and hosts; what breaks services runs one after the other."""
+
+    BREAKING = (
+        "tests/chaos/",
+        "tests/soak/",
+        "tests/cli/test_up",
+        "tests/cli/test_supervisor",
+        "tests/api/test_api_database",
     )
 
-
-def pytest_generate_tests(metafunc):
-    if "postgres" in metafunc.fixturenames:
-        wanted = metafunc.config.getoption("--postgres")
-        if wanted:
-            metafunc.parametrize("postgres", wanted, indirect=True, scope="session")
+    def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith(self.BREAKING):
+            return "breaking"
+        return "oldest" if "[oldest" in nodeid else nodeid.partition("::")[0]
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A module stays with one worker, for it shares a database; what has a group of its own stays with that."""
-    for item in items:
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}/{item.path.stem}"))
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByModule:
+    # The group marks of xdist 3.8 do nothing under pytest 9.2, which keeps a test's id elsewhere.
+    return ByModule(config, log)
 
 
-def programs(version: str) -> tuple[Path, str | None]:
-    """Where that Postgres lives, and the system user it runs as when we are root."""
+def programs(version: str | None = None) -> tuple[Path, str | None]:
+    """Where that Postgres lives (None is the newest), and the system user it runs as when we are root."""
+    version = version or "18"
     system = Path(f"/usr/lib/postgresql/{version}/bin")
     return (system, "postgres") if system.exists() else (embedded_bin(int(version)), None)
 
@@ -62,7 +76,7 @@ def programs(version: str) -> tuple[Path, str | None]:
 @pytest.fixture(scope="session")
 def postgres(request) -> Iterator[Postgres]:
     """A running server: `.url(database)`, `.start()`, `.stop()`."""
-    folder, user = programs(getattr(request, "param", "18"))
+    folder, user = programs(getattr(request, "param", None))
     place = Path(tempfile.mkdtemp(prefix="rhythmai-postgres-"))
     server = Postgres(place / "data", password=secrets.token_hex(8), bin=folder, user=user, careless=True)
     try:

@@ -1,21 +1,18 @@
-"""A stateful fuzz of the whole API: two users, a visitor and a worker do what they like, and every answer is the expected one.
-
-CONTRACT_STEPS=10000 python -m pytest tests/contract/test_contract_fuzz.py     the long run
-"""
+"""A stateful fuzz of the whole API: two users, a visitor and a worker do what they like, and every answer is the expected one."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 
 import asyncpg
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from tests.conftest import FUZZ
 from tests.contract.hand import Hand
 from tests.contract.world import LIMIT, World
 
-STEPS = int(os.environ.get("CONTRACT_STEPS", "400"))
+STEPS = 400 * FUZZ
 STEPS_A_RUN = 50
 
 

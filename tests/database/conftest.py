@@ -1,7 +1,7 @@
 """Which Postgres these tests run on, and an empty queue for each.
 
-Modules run on the newest Postgres and on the oldest there is: the system's 15, else the embedded 16 (the test ids say
-which). A module with `POSTGRES = ("18",)` runs on the newest only.
+Modules run on the newest Postgres, and with --oldest also on the oldest there is: the system's 15, else the embedded 16.
+A module with `NEWEST_ONLY = True` runs on the newest only.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import pytest
 
 from tests.database.desk import EMPTY, Queue, connect
 
-NEWEST = "18"
 OLDEST = "15" if Path("/usr/lib/postgresql/15/bin").exists() else "16"
 
 
 def pytest_generate_tests(metafunc):
-    if "postgres" in metafunc.fixturenames and not metafunc.config.getoption("--postgres"):
-        versions = getattr(metafunc.module, "POSTGRES", (NEWEST, OLDEST))
-        metafunc.parametrize("postgres", versions, indirect=True, scope="session")
+    wanted = metafunc.config.getoption("--oldest") and not getattr(metafunc.module, "NEWEST_ONLY", False)
+    if wanted and "postgres" in metafunc.fixturenames:
+        versions = {"newest": None, "oldest": OLDEST}
+        metafunc.parametrize("postgres", versions.values(), ids=versions, indirect=True, scope="session")
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 
 from tests.hosted.supabase_cli import SupabaseCLI
 
-POSTGRES = ("18",)
+NEWEST_ONLY = True
 pytestmark = pytest.mark.slow
 
 

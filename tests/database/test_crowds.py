@@ -9,7 +9,7 @@ from uuid import UUID
 
 from tests.database.desk import Queue, Worker
 
-POSTGRES = ("18",)
+NEWEST_ONLY = True
 
 
 async def test_many_claims_at_once_give_each_job_to_one(queue, dial):

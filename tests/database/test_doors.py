@@ -7,7 +7,7 @@ import pytest
 
 from rhythmai.project.trace import SHAPE
 
-POSTGRES = ("18",)
+NEWEST_ONLY = True
 OWNER, OTHER = uuid4(), uuid4()
 KEY = "a-key-of-sixteen-characters"
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

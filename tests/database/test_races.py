@@ -12,7 +12,7 @@ import pytest
 
 from tests.database.desk import Queue, Worker
 
-POSTGRES = ("18",)
+NEWEST_ONLY = True
 
 
 class Racer:

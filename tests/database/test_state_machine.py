@@ -19,9 +19,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from tests.conftest import FUZZ
 from tests.database.desk import EMPTY, Queue, Worker, connect
 
-POSTGRES = ("18",)
+NEWEST_ONLY = True
 ENDED = ("completed", "failed", "cancelled")
 MAX_CRASHES = 2
 
@@ -263,7 +264,7 @@ def test_no_interleaving_breaks_the_queue(database_url):
             run_state_machine_as_test(
                 lambda: Life(runner, queue),
                 settings=settings(
-                    max_examples=40,
+                    max_examples=40 * FUZZ,
                     stateful_step_count=40,
                     deadline=None,
                     suppress_health_check=list(HealthCheck),

@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-POSTGRES = ("18",)
+NEWEST_ONLY = True
 WRITES: dict[str, Callable[[Any, Any], Awaitable[str]]] = {
     "set_stage": lambda worker, job: worker.stage(job),
     "save_plan": lambda worker, job: first(worker.plan(job, {"variants": []})),

@@ -15,7 +15,7 @@ from tests.functions.made import SHARED, write_contract, write_database
 
 def main() -> None:
     """Writes all of them in place."""
-    folder, user = programs("18")
+    folder, user = programs()
     with tempfile.TemporaryDirectory(prefix="rhythmai-types-") as place:
         password = secrets.token_hex(8)
         server = Postgres(Path(place) / "data", password=password, bin=folder, user=user, careless=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
+from tests.conftest import FUZZ
 from tests.unit.looking import look
 from tests.unit.media import CONTAINERS, mutate, write_sound, write_video
 from worker.domain import Clip, Options
@@ -20,8 +20,6 @@ from worker.pipeline.finish.merge import FfmpegMerger
 from worker.pipeline.look.answers import Heard, Measured, Refusal, Seen
 
 ROOT = Path(__file__).parents[2]
-MANY = int(os.environ.get("FUZZ", "100"))
-"""Mutations a container in the longer run; FUZZ=1000 takes a quarter of an hour."""
 ANSWERS = {
     "look": TypeAdapter(Seen | Refusal),
     "measure": TypeAdapter(Measured | Refusal),
@@ -89,17 +87,11 @@ async def fuzz_videos(tmp_path: Path, suffix: str, count: int) -> None:
     assert set(codes) != {""}  # ... and some is not
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", CONTAINERS)
 async def test_damaged_videos(tmp_path, suffix: str) -> None:
     """A damaged video gives a sane answer or a refusal with a known code, in every container."""
-    await fuzz_videos(tmp_path, suffix, 40)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("suffix", CONTAINERS)
-async def test_many_damaged_videos(tmp_path, suffix: str) -> None:
-    """A thousand kinds of damage per container are no different."""
-    await fuzz_videos(tmp_path, suffix, MANY)
+    await fuzz_videos(tmp_path, suffix, 40 * FUZZ)
 
 
 @pytest.mark.parametrize("suffix", ["flac", "wav", "mp3", "m4a", "ogg"])
