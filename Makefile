@@ -6,12 +6,13 @@
 # make soak [FOR=1800]          worker, API and stand-in under mixed load: memory, descriptors, files, connections; writes bench/soak.*
 # make contract                 one contract, two hosts: aiohttp and Supabase's edge
 # make bench | parity             measurements | our MMAudio runtime against its reference
+# make lock                       requirements/: the newest versions that pyproject.toml allows, with hashes
 # make clean                      remove what make made
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check fmt chaos soak bench bench-queue bench-realtime bench-engine bench-pipeline bench-sketch parity clean system
+.PHONY: help demo test test-all check fmt lock chaos soak bench bench-queue bench-realtime bench-engine bench-pipeline bench-sketch parity clean system
 
 PYTHON ?= python3
 VENV := .venv
@@ -24,7 +25,7 @@ export DENO_TLS_CA_STORE ?= mozilla,system
 help:
 	@sed -n '/^# /!q; s/^# //p' Makefile
 
-# The environment. A stamp a set of extras; it is renewed when pyproject.toml changes, and pip runs only if something is missing.
+# The environment. A stamp a lock; it is renewed when pyproject.toml or a lock changes, and pip runs only if something is missing.
 $(BIN)/python:
 	@command -v $(PYTHON) > /dev/null || { echo "make: $(PYTHON) is missing: install Python 3.11 or newer (Debian: apt install python3 python3-venv), or name one: make PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $$($(PYTHON) --version) is too old: install Python 3.11 or newer, or name one: make PYTHON=python3.12"; exit 1; }
@@ -33,16 +34,17 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 define install
-	@$(BIN)/python .ci/installed.py $(subst $(comma), ,$(1)) 2> /dev/null || { echo "make: installing rhythmai[$(1)]$(if $(findstring gpu,$(1)), (PyTorch is 2.6 GB))"; $(PIP) --editable '.[$(1)]'; }
+	@$(BIN)/python .ci/installed.py requirements/$(1).txt 2> /dev/null || { \
+	  echo "make: installing requirements/$(1).txt$(if $(findstring dev,$(1)), (PyTorch is 2.6 GB))"; \
+	  $(PIP) --require-hashes -r requirements/$(1).txt && $(PIP) --no-deps --editable .; }
 	@touch $@
 endef
-comma := ,
 
-$(VENV)/.local: pyproject.toml | $(BIN)/python
-	$(call install,local)
+$(VENV)/.local $(VENV)/.dev: $(VENV)/.%: pyproject.toml $(wildcard requirements/*.txt) | $(BIN)/python
+	$(call install,$*)
 
-$(VENV)/.dev: pyproject.toml | $(BIN)/python
-	$(call install,dev$(comma)local$(comma)gpu)
+lock: $(VENV)/.dev
+	@$(BIN)/python .ci/lock.py
 
 demo: $(VENV)/.local
 	@$(BIN)/rhythmai demo $${VIDEO:+"$$VIDEO"}

@@ -1,5 +1,5 @@
 # ruff: noqa: INP001
-"""Exit 0 when this environment holds the working tree and all requirements of the extras named as arguments.
+"""Exit 0 when this environment holds the working tree and all that the lock file named as argument pins.
 
 It saves a reinstallation (and the network) when nothing changed. Standard library and pip's own copies only.
 """
@@ -7,6 +7,7 @@ It saves a reinstallation (and the network) when nothing changed. Standard libra
 import json
 import sys
 import tomllib
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
@@ -16,22 +17,20 @@ ROOT = Path(__file__).resolve().parent.parent
 NAME = "rhythmai"
 
 
-def requirements(extras: list[str]) -> list[Requirement]:
-    """What pyproject.toml asks for; an extra that names another extra of ours includes it."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [Requirement(line) for line in project["dependencies"]]
-    for extra in extras:
-        for line in project["optional-dependencies"][extra]:
-            requirement = Requirement(line)
-            wanted += requirements(sorted(requirement.extras)) if requirement.name == NAME else [requirement]
-    return wanted
+def pins(lock: Path) -> Iterator[Requirement]:
+    """What a lock file and those that it builds upon ask for; hashes are indented."""
+    for line in lock.read_text().splitlines():
+        if line.startswith("-r "):
+            yield from pins(lock.parent / line.removeprefix("-r "))
+        elif not line.startswith(" "):
+            yield Requirement(line.removesuffix("\\"))
 
 
-def holds(requirement: Requirement) -> bool:
-    if requirement.marker and not requirement.marker.evaluate():
+def holds(pin: Requirement) -> bool:
+    if pin.marker and not pin.marker.evaluate():
         return True
     try:
-        return requirement.specifier.contains(version(requirement.name), prereleases=True)
+        return pin.specifier.contains(version(pin.name), prereleases=True)
     except PackageNotFoundError:
         return False
 
@@ -52,4 +51,4 @@ def is_this_tree() -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(not (is_this_tree() and all(map(holds, requirements(sys.argv[1:])))))
+    sys.exit(not (is_this_tree() and all(map(holds, pins(Path(sys.argv[1]))))))

@@ -30,10 +30,10 @@ def instructions(dockerfile: Path) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: file.name)
 def test_dockerfiles_are_sound(file):
-    """Bases are pinned, nothing runs as root, the program gets its signals, and no layer keeps what nobody needs."""
+    """Bases and packages are pinned by their digests, nothing runs as root, the program gets its signals, and no layer keeps what nobody needs."""
     found = instructions(file)
     bases = [rest.split()[0] for word, rest in found if word == "FROM"]
-    assert all(re.search(r":\d", base) for base in bases)
+    assert all(re.search(r":\d[\w.-]*@sha256:[0-9a-f]{64}$", base) for base in bases)
     final = found[max(i for i, (word, _) in enumerate(found) if word == "FROM") :]
     words = dict(final)
     assert words["USER"] == "rhythmai"
@@ -43,6 +43,7 @@ def test_dockerfiles_are_sound(file):
     for word, rest in found:
         if word == "RUN" and "pip " in rest:
             assert "--no-cache-dir" in rest
+            assert all("--no-deps" in one or "--require-hashes" in one for one in rest.split("&&") if "pip " in one)
         if word == "RUN" and "apt-get install" in rest:
             assert "--no-install-recommends" in rest
             assert "rm -rf /var/lib/apt/lists" in rest
