@@ -1,4 +1,4 @@
-"""The GPU and the weights: needed when ENGINE is mmaudio and this box generates."""
+"""The GPU and the weights: needed when ENGINE is mmaudio and this machine generates."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PULL: Final = "Run `rhythmai models pull {model}`, or set ENGINE=sketch"
 
 async def examine(settings: Settings) -> list[Finding]:
     if "generate" not in settings.worker_kinds:
-        return [note(GPU, "not needed: this box only merges (WORKER_KINDS)")]
+        return [note(GPU, "not needed: this machine only merges (WORKER_KINDS)")]
     if settings.engine == "sketch":
         return [note(GPU, "not needed: ENGINE=sketch composes on the CPU, and says so in every result")]
     found = [fail(GPU, "ENGINE=mmaudio needs PyTorch", "pip install 'rhythmai[gpu]', or set ENGINE=sketch")]

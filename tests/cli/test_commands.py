@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.cli.stack_process import BASE, call
@@ -20,11 +22,16 @@ NOWHERE = ("--data", "nowhere")
         (["submit", "a.mp4", *NOWHERE], "No local stack runs on nowhere"),
         (["watch", "x", *NOWHERE], "x is not the id of a job"),
         (["up", "--data", "notes.txt"], "--data"),
+        (["submit", "a.mp4", "--plan", "nope.json"], "nope.json cannot be read"),
+        (["submit", "a.mp4", "--plan", "notes.txt"], "notes.txt holds no list of directions: write them like"),
+        (["submit", "a.mp4", "--plan", "broken.json"], "broken.json is neither JSON nor YAML"),
+        (["cancel", "x"], "x is not the id of a job"),
     ],
 )
 async def test_bad_input_is_one_line(tmp_path, arguments, words):
     """Bad input is answered with one line that names it, and exit code 1."""
     (tmp_path / "notes.txt").write_text("x")
+    (tmp_path / "broken.json").write_text("[{")
     code, _, err = await call(*arguments, cwd=tmp_path)
     assert code == 1
     assert err.startswith("rhythmai: ")
@@ -87,6 +94,26 @@ async def test_an_address_without_a_scheme(tmp_path):
     """An API_URL without http:// is answered with how to write it."""
     _, _, err = await call("submit", "https://example.com/a.mp4", cwd=tmp_path, API_URL="127.0.0.1:8000")
     assert "127.0.0.1:8000 is not the address of an API (API_URL): write it like http://" in err
+
+
+async def test_an_address_nobody_fetches_from(tmp_path):
+    """What looks like an address and is none is named as it was written."""
+    _, _, err = await call("submit", "ftp://host/a.mp4", cwd=tmp_path, API_URL="http://127.0.0.1:1")
+    assert err.startswith("rhythmai: ftp://host/a.mp4 is no address to fetch from")
+
+
+async def test_help_tells_users_from_operators(tmp_path):
+    """Commands that need API_URL and commands that need DATABASE_URL are shown apart."""
+    _, out, _ = await call("--help", cwd=tmp_path)
+    _, local, users, operators = out.split("╭─")[1:]
+    commands = [re.findall(r"^│ (\w+)  ", panel, re.MULTILINE) for panel in (local, users, operators)]
+    assert "API_URL" in users.splitlines()[0]
+    assert "DATABASE_URL" in operators.splitlines()[0]
+    assert commands == [
+        ["demo", "up", "env", "doctor", "models"],
+        ["submit", "watch", "download", "merge", "again", "cancel"],
+        ["migrate", "top", "workers", "drain", "jobs", "retry", "purge"],
+    ]
 
 
 async def test_a_dotenv_is_read(tmp_path):

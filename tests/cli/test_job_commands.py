@@ -1,60 +1,192 @@
-"""`rhythmai submit`, `watch` and `demo` against a stack that runs already."""
+"""Commands for one's own jobs, against a stack that runs already."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import shlex
 import signal
 import tempfile
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
+import pytest_asyncio
 
 from rhythmai.local.postgres import free_port
-from tests.cli.stack_process import Up, call
+from tests.cli.stack_process import RHYTHMAI, Up, call, clean_environment
+from tests.cli.terminal import Terminal
 from tests.unit.media import write_video
 
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
-@pytest.mark.slow
-async def test_a_job_from_the_shell():
-    """A path is uploaded, a URL is passed on, a job is watched by its id, and the demo uses the stack that is there."""
+
+class Stack:
+    """A running stack, a folder of the user's with a film in it, and how to reach the API alone."""
+
+    def __init__(self, place: Path, variables: dict[str, str]):
+        self.place, self.data, self.variables = place, place / "data", variables
+        self.alone = {"API_URL": variables["API_URL"], "XDG_DATA_HOME": str(place / "nothing here")}
+
+    async def call(self, *arguments) -> str:
+        """Over API_URL alone; what it says on stdout."""
+        code, out, err = await call(*arguments, cwd=self.place, **self.alone)
+        assert code == 0, err
+        return out
+
+    async def refused(self, *arguments) -> str:
+        code, _, err = await call(*arguments, cwd=self.place, **self.alone)
+        assert (code, err.count("\n")) == (1, 1), err
+        return err
+
+    async def terminal(self, *arguments, **options) -> Terminal:
+        environment = clean_environment(**self.alone)
+        return await Terminal.start(*RHYTHMAI, *arguments, environment=environment, cwd=self.place, **options)
+
+    async def sql(self, statement: str, *arguments) -> str:
+        connection = await asyncpg.connect(self.variables["DATABASE_URL"])
+        value = await connection.fetchval(statement, *arguments)
+        await connection.close()
+        return str(value)
+
+    async def waiting(self) -> str:
+        """A job that nobody takes."""
+        insert = (
+            "insert into public.jobs (video_url, run_at) values ('https://example.com/a.mp4', 'infinity') returning id"
+        )
+        return await self.sql(insert)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stack():
     with tempfile.TemporaryDirectory(prefix="rhythmai-jobs-") as folder:
         place = Path(folder)
-        data = place / "data"
-        video = write_video(place / "it's a film.mp4", (((220, 30, 20), 2.0), ((20, 40, 220), 2.0)))
-        up = await Up.start(data, free_port(), free_port())
+        place.chmod(0o755)
+        write_video(place / "it's a film.mp4", (((220, 30, 20), 2.0), ((20, 40, 220), 2.0)))
+        up = await Up.start(place / "data", free_port(), free_port())
         try:
-            code, out, err = await call("submit", video, "--variants", "1", "--data", data, cwd=place)
-            assert code == 0, err
-            job_id = UUID(out.strip())
-            assert "uploading" in err
-
-            code, out, err = await call("watch", job_id, "--data", data, cwd=place)
-            assert (code, err) == (0, "")
-            assert "Completed: 1 of 1." in out
-
-            code, out, _ = await call("env", "--data", data, cwd=place)
-            variables = dict(line.removeprefix("export ").split("=", 1) for line in out.splitlines())
-            code, out, err = await call(
-                "submit", "http://127.0.0.1:1/a.mp4", "--watch", cwd=place, API_URL=variables["API_URL"]
-            )
-            assert code == 1
-            assert "Failed: " in out
-
-            code, out, err = await call("watch", uuid4(), "--data", data, cwd=place)
-            assert (code, err.count("\n")) == (1, 1)
-
-            code, out, err = await call("demo", video, "--data", data, "--output", "made", cwd=place)
-            assert (code, err) == (0, ""), out
-            assert "Using the local stack that runs" in out
-            assert (place / "made" / "merged.mp4").stat().st_size > 0
-            answer = json.loads((place / "made" / "job.json").read_text())
-
-            code, out, err = await call(
-                "demo", answer["video_url"], "--data", data, "--output", "again", cwd=place, NO_COLOR="1"
-            )
-            assert (code, err) == (0, ""), out
-            assert json.loads((place / "again" / "job.json").read_text())["video_url"] == answer["video_url"]
+            _, out, _ = await call("env", "--data", place / "data", cwd=place)
+            words = (shlex.split(line)[1] for line in out.splitlines())
+            yield Stack(place, dict(word.split("=", 1) for word in words))
             assert up.process.returncode is None
         finally:
             await up.stop(signal.SIGTERM)
+
+
+FILM = "it's a film.mp4"
+
+
+async def test_a_job_from_the_shell(stack):
+    """A path is uploaded, a URL is passed on, a job is watched by its id, and the demo uses the stack that is there."""
+    here = ("--data", stack.data)
+    code, out, err = await call("submit", FILM, "--variants", "1", *here, cwd=stack.place)
+    assert (code, err) == (0, f"... uploading {FILM}\n")
+    job_id = UUID(out.strip())
+
+    code, out, err = await call("watch", job_id, *here, cwd=stack.place)
+    assert (code, err) == (0, "")
+    assert "Completed: 1 of 1." in out
+
+    code, out, err = await call("submit", "http://127.0.0.1:1/a.mp4", "--watch", cwd=stack.place, **stack.alone)
+    assert code == 1
+    assert "Failed: " in out
+
+    nobody = uuid4()
+    assert str(nobody) in await stack.refused("watch", nobody)
+
+    code, out, err = await call("demo", FILM, *here, "--output", "made", cwd=stack.place)
+    assert (code, err) == (0, ""), out
+    assert "Using the local stack that runs" in out
+    assert (stack.place / "made" / "merged.mp4").stat().st_size > 0
+    answer = json.loads((stack.place / "made" / "job.json").read_text())
+
+    again = ("demo", answer["video_url"], *here, "--output", "again")
+    code, out, err = await call(*again, cwd=stack.place, NO_COLOR="1")
+    assert (code, err) == (0, ""), out
+    assert json.loads((stack.place / "again" / "job.json").read_text())["video_url"] == answer["video_url"]
+
+
+async def test_everything_over_api_url_alone(stack):
+    """A job with directions, seed, duration and format is made, saved, merged and played again, and no more is known than API_URL."""
+    (stack.place / "plan.yaml").write_text("- slow piano\n- {prompt: fast drums, title: 2024-05-01, tempo_bpm: 140}\n")
+    options = ("--seed", 7, "--duration", 1.5, "--format", "mp3", "--plan", "plan.yaml")
+    job_id = (await stack.call("submit", FILM, *options)).strip()
+    assert "Completed: 2 of 2." in await stack.call("watch", job_id)
+
+    folder = Path(f"music-{job_id[:8]}")
+    assert await stack.call("download", job_id) == f"{folder}/track-1.mp3\n{folder}/track-2.mp3\n"
+    assert (stack.place / folder / "track-2.mp3").stat().st_size > 10_000
+    job = json.loads(await stack.sql("select queue.answer($1)", job_id))
+    assert [(result["prompt"], result["title"], result["duration"]) for result in job["results"]] == [
+        ("slow piano", "Direction 1", 1.5), ("fast drums", "2024-05-01", 1.5),
+    ]  # fmt: skip
+
+    url, file = (
+        await stack.call("merge", job_id, "--track", 2, "--mode", "mix", "--duck", "--output", "f.mp4")
+    ).split()
+    assert (stack.place / file).stat().st_size > 10_000
+    merged = url.split("/")[-2]
+    assert await stack.call("download", merged, "--output", "films") == "films/merged.mp4\n"
+    audio = job["results"][0]["audio_url"]
+    assert (await stack.call("merge", FILM, "--audio", audio)).startswith("http")
+
+    take = (await stack.call("again", job_id, "--track", 2, "--seed", 9)).strip()
+    assert "Completed: 1 of 1." in await stack.call("watch", take)
+    (result,) = json.loads(await stack.sql("select queue.answer($1)", take))["results"]
+    assert result["prompt"] == "fast drums"
+
+    waiting = await stack.waiting()
+    assert await stack.call("cancel", take, waiting) == f"{take} completed\n{waiting} cancelled\n"
+
+
+async def test_submit_says_what_next(stack):
+    """A person is told the very commands that go on from a job; a program gets the id and nothing else."""
+    terminal = await stack.terminal("submit", FILM, "--variants", 1)
+    job_id = (await terminal.shows(r"\n([0-9a-f-]{36})\n"))[1]
+    for command in ("watch", "download", "cancel"):
+        await terminal.shows(f"  rhythmai {command} {job_id}\n")
+    assert await terminal.ended() == 0
+    terminal = await stack.terminal("watch", job_id)
+    await terminal.shows(f"  rhythmai download {job_id}\n")
+    assert await terminal.ended() == 0
+
+    kept = await stack.terminal("submit", FILM, "--data", stack.data, stdout=asyncio.subprocess.PIPE)
+    job_id = str(UUID((await kept.process.stdout.read()).decode().strip()))
+    await kept.shows(f"  rhythmai cancel {job_id} --data {stack.data}\n")
+    assert await kept.ended() == 0
+
+
+async def test_an_interrupted_watch_says_that_the_job_goes_on(stack):
+    """Ctrl-C ends the watching and not the job, and the way back is told."""
+    job_id = await stack.waiting()
+    terminal = await stack.terminal("watch", job_id)
+    await terminal.shows("waiting for a worker")
+    assert await terminal.end() == 130
+    await terminal.shows("The job goes on without you")
+    await terminal.shows(f"rhythmai watch {job_id}\n")
+    assert await stack.sql("select status from public.jobs where id = $1", job_id) == "pending"
+
+
+async def test_urls_and_paths_reach_a_pipe(stack):
+    """What is printed for programs goes to stdout, also while stderr is a terminal that shows bars."""
+    job_id = (await stack.call("submit", FILM, "--variants", 1)).strip()
+    await stack.call("watch", job_id)
+    for arguments, printed in ((("merge", job_id), "http"), (("download", job_id), "music-")):
+        terminal = await stack.terminal(*arguments, stdout=asyncio.subprocess.PIPE)
+        assert (await terminal.process.stdout.read()).decode().startswith(printed)
+        assert await terminal.ended() == 0
+
+
+async def test_what_is_not_there_is_named(stack):
+    """Tracks that are not there yet, or never, music without a name and a job of nobody are one line that says what to do."""
+    waiting, nobody = await stack.waiting(), uuid4()
+    assert f"{waiting} has no tracks yet, it is pending: `rhythmai watch {waiting}`" in await stack.refused(
+        "download", waiting
+    )
+    await stack.call("cancel", waiting)
+    assert "has no tracks, it is cancelled" in await stack.refused("merge", waiting)
+    assert "name the music with --audio URL" in await stack.refused("merge", FILM)
+    assert "song.flac is not a URL" in await stack.refused("merge", FILM, "--audio", "song.flac")
+    for command in ("watch", "download", "merge", "again", "cancel"):
+        assert f"{nobody}: There is no job" in await stack.refused(command, nobody)

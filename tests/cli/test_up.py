@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shlex
 import signal
 import socket
@@ -17,7 +19,8 @@ from rhythmai.local.home import Home
 from rhythmai.local.postgres import free_port
 from rhythmai.local.settings import LocalSettings
 from rhythmai.local.stack import local_stack
-from tests.cli.stack_process import Up, call
+from tests.cli.stack_process import RHYTHMAI, Up, call, clean_environment
+from tests.cli.terminal import Terminal
 
 SIGNS = {"edge_api": "Listening on", "supabase_standin": r"gateway\.ready", "worker": r"worker\.ready"}
 """Each child and what it says when it is there."""
@@ -103,7 +106,32 @@ async def test_a_stack_lives_and_dies_well(place):
         assert await ask(again["DATABASE_URL"], f"select count(*) from public.jobs where id = '{job}'") == 1
     finally:
         await up.stop(signal.SIGINT)
-    assert '"event": "stopped"' in up.said[-1]
+    events = [json.loads(line) for line in "".join(up.said).splitlines()]
+    assert events[-1]["event"] == "stopped"
+    assert {event["child"] for event in events} >= {"stack", "api", "gateway", "worker"}
+    assert "request" not in {event["event"] for event in events}
+    assert '"request"' in (data / "logs" / "api.log").read_text()
+
+
+@pytest.mark.slow
+async def test_people_are_told_in_sentences(place):
+    """In a terminal `up` says where everything is and what becomes of jobs, in words, without a line a request."""
+    data, port, db_port = place
+    command = (*RHYTHMAI, "up", "--data", data, "--port", port, "--db-port", db_port)
+    terminal = await Terminal.start(*command, environment=clean_environment(), cwd=data.parent)
+    await terminal.shows(r"ready to compose with sketch\n")
+    assert (await terminal.shows(r"Page, API, Realtime, Storage +(\S+)\n"))[1] == f"http://127.0.0.1:{port}"
+    await terminal.shows(re.escape(f"rhythmai submit VIDEO --data '{data}'"))
+    variables = await environment(data)
+    for _ in range(3):
+        assert await is_up(variables["API_URL"])
+    job = await ask(variables["DATABASE_URL"], JOB.replace("https://example.com", "http://127.0.0.1"))
+    await terminal.shows(f"worker +job {job} begins\n")
+    await terminal.shows(f"worker +job {job} failed: The link http://127.0.0.1/a.mp4 ")
+    assert await terminal.end() == 0
+    assert terminal.said.endswith("stack    stopped\n")
+    assert "request" not in terminal.said
+    assert "{" not in terminal.said
 
 
 @pytest.mark.slow

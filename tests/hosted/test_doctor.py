@@ -99,15 +99,31 @@ def test_for_people(rhythmai, healthy):
 
 
 def test_nothing_is_set(doctor):
-    """Every missing variable is a finding of its own, and what needs it is left for later."""
-    code, found = doctor(ENGINE="sketch")
+    """Without a stack the doctor says how to start one, and what a project would need; the rest is left for later."""
+    code, found = doctor()
+    (line,) = found["environment", "fail"]
     assert code == 1
-    assert [line.split()[0] for line in found["environment", "fail"]] == [
-        "SUPABASE_URL",
-        "SUPABASE_KEY",
-        "DATABASE_URL",
-    ]
+    assert "no local stack runs" in line
+    for word in ("`rhythmai up`", "SUPABASE_URL", "SUPABASE_KEY", "DATABASE_URL", "`rhythmai env --example`"):
+        assert word in line
     assert "not examined: DATABASE_URL first" in found["database", "note"][0]
+
+
+def test_something_is_missing(doctor, healthy):
+    """Every missing variable of a project is a finding of its own, and what needs it is left for later."""
+    code, found = doctor("--api-only", DATABASE_URL=healthy["DATABASE_URL"])
+    assert code == 1
+    assert [line.split()[0] for line in found["environment", "fail"]] == ["SUPABASE_URL", "SUPABASE_KEY"]
+    assert "not examined: SUPABASE_KEY, SUPABASE_URL first" in found["storage", "note"][0]
+
+
+@pytest.mark.parametrize(("asked", "verdict"), [({}, "note"), ({"ENGINE": "mmaudio"}, "fail")])
+def test_a_laptop_has_no_gpu(doctor, healthy, monkeypatch, asked, verdict):
+    """A missing GPU fails where ENGINE=mmaudio was asked for; a laptop, which asked for nothing, is told of ENGINE=sketch."""
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    code, found = doctor(**{name: value for name, value in healthy.items() if name != "ENGINE"}, **asked)
+    assert (code, "gpu" in fails(found)) == ((1, True) if asked else (0, False))
+    assert "set ENGINE=sketch" in found["gpu", verdict][0]
 
 
 def test_malformed_variables(doctor, healthy):

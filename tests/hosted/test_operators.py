@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import sys
 from datetime import timedelta
 from uuid import uuid4
 
+import asyncpg
 import pytest
+from rich.cells import cell_len
 
+from tests.cli.terminal import Terminal
 from worker.domain import Result
 from worker.jobs import PostgresQueue
 
@@ -96,6 +101,38 @@ def test_jobs_are_listed_by_what_they_do(rhythmai, url, insert):
     assert [job["job_id"] for job in json.loads(some)] == [waiting, ended]
     assert len(rhythmai("jobs", "--limit", "1").out.splitlines()) == 2
     assert len(rhythmai("jobs").out.splitlines()) == 4
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+async def test_ids_are_never_folded(url, columns):
+    """In a terminal of any width a job is one line with its whole id; a long error is shortened at its end, never shredded."""
+    errors = (
+        "The link https://example.com/a/long/way/to/a/film.mp4 " + "cannot be fetched " * 20,
+        "短い" * 200,
+        "short",
+    )
+    connection = await asyncpg.connect(url)
+    jobs = [
+        await connection.fetchrow(
+            "insert into public.jobs (video_url, status, finished_at, error, error_code)"
+            " values ('https://example.com/a.mp4', 'failed', now(), $1, 'x') returning id::text, error", error,
+        )
+        for error in errors
+    ]  # fmt: skip
+    await connection.close()
+    terminal = await Terminal.start(
+        sys.executable, "-m", "rhythmai", "jobs", environment=os.environ | {"DATABASE_URL": url}, columns=columns
+    )
+    assert await terminal.ended() == 0
+    header, *lines = terminal.said.splitlines()
+    assert header.split()[:2] == ["JOB", "STATUS"]
+    assert len(lines) == len(jobs)
+    for job, error in jobs:
+        (line,) = (line for line in lines if line.startswith(f"{job}  failed "))
+        assert cell_len(line) <= columns
+        shown = line.split("  ")[-1].strip()
+        assert shown == error or (shown.endswith("…") and error.startswith(shown.removesuffix("…").strip()))
+    assert (" LANE " in header) == (columns == 200)
 
 
 def test_cancel_is_for_every_owner(rhythmai, url, insert):

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import pty
-import re
-import signal
 import sys
 
 import asyncpg
 import pytest
 
+from tests.cli.terminal import Terminal
 from tests.database.desk import EMPTY, Queue, connect
 from tests.worker.line import Line
 
@@ -79,49 +77,13 @@ def test_a_database_that_is_away(rhythmai):
     assert (refused.code, len(refused.err.splitlines())) == (1, 1)
 
 
-class Terminal:
-    """A program in a terminal of its own: `await shows(text)` waits until that was drawn since the last time."""
-
-    async def start(self, *command, **environment):
-        self._own, theirs = pty.openpty()
-        self.process = await asyncio.create_subprocess_exec(
-            *command, stdin=theirs, stdout=theirs, stderr=theirs, env=os.environ | {"TERM": "xterm", "COLUMNS": "200", "LINES": "50"} | environment
-        )  # fmt: skip
-        os.close(theirs)
-        self._said, self._more = "", asyncio.Event()
-        asyncio.get_running_loop().add_reader(self._own, self._read)
-        return self
-
-    def _read(self):
-        try:
-            self._said += os.read(self._own, 2**16).decode(errors="replace")
-        except OSError:  # how a terminal ends
-            asyncio.get_running_loop().remove_reader(self._own)
-        self._more.set()
-
-    async def shows(self, pattern):
-        async with asyncio.timeout(60):
-            while not (found := re.search(pattern, self._said)):
-                self._more.clear()
-                await self._more.wait()
-        self._said = self._said[found.end() :]
-
-    async def end(self):
-        self.process.send_signal(signal.SIGINT)
-        await self.process.wait()
-        asyncio.get_running_loop().remove_reader(self._own)
-        os.close(self._own)
-        return self.process.returncode
-
-
 async def test_a_live_screen(database_url):
     """It follows the queue, tells while the database is away and goes on when it is back, until Ctrl-C."""
     db = await asyncpg.connect(database_url)
     await db.execute(EMPTY)
     async with Line(database_url) as line:
-        terminal = await Terminal().start(
-            sys.executable, "-m", "rhythmai", "top", "--every", "0.1", DATABASE_URL=line.url
-        )
+        command = (sys.executable, "-m", "rhythmai", "top", "--every", "0.1")
+        terminal = await Terminal.start(*command, environment=os.environ | {"DATABASE_URL": line.url}, columns=200)
         await terminal.shows("0 jobs wait")
         await db.execute("insert into public.jobs (video_url) values ('https://example.com/a.mp4')")
         await terminal.shows("1 jobs wait")

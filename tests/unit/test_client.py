@@ -153,10 +153,12 @@ async def test_merge_at_once(api, client):
 
 
 async def test_a_long_merge_is_waited_for(api, client):
-    """A merge that answers 202 is watched until its video is there."""
+    """A merge that answers 202 is watched until its video is there, and its job is told at once."""
     api.lay("POST /merge", (202, {"job_id": str(JOB)}))
     api.lay(f"GET /job/{JOB}", (200, answer("completed", [{"index": 0, "video_url": "v"}], kind="merge")))
-    assert await client.merge("a", "b") == "v"
+    told = []
+    assert await client.merge("a", "b", made=told.append) == "v"
+    assert told == [JOB]
 
 
 async def test_a_merge_that_fails_says_why(api, client):
