@@ -9,7 +9,7 @@ import numpy as np
 from scipy.signal import oaconvolve
 
 from worker.engines.sketch.score import Hit
-from worker.engines.sketch.tones import RATE, Wave, fall, filtered_noise, seconds
+from worker.engines.sketch.tones import RATE, Wave, fall, filtered_noise, time_axis
 
 _TAPS = 8192
 _CENTRES_HZ = 31.25 * 2.0 ** np.arange(10)
@@ -42,7 +42,7 @@ def _room(decay_s: float) -> Wave:
     for low_hz, high_hz, share, level in ((180, 700, 1.0, 0.8), (700, 3000, 0.85, 1.0), (3000, 9000, 0.5, 0.7)):
         noise = np.stack([filtered_noise(count, low_hz, high_hz, rng) for _ in range(2)])
         response += level * fall(count, decay_s * share / 6.9) * noise
-    response *= np.minimum(1, seconds(count) / 0.012)
+    response *= np.minimum(1, time_axis(count) / 0.012)
     response[:, : int(0.018 * RATE)] = 0  # before the first wall answers
     response = band(response, 180.0, 9000.0)
     return response / np.sqrt(np.square(response).sum(axis=1, keepdims=True))

@@ -198,7 +198,7 @@ MOODS: dict[str, Mood] = {
 }  # fmt: skip
 
 
-def find(text: str, table: Mapping[str, Words]) -> tuple[str, ...]:
+def _find(text: str, table: Mapping[str, Words]) -> tuple[str, ...]:
     """The entries of `table` (name -> other names) that `text` names, in the order of the text; longer names win."""
     names = _names(table)
     pattern = "|".join(re.escape(word) for word in sorted(names, key=len, reverse=True))
@@ -211,15 +211,15 @@ def _names(table: Mapping[str, Words]) -> dict[str, str]:
 
 
 def find_genres(text: str) -> tuple[str, ...]:
-    return find(text, {name: (*genre.aliases, *genre.flavours) for name, genre in GENRES.items()})
+    return _find(text, {name: (*genre.aliases, *genre.flavours) for name, genre in GENRES.items()})
 
 
 def find_instruments(text: str) -> tuple[str, ...]:
-    return find(text, INSTRUMENTS)
+    return _find(text, INSTRUMENTS)
 
 
 def find_moods(text: str) -> tuple[str, ...]:
-    return find(text, {name: mood.aliases for name, mood in MOODS.items()})
+    return _find(text, {name: mood.aliases for name, mood in MOODS.items()})
 
 
 def spelled_like(word: str, table: Mapping[str, Words]) -> str | None:
