@@ -71,10 +71,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Direction:
-    """One musical direction: the five things a composer would be told, a title, and the generator's caption.
-
-    Raises nothing; `prompts.caption` keeps `prompt` inside the 77 tokens of MMAudio's text encoder.
-    """
+    """One musical direction: what a composer would be told, a title, and in `prompt` the generator's caption."""
 
     title: str
     prompt: str

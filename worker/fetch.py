@@ -13,6 +13,7 @@ import re
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import unquote
@@ -23,55 +24,38 @@ from yarl import URL
 from worker.addresses import Policy, Resolve, bare, checked_connector, public_url, system_resolve, why_forbidden
 from worker.errors import Rejected, ServiceAway, Unavailable, WorkerError
 
-MAX_BYTES = 512 * 2**20
 MAX_REDIRECTS = 5
 _CHUNK_BYTES = 256 * 1024
 _HEADERS = {"Accept": "video/*, audio/*, */*;q=0.5", "Accept-Encoding": "identity", "User-Agent": "RhythmAI/1"}
+_OBJECT = re.compile(
+    r"/storage/v1/object/public/(?:uploads|audios|videos)/([A-Za-z0-9._~%!$&'()*+,;=:@/-]+)(?:\?[^#\s]*)?"
+)
 _REDIRECTS = {301, 302, 303, 307, 308}
 _PASSING = {408, 425, 429}
 """Client errors that go away by themselves."""
 
 
-class OwnStorage:
-    """The public buckets of one Supabase project: what may be fetched from it although its address is private."""
-
-    def __init__(self, supabase_url: str) -> None:
-        origin = re.escape(str(URL(supabase_url).origin()))
-        path = r"/storage/v1/object/public/(?:uploads|audios|videos)/([A-Za-z0-9._~%!$&'()*+,;=:@/-]+)"
-        self._object = re.compile(rf"{origin}{path}(?:\?[^#\s]*)?")
-
-    def covers(self, url: str) -> bool:
-        """Whether the URL, as it is written, is one of these objects. Nothing is normalised, so nothing can hide."""
-        match = self._object.fullmatch(url)
-        return match is not None and all(self._is_plain(segment) for segment in match[1].split("/"))
-
-    @staticmethod
-    def _is_plain(segment: str) -> bool:
-        name = unquote(segment)
-        # A percent sign left over after decoding is a second layer for somebody else to decode.
-        return name not in {"", ".", ".."} and not re.search(r"[/\\%\x00-\x1f]", name)
+def covers(supabase_url: str, url: str) -> bool:
+    """Whether the URL, as it is written, is an object in a public bucket of this project, which may be fetched although its
+    address is private. Nothing is normalised, so nothing can hide.
+    """
+    origin = str(URL(supabase_url).origin())
+    match = url.startswith(origin) and _OBJECT.fullmatch(url, len(origin))
+    names = map(unquote, match[1].split("/")) if match else [""]
+    # A percent sign left over after decoding is a second layer for somebody else to decode.
+    return all(name not in {"", ".", ".."} and not re.search(r"[/\\%\x00-\x1f]", name) for name in names)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HttpFetcher:
     """Implements `Fetcher`. `supabase_url` names our own project; `resolve` and `policy` are seams for tests."""
 
-    def __init__(
-        self,
-        *,
-        supabase_url: str | None = None,
-        max_bytes: int = MAX_BYTES,
-        total: timedelta = timedelta(minutes=10),
-        stall: timedelta = timedelta(seconds=30),
-        resolve: Resolve = system_resolve,
-        policy: Policy = why_forbidden,
-    ) -> None:
-        self._own = OwnStorage(supabase_url) if supabase_url else None
-        self._max_bytes = max_bytes
-        self._total = total
-        stall_s = stall.total_seconds()
-        self._timeout = aiohttp.ClientTimeout(total=None, connect=stall_s, sock_read=stall_s)
-        self._resolve = resolve
-        self._policy = policy
+    supabase_url: str | None = None
+    max_bytes: int = 512 * 2**20
+    total: timedelta = timedelta(minutes=10)
+    stall: timedelta = timedelta(seconds=30)
+    resolve: Resolve = system_resolve
+    policy: Policy = why_forbidden
 
     async def fetch(self, url: str, into: Path) -> Path:
         """Stream the URL to a new file in the folder `into`; its name and suffix say nothing about what is in it.
@@ -81,7 +65,7 @@ class HttpFetcher:
         """
         target = into / f"media-{secrets.token_hex(8)}"
         try:
-            async with asyncio.timeout(self._total.total_seconds()):
+            async with asyncio.timeout(self.total.total_seconds()):
                 await self._download(url, target)
         except BaseException as error:
             target.unlink(missing_ok=True)
@@ -102,13 +86,13 @@ class HttpFetcher:
                     "put the file on a server that sends it as it is",
                     code="http_error",
                 )
-            if answer.content_length is not None and answer.content_length > self._max_bytes:
+            if answer.content_length is not None and answer.content_length > self.max_bytes:
                 raise self._too_large(url, f"is {_megabytes(answer.content_length)}")
             received = 0
             with await asyncio.to_thread(target.open, "xb") as file:
                 async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
                     received += len(chunk)
-                    if received > self._max_bytes:
+                    if received > self.max_bytes:
                         raise self._too_large(url, "goes on and on")
                     await asyncio.to_thread(file.write, chunk)
 
@@ -116,16 +100,17 @@ class HttpFetcher:
     async def _answer(self, url: str) -> AsyncIterator[aiohttp.ClientResponse]:
         """Follow redirects to a 200 answer; every hop is checked like the first."""
         own = self._covers(url)
-        connector = aiohttp.TCPConnector() if own else checked_connector(self._resolve, self._policy)
+        stall_s = self.stall.total_seconds()
+        connector = aiohttp.TCPConnector() if own else checked_connector(self.resolve, self.policy)
         async with aiohttp.ClientSession(
             connector=connector,
-            timeout=self._timeout,
+            timeout=aiohttp.ClientTimeout(total=None, connect=stall_s, sock_read=stall_s),
             headers=_HEADERS,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
         ) as session:
-            hop = URL(url, encoded=True) if own else public_url(url, self._policy)
+            hop = URL(url, encoded=True) if own else public_url(url, self.policy)
             for _ in range(MAX_REDIRECTS + 1):
                 async with session.get(hop, allow_redirects=False) as answer:
                     if answer.status not in _REDIRECTS:
@@ -138,16 +123,16 @@ class HttpFetcher:
                         f"{bare(url)} redirects out of our storage; give the object's own link",
                         code="forbidden_address",
                     )
-                hop = public_url(_joined(hop, location), self._policy)
+                hop = public_url(_joined(hop, location), self.policy)
             raise Rejected(
                 f"{bare(url)} redirects more than {MAX_REDIRECTS} times; give the file's own link", code="http_error"
             )
 
     def _covers(self, url: str) -> bool:
-        return self._own is not None and self._own.covers(url)
+        return bool(self.supabase_url and covers(self.supabase_url, url))
 
     def _too_large(self, url: str, what: str) -> Rejected:
-        limit = _megabytes(self._max_bytes)
+        limit = _megabytes(self.max_bytes)
         return Rejected(f"{bare(url)} {what}, the limit is {limit}; send a shorter or smaller file", code="too_large")
 
 

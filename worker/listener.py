@@ -32,7 +32,7 @@ BUG = Unavailable("something went wrong inside the worker; it is logged there", 
 """What nobody foresaw may pass with another try, and its traceback is for us, not for the user."""
 
 
-class Run(Protocol):
+class RunJob(Protocol):
     """`Pipeline.run`."""
 
     def __call__(
@@ -57,7 +57,7 @@ class Listener:
     """Keeps up to `slots` jobs in flight until it drains."""
 
     queue: Queue
-    run_job: Run
+    run_job: RunJob
     watch: Watch
     slots: int = 2
     poll_every: timedelta = timedelta(seconds=5)

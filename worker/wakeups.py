@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -52,24 +53,22 @@ async def for_ever(session: Callable[[], Any], *, name: str) -> None:
         wait_s = min(wait_s * 2, 30.0)
 
 
+@dataclass(frozen=True, slots=True)
 class ListenWakeUps:
     """LISTEN on a connection of its own. Refuses a transaction pooler, where LISTEN hears nothing and says nothing."""
 
-    def __init__(
-        self, dsn: str, *, check_every: timedelta = timedelta(seconds=20), patience: timedelta = timedelta(seconds=10)
-    ) -> None:
-        self._dsn = dsn
-        self._check_every = check_every
-        self._patience_s = patience.total_seconds()
+    dsn: str
+    check_every: timedelta = timedelta(seconds=20)
+    patience: timedelta = timedelta(seconds=10)
 
     async def run(self, wake: Callable[[], None]) -> None:
-        if behind_transaction_pooler(self._dsn):
+        if behind_transaction_pooler(self.dsn):
             log.info("wakeups.no_listen", reason="a transaction pooler has no LISTEN; Realtime and the poll suffice")
             return
         await for_ever(lambda: self._session(wake), name="listen")
 
     async def _session(self, wake: Callable[[], None]) -> None:
-        connection = await asyncpg.connect(timeout=10, **connect_arguments(self._dsn, APPLICATION))
+        connection = await asyncpg.connect(timeout=10, **connect_arguments(self.dsn, APPLICATION))
         lost = asyncio.Event()
         try:
             connection.add_termination_listener(lambda _: lost.set())
@@ -77,37 +76,31 @@ class ListenWakeUps:
             wake()
             while True:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(lost.wait(), self._check_every.total_seconds())
+                    await asyncio.wait_for(lost.wait(), self.check_every.total_seconds())
                 if lost.is_set():
                     return
                 # A half-open connection looks alive until it is asked something.
-                await connection.fetchval("select 1", timeout=self._patience_s)
+                await connection.fetchval("select 1", timeout=self.patience.total_seconds())
         finally:
             connection.terminate()
 
 
+@dataclass(frozen=True, slots=True)
 class RealtimeWakeUps:
     """One client per session, never reconnected by itself: the library gives up for good after a few tries, and a zombie
     that lost its reader task still says that it is connected. So we ping ourselves through the server and rebuild."""
 
-    def __init__(
-        self,
-        supabase_url: str,
-        key: str,
-        *,
-        ping_every: timedelta = timedelta(seconds=25),
-        patience: timedelta = timedelta(seconds=10),
-    ) -> None:
-        self._url = f"{supabase_url}/realtime/v1"
-        self._key = key
-        self._ping_every = ping_every
-        self._patience_s = patience.total_seconds()
+    supabase_url: str
+    key: str
+    ping_every: timedelta = timedelta(seconds=25)
+    patience: timedelta = timedelta(seconds=10)
 
     async def run(self, wake: Callable[[], None]) -> None:
         await for_ever(lambda: self._session(wake), name="realtime")
 
     async def _session(self, wake: Callable[[], None]) -> None:
-        client = AsyncRealtimeClient(self._url, self._key, auto_reconnect=False, max_retries=1)
+        url = f"{self.supabase_url}/realtime/v1"
+        client = AsyncRealtimeClient(url, self.key, auto_reconnect=False, max_retries=1)
         trouble: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         pong = asyncio.Event()
 
@@ -131,9 +124,9 @@ class RealtimeWakeUps:
             while not trouble.done():
                 pong.clear()
                 await echo.send_broadcast("ping", {})
-                await asyncio.wait_for(pong.wait(), self._patience_s)
+                await asyncio.wait_for(pong.wait(), self.patience.total_seconds())
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(asyncio.shield(trouble), self._ping_every.total_seconds())
+                    await asyncio.wait_for(asyncio.shield(trouble), self.ping_every.total_seconds())
             raise ConnectionError(trouble.result())
         finally:
             with suppress(Exception):

@@ -74,15 +74,15 @@ class Chaos:
             }  # fmt: skip
             gateway = ("-m", "supabase_standin")
             self.gateway = Program("gateway", gateway, environment, self.folder / "gateway.log")
-            box = (Path(__file__).with_name("box.py"),)
+            command = (Path(__file__).with_name("hanging_worker.py"),)
             self.workers = [
                 Program(
                     name,
-                    box,
+                    command,
                     environment | {"WORKER_NAME": name, "HANG": str(self.hang(name))},
                     self.folder / f"{name}.log",
                 )
-                for name in (f"box{i}" for i in range(self.count))
+                for name in (f"worker{i}" for i in range(self.count))
             ]
             try:
                 await self.lay()

@@ -6,7 +6,7 @@ from tests.unit.clips import direction
 from worker.engines.sketch.casting import cast, genre_of
 from worker.engines.sketch.kit import KITS, SOUNDS
 from worker.engines.sketch.patches import PATCHES
-from worker.engines.sketch.patterns import BASSES, COMPING, DRUMS, MOTIFS
+from worker.engines.sketch.patterns import BASS_LINES, COMPING, DRUMS, MOTIFS
 from worker.engines.sketch.styles import STYLES
 from worker.pipeline.direct.vocabulary import GENRES, INSTRUMENTS, PERCUSSION
 
@@ -85,7 +85,7 @@ def test_tables_agree_with_each_other():
         assert {style.lead, style.comp, style.bass} <= PATCHES.keys()
         assert {style.pad, style.arp} - {""} <= PATCHES.keys()
         assert set(style.comping) <= COMPING.keys()
-        assert set(style.basses) <= BASSES.keys()
+        assert set(style.basses) <= BASS_LINES.keys()
         assert len(style.comping) == len(style.basses) == 2
         assert style.motif in MOTIFS
         assert (style.kit or "hands") in KITS

@@ -6,8 +6,8 @@ import asyncpg
 import pytest
 
 from supabase_standin.gateway import Gateway, GatewaySettings
-from tests.worker.box import running_box
 from tests.worker.line import Line
+from tests.worker.whole_worker import running_worker
 from worker.jobs import PostgresQueue
 
 
@@ -26,7 +26,7 @@ async def queue(database_url, db):
     async with asyncio.timeout(20):
         queue = await PostgresQueue.connect(
             database_url,
-            name="box",
+            name="whole",
             kinds=("generate", "merge"),
             engine="sketch",
             version="0",
@@ -85,7 +85,7 @@ async def line(database_url):
 
 
 @pytest.fixture
-async def box(database_url, queue, gateway, tmp_path):
-    """A whole worker in this process: `await box.until_ended(job_id)`."""
-    async with running_box(database_url, queue, gateway, tmp_path / "work") as box:
-        yield box
+async def worker(database_url, queue, gateway, tmp_path):
+    """A whole worker in this process: `await worker.until_ended(job_id)`."""
+    async with running_worker(database_url, queue, gateway, tmp_path / "work") as worker:
+        yield worker

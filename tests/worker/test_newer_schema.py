@@ -59,20 +59,20 @@ def video(tmp_path):
     return (tmp_path / "video.mp4").read_bytes()
 
 
-async def test_a_worker_lives_through_an_upgrade_of_the_schema(box, insert, db, queue, database_url, video):
+async def test_a_worker_lives_through_an_upgrade_of_the_schema(worker, insert, db, queue, database_url, video):
     """Before and after, with what is new in the rows it gets: it composes, merges, refuses, sends webhooks and registers."""
-    url = await box.upload(video)
-    assert (await box.until_ended(await insert(video_url=url)))["status"] == "completed"
+    url = await worker.upload(video)
+    assert (await worker.until_ended(await insert(video_url=url)))["status"] == "completed"
 
     await db.execute(NEWER)
 
     options = {"variants": 2, "stems": True, "callback_url": "https://example.com/hook"}
     job = await insert(video_url=url, options=json.dumps(options), mood_board="blue")
-    done = await box.until_ended(job)
+    done = await worker.until_ended(job)
     assert (done["status"], done["completed_count"], done["error"]) == ("completed", 2, None)
     merge = json.dumps({"audio_url": done["results"][0]["audio_url"]})
-    assert (await box.until_ended(await insert(kind="merge", video_url=url, options=merge)))["status"] == "completed"
-    gone = await box.until_ended(await insert(video_url=f"{url}.gone"))
+    assert (await worker.until_ended(await insert(kind="merge", video_url=url, options=merge)))["status"] == "completed"
+    gone = await worker.until_ended(await insert(video_url=f"{url}.gone"))
     assert (gone["status"], gone["error_code"]) == ("failed", "not_found")
 
     delivery = await queue.claim_delivery()

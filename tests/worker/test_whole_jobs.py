@@ -8,7 +8,7 @@ import av
 import pytest
 
 from rhythmai.sample import make_sample
-from tests.worker.box import MAX_BYTES, MAX_DURATION_S
+from tests.worker.whole_worker import MAX_BYTES, MAX_DURATION_S
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +23,10 @@ async def fetch(url):
         return await answer.read()
 
 
-async def test_a_video_becomes_tracks_and_then_a_film(box, insert, db, video, tmp_path):
+async def test_a_video_becomes_tracks_and_then_a_film(worker, insert, db, video, tmp_path):
     """A plain SQL insert becomes three tracks of exactly the video's length; a merge job puts one of them under it."""
-    url = await box.upload(video)
-    done = await box.until_ended(await insert(video_url=url))
+    url = await worker.upload(video)
+    done = await worker.until_ended(await insert(video_url=url))
     assert (done["status"], done["completed_count"], done["error"]) == ("completed", 3, None)
     assert len({(r["title"], r["key"], r["bpm"]) for r in done["results"]}) == 3
     (tmp_path / "a.flac").write_bytes(await fetch(done["results"][0]["audio_url"]))
@@ -35,25 +35,25 @@ async def test_a_video_becomes_tracks_and_then_a_film(box, insert, db, video, tm
         assert sum(frame.samples for frame in track.decode(audio=0)) == 2 * rate
 
     options = json.dumps({"audio_url": done["results"][0]["audio_url"]})
-    merged = await box.until_ended(await insert(kind="merge", video_url=url, options=options))
+    merged = await worker.until_ended(await insert(kind="merge", video_url=url, options=options))
     (tmp_path / "m.mp4").write_bytes(await fetch(merged["results"][0]["video_url"]))
     with av.open(tmp_path / "m.mp4") as film:
         assert [s.codec.name for s in film.streams] == ["h264", "aac"]
-    assert list(box.work_dir.iterdir()) == []
+    assert list(worker.work_dir.iterdir()) == []
 
 
-async def test_a_running_job_is_cancelled_and_leaves_nothing_behind(box, insert, db, video):
+async def test_a_running_job_is_cancelled_and_leaves_nothing_behind(worker, insert, db, video):
     """Cancelling while the job runs stops it: no further rows, no temporary files."""
-    url = await box.upload(video)
+    url = await worker.upload(video)
     job_id = await insert(video_url=url, options='{"variants": 8}')
     async with asyncio.timeout(30):
         while not await db.fetchval("select count(*) from public.results"):
             await asyncio.sleep(0.01)
     await db.fetchval("select queue.cancel($1)", job_id)
-    answer = await box.until_ended(job_id)
+    answer = await worker.until_ended(job_id)
     assert answer["status"] == "cancelled"
     assert 1 <= answer["completed_count"] < 8
-    assert list(box.work_dir.iterdir()) == []
+    assert list(worker.work_dir.iterdir()) == []
 
 
 def playlist(secret):
@@ -64,7 +64,7 @@ def script(secret):
     return f"ffconcat version 1.0\nfile 'file:{secret}'\n".encode()
 
 
-async def test_files_that_are_no_video_fail_once_with_a_reason(box, insert, db, video, tmp_path):
+async def test_files_that_are_no_video_fail_once_with_a_reason(worker, insert, db, video, tmp_path):
     """Text, nothing, sound alone, playlists and scripts that point at a local file, too long, too large: one attempt, a clear error."""
     secret = tmp_path / "secret.mp4"
     secret.write_bytes(video)
@@ -78,7 +78,7 @@ async def test_files_that_are_no_video_fail_once_with_a_reason(box, insert, db, 
     }
     for code, contents in files.items():
         for content in contents:
-            answer = await box.until_ended(await insert(video_url=await box.upload(content)))
+            answer = await worker.until_ended(await insert(video_url=await worker.upload(content)))
             assert (answer["status"], answer["error_code"]) == ("failed", code), answer
             assert len(answer["error"]) > 20
     assert await db.fetchval("select max(attempt) from public.jobs") == 1
@@ -94,14 +94,14 @@ async def test_files_that_are_no_video_fail_once_with_a_reason(box, insert, db, 
         ("not a url", "bad_url"),
     ],
 )
-async def test_addresses_nobody_may_fetch_fail_once(box, insert, db, url, code):
+async def test_addresses_nobody_may_fetch_fail_once(worker, insert, db, url, code):
     """Local files and private addresses are refused before anything is asked of them."""
-    answer = await box.until_ended(await insert(video_url=url))
+    answer = await worker.until_ended(await insert(video_url=url))
     assert (answer["status"], answer["error_code"]) == ("failed", code)
     assert await db.fetchval("select attempt from public.jobs") == 1
 
 
-async def test_a_host_that_cannot_be_reached_is_tried_again(box, insert, db):
+async def test_a_host_that_cannot_be_reached_is_tried_again(worker, insert, db):
     """What may work later goes back to the queue with backoff and its reason in the row."""
     await insert(video_url="http://does-not-exist.invalid/a.mp4")
     async with asyncio.timeout(30):
@@ -112,8 +112,8 @@ async def test_a_host_that_cannot_be_reached_is_tried_again(box, insert, db):
     assert "does-not-exist.invalid" in row["error"]
 
 
-async def test_a_missing_object_is_not_tried_again(box, insert, gateway):
+async def test_a_missing_object_is_not_tried_again(worker, insert, gateway):
     """404 ends the job at once."""
     url = f"{gateway.url}/storage/v1/object/public/uploads/nobody/has/this.mp4"
-    answer = await box.until_ended(await insert(video_url=url))
+    answer = await worker.until_ended(await insert(video_url=url))
     assert (answer["status"], answer["error_code"]) == ("failed", "not_found")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from worker.engines.sketch.harmony import nearest_pitch, voicing
 from worker.engines.sketch.measures import Measure, in_bar, swung
-from worker.engines.sketch.patterns import BASSES, COMPING
+from worker.engines.sketch.patterns import BASS_LINES, COMPING
 from worker.engines.sketch.score import Note
 from worker.engines.sketch.styles import Style
 from worker.pipeline.direct.keys import Key
@@ -16,13 +16,18 @@ from worker.pipeline.direct.keys import Key
 _STRUMMED = {"acoustic guitar", "nylon guitar", "ukulele", "electric guitar clean", "harp"}
 
 
-def comp(measures: Sequence[Measure], style: Style, instrument: str, centre: int) -> list[Note]:
-    """Chords in the rhythm of the style, each as near to the last as possible; strings are strummed one after the other."""
-    notes: list[Note] = []
-    previous: tuple[int, ...] | None = None
+def _voiced(measures: Sequence[Measure], centre: int) -> Iterator[tuple[Measure, tuple[int, ...]]]:
+    """Each measure with four voices, as near to those before as possible."""
+    voices: tuple[int, ...] | None = None
     for measure in measures:
-        voices = voicing(measure.chord, 4, previous, centre)
-        previous = voices
+        voices = voicing(measure.chord, 4, voices, centre)
+        yield measure, voices
+
+
+def comp(measures: Sequence[Measure], style: Style, instrument: str, centre: int) -> list[Note]:
+    """Chords in the rhythm of the style; strings are strummed one after the other."""
+    notes: list[Note] = []
+    for measure, voices in _voiced(measures, centre):
         figure = in_bar(COMPING[style.comping[measure.energy >= 0.55]], measure.bar)
         lag = (0.014 if measure.energy < 0.5 else 0.009) if instrument in _STRUMMED else 0.0
         for step, length, velocity, what in figure:
@@ -67,13 +72,11 @@ def arpeggio(measures: Sequence[Measure], style: Style, rng: np.random.Generator
     """Sixteenths over the chord once the piece has warmed up."""
     order = [(0, 1, 2, 3), (0, 2, 1, 3), (3, 2, 1, 0), (0, 1, 3, 2)][int(rng.integers(4))]
     notes: list[Note] = []
-    previous: tuple[int, ...] | None = None
-    for measure in measures:
-        previous = voicing(measure.chord, 4, previous, 71)
+    for measure, voices in _voiced(measures, 71):
         if measure.energy < 0.55:
             continue
         for step in range(4 * measure.bar.beats):
-            pitch = previous[order[step % 4]] + (12 if step % 8 == 7 else 0)
+            pitch = voices[order[step % 4]] + (12 if step % 8 == 7 else 0)
             start = measure.bar.at(swung(step, style) / 4)
             loud = (0.7 if step % 4 == 0 else 0.45) * measure.energy
             notes.append(Note(start, 0.2 * measure.bar.beat_s, pitch, loud))
@@ -108,7 +111,7 @@ def bass(measures: Sequence[Measure], key: Key, style: Style, centre: int) -> li
         root = nearest_pitch(centre + 1, (measure.chord.root,))
         goal = nearest_pitch(root, (measure.following.root,))
         lively = measure.energy >= 0.55
-        for step, length, velocity, what in in_bar(BASSES[style.basses[lively]], measure.bar):
+        for step, length, velocity, what in in_bar(BASS_LINES[style.basses[lively]], measure.bar):
             match what:
                 case "5":
                     pitch = root + (measure.chord.fifth - root) % 12

@@ -33,7 +33,7 @@ def compose(duration_s: float, scenes: Sequence[Scene], direction: Direction, se
     key = _key_of(direction, moods)
     players = cast(direction, genre, excluded)
     tempo = min(FASTEST, max(SLOWEST, direction.tempo_bpm))
-    timeline = lay_out(duration_s, scenes, tempo, style.beats_per_bar, _drive(genre, moods))
+    timeline = lay_out(duration_s, scenes, tempo, 4, _drive(genre, moods))
     measures = harmonise(timeline, key, style, rng)
     parts = _parts(measures, key, style, players, rng)
     hits = drum(measures, style, rng) if players.drums else []

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from worker.engines.sketch.kit import RISE_S
 from worker.engines.sketch.measures import Measure, swung
 from worker.engines.sketch.patterns import DRUMS, STROKES
 from worker.engines.sketch.score import Hit
 from worker.engines.sketch.styles import Style
-
-RISE_S = 1.5
-"""Length of the sound "rise"."""
 
 
 def drum(measures: Sequence[Measure], style: Style, rng: np.random.Generator) -> list[Hit]:

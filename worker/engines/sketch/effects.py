@@ -9,9 +9,10 @@ import numpy as np
 from scipy.signal import oaconvolve
 
 from worker.engines.sketch.score import Hit
-from worker.engines.sketch.tones import RATE, Wave, fall, filtered_noise, seconds
+from worker.engines.sketch.tones import RATE, Wave, fall, filtered_noise, time_axis
 
 _TAPS = 8192
+_GRID_HZ = np.fft.rfftfreq(_TAPS, 1 / RATE) + 1e-3
 _CENTRES_HZ = 31.25 * 2.0 ** np.arange(10)
 _TARGET_DB = np.array([-9.0, -3.0, -1.5, -2.5, -4.5, -7.0, -10.0, -13.0, -16.5, -23.0])
 """Power in octaves from 31 Hz to 16 kHz of a record that sounds neither dull nor sharp."""
@@ -19,16 +20,11 @@ _TARGET_DB = np.array([-9.0, -3.0, -1.5, -2.5, -4.5, -7.0, -10.0, -13.0, -16.5, 
 
 def band(wave: Wave, low_hz: float, high_hz: float) -> Wave:
     """Second-order edges at both ends, without phase shift."""
-    hz = _grid_hz()
-    return _shaped(wave, 1 / np.sqrt((1 + (low_hz / hz) ** 4) * (1 + (hz / high_hz) ** 4)))
-
-
-def _grid_hz() -> Wave:
-    return np.fft.rfftfreq(_TAPS, 1 / RATE) + 1e-3
+    return _shaped(wave, 1 / np.sqrt((1 + (low_hz / _GRID_HZ) ** 4) * (1 + (_GRID_HZ / high_hz) ** 4)))
 
 
 def _shaped(wave: Wave, gains: Wave) -> Wave:
-    """Filter by gains at `_grid_hz()`: a symmetric window of taps, its delay taken back."""
+    """Filter by gains at `_GRID_HZ`: a symmetric window of taps, its delay taken back."""
     taps = np.roll(np.fft.irfft(gains), _TAPS // 2) * np.hanning(_TAPS + 1)[:-1]
     return oaconvolve(wave, taps.astype(np.float32)[None, :], axes=1)[:, _TAPS // 2 :][:, : wave.shape[1]]
 
@@ -42,7 +38,7 @@ def _room(decay_s: float) -> Wave:
     for low_hz, high_hz, share, level in ((180, 700, 1.0, 0.8), (700, 3000, 0.85, 1.0), (3000, 9000, 0.5, 0.7)):
         noise = np.stack([filtered_noise(count, low_hz, high_hz, rng) for _ in range(2)])
         response += level * fall(count, decay_s * share / 6.9) * noise
-    response *= np.minimum(1, seconds(count) / 0.012)
+    response *= np.minimum(1, time_axis(count) / 0.012)
     response[:, : int(0.018 * RATE)] = 0  # before the first wall answers
     response = band(response, 180.0, 9000.0)
     return response / np.sqrt(np.square(response).sum(axis=1, keepdims=True))
@@ -110,17 +106,16 @@ def toned(wave: Wave, tilt_db: float) -> Wave:
 
     `tilt_db` per octave above 1 kHz makes the goal duller or brighter.
     """
-    hz = _grid_hz()
-    usable = wave.shape[1] // _TAPS * _TAPS
-    blocks = (wave[:, :usable] if usable else np.pad(wave, ((0, 0), (0, _TAPS - wave.shape[1])))).reshape(-1, _TAPS)
+    short = max(0, _TAPS - wave.shape[1])
+    blocks = np.pad(wave, ((0, 0), (0, short)))[:, : max(1, wave.shape[1] // _TAPS) * _TAPS].reshape(-1, _TAPS)
     spectra = np.fft.rfft(blocks[:: max(1, len(blocks) // 400)] * np.hanning(_TAPS).astype(np.float32), axis=1)
     power = np.square(np.abs(spectra)).sum(axis=0)
-    edges = np.searchsorted(hz, _CENTRES_HZ / 2**0.5)
+    edges = np.searchsorted(_GRID_HZ, _CENTRES_HZ / 2**0.5)
     octaves = 10 * np.log10(np.add.reduceat(power, edges) + 1e-12)
     goal = _TARGET_DB + tilt_db * np.maximum(0, np.log2(_CENTRES_HZ / 1000))
     weights = np.array([0.3, 1, 1, 1, 1, 1, 1, 1, 1, 0.5])
     difference = goal - octaves
     difference -= np.average(difference, weights=weights)
     change = np.clip(0.6 * difference, -5.0, np.where(_CENTRES_HZ < 120, 2.5, 6.0))
-    curve_db = np.interp(np.log2(hz), np.log2(_CENTRES_HZ), change)
-    return _shaped(wave, 10 ** (curve_db / 20) / np.sqrt(1 + (28.0 / hz) ** 4))
+    curve_db = np.interp(np.log2(_GRID_HZ), np.log2(_CENTRES_HZ), change)
+    return _shaped(wave, 10 ** (curve_db / 20) / np.sqrt(1 + (28.0 / _GRID_HZ) ** 4))

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from worker.engines.sketch.tones import RATE, Wave, fall, filtered_noise, seconds
+from worker.engines.sketch.tones import RATE, Wave, fall, filtered_noise, time_axis
 
 Sound = Callable[[np.random.Generator], Wave]
+RISE_S = 1.5
 _TAU = 2 * np.pi
 
 
@@ -17,7 +18,7 @@ def _boom(
 ) -> Wave:
     """A membrane: a sine that falls from `high_hz` to `low_hz`."""
     count = int(decay_s * 6 * RATE)
-    t = seconds(count)
+    t = time_axis(count)
     phase = low_hz * t + (high_hz - low_hz) * sweep_s * (1 - np.exp(-t / sweep_s))
     wave = np.sin(_TAU * phase) * fall(count, decay_s)
     snap = min(count, int(0.012 * RATE))
@@ -27,7 +28,7 @@ def _boom(
 
 def _snare(rng: np.random.Generator, body_hz: float, decay_s: float, bright_hz: float) -> Wave:
     count = int(decay_s * 7 * RATE)
-    t = seconds(count)
+    t = time_axis(count)
     skin = np.sin(_TAU * body_hz * t) + 0.6 * np.sin(_TAU * 1.78 * body_hz * t)
     wires = filtered_noise(count, 1100, bright_hz, rng)
     return 0.42 * skin * fall(count, 0.055) + 0.75 * wires * fall(count, decay_s)
@@ -37,7 +38,7 @@ def _gated(rng: np.random.Generator) -> Wave:
     """The big room, cut off: the snare of the eighties."""
     dry = _snare(rng, 176, 0.1, 9000)
     count = int(0.34 * RATE)
-    room = filtered_noise(count, 350, 6500, rng) * (1 - 0.35 * seconds(count) / 0.34)
+    room = filtered_noise(count, 350, 6500, rng) * (1 - 0.35 * time_axis(count) / 0.34)
     room[-int(0.02 * RATE) :] *= np.linspace(1, 0, int(0.02 * RATE), dtype=np.float32)
     room *= 0.45
     room[: min(count, len(dry))] += dry[:count]
@@ -46,7 +47,7 @@ def _gated(rng: np.random.Generator) -> Wave:
 
 def _metal(rng: np.random.Generator, count: int, low_hz: float) -> Wave:
     """Six inharmonic squares and air: the stuff of cymbals."""
-    t = seconds(count)
+    t = time_axis(count)
     ring = np.zeros(count, np.float32)
     for ratio in (2.0, 3.0, 4.16, 5.43, 6.79, 8.21):
         ring += np.sign(np.sin(_TAU * 327 * ratio * rng.uniform(0.99, 1.01) * t)).astype(np.float32)
@@ -79,20 +80,20 @@ def _clap(rng: np.random.Generator) -> Wave:
 
 def _shaken(rng: np.random.Generator, decay_s: float, low_hz: float) -> Wave:
     count = int(decay_s * 6 * RATE)
-    return filtered_noise(count, low_hz, 11000, rng) * fall(count, decay_s) * np.minimum(1, seconds(count) / 0.012)
+    return filtered_noise(count, low_hz, 11000, rng) * fall(count, decay_s) * np.minimum(1, time_axis(count) / 0.012)
 
 
 def _rim(rng: np.random.Generator) -> Wave:
     count = int(0.09 * RATE)
-    t = seconds(count)
+    t = time_axis(count)
     wave = np.sin(_TAU * 820 * t) + 0.7 * np.sin(_TAU * 1710 * t)
     stick = filtered_noise(count, 1500, 6000, rng)
     return 0.5 * wave * fall(count, 0.012) + 0.25 * stick * fall(count, 0.01)
 
 
 def _rise(rng: np.random.Generator) -> Wave:
-    """A reversed cymbal of one and a half seconds: play it so that it ends on the moment it announces."""
-    count = int(1.5 * RATE)
+    """A reversed cymbal: play it so that it ends on the moment it announces."""
+    count = int(RISE_S * RATE)
     return (filtered_noise(count, 2200, 9000, rng, slope=1.2) * fall(count, 0.38))[::-1]
 
 

@@ -17,9 +17,9 @@ from worker.engines.sketch.tones import (
     formed,
     padsynth,
     plucked,
-    seconds,
     struck,
     sung,
+    time_axis,
 )
 
 Formants = tuple[tuple[float, float, float], ...]
@@ -114,7 +114,7 @@ def _piano(hz: float, length_s: float, velocity: float, seed: int) -> Wave:
 def _electric_piano(hz: float, length_s: float, velocity: float, seed: int) -> Wave:
     """Frequency modulation after Chowning (1973): a warm body, a bell that only a firm touch brings out, tremolo."""
     count = _count(length_s, 0.25)
-    t = seconds(count)
+    t = time_axis(count)
     index = (0.4 + 1.5 * velocity**1.5) * fall(count, 0.55) * min(1.0, 520 / hz)
     body = np.sin(_TAU * hz * t + index * np.sin(_TAU * hz * t)) * fall(count, max(0.4, 2.6 - hz / 700))
     bell = np.sin(_TAU * hz * t + 0.9 * fall(count, 0.09) * np.sin(_TAU * 13.98 * hz * t)) * fall(count, 0.25)

@@ -14,62 +14,34 @@ STROKES = {"X": 1.0, "x": 0.78, "o": 0.55, "g": 0.32}
 
 DRUMS: dict[str, tuple[Grid, Grid]] = {
     # light, full
-    "rock": (
-        {"kick": "X.......x.......", "rim": "....x.......x...", "hat": "x.o.x.o.x.o.x.o."},
-        {"kick": "X.....x.x.x.....", "snare": "....X.......X...", "hat": "X.x.X.x.X.x.X.x."},
-    ),
-    "pop": (
-        {"kick": "X.......X.......", "shaker": "o.g.o.g.o.g.o.g."},
-        {"kick": "X......xX.......", "clap": "....X.......X...", "snare": "....x.......x...", "hat": "x.o.x.o.x.o.x.oo"},
-    ),
-    "house": (
-        {"kick": "X...X...X...X...", "shaker": "g.o.g.o.g.o.g.o."},
-        {"kick": "X...X...X...X...", "clap": "....X.......X...", "open": "..x...x...x...x.", "hat": "o.oog.oog.oog.oo"},
-    ),
-    "dust": (
-        {"kick": "X.........x.....", "rim": "....x.......x..g", "hat": "o...o...o...o..."},
-        {"kick": "X......g..x.....", "snare": "....x..g.g..x...", "hat": "x.o.x.o.x.o.x.og"},
-    ),
-    "boom": (
-        {"kick": "X.....x.........", "hat": "x.o.x.o.x.o.x.o."},
-        {"kick": "X..x......x.....", "clap": "....X.......X...", "snare": "....x.......x..g", "hat": "x.o.x.o.x.ooxooo"},
-    ),
-    "swing": (
-        {"ride": "x...x...x...x...", "pedal": "....x.......x..."},
-        {"ride": "x...x..ox...x..o", "pedal": "....x.......x...", "kick": "g.......g.......", "brush": "....x..g....x..."},
-    ),
-    "funk": (
-        {"kick": "X.....x.........", "hat": "x.x.x.x.x.x.x.x.", "rim": "....x.......x..."},
-        {"kick": "X..x..x...x..x..", "snare": "....X..g.g..X..g", "hat": "X.xoX.xoX.xoX.x.", "open": "..............x."},
-    ),
-    "retro": (
-        {"kick": "X.......X.......", "hat": "o.o.o.o.o.o.o.o."},
-        {"kick": "X.......X.x.....", "gated": "....X.......X...", "hat": "x.xox.xox.xox.xo", "tom": "..............x."},
-    ),
-    "break": (
-        {"kick": "X.........x.....", "hat": "x.o.x.o.x.o.x.o."},
-        {"kick": "X.........x.....", "snare": "....X..g.g..X..g", "hat": "x.x.x.xox.x.x.xo", "ride": "x...x...x...x..."},
-    ),
-    "epic": (
-        {"taiko": "X.......o..o....", "shaker": "g...g...g...g..."},
-        {"taiko": "X..o..x.o.x.x.oo", "kick": "X.......x.......", "shaker": "o.ggo.ggo.ggo.gg"},
-    ),
-    "hands": (
-        {"shaker": "x.o.x.o.x.o.x.o.", "kick": "o.......o......."},
-        {"shaker": "xoxoxoxoxoxoxoxo", "kick": "x.......x.....o.", "conga": "....o..x....o.xx", "clap": "....o.......o..."},
-    ),
-    "bossa": (
-        {"shaker": "xoooxoooxoooxooo", "kick": "o.....goo.....go"},
-        {"shaker": "xoxoxoxoxoxoxoxo", "kick": "x.....oxx.....ox", "rim": "x..x..x...x..x.."},
-    ),
-    "onedrop": (
-        {"kick": "........x.......", "hat": "..o...o...o...o."},
-        {"kick": "........X.......", "rim": "........X.....g.", "hat": "x.x.x.xox.x.x.x.", "conga": "...........o..o."},
-    ),
-    "tribal": (
-        {"conga": "x.....x...x.....", "shaker": "o.g.o.g.o.g.o.g."},
-        {"conga": "x..ox.x.o.x.x.o.", "taiko": "X.........x.....", "shaker": "xoooxoooxoooxooo", "clap": "....o..o....o..."},
-    ),
+    "rock": ({"kick": "X.......x.......", "rim": "....x.......x...", "hat": "x.o.x.o.x.o.x.o."},
+             {"kick": "X.....x.x.x.....", "snare": "....X.......X...", "hat": "X.x.X.x.X.x.X.x."}),
+    "pop": ({"kick": "X.......X.......", "shaker": "o.g.o.g.o.g.o.g."},
+            {"kick": "X......xX.......", "clap": "....X.......X...", "snare": "....x.......x...", "hat": "x.o.x.o.x.o.x.oo"}),
+    "house": ({"kick": "X...X...X...X...", "shaker": "g.o.g.o.g.o.g.o."},
+              {"kick": "X...X...X...X...", "clap": "....X.......X...", "open": "..x...x...x...x.", "hat": "o.oog.oog.oog.oo"}),
+    "dust": ({"kick": "X.........x.....", "rim": "....x.......x..g", "hat": "o...o...o...o..."},
+             {"kick": "X......g..x.....", "snare": "....x..g.g..x...", "hat": "x.o.x.o.x.o.x.og"}),
+    "boom": ({"kick": "X.....x.........", "hat": "x.o.x.o.x.o.x.o."},
+             {"kick": "X..x......x.....", "clap": "....X.......X...", "snare": "....x.......x..g", "hat": "x.o.x.o.x.ooxooo"}),
+    "swing": ({"ride": "x...x...x...x...", "pedal": "....x.......x..."},
+              {"ride": "x...x..ox...x..o", "pedal": "....x.......x...", "kick": "g.......g.......", "brush": "....x..g....x..."}),
+    "funk": ({"kick": "X.....x.........", "hat": "x.x.x.x.x.x.x.x.", "rim": "....x.......x..."},
+             {"kick": "X..x..x...x..x..", "snare": "....X..g.g..X..g", "hat": "X.xoX.xoX.xoX.x.", "open": "..............x."}),
+    "retro": ({"kick": "X.......X.......", "hat": "o.o.o.o.o.o.o.o."},
+              {"kick": "X.......X.x.....", "gated": "....X.......X...", "hat": "x.xox.xox.xox.xo", "tom": "..............x."}),
+    "break": ({"kick": "X.........x.....", "hat": "x.o.x.o.x.o.x.o."},
+              {"kick": "X.........x.....", "snare": "....X..g.g..X..g", "hat": "x.x.x.xox.x.x.xo", "ride": "x...x...x...x..."}),
+    "epic": ({"taiko": "X.......o..o....", "shaker": "g...g...g...g..."},
+             {"taiko": "X..o..x.o.x.x.oo", "kick": "X.......x.......", "shaker": "o.ggo.ggo.ggo.gg"}),
+    "hands": ({"shaker": "x.o.x.o.x.o.x.o.", "kick": "o.......o......."},
+              {"shaker": "xoxoxoxoxoxoxoxo", "kick": "x.......x.....o.", "conga": "....o..x....o.xx", "clap": "....o.......o..."}),
+    "bossa": ({"shaker": "xoooxoooxoooxooo", "kick": "o.....goo.....go"},
+              {"shaker": "xoxoxoxoxoxoxoxo", "kick": "x.....oxx.....ox", "rim": "x..x..x...x..x.."}),
+    "onedrop": ({"kick": "........x.......", "hat": "..o...o...o...o."},
+                {"kick": "........X.......", "rim": "........X.....g.", "hat": "x.x.x.xox.x.x.x.", "conga": "...........o..o."}),
+    "tribal": ({"conga": "x.....x...x.....", "shaker": "o.g.o.g.o.g.o.g."},
+               {"conga": "x..ox.x.o.x.x.o.", "taiko": "X.........x.....", "shaker": "xoooxoooxoooxooo", "clap": "....o..o....o..."}),
 }  # fmt: skip
 
 COMPING: dict[str, Figure] = {
@@ -91,7 +63,7 @@ COMPING: dict[str, Figure] = {
     "swell": ((0, 8, 0.5, "low"), (4, 12, 0.4, "2"), (8, 8, 0.45, "3")),
 }  # fmt: skip
 
-BASSES: dict[str, Figure] = {
+BASS_LINES: dict[str, Figure] = {
     "pedal": ((0, 16, 0.7, "1"),),
     "long": ((0, 10, 0.8, "1"), (10, 6, 0.55, "1")),
     "halves": ((0, 7.5, 0.85, "1"), (8, 7.5, 0.7, "5")),

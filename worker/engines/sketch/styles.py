@@ -41,7 +41,6 @@ class Style:
     """How far the kick pushes the rest down, 0..1."""
     dust: bool = False
     """Crackle, wow and a dull top, as from an old record."""
-    beats_per_bar: int = 4
 
 
 STYLES: dict[str, Style] = {
@@ -91,7 +90,7 @@ STYLES: dict[str, Style] = {
         arp="synth pluck", kit="retro", drums="retro", motif="catchy", looseness_ms=1, reverb=0.38, reverb_s=2.0, pump=0.3,
     ),
     "hip hop": Style(
-        bright=("1 6 4 5", "4 3 2 1"), dark=("1 6 1 7", "1 4 6 5!", "1 1 6 7"), chord_size=4, bars_per_chord=1,
+        bright=("1 6 4 5", "4 3 2 1"), dark=("1 6 1 7", "1 4 6 5!", "1 1 6 7"), chord_size=4,
         lead="bells", comp="piano", comping=("lazy", "lazy"), pad="strings", bass="sub bass", basses=("slow808", "slow808"),
         kit="machine", drums="boom", motif="sparse", swing=0.15, swing_sixteenths=True, looseness_ms=6, tilt_db=-0.5, reverb=0.25, reverb_s=1.5,
     ),

@@ -6,6 +6,7 @@ A cut that is out of reach gets an accent on the nearest half beat instead.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -125,14 +126,15 @@ def _closing_bars(start_s: float, duration_s: float, bpm: float, beats_per_bar: 
 
 def _bars(start_s: float, beats: int, beat_s: float, beats_per_bar: int) -> list[Bar]:
     full, rest = divmod(beats, beats_per_bar)
-    if rest == 1 and full:  # a bar of one beat stumbles; a longer one breathes
-        sizes = [beats_per_bar] * (full - 1) + [beats_per_bar + 1]
-    else:
-        sizes = [beats_per_bar] * full + ([rest] if rest else [])
-    offsets = np.cumsum([0, *sizes])
+    sizes = [beats_per_bar] * full
+    if rest == 1 and full:
+        sizes[-1] += 1  # a bar of one beat stumbles; a longer one breathes
+    elif rest:
+        sizes.append(rest)
+    firsts = itertools.accumulate(sizes, initial=0)
     return [
-        Bar(start_s=start_s + float(first) * beat_s, beats=size, beat_s=beat_s)
-        for first, size in zip(offsets, sizes, strict=False)
+        Bar(start_s=start_s + first * beat_s, beats=size, beat_s=beat_s)
+        for first, size in zip(firsts, sizes, strict=False)
     ]
 
 

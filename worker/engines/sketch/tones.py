@@ -24,7 +24,7 @@ _PAD = 1 << 17
 _TAU = 2 * np.pi
 
 
-def seconds(count: int) -> Wave:
+def time_axis(count: int) -> Wave:
     return np.arange(count, dtype=np.float32) / np.float32(RATE)
 
 
@@ -36,12 +36,12 @@ def panned(place: float) -> Wave:
 
 def fall(count: int, decay_s: float) -> Wave:
     """From 1 to 1/e in `decay_s` and on."""
-    return np.exp(-seconds(count) / decay_s)
+    return np.exp(-time_axis(count) / decay_s)
 
 
 def envelope(count: int, attack_s: float, release_s: float, decay_s: float = 0.0, sustain: float = 1.0) -> Wave:
     """Rise, optional exponential fall to `sustain`, and a release that ends at zero on the last sample."""
-    t = seconds(count)
+    t = time_axis(count)
     shape = np.ones(count, np.float32)
     if decay_s:
         shape = sustain + (1 - sustain) * np.exp(-np.maximum(t - attack_s, 0) / decay_s)
@@ -102,7 +102,7 @@ def wavetable(partials: Wave, hz: float) -> Wave:
     return np.append(table, table[0]).astype(np.float32)
 
 
-def read(table: Wave, phase: npt.NDArray[np.float64]) -> Wave:
+def looked_up(table: Wave, phase: npt.NDArray[np.float64]) -> Wave:
     """Look the wave up at `phase` (in periods), between two points linearly."""
     place = (phase % 1.0) * _TABLE
     index = place.astype(np.int32)
@@ -116,14 +116,14 @@ def sung(
 ) -> Wave:  # fmt: skip
     """A sustained voice: `opening` (count,) 0..1 fades from the dark partials to the bright ones."""
     rng = np.random.default_rng(seed)
-    t = seconds(count)
+    t = time_axis(count)
     wobble = vibrato_cents * np.clip((t - 0.18) / 0.35, 0, 1) * np.sin(_TAU * 5.3 * t + rng.uniform(0, _TAU))
     bend = wobble - scoop_cents * np.exp(-t / 0.035)
     tables = wavetable(dark, hz), wavetable(bright, hz)
     out = np.zeros((2, count), np.float32)
     for number, cents in enumerate(detune_cents):
         phase = np.cumsum(hz / RATE * 2.0 ** ((bend.astype(np.float64) + cents) / 1200)) + rng.uniform()
-        wave = read(tables[0], phase) * (1 - opening) + read(tables[1], phase) * opening
+        wave = looked_up(tables[0], phase) * (1 - opening) + looked_up(tables[1], phase) * opening
         out += panned(0.0 if len(detune_cents) == 1 else 2 * number / (len(detune_cents) - 1) - 1) * wave
     if breath:
         out += breath * filtered_noise(count, min(hz * 1.5, 6000), 9000, rng)
@@ -135,7 +135,7 @@ def struck(
 ) -> Wave:
     """Partials at `hz * ratios` that fall to 1/e in `decays_s`; two strings `chorus_cents` apart beat against each other."""
     rng = np.random.default_rng(seed)
-    t = seconds(count)
+    t = time_axis(count)
     out = np.zeros((2, count), np.float32)
     total = float(np.sum(amplitudes)) + 1e-9
     for ratio, amplitude, decay_s in zip(ratios, amplitudes, decays_s, strict=True):

@@ -31,101 +31,85 @@ class Genre:
 
 
 GENRES: dict[str, Genre] = {
-    "cinematic": Genre(
+    "cinematic": Genre(tempo_bpm=(72, 116), energy=0.65, valence=0.45, rhythm="timpani",
+        leads=("strings", "brass", "cello", "violin"), supports=("choir", "harp", "strings", "brass", "piano"),
         aliases=("orchestral", "epic", "film score", "soundtrack", "trailer", "symphonic", "orchestra", "filmic", "heroic"),
         flavours=("orchestral film score", "epic trailer music", "intimate cinematic strings", "cinematic adventure"),
-        tempo_bpm=(72, 116), energy=0.65, valence=0.45,
-        leads=("strings", "brass", "cello", "violin"), supports=("choir", "harp", "strings", "brass", "piano"), rhythm="timpani",
     ),
-    "ambient": Genre(
+    "ambient": Genre(tempo_bpm=(54, 76), energy=0.1, valence=0.5, rhythm="",
+        leads=("synth pad", "bells", "piano", "choir"), supports=("synth pad", "choir", "strings", "harp"),
         aliases=("atmospheric", "drone", "new age", "meditation", "soundscape", "meditative", "spa", "chillout", "downtempo"),
         flavours=("ambient", "drifting ambient drone", "new age soundscape", "glassy ambient"),
-        tempo_bpm=(54, 76), energy=0.1, valence=0.5,
-        leads=("synth pad", "bells", "piano", "choir"), supports=("synth pad", "choir", "strings", "harp"), rhythm="",
     ),
-    "lo-fi": Genre(
+    "lo-fi": Genre(tempo_bpm=(70, 90), energy=0.3, valence=0.55, rhythm="drums",
+        leads=("electric piano", "nylon guitar", "vibraphone", "piano"), supports=("electric piano", "synth pad", "sub bass", "upright bass"),
         aliases=("lofi", "lo fi", "chillhop", "study beats", "chill hop", "chill beats", "chill"),
         flavours=("lo-fi hip hop", "dusty chillhop", "jazzy lo-fi", "late night lo-fi"),
-        tempo_bpm=(70, 90), energy=0.3, valence=0.55,
-        leads=("electric piano", "nylon guitar", "vibraphone", "piano"), supports=("electric piano", "synth pad", "sub bass", "upright bass"), rhythm="drums",
     ),
-    "house": Genre(
+    "house": Genre(tempo_bpm=(116, 128), energy=0.85, valence=0.65, rhythm="electronic drums",
+        leads=("synth lead", "synth pluck", "piano", "organ"), supports=("synth pad", "synth bass", "synth pluck"),
         aliases=("electronic", "edm", "dance", "club", "electronica", "techno", "deep house", "trance", "party", "rave"),
         flavours=("deep house", "melodic techno", "sunlit house", "progressive house"),
-        tempo_bpm=(116, 128), energy=0.85, valence=0.65,
-        leads=("synth lead", "synth pluck", "piano", "organ"), supports=("synth pad", "synth bass", "synth pluck"), rhythm="electronic drums",
     ),
-    "folk": Genre(
+    "folk": Genre(tempo_bpm=(84, 116), energy=0.35, valence=0.7, rhythm="hand percussion",
+        leads=("acoustic guitar", "ukulele", "violin", "flute"), supports=("acoustic guitar", "upright bass", "strings", "piano"),
         aliases=("acoustic", "indie folk", "country", "americana", "singer-songwriter", "bluegrass", "campfire", "celtic"),
         flavours=("acoustic folk", "indie folk", "warm americana", "fingerpicked folk"),
-        tempo_bpm=(84, 116), energy=0.35, valence=0.7,
-        leads=("acoustic guitar", "ukulele", "violin", "flute"), supports=("acoustic guitar", "upright bass", "strings", "piano"), rhythm="hand percussion",
     ),
-    "rock": Genre(
+    "rock": Genre(tempo_bpm=(108, 144), energy=0.9, valence=0.55, rhythm="drums",
+        leads=("electric guitar", "organ", "synth lead", "piano"), supports=("electric guitar", "bass guitar", "organ"),
         aliases=("indie rock", "alternative", "punk", "metal", "grunge", "hard rock", "guitar rock", "garage"),
         flavours=("driving indie rock", "anthemic rock", "garage rock", "post-rock"),
-        tempo_bpm=(108, 144), energy=0.9, valence=0.55,
-        leads=("electric guitar", "organ", "synth lead", "piano"), supports=("electric guitar", "bass guitar", "organ"), rhythm="drums",
     ),
-    "jazz": Genre(
+    "jazz": Genre(tempo_bpm=(88, 152), energy=0.45, valence=0.6, rhythm="brushed drums",
+        leads=("saxophone", "piano", "trumpet", "vibraphone"), supports=("piano", "upright bass", "electric piano"),
         aliases=("swing", "bebop", "lounge", "smooth jazz", "cool jazz", "big band", "blues", "bluesy", "jazzy", "noir"),
         flavours=("lounge jazz", "swinging jazz trio", "smoky jazz ballad", "cool jazz"),
-        tempo_bpm=(88, 152), energy=0.45, valence=0.6,
-        leads=("saxophone", "piano", "trumpet", "vibraphone"), supports=("piano", "upright bass", "electric piano"), rhythm="brushed drums",
     ),
-    "funk": Genre(
+    "funk": Genre(tempo_bpm=(94, 116), energy=0.75, valence=0.8, rhythm="drums",
+        leads=("electric guitar", "brass", "organ", "electric piano"), supports=("bass guitar", "brass", "electric piano"),
         aliases=("disco", "soul", "groove", "r&b", "rnb", "groovy", "funky", "motown"),
         flavours=("tight funk", "disco funk", "soulful groove", "laid-back funk"),
-        tempo_bpm=(94, 116), energy=0.75, valence=0.8,
-        leads=("electric guitar", "brass", "organ", "electric piano"), supports=("bass guitar", "brass", "electric piano"), rhythm="drums",
     ),
-    "synthwave": Genre(
+    "synthwave": Genre(tempo_bpm=(92, 116), energy=0.65, valence=0.5, rhythm="electronic drums",
+        leads=("synth lead", "synth pluck", "bells", "saxophone"), supports=("synth pad", "synth bass", "synth pluck"),
         aliases=("retrowave", "80s", "eighties", "outrun", "synth-pop", "synthpop", "retro", "cyberpunk", "vaporwave"),
         flavours=("synthwave", "neon outrun", "dreamy synthpop", "dark synthwave"),
-        tempo_bpm=(92, 116), energy=0.65, valence=0.5,
-        leads=("synth lead", "synth pluck", "bells", "saxophone"), supports=("synth pad", "synth bass", "synth pluck"), rhythm="electronic drums",
     ),
-    "hip hop": Genre(
+    "hip hop": Genre(tempo_bpm=(76, 98), energy=0.6, valence=0.35, rhythm="electronic drums",
+        leads=("piano", "bells", "synth pluck", "flute"), supports=("sub bass", "strings", "synth pad"),
         aliases=("trap", "rap", "boom bap", "hip-hop", "hiphop", "beats", "drill", "urban"),
         flavours=("boom bap hip hop", "moody trap", "cinematic hip hop", "old school hip hop"),
-        tempo_bpm=(76, 98), energy=0.6, valence=0.35,
-        leads=("piano", "bells", "synth pluck", "flute"), supports=("sub bass", "strings", "synth pad"), rhythm="electronic drums",
     ),
-    "neoclassical": Genre(
+    "neoclassical": Genre(tempo_bpm=(62, 104), energy=0.25, valence=0.4, rhythm="",
+        leads=("piano", "cello", "violin", "clarinet"), supports=("strings", "cello", "harp"),
         aliases=("classical", "chamber", "baroque", "romantic piano", "modern classical", "minimalist", "minimal", "waltz"),
         flavours=("neoclassical", "minimalist chamber music", "romantic miniature", "pensive chamber music"),
-        tempo_bpm=(62, 104), energy=0.25, valence=0.4,
-        leads=("piano", "cello", "violin", "clarinet"), supports=("strings", "cello", "harp"), rhythm="",
     ),
-    "bossa nova": Genre(
+    "bossa nova": Genre(tempo_bpm=(104, 136), energy=0.5, valence=0.8, rhythm="hand percussion",
+        leads=("nylon guitar", "flute", "vibraphone", "trumpet"), supports=("nylon guitar", "upright bass", "electric piano"),
         aliases=("bossa", "latin", "samba", "tropical", "brazilian", "salsa", "flamenco", "tango"),
         flavours=("bossa nova", "beach side samba", "easy latin", "tropical lounge"),
-        tempo_bpm=(104, 136), energy=0.5, valence=0.8,
-        leads=("nylon guitar", "flute", "vibraphone", "trumpet"), supports=("nylon guitar", "upright bass", "electric piano"), rhythm="hand percussion",
     ),
-    "reggae": Genre(
+    "reggae": Genre(tempo_bpm=(68, 88), energy=0.45, valence=0.75, rhythm="drums",
+        leads=("organ", "electric guitar", "brass", "flute"), supports=("bass guitar", "organ", "electric guitar"),
         aliases=("dub", "ska", "caribbean", "island", "rocksteady"),
         flavours=("roots reggae", "sunny reggae", "spacious dub", "rocksteady"),
-        tempo_bpm=(68, 88), energy=0.45, valence=0.75,
-        leads=("organ", "electric guitar", "brass", "flute"), supports=("bass guitar", "organ", "electric guitar"), rhythm="drums",
     ),
-    "drum and bass": Genre(
+    "drum and bass": Genre(tempo_bpm=(162, 176), energy=1.0, valence=0.45, rhythm="electronic drums",
+        leads=("synth lead", "piano", "synth pluck", "strings"), supports=("synth pad", "sub bass", "synth bass"),
         aliases=("dnb", "jungle", "breakbeat", "drum & bass", "drum n bass", "liquid", "dubstep", "action", "sport", "sports"),
         flavours=("liquid drum and bass", "driving breakbeat", "atmospheric jungle", "hard-edged drum and bass"),
-        tempo_bpm=(162, 176), energy=1.0, valence=0.45,
-        leads=("synth lead", "piano", "synth pluck", "strings"), supports=("synth pad", "sub bass", "synth bass"), rhythm="electronic drums",
     ),
-    "pop": Genre(
+    "pop": Genre(tempo_bpm=(96, 124), energy=0.7, valence=0.9, rhythm="drums",
+        leads=("piano", "synth pluck", "marimba", "ukulele"), supports=("acoustic guitar", "bass guitar", "synth pad", "strings"),
         aliases=("indie pop", "corporate", "commercial", "advert", "vlog", "motivational", "inspirational"),
         flavours=("bright indie pop", "uplifting pop", "feel-good pop", "pop ballad"),
-        tempo_bpm=(96, 124), energy=0.7, valence=0.9,
-        leads=("piano", "synth pluck", "marimba", "ukulele"), supports=("acoustic guitar", "bass guitar", "synth pad", "strings"), rhythm="drums",
     ),
-    "world": Genre(
+    "world": Genre(tempo_bpm=(88, 120), energy=0.55, valence=0.65, rhythm="hand percussion",
+        leads=("kalimba", "flute", "marimba", "harp"), supports=("strings", "upright bass", "choir", "marimba"),
         aliases=("tribal", "african", "ethnic", "oriental", "asian", "indian", "percussion", "desert", "nature", "documentary"),
         flavours=("organic world music", "tribal percussion", "earthy afro groove", "travel documentary music"),
-        tempo_bpm=(88, 120), energy=0.55, valence=0.65,
-        leads=("kalimba", "flute", "marimba", "harp"), supports=("strings", "upright bass", "choir", "marimba"), rhythm="hand percussion",
     ),
 }  # fmt: skip
 
@@ -198,7 +182,7 @@ MOODS: dict[str, Mood] = {
 }  # fmt: skip
 
 
-def find(text: str, table: Mapping[str, Words]) -> tuple[str, ...]:
+def _find(text: str, table: Mapping[str, Words]) -> tuple[str, ...]:
     """The entries of `table` (name -> other names) that `text` names, in the order of the text; longer names win."""
     names = _names(table)
     pattern = "|".join(re.escape(word) for word in sorted(names, key=len, reverse=True))
@@ -211,15 +195,15 @@ def _names(table: Mapping[str, Words]) -> dict[str, str]:
 
 
 def find_genres(text: str) -> tuple[str, ...]:
-    return find(text, {name: (*genre.aliases, *genre.flavours) for name, genre in GENRES.items()})
+    return _find(text, {name: (*genre.aliases, *genre.flavours) for name, genre in GENRES.items()})
 
 
 def find_instruments(text: str) -> tuple[str, ...]:
-    return find(text, INSTRUMENTS)
+    return _find(text, INSTRUMENTS)
 
 
 def find_moods(text: str) -> tuple[str, ...]:
-    return find(text, {name: mood.aliases for name, mood in MOODS.items()})
+    return _find(text, {name: mood.aliases for name, mood in MOODS.items()})
 
 
 def spelled_like(word: str, table: Mapping[str, Words]) -> str | None:

@@ -1,6 +1,6 @@
 """`python -m worker` as the harness needs it: its webhooks may go to this machine, and while the file HANG is there its engine hangs.
 
-The heart of a hanging worker beats on, as that of a box whose GPU hangs.
+The heart of a hanging worker beats on, as that of a machine whose GPU hangs.
 """
 
 import os

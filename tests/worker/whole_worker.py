@@ -28,7 +28,7 @@ MAX_DURATION_S = 5
 
 
 @dataclass(frozen=True)
-class Box:
+class WholeWorker:
     """What a test does with it."""
 
     work_dir: Path
@@ -49,7 +49,7 @@ class Box:
 
 
 @asynccontextmanager
-async def running_box(database_url, queue, gateway, work_dir, **options) -> AsyncIterator[Box]:
+async def running_worker(database_url, queue, gateway, work_dir, **options) -> AsyncIterator[WholeWorker]:
     """Sketch engine and all, over the local gateway; `options` are the listener's."""
     work_dir.mkdir()
     heart = Heartbeat(database_url, queue.worker_id, every=timedelta(milliseconds=200), on_order=lambda order: None)
@@ -64,7 +64,7 @@ async def running_box(database_url, queue, gateway, work_dir, **options) -> Asyn
         queue=queue, run_job=pipeline.run, watch=heart, poll_every=timedelta(milliseconds=50), **options
     )
     listening = asyncio.create_task(listener.listen())
-    yield Box(work_dir, storage, listener, queue)
+    yield WholeWorker(work_dir, storage, listener, queue)
     listener.drain()
     await asyncio.wait_for(listening, 60)
     await asyncio.to_thread(heart.stop)
