@@ -1,4 +1,4 @@
-"""`python -m worker`: one box. The only place that reads the environment and joins ports to adapters.
+"""`python -m worker`: one worker. The only place that reads the environment and joins ports to adapters.
 
 Exit codes: 0 drained, 2 misconfigured, 3 the device is lost or hangs (a supervisor should start the process again).
 """
@@ -23,8 +23,8 @@ from rhythmai.project.extras import what_to_install
 
 try:
     import numpy as np  # noqa: F401  on a base install: a sentence, before what is imported below breaks
-except ModuleNotFoundError as missing:
-    print(f"rhythmai-worker: {what_to_install(missing)}", file=sys.stderr)
+except ModuleNotFoundError as absent:
+    print(f"rhythmai-worker: {what_to_install(absent)}", file=sys.stderr)
     sys.exit(2)
 
 from rhythmai.project.telemetry import traced
