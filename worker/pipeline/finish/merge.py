@@ -22,6 +22,10 @@ from worker.pipeline.look.child import Limits, run_child
 from worker.pipeline.look.look import ask_decoder
 from worker.together import together
 
+_THREADS = 4
+"""Of each part, whatever the machine: they cost memory, of which there is as much everywhere."""
+_NO_MEMORY = ("Cannot allocate memory", "Resource temporarily unavailable", "malloc of size")
+"""What ffmpeg, a thread that cannot start and x264 say."""
 _COPIED = {"h264", "hevc", "av1", "vp9"}
 _FADE_S = 3.0
 _COPY: dict[str, Any] = {"vcodec": "copy"}
@@ -30,6 +34,7 @@ _ENCODE: dict[str, Any] = {
     "preset": "veryfast",
     "crf": 20,
     "pix_fmt": "yuv420p",
+    "threads": _THREADS,
     "vf": "setpts=PTS-STARTPTS,scale=trunc(iw/2)*2:trunc(ih/2)*2",  # H.264 in 4:2:0 has even sides
 }
 _SOUND: dict[str, Any] = {"acodec": "aac", "audio_bitrate": "192k", "ar": 48_000, "ac": 2}
@@ -82,6 +87,8 @@ class FfmpegMerger:
         why = ended.complaints.strip().rpartition("\n")[2].replace(f"{into}/", "")
         if "No space left" in ended.complaints:
             raise Unavailable("The worker's disk is full; try again later", code="no_disk")
+        if any(words in ended.complaints for words in _NO_MEMORY):
+            raise Rejected("Merging needs more memory than it may have; send a smaller video", code="too_demanding")
         raise Rejected(f"The video and the music do not go together ({why}); export both again", code="broken_video")
 
 
@@ -109,12 +116,14 @@ def _command(
         sound = both.filter("alimiter", limit=0.9, level=0, latency=1)
     output = ffmpeg.output(footage["V:0"], sound, f"file:{target.absolute()}", **codec, **_SOUND, **_MP4)
     output = output.global_args("-copyts", "-nostdin", "-hide_banner", "-loglevel", "error")
+    output = output.global_args("-filter_threads", str(_THREADS), "-filter_complex_threads", str(_THREADS))
     command: list[str] = ffmpeg.compile(output, cmd=imageio_ffmpeg.get_ffmpeg_exe(), overwrite_output=True)
     return command
 
 
 def _input(path: Path, formats: str, **options: Any) -> Any:
-    return ffmpeg.input(f"file:{path.absolute()}", protocol_whitelist=PROTOCOLS, format_whitelist=formats, **options)
+    place = f"file:{path.absolute()}"
+    return ffmpeg.input(place, protocol_whitelist=PROTOCOLS, format_whitelist=formats, threads=_THREADS, **options)
 
 
 def _even(sound: Any, length_s: float) -> Any:

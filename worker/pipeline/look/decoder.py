@@ -107,10 +107,7 @@ def answer(
     except Rejected as error:
         refusal = error
     except NO_MEMORY:
-        refusal = Rejected(
-            "The file needs more memory than it may have; send a smaller version, for example 1080p as H.264 MP4",
-            code="too_demanding",
-        )
+        refusal = Rejected("The file needs more memory than it may have; send a smaller one", code="too_demanding")
     except av.FFmpegError as error:
         refusal = broken(error.strerror or "it is damaged")
     return {"code": refusal.code, "message": str(refusal)}, ()
