@@ -1,4 +1,4 @@
-"""The front port: who may knock, what is passed on, and how it lives through the end of its neighbours."""
+"""The front port: who may call, what is passed on, and how it lives through the end of its neighbours."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from aiohttp import web
 from rhythmai.local.postgres import Postgres
 from supabase_standin import BASELINE
 from supabase_standin.gateway import Gateway
-from supabase_standin.realtime.fanout import Fanout
+from supabase_standin.realtime.frames import Fanout
 from supabase_standin.realtime.topics import Topic
 from tests.standin.conftest import JWT_SECRET, PUBLISHABLE_KEY, SECRET_KEY
 from tests.standin.wire import Wire

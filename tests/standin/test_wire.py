@@ -185,15 +185,6 @@ async def test_bytes_are_replayed_too(dial, gateway, database):
     assert (await old.get())["payload"]["event"] == "json"
 
 
-async def test_replication_ready_is_announced(dial):
-    """A client that asks is told when broadcasts from the database are live."""
-    wire = await dial()
-    await wire.join("room", broadcast={"replication_ready": True})
-    assert (await wire.get())[4] == {
-        "extension": "system", "status": "ok", "message": "Replication connection established", "channel": "room",
-    }  # fmt: skip
-
-
 async def test_http_broadcasts(dial, gateway, http):
     """A batch is answered 202 and arrives as text; bad input is 422, no key 401, and a private topic needs the right."""
     wire = await dial()
