@@ -156,13 +156,18 @@ async def test_the_process_tells_when_it_is_ready_and_leaves_on_sigterm(settings
         ),
         ({"GATEWAY_PORT": "http"}, "GATEWAY_PORT must be a number: invalid literal for int() with base 10: 'http'"),
         ({"GATEWAY_PORT": "taken"}, "Choose another GATEWAY_PORT."),
-        ({"DATABASE_URL": "wrong"}, "It needs a superuser's connection."),
+        ({"DATABASE_URL": "wrong"}, "It needs a superuser's connection and baseline.sql."),
+        ({"DATABASE_URL": "empty"}, "It needs a superuser's connection and baseline.sql."),
         ({"STORAGE_DIR": "/dev/null"}, "its log names the path; make it readable and writable"),
     ],
 )
 async def test_a_gateway_that_cannot_start_says_what_to_do(settings, gateway, change, said):
     """A missing variable, a taken port and a refused connection end the process with one sentence."""
-    words = {"taken": gateway.url.rpartition(":")[2], "wrong": settings.database_url.replace("postgres:", "nobody:")}
+    words = {
+        "taken": gateway.url.rpartition(":")[2],
+        "wrong": settings.database_url.replace("postgres:", "nobody:"),
+        "empty": settings.database_url.rpartition("/")[0] + "/postgres",
+    }
     environment = {**process_environment(settings), **{name: words.get(word, word) for name, word in change.items()}}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "supabase_standin",
