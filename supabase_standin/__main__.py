@@ -44,7 +44,7 @@ def main() -> None:
             f"The gateway cannot listen on {settings.host}:{settings.port}: {error.strerror}. Choose another GATEWAY_PORT."
         )
     except asyncpg.PostgresError as error:
-        sys.exit(f"The gateway cannot use DATABASE_URL: {error}. It needs a superuser's connection.")
+        sys.exit(f"The gateway cannot use DATABASE_URL: {error}. It needs a superuser's connection and baseline.sql.")
 
 
 if __name__ == "__main__":

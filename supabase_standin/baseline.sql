@@ -11,22 +11,17 @@ do $$
 declare
   v_role text;
 begin
-  foreach v_role in array array['anon', 'authenticated', 'service_role', 'supabase_auth_admin', 'supabase_realtime_admin', 'supabase_storage_admin'] loop
+  foreach v_role in array array[
+    'anon', 'authenticated', 'service_role', 'authenticator', 'supabase_auth_admin', 'supabase_realtime_admin', 'supabase_storage_admin'
+  ] loop
     if not exists (select from pg_roles where rolname = v_role) then
       begin
-        execute format('create role %I nologin noinherit', v_role);
+        execute format('create role %I %s noinherit', v_role, case v_role when 'authenticator' then 'login' else 'nologin' end);
       exception when duplicate_object or unique_violation then
         null; -- roles belong to the whole server: another database laid its baseline at this moment
       end;
     end if;
   end loop;
-  if not exists (select from pg_roles where rolname = 'authenticator') then
-    begin
-      create role authenticator login noinherit;
-    exception when duplicate_object or unique_violation then
-      null;
-    end;
-  end if;
   if not exists (select from pg_roles where rolname = 'service_role' and rolbypassrls) then
     alter role service_role bypassrls;
   end if;
@@ -72,11 +67,6 @@ create or replace function auth.role() returns text language sql stable as $$
   select coalesce(nullif(current_setting('request.jwt.claim.role', true), ''), auth.jwt() ->> 'role')
 $$;
 comment on function auth.role() is 'The role of the token.';
-
-create or replace function auth.email() returns text language sql stable as $$
-  select coalesce(nullif(current_setting('request.jwt.claim.email', true), ''), auth.jwt() ->> 'email')
-$$;
-comment on function auth.email() is 'The e-mail address of the token.';
 
 -- realtime: broadcast from the database ---------------------------------------------------------------------------------
 

@@ -15,15 +15,10 @@ from supabase_standin.authentication import Identity
 
 FUNCTIONS: Final = Path(__file__).with_name("gateway.sql")
 CONNECTION_ERRORS: Final = (
-    OSError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
+    OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError, asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # what asyncpg makes of a server that dies in mid-sentence
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    TimeoutError,
-)
+)  # fmt: skip
 """What tells that Postgres is away, not that a statement is wrong."""
 
 
@@ -65,18 +60,10 @@ class Database:
         """Statements that take longer than the timeout are cancelled; 0 lets them run."""
         self.url = url
         self._pool: Any = asyncpg.create_pool(
-            url,
-            min_size=0,
-            max_size=10,
-            init=prepare,
-            reset=leave_as_it_is,
-            timeout=5,
-            server_settings={
-                "timezone": "UTC",
-                "application_name": "gateway",
-                "statement_timeout": str(round(statement_timeout_s * 1000)),
+            url, min_size=0, max_size=10, init=prepare, reset=leave_as_it_is, timeout=5, server_settings={
+                "timezone": "UTC", "application_name": "gateway", "statement_timeout": f"{statement_timeout_s * 1000:.0f}",
             },
-        )
+        )  # fmt: skip
 
     async def open(self) -> None:
         """Lay the gateways' own functions. Raises one of CONNECTION_ERRORS while Postgres is away."""

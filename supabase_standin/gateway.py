@@ -16,7 +16,7 @@ from aiohttp import web
 
 from supabase_standin.authentication import ProjectKeys
 from supabase_standin.database import CONNECTION_ERRORS, Database
-from supabase_standin.origins import PORT, allow_origins, check_host, expose_origin
+from supabase_standin.origins import allow_origins, check_host, expose_origin
 from supabase_standin.proxy import Proxy
 from supabase_standin.realtime.limits import Limits
 from supabase_standin.realtime.project import Project
@@ -62,9 +62,7 @@ class Gateway:
     def __init__(self, settings: GatewaySettings, limits: Limits = Limits()) -> None:  # noqa: B008 - frozen
         self._settings = settings
         self.port = settings.port
-        keys = ProjectKeys(
-            jwt_secret=settings.jwt_secret, secret_key=settings.secret_key, publishable_key=settings.publishable_key
-        )
+        keys = ProjectKeys(settings.jwt_secret, settings.secret_key, settings.publishable_key)
         self._database = Database(settings.database_url)
         # What clients can make Postgres compute there, with filters and policies, ends before long.
         self._realtime_database = Database(settings.database_url, statement_timeout_s=limits.statement_s)
@@ -90,7 +88,7 @@ class Gateway:
             stack.push_async_callback(self._realtime_database.close)
             await self._open_databases()
             listener = socket.create_server((self._settings.host, self._settings.port))
-            self.port = self._app[PORT] = listener.getsockname()[1]
+            self.port = listener.getsockname()[1]
             # A handler whose client has gone is cancelled: half an upload is thrown away, an event stream let go.
             runner = web.AppRunner(self._app, handler_cancellation=True, access_log=None, shutdown_timeout=5)
             await runner.setup()
@@ -133,6 +131,6 @@ async def _stopped(task: asyncio.Task[None]) -> None:
 
 async def _nothing_here(request: web.Request) -> web.Response:
     message = (
-        f"{request.path} is neither Realtime's nor Storage's: API_UPSTREAM says where all else goes, and it is not set"
+        f"{request.path} is neither Realtime's nor Storage's, and API_UPSTREAM is not set, where all else would go"
     )
     return web.json_response({"message": message}, status=404)

@@ -152,73 +152,36 @@ end
 $$;
 comment on function gateway.sees(oid, jsonb, text[], text[]) is 'For each role and its claims: which of the rows with these keys are visible now, and which columns may be read.';
 
-create or replace function gateway.passes(
-  p_relation oid, p_rows jsonb, p_column text, p_operator text, p_wanted text
-) returns boolean[]
+create or replace function gateway.matches(
+  p_relation oid, p_rows jsonb, p_columns text[], p_operators text[], p_values text[]
+) returns table (matches boolean[], failure text)
 language plpgsql stable as $$
 declare
-  v_type text := (
-    select format_type(a.atttypid, -1) from pg_attribute as a
-    where a.attrelid = p_relation and a.attname = p_column and a.attnum > 0 and not a.attisdropped
-  );
-  v_value text;
-  v_test text;
-  v_passes boolean[];
-begin
-  if v_type is null then
-    raise exception 'invalid column for filter %', p_column;
-  elsif p_operator = 'is' and lower(p_wanted) not in ('null', 'true', 'false', 'unknown') then
-    raise exception 'invalid value for filter is: %', p_wanted;
-  elsif p_operator in ('like', 'ilike', 'match', 'imatch') then
-    v_type := 'text';
-  end if;
-  v_value := format('(e.texts ->> %L)::%s', p_column, v_type);
-  v_test := case p_operator
-    when 'is' then format('%s is %s', v_value, lower(p_wanted))
-    when 'in' then format('%s = any (%L::%s[])', v_value, p_wanted, v_type)
-    else format('%s %s %L::%s', v_value, case p_operator
-      when 'eq' then '=' when 'neq' then '<>' when 'lt' then '<' when 'lte' then '<=' when 'gt' then '>' when 'gte' then '>='
-      when 'like' then '~~' when 'ilike' then '~~*' when 'match' then '~' when 'imatch' then '~*'
-      when 'isdistinct' then 'is distinct from'
-    end, p_wanted, v_type)
-  end;
-  execute format(
-    'select array_agg(case when e.texts ? %L then %s end order by e.n) from jsonb_array_elements($1) with ordinality as e (texts, n)',
-    p_column, v_test
-  ) into v_passes using p_rows;
-  return v_passes;
-end
-$$;
-comment on function gateway.passes(oid, jsonb, text, text, text) is 'Which rows, given as column texts, fulfil one condition of a filter, compared in the column''s own type; null is unknown.';
-
-create or replace function gateway.verdicts(
-  p_relation oid, p_rows jsonb, p_columns text[], p_operators text[], p_wanted text[]
-) returns table (passes boolean[], failure text)
-language plpgsql stable as $$
+  v_type text;
 begin
   for i in 1 .. cardinality(p_columns) loop
+    matches := null;
+    failure := null;
     begin
-      passes := gateway.passes(p_relation, p_rows, p_columns[i], p_operators[i], p_wanted[i]);
-      failure := null;
-    exception
-      when query_canceled then
-        -- The clock of statement_timeout has run down: what is left wants a statement of its own. The first had all
-        -- of the time; a later one may be the victim of those before it, and comes first in the next statement.
-        if i = 1 then
-          passes := null;
-          failure := 'it takes too long';
-          return next;
-        end if;
-        return;
-      when others then
-        passes := null;
-        failure := sqlerrm;
+      select format_type(a.atttypid, -1) into strict v_type from pg_attribute as a
+      where a.attrelid = p_relation and a.attname = p_columns[i] and not a.attisdropped;
+      execute format(
+        'select array_agg((e.texts ->> %L)::%s %s order by e.n) from jsonb_array_elements($1) with ordinality as e (texts, n)',
+        p_columns[i], v_type, case p_operators[i]
+          when 'in' then format('= any (%L::%s[])', p_values[i], v_type)
+          else format('%s %L::%s', case p_operators[i]
+            when 'eq' then '=' when 'neq' then '<>' when 'lt' then '<' when 'lte' then '<=' when 'gt' then '>' when 'gte' then '>='
+          end, p_values[i], v_type)
+        end
+      ) into matches using p_rows;
+    exception when others then
+      failure := sqlerrm;
     end;
     return next;
   end loop;
 end
 $$;
-comment on function gateway.verdicts(oid, jsonb, text[], text[], text[]) is 'For each condition which rows fulfil it, or why it fails; ends early when the time is up.';
+comment on function gateway.matches(oid, jsonb, text[], text[], text[]) is 'For each condition of a filter which rows, given as column texts, fulfil it, compared in the column''s own type, or why it fails; null is unknown.';
 
 create or replace function gateway.messages_since(p_snapshot text)
 returns table (id text, topic text, private text, event text, payload text, binary_payload text, extension text)
@@ -242,13 +205,3 @@ language sql stable as $$
   )
 $$;
 comment on function gateway.published(text, text) is 'The tables of publication supabase_realtime that a subscription names; * is any.';
-
-create or replace function gateway.may_read(p_relation oid, p_column text, p_role text) returns boolean
-language sql stable as $$
-  select case when gateway.is_role(p_role) then exists (
-    select from pg_attribute as a
-    where a.attrelid = p_relation and a.attname = p_column and a.attnum > 0 and not a.attisdropped
-      and has_column_privilege(p_role, p_relation, a.attnum, 'select')
-  ) else false end
-$$;
-comment on function gateway.may_read(oid, text, text) is 'Whether the table has this column and the role may read it.';

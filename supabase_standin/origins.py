@@ -12,8 +12,6 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 LOOPBACK_NAME: Final = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 OWN = ("/realtime/v1/", "/storage/v1/")
-PORT = web.AppKey("port", int)
-"""The port we listen on, known once the server is bound."""
 
 
 def is_ours(path: str) -> bool:
@@ -28,26 +26,21 @@ async def check_host(request: web.Request, handler: Handler) -> web.StreamRespon
     Any port will do: a browser sends the one it dialled, and a proxy of yours in front of us may pass on its own.
     """
     if not LOOPBACK_NAME.fullmatch(request.headers.get(hdrs.HOST, "")):
-        expected = str(request.config_dict[PORT])
-        detail = f"this gateway answers only as 127.0.0.1:{expected} or localhost:{expected}"
-        return web.json_response({"message": detail}, status=421)
+        return web.json_response({"message": "this gateway answers only as 127.0.0.1 or localhost"}, status=421)
     return await handler(request)
 
 
 @web.middleware
 async def allow_origins(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Browsers on any origin may call the gateways, as on a hosted project: keys are what protects."""
-    if not is_ours(request.path):
+    if request.method != hdrs.METH_OPTIONS or not is_ours(request.path):
         return await handler(request)
-    if request.method == hdrs.METH_OPTIONS:
-        response = web.Response(status=204)
-        response.headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = "GET, HEAD, PUT, PATCH, POST, DELETE, OPTIONS"
-        response.headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = request.headers.get(
-            hdrs.ACCESS_CONTROL_REQUEST_HEADERS, "*"
-        )
-        response.headers[hdrs.ACCESS_CONTROL_MAX_AGE] = "3600"
-        return response
-    return await handler(request)
+    headers = {
+        hdrs.ACCESS_CONTROL_ALLOW_METHODS: "GET, HEAD, PUT, PATCH, POST, DELETE, OPTIONS",
+        hdrs.ACCESS_CONTROL_ALLOW_HEADERS: request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS, "*"),
+        hdrs.ACCESS_CONTROL_MAX_AGE: "3600",
+    }
+    return web.Response(status=204, headers=headers)
 
 
 async def expose_origin(request: web.Request, response: web.StreamResponse) -> None:

@@ -9,12 +9,17 @@ from aiohttp import hdrs, web
 from yarl import URL
 
 HOP_BY_HOP = frozenset(
-    name.lower()
-    for name in (
-        hdrs.CONNECTION, hdrs.KEEP_ALIVE, hdrs.PROXY_AUTHENTICATE, hdrs.PROXY_AUTHORIZATION,
-        hdrs.TE, hdrs.TRAILER, hdrs.TRANSFER_ENCODING, hdrs.UPGRADE,
-    )
-)  # fmt: skip
+    [
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ]
+)
 
 
 class Proxy:
@@ -71,14 +76,12 @@ class Proxy:
 
 
 def _away() -> web.Response:
-    return web.json_response(
-        {
-            "type": "about:blank",
-            "title": "Bad Gateway",
-            "status": 502,
-            "code": "api_unavailable",
-            "detail": "The API behind this gateway is not running; it may be starting. Try again in a moment.",
-        },
-        status=502,
-        content_type="application/problem+json",
-    )
+    detail = "The API behind this gateway is not running; it may be starting. Try again in a moment."
+    problem = {
+        "type": "about:blank",
+        "title": "Bad Gateway",
+        "status": 502,
+        "code": "api_unavailable",
+        "detail": detail,
+    }
+    return web.json_response(problem, status=502, content_type="application/problem+json")

@@ -1,1 +1,1 @@
-"""The embedded stand-in for a Supabase project: Postgres, Realtime and Storage on this machine. For development only."""
+"""Our stack on this machine: Postgres, the stand-in for Supabase, the API and a worker. For development only."""

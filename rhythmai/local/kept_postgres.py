@@ -1,4 +1,4 @@
-"""Postgres, kept alive: it is no child of ours (pg_ctl starts it), so its life is watched by its pid."""
+"""Postgres, kept alive: it is no child of ours (pg_ctl starts it), so it is watched by its pid file."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from rhythmai.errors import NoStack
-from rhythmai.local.home import born
-from rhythmai.local.postgres import AlreadyRunning, Postgres, PostgresFailed
+from rhythmai.local.postgres import Postgres, PostgresFailed
 
 LOOK_S: Final = 1.0
 
@@ -45,20 +44,14 @@ class KeptPostgres:
             raise NoStack(str(error)) from None
 
     async def _keep(self) -> None:
-        pid = self._server.pid
         while True:
             await asyncio.sleep(LOOK_S)
-            if pid is not None and born(pid) is not None:
-                continue
-            self._tell("ended by itself; it starts again")
-            try:
-                await _unhurried(self._server.start)
-            except AlreadyRunning as found:
-                pid = found.pid
-            except PostgresFailed as error:
-                self._tell(str(error))
-            else:
-                pid = self._server.pid
+            if self._server.pid is None:
+                self._tell("ended by itself; it starts again")
+                try:
+                    await _unhurried(self._server.start)
+                except PostgresFailed as error:
+                    self._tell(str(error))
 
     def _tell(self, line: str) -> None:
         if self._echo:

@@ -56,11 +56,6 @@ class Child:
         self._keeper: asyncio.Task[None] | None = None
         self._file = RotatingFileHandler(self.log, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8", delay=True)
 
-    @property
-    def pid(self) -> int | None:
-        """Of the process that runs now."""
-        return self._process.pid if self._process and self._process.returncode is None else None
-
     async def start(self) -> None:
         """Start the program and keep it alive from here on."""
         await self._spawn()

@@ -39,12 +39,6 @@ class Table:
             for name, text in row.items()
         }
 
-    def chosen(self, columns: frozenset[str], select: frozenset[str] | None) -> tuple[str, ...]:
-        """In the table's order what may be read and is asked for; the key always is."""
-        return tuple(
-            name for name in self.types if name in columns and (select is None or name in select or name in self.key)
-        )
-
 
 class Announcement:
     """One change; its payload is made once for each choice of columns."""
@@ -80,8 +74,7 @@ class Announcement:
         return {
             "schema": change.relation.schema,
             "table": change.relation.name,
-            "commit_timestamp": change.committed_at.strftime("%Y-%m-%dT%H:%M:%S.")
-            + f"{change.committed_at.microsecond // 1000:03}Z",
+            "commit_timestamp": change.committed_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "type": change.kind,
             "columns": [{"name": name, "type": table.types[name]} for name in told],
             **{name: parts[name] for name in shown},

@@ -17,9 +17,8 @@ class Policies:
     may_write: frozenset[str]
 
 
-EVERYTHING: Final = Policies(
-    may_read=frozenset({"broadcast", "presence"}), may_write=frozenset({"broadcast", "presence"})
-)
+_BOTH: Final = frozenset({"broadcast", "presence"})
+EVERYTHING: Final = Policies(may_read=_BOTH, may_write=_BOTH)
 """On public channels."""
 
 

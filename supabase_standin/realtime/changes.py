@@ -6,20 +6,17 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from typing import Any, Final
+from typing import Any
 
 from supabase_standin.database import CONNECTION_ERRORS, Database
 from supabase_standin.realtime.announcement import Announcement, Table
-from supabase_standin.realtime.bindings import Binding, Subscriber
-from supabase_standin.realtime.fanout import Fanout
-from supabase_standin.realtime.filters import Condition
+from supabase_standin.realtime.bindings import Binding, Condition
+from supabase_standin.realtime.frames import Fanout
 from supabase_standin.realtime.limits import Limits
 from supabase_standin.realtime.pgoutput import Change, Relation, Row
+from supabase_standin.realtime.topics import Member
 
 log = logging.getLogger(__name__)
-
-CONDITIONS: Final = 100
-"""How many conditions share the time of one statement."""
 
 
 class Changes:
@@ -28,15 +25,15 @@ class Changes:
     def __init__(self, database: Database, limits: Limits) -> None:
         self._database = database
         self._limits = limits
-        self._bindings: dict[Subscriber, tuple[Binding, ...]] = {}
+        self._bindings: dict[Member, tuple[Binding, ...]] = {}
 
-    def put(self, subscriber: Subscriber, bindings: Iterable[Binding]) -> None:
+    def put(self, subscriber: Member, bindings: Iterable[Binding]) -> None:
         self._bindings[subscriber] = tuple(bindings)
 
-    def drop(self, subscriber: Subscriber) -> None:
+    def drop(self, subscriber: Member) -> None:
         self._bindings.pop(subscriber, None)
 
-    def of(self, subscriber: Subscriber) -> tuple[Binding, ...]:
+    def of(self, subscriber: Member) -> tuple[Binding, ...]:
         return self._bindings.get(subscriber, ())
 
     @property
@@ -61,9 +58,11 @@ class Changes:
                         await self.announce((change,))
                 else:
                     log.warning(
-                        "realtime.change.failed: %s of %s is not announced: %s",
-                        same[0].kind, same[0].relation.name, error, exc_info=True,
-                    )  # fmt: skip
+                        "realtime.change.failed: a row of %s is not told: %s",
+                        same[0].relation.name,
+                        error,
+                        exc_info=True,
+                    )
 
     async def _tell(self, changes: Sequence[Change]) -> None:
         """Changes of one relation, with few questions to Postgres however many they are."""
@@ -77,7 +76,7 @@ class Changes:
                 return  # dropped since
             table = Table.from_row(row)
             rows = [change.new or table.old(change) for change in changes]
-            verdicts = await self._verdicts(connection, relation.oid, rows, wanting)
+            matches = await self._matches(connection, relation.oid, rows, wanting)
             views = await self._views(connection, relation.oid, rows, wanting)
             texts = [*(change.new for change in changes), *(table.old(change) for change in changes)]
             typed = await connection.fetchval(
@@ -86,65 +85,57 @@ class Changes:
         for i, change in enumerate(changes):
             announcement = Announcement(change, table, typed[i], typed[len(changes) + i], self._limits.change_bytes)
             keyless = not table.key and change.kind != "DELETE"  # nobody is told more than that there is no key
-            groups: dict[tuple[Subscriber, tuple[str, ...]], list[int]] = defaultdict(list)
+            groups: dict[tuple[Member, tuple[str, ...]], list[int]] = defaultdict(list)
             for binding in wanting:
                 visible, columns = views[_viewer(binding)]
-                passes = all(c.column in columns and verdicts[c][i] for c in binding.conditions)
+                passes = all(c.column in columns and matches[c][i] for c in binding.conditions)
                 seen = visible[i] or change.kind == "DELETE"
                 if binding.wants(change) and (keyless or (seen and passes)):
-                    groups[binding.subscriber, table.chosen(columns, binding.select)].append(binding.id)
-            for (subscriber, chosen), ids in groups.items():
-                payload = {"ids": ids, "data": announcement.payload(chosen)}
-                subscriber.deliver(Fanout(subscriber.wire, "postgres_changes", payload))
+                    groups[binding.subscriber, columns].append(binding.id)
+            for (subscriber, columns), ids in groups.items():
+                payload = {"ids": ids, "data": announcement.payload(columns)}
+                subscriber.deliver(Fanout(subscriber.topic.wire, "postgres_changes", payload))
 
     def _watching(self, relation: Relation) -> list[Binding]:
         return [b for bindings in self._bindings.values() for b in bindings if b.watches(relation)]
 
-    async def _verdicts(
+    async def _matches(
         self, connection: Any, oid: int, rows: list[Row], bindings: Iterable[Binding]
-    ) -> dict[Condition, list[bool]]:
+    ) -> dict[Condition, list[bool | None]]:
         """For each condition which rows fulfil it. A condition that fails silences its own bindings, and tells them."""
         askers: dict[Condition, list[Binding]] = defaultdict(list)
         for binding in bindings:
             for condition in binding.conditions:
                 askers[condition].append(binding)
-        verdicts: dict[Condition, list[bool]] = {}
-        left = list(askers)
-        while left:
-            asked = left[:CONDITIONS]
-            answers = await connection.fetch(
-                "select * from gateway.verdicts($1, $2, $3, $4, $5)",
-                oid,
-                rows,
-                [condition.column for condition in asked],
-                [condition.operator for condition in asked],
-                [condition.value for condition in asked],
-            )
-            for condition, answer in zip(asked, answers, strict=False):  # it may have run out of time
-                passes = answer["passes"] or [None] * len(rows)
-                verdicts[condition] = [p is not None and p != condition.negated for p in passes]
-                if answer["failure"]:
-                    for binding in askers[condition]:
-                        binding.fail(answer["failure"])
-            left = left[len(answers) :]
-        return verdicts
+        found: dict[Condition, list[bool | None]] = {}
+        for condition, answer in zip(askers, await matches(connection, oid, rows, askers), strict=True):
+            found[condition] = answer["matches"] or [None] * len(rows)
+            if answer["failure"]:
+                for binding in askers[condition]:
+                    binding.fail(answer["failure"])
+        return found
 
     async def _views(
         self, connection: Any, oid: int, rows: list[Row], bindings: Iterable[Binding]
-    ) -> dict[tuple[str, str], tuple[list[bool], frozenset[str]]]:
+    ) -> dict[tuple[str, str], tuple[list[bool], tuple[str, ...]]]:
         """For each role with its claims: which rows it sees now, and the columns it may read."""
         viewers = sorted({_viewer(binding) for binding in bindings})
-        answers = await connection.fetch(
-            "select * from gateway.sees($1, $2, $3, $4)",
-            oid,
-            rows,
-            [role for role, _ in viewers],
-            [claims for _, claims in viewers],
-        )
-        return {
-            viewer: (answer["visible"], frozenset(answer["columns"]))
-            for viewer, answer in zip(viewers, answers, strict=True)
-        }
+        answers = await views(connection, oid, rows, viewers)
+        return {viewer: (row["visible"], tuple(row["columns"])) for viewer, row in zip(viewers, answers, strict=True)}
+
+
+async def matches(connection: Any, oid: int, rows: list[Row], conditions: Iterable[Condition]) -> list[Any]:
+    """`matches` and `failure` of each condition."""
+    asked = [[c.column for c in conditions], [c.operator for c in conditions], [c.value for c in conditions]]
+    found: list[Any] = await connection.fetch("select * from gateway.matches($1, $2, $3, $4, $5)", oid, rows, *asked)
+    return found
+
+
+async def views(connection: Any, oid: int, rows: list[Row], viewers: Sequence[tuple[str, str]]) -> list[Any]:
+    """`visible` rows and `columns` for each role with its claims."""
+    roles, claims = [role for role, _ in viewers], [claims for _, claims in viewers]
+    found: list[Any] = await connection.fetch("select * from gateway.sees($1, $2, $3, $4)", oid, rows, roles, claims)
+    return found
 
 
 def _viewer(binding: Binding) -> tuple[str, str]:

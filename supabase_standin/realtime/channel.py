@@ -12,8 +12,7 @@ import asyncpg
 from supabase_standin.authentication import BadToken, Identity
 from supabase_standin.database import CONNECTION_ERRORS
 from supabase_standin.realtime.authorisation import Policies, authorise
-from supabase_standin.realtime.fanout import Fanout, UserBroadcast
-from supabase_standin.realtime.frames import Frame, Push, dumps
+from supabase_standin.realtime.frames import Fanout, Frame, Push, UserBroadcast, dumps
 from supabase_standin.realtime.join import Join, as_dict
 from supabase_standin.realtime.limits import Rate
 from supabase_standin.realtime.project import Project
@@ -35,15 +34,8 @@ class Channel:
     """Between `open` and `close` it is a member of its topic."""
 
     def __init__(
-        self,
-        project: Project,
-        outlet: Outlet,
-        topic: Topic,
-        frame: Frame,
-        join: Join,
-        identity: Identity,
-        policies: Policies,
-    ) -> None:
+        self, project: Project, outlet: Outlet, topic: Topic, frame: Frame, join: Join, identity: Identity, policies: Policies
+    ) -> None:  # fmt: skip
         self.topic = topic
         self.join_ref = frame.join_ref or frame.ref
         self.identity = identity

@@ -1,4 +1,4 @@
-"""Frames of the Realtime protocol: JSON objects (1.0.0), JSON arrays and binary broadcasts (2.0.0)."""
+"""Frames of the Realtime protocol: JSON objects (1.0.0), JSON arrays and binary broadcasts (2.0.0); and those on their way to many."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ BROADCAST: Final = 4
 BYTES: Final = 0
 JSON: Final = 1
 """How a binary broadcast carries its payload."""
+
+
+Data = str | bytes
 
 
 class BadFrame(ValueError):
@@ -36,7 +39,6 @@ class Push(NamedTuple):
     ref: str | None
     topic: str
     event: str
-    metadata: dict[str, Any]
     encoding: int
     payload: bytes
 
@@ -73,11 +75,9 @@ def decode(vsn: str, data: str) -> Frame:
     """Raises BadFrame."""
     try:
         raw = loads(data)
-        frame = (
-            Frame(*raw)
-            if vsn == V2
-            else Frame(raw.get("join_ref"), raw.get("ref"), raw["topic"], raw["event"], raw["payload"])
-        )
+        if vsn == V1:
+            raw = raw.get("join_ref"), raw.get("ref"), raw["topic"], raw["event"], raw["payload"]
+        frame = Frame(*raw)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise BadFrame(f"not a frame of protocol {vsn}: {data[:80]!r}") from error
     if not isinstance(frame.topic, str) or not isinstance(frame.event, str):
@@ -103,19 +103,11 @@ def decode_push(data: bytes) -> Push:
         for length in lengths:
             texts.append(data[at : at + length].decode())
             at += length
-        join_ref, ref, topic, event, metadata = texts
+        join_ref, ref, topic, event, _ = texts
         payload = bytes(data[at:])
         if encoding == JSON:
             loads(payload)  # it goes out as it is: anything else would break every receiver, or forge a frame
-        return Push(
-            join_ref or None,
-            ref or None,
-            topic,
-            event,
-            loads(metadata) if metadata else {},
-            encoding,
-            payload,
-        )
+        return Push(join_ref or None, ref or None, topic, event, encoding, payload)
     except (IndexError, ValueError) as error:
         raise BadFrame("not a binary broadcast") from error
 
@@ -126,3 +118,41 @@ def encode_broadcast(topic: str, event: str, metadata: str, encoding: int, paylo
     if any(len(text) > 255 for text in texts):
         return None
     return bytes([BROADCAST, *map(len, texts), encoding]) + b"".join(texts) + payload
+
+
+class Fanout:
+    """A plain push to many sockets, encoded once for each version: presence, postgres_changes, broadcasts sent as text."""
+
+    def __init__(self, topic: str, event: str, payload: Any) -> None:
+        self._frame = Frame(None, None, topic, event, payload)
+        self._encoded: dict[str, Data | None] = {}
+
+    def data(self, vsn: str) -> Data | None:
+        """What goes over the wire; None when this version cannot carry it."""
+        if vsn not in self._encoded:
+            self._encoded[vsn] = self._encode(vsn)
+        return self._encoded[vsn]
+
+    def _encode(self, vsn: str) -> Data | None:
+        return encode(vsn, self._frame)
+
+
+class UserBroadcast(Fanout):
+    """A broadcast whose payload stays bytes: a binary frame for 2.0.0, JSON for 1.0.0, which cannot carry other bytes."""
+
+    def __init__(self, topic: str, event: str, meta: dict[str, Any], encoding: int, payload: bytes) -> None:
+        super().__init__(topic, "broadcast", None)
+        self._event, self._meta, self._encoding, self._payload = event, meta, encoding, payload
+
+    def _encode(self, vsn: str) -> Data | None:
+        topic, meta = self._frame.topic, dumps(self._meta) if self._meta else ""
+        if vsn == V2 and (frame := encode_broadcast(topic, self._event, meta, self._encoding, self._payload)):
+            return frame
+        if self._encoding == BYTES:
+            return None
+        # The payload is JSON already: it is set in as it is, not parsed and written again.
+        marked = f'"meta":{meta},' if meta else ""
+        body = f'{{"event":{dumps(self._event)},"type":"broadcast",{marked}"payload":{self._payload.decode()}}}'
+        if vsn == V2:
+            return f'[null,null,{dumps(topic)},"broadcast",{body}]'
+        return f'{{"ref":null,"event":"broadcast","topic":{dumps(topic)},"payload":{body}}}'

@@ -22,7 +22,6 @@ class Join:
     ack: bool = False
     echo: bool = False
     """The sender receives its own broadcasts too (`broadcast.self`)."""
-    replication_ready: bool = False
     replay: dict[str, Any] = field(default_factory=dict)
     presence: bool = False
     presence_key: str = ""
@@ -44,7 +43,6 @@ class Join:
             private=as_bool(config.get("private")),
             ack=as_bool(broadcast.get("ack")),
             echo=as_bool(broadcast.get("self")),
-            replication_ready=as_bool(broadcast.get("replication_ready")),
             replay=as_dict(broadcast.get("replay")),
             presence=as_bool(presence.get("enabled")),
             presence_key=str(presence.get("key") or ""),

@@ -9,14 +9,12 @@ import asyncpg
 from supabase_standin.authentication import BadToken, Identity
 from supabase_standin.database import CONNECTION_ERRORS
 from supabase_standin.realtime.authorisation import EVERYTHING, authorise
-from supabase_standin.realtime.bindings import Binding, binding_id
+from supabase_standin.realtime.bindings import BadFilter, Binding, binding_id
 from supabase_standin.realtime.channel import Channel, Outlet
-from supabase_standin.realtime.fanout import UserBroadcast
-from supabase_standin.realtime.filters import BadFilter
-from supabase_standin.realtime.frames import Frame, reply
+from supabase_standin.realtime.frames import Frame, UserBroadcast, reply
 from supabase_standin.realtime.join import Join
+from supabase_standin.realtime.messages import CannotReplay, replay
 from supabase_standin.realtime.project import Project
-from supabase_standin.realtime.replay import CannotReplay, replay
 from supabase_standin.realtime.subscriptions import Refused
 from supabase_standin.realtime.topics import PREFIX, Topic
 
@@ -68,8 +66,8 @@ async def join(project: Project, outlet: Outlet, key: Identity, frame: Frame) ->
             channel.push("broadcast", message)
     if refusal:
         channel.tell("error", "postgres_changes", refusal)
-    if wish.replication_ready or (wish.bindings and not refusal):
-        project.subscriptions.start(channel, ready=wish.replication_ready)
+    if wish.bindings and not refusal:
+        project.subscriptions.start(channel)
     return channel
 
 

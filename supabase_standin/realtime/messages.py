@@ -1,12 +1,15 @@
-"""Broadcasts out of the database: rows of realtime.messages, as the slot hands them over."""
+"""Broadcasts out of the database: rows of realtime.messages, as the slot hands them over, or replayed to who joins late."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
 
 from supabase_standin.database import Database
-from supabase_standin.realtime.fanout import UserBroadcast
-from supabase_standin.realtime.frames import BYTES, JSON
+from supabase_standin.realtime.frames import BYTES, JSON, UserBroadcast
 from supabase_standin.realtime.pgoutput import Change
 from supabase_standin.realtime.topics import Topic, Topics
 
@@ -55,3 +58,41 @@ class Messages:
         else:
             return
         self._topics.send(topic, UserBroadcast(topic.wire, row["event"] or "", {"id": message}, encoding, data))
+
+
+class CannotReplay(Exception):
+    """The join asked for a replay that cannot be given."""
+
+
+async def replay(
+    database: Database, topic: Topic, wish: dict[str, Any], limit: int
+) -> list[dict[str, Any] | UserBroadcast]:
+    """The newest messages since `wish["since"]` (Unix milliseconds), oldest first: broadcast payloads, or bytes.
+
+    At most `limit`, or `wish["limit"]` when that is less. Raises CannotReplay, or the database's errors.
+    """
+    if not topic.private:
+        raise CannotReplay("Replay is not allowed for public channels")
+    try:
+        since = datetime.fromtimestamp(wish["since"] / 1000, UTC).replace(tzinfo=None)
+        count = min(max(int(wish.get("limit", limit)), 1), limit)
+    except (KeyError, TypeError, OverflowError, ValueError, OSError) as error:
+        raise CannotReplay("Replay params are not valid") from error
+    async with database.transaction() as connection:
+        rows = await connection.fetch(
+            """
+            select id, event, payload, binary_payload from realtime.messages
+            where topic = $1 and private and extension = 'broadcast' and inserted_at >= $2
+              and (payload is not null or binary_payload is not null)
+            order by inserted_at desc, id desc limit $3
+            """,
+            topic.name, since, count,
+        )  # fmt: skip
+    return [_message(topic, row) for row in reversed(rows)]
+
+
+def _message(topic: Topic, row: asyncpg.Record) -> dict[str, Any] | UserBroadcast:
+    meta = {"id": str(row["id"]), "replayed": True}
+    if row["payload"] is None:
+        return UserBroadcast(topic.wire, row["event"] or "", meta, BYTES, row["binary_payload"])
+    return {"event": row["event"], "type": "broadcast", "payload": row["payload"], "meta": meta}

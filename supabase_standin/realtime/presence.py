@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-from supabase_standin.realtime.fanout import Fanout
+from supabase_standin.realtime.frames import Fanout
 from supabase_standin.realtime.topics import Member, Topic, Topics
 
 State = dict[str, dict[str, list[dict[str, Any]]]]
@@ -59,4 +59,5 @@ class Presence:
         return state
 
     def _tell(self, topic: Topic, *, joins: State, leaves: State) -> None:
-        self._topics.send_presence(topic, Fanout(topic.wire, "presence_diff", {"joins": joins, "leaves": leaves}))
+        fanout = Fanout(topic.wire, "presence_diff", {"joins": joins, "leaves": leaves})
+        self._topics.send(topic, fanout, presence=True)

@@ -40,24 +40,14 @@ class Project:
         self._messages = Messages(database, self.topics)
         # A slot each, as on a hosted project: broadcasts do not wait until changed rows are filtered and authorised.
         self.broadcast_feed = Replication(
-            database.url,
-            "supabase_realtime_messages_publication",
-            take=self._messages.take,
-            busy=lambda: self.topics.busy,
-            on_live=self._resume_broadcasts,
-            on_caught_up=self._messages.caught_up,
-        )
+            database.url, "supabase_realtime_messages_publication", take=self._messages.take,
+            busy=lambda: self.topics.busy, on_live=self._resume_broadcasts, on_caught_up=self._messages.caught_up,
+        )  # fmt: skip
         self.change_feed = Replication(
-            database.url,
-            "supabase_realtime",
-            take=self.changes.announce,
-            busy=lambda: self.changes.busy,
-            on_live=self._resume_changes,
-            wants=self.changes.want,
-        )
-        self.subscriptions = Subscriptions(
-            database, self.changes, live=self.change_feed.live, broadcasts_live=self.broadcast_feed.live
-        )
+            database.url, "supabase_realtime", take=self.changes.announce,
+            busy=lambda: self.changes.busy, on_live=self._resume_changes, wants=self.changes.want,
+        )  # fmt: skip
+        self.subscriptions = Subscriptions(database, self.changes, self.change_feed.live)
 
     async def open(self) -> None:
         """From here on no broadcast of the database is missed. Raises the database's errors."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from supabase_standin.database import CONNECTION_ERRORS, connect, hang_up
@@ -13,9 +13,11 @@ from supabase_standin.realtime.pgoutput import Change, Decoder, Relation
 
 log = logging.getLogger(__name__)
 
+GET: Final = """
+select data from pg_logical_slot_get_binary_changes($1, null, $2, 'proto_version', '1', 'publication_names', $3)
+"""
 BATCH: Final = 2000
-PIECE: Final = 200
-PIECE_BYTES: Final = 1_000_000
+PIECE: Final = 100
 """What is handed on at once: a transaction of any size comes in one batch, and must not hold up the sockets."""
 EAGER_S: Final = 0.02
 LAZY_S: Final = 0.5
@@ -80,12 +82,7 @@ class Replication:
             if flushed == seen:
                 await asyncio.sleep(EAGER_S if self._busy() else LAZY_S)
                 continue
-            rows = await connection.fetch(
-                "select data from pg_logical_slot_get_binary_changes($1, null, $2, 'proto_version', '1', 'publication_names', $3)",
-                slot,
-                BATCH,
-                self._publication,
-            )
+            rows = await connection.fetch(GET, slot, BATCH, self._publication)
             if self._busy():
                 await self._hand_on([row["data"] for row in rows])
             if len(rows) < BATCH:
@@ -94,8 +91,8 @@ class Replication:
 
     async def _hand_on(self, messages: list[bytes]) -> None:
         decoder = Decoder(self._wants)  # the slot describes the relations anew at every look
-        for piece in _pieces(messages):
-            changes = [change for message in piece for change in decoder.feed(message)]
+        for start in range(0, len(messages), PIECE):
+            changes = [change for message in messages[start : start + PIECE] for change in decoder.feed(message)]
             try:
                 await self._take(changes)
             except CONNECTION_ERRORS:
@@ -103,15 +100,3 @@ class Replication:
             except Exception:  # what cannot be told must not silence all that follows
                 log.exception("realtime.changes.failed: %d are not announced", len(changes))
             await asyncio.sleep(0)
-
-
-def _pieces(messages: list[bytes]) -> Iterator[list[bytes]]:
-    piece: list[bytes] = []
-    size = 0
-    for message in messages:
-        piece.append(message)
-        size += len(message)
-        if len(piece) == PIECE or size >= PIECE_BYTES:
-            yield piece
-            piece, size = [], 0
-    yield piece

@@ -8,19 +8,16 @@ from typing import Any
 import asyncpg
 from aiohttp import web
 
-from supabase_standin.authentication import BadToken, Identity
+from supabase_standin.authentication import BadToken, Identity, bearer
 from supabase_standin.database import CONNECTION_ERRORS
 from supabase_standin.realtime.authorisation import authorise
-from supabase_standin.realtime.fanout import Fanout, UserBroadcast
-from supabase_standin.realtime.frames import BYTES, JSON, V1, V2, dumps, loads
+from supabase_standin.realtime.frames import BYTES, JSON, V1, V2, Fanout, UserBroadcast, dumps, loads
 from supabase_standin.realtime.join import as_bool
 from supabase_standin.realtime.project import Project
 from supabase_standin.realtime.socket import Socket
 from supabase_standin.realtime.topics import Topic
 
 log = logging.getLogger(__name__)
-
-UNAUTHORIZED = {"message": "Unauthorized"}
 
 
 class Routes:
@@ -60,23 +57,17 @@ class Routes:
 
     async def broadcast_many(self, request: web.Request) -> web.Response:
         identity = self._identify(request)
-        if identity is None:
-            return web.json_response(UNAUTHORIZED, status=401)
         try:
             messages = loads(await request.read())["messages"]
         except (ValueError, TypeError, KeyError):
             return web.json_response({"errors": {"messages": ["can't be blank"]}}, status=422)
-        problems = (
-            [_problems(message, self._project.limits.broadcast_bytes) for message in messages]
-            if isinstance(messages, list)
-            else [{"messages": ["is invalid"]}]
-        )
-        if any(problems):
+        if not isinstance(messages, list):
+            return web.json_response({"errors": {"messages": ["is invalid"]}}, status=422)
+        if any(problems := [_problems(message, self._project.limits.broadcast_bytes) for message in messages]):
             return web.json_response({"errors": {"messages": problems}}, status=422)
         if len(messages) > self._project.limits.messages_per_s:
-            return web.json_response(
-                {"message": "Too many messages to broadcast, please reduce the batch size"}, status=429
-            )
+            message = "Too many messages to broadcast, please reduce the batch size"
+            return web.json_response({"message": message}, status=429)
         for message in messages:
             topic = Topic(message["topic"], as_bool(message.get("private")))
             payload = {"event": message["event"], "type": "broadcast", "payload": message["payload"]}
@@ -85,8 +76,6 @@ class Routes:
 
     async def broadcast_one(self, request: web.Request) -> web.Response:
         identity = self._identify(request)
-        if identity is None:
-            return web.json_response(UNAUTHORIZED, status=401)
         topic = Topic(request.match_info["topic"], as_bool(request.query.get("private")))
         body = await request.read()
         if len(body) > self._project.limits.broadcast_bytes:
@@ -109,31 +98,24 @@ class Routes:
             except CONNECTION_ERRORS as error:
                 raise web.HTTPServiceUnavailable(text="the database is away; try again") from error
             except asyncpg.PostgresError as error:
-                log.warning(
-                    "realtime.broadcast.dropped: a policy on realtime.messages fails for %s: %s", topic.name, error
-                )
+                log.warning("realtime.broadcast.dropped: a policy fails for %s: %s", topic.name, error)
                 return
             if "broadcast" not in policies.may_write:
                 return
         self._project.topics.send(topic, fanout)
 
-    def _identify(self, request: web.Request) -> Identity | None:
-        bearer = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
-        token = bearer or request.headers.get("apikey", "")
+    def _identify(self, request: web.Request) -> Identity:
         try:
-            return self._project.keys.identify(token) if token else None
-        except BadToken:
-            return None
+            return self._project.keys.identify(bearer(request.headers))
+        except BadToken as error:
+            raise web.HTTPUnauthorized(text='{"message": "Unauthorized"}', content_type="application/json") from error
 
 
 def _problems(message: Any, limit: int) -> dict[str, list[str]]:
     if not isinstance(message, dict):
         return {"message": ["is invalid"]}
-    problems: dict[str, list[str]] = {
-        name: ["can't be blank"]
-        for name in ("topic", "event")
-        if not isinstance(message.get(name), str) or not message[name]
-    }
+    blank = [name for name in ("topic", "event") if not isinstance(message.get(name), str) or not message[name]]
+    problems: dict[str, list[str]] = {name: ["can't be blank"] for name in blank}
     if message.get("payload") is None:
         problems["payload"] = ["can't be blank"]
     elif len(dumps(message["payload"]).encode()) > limit:

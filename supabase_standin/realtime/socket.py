@@ -11,8 +11,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from supabase_standin.authentication import Identity
 from supabase_standin.realtime.channel import Channel
-from supabase_standin.realtime.fanout import Data, Fanout
-from supabase_standin.realtime.frames import BadFrame, Frame, Push, decode, decode_push, encode, reply
+from supabase_standin.realtime.frames import BadFrame, Data, Fanout, Frame, Push, decode, decode_push, encode, reply
 from supabase_standin.realtime.join import as_dict
 from supabase_standin.realtime.joining import JoinRefused, join
 from supabase_standin.realtime.limits import Rate
@@ -20,8 +19,6 @@ from supabase_standin.realtime.project import Project
 from supabase_standin.realtime.topics import PREFIX
 
 log = logging.getLogger(__name__)
-
-
 WAITING: Final = 100
 """Messages behind a join or a new token of their topic; the socket is not read on while there are more."""
 

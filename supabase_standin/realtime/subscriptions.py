@@ -9,15 +9,14 @@ from typing import Any, Final
 import asyncpg
 
 from supabase_standin.database import CONNECTION_ERRORS, Database
-from supabase_standin.realtime.bindings import Binding, Subscriber
-from supabase_standin.realtime.changes import Changes
-from supabase_standin.realtime.filters import PATTERNS
+from supabase_standin.realtime.bindings import Binding
+from supabase_standin.realtime.changes import Changes, matches, views
+from supabase_standin.realtime.topics import Member
 
 log = logging.getLogger(__name__)
 
 RETRY_S: Final = 5.0
 AWAY_S: Final = 0.5
-READY_S: Final = 60.0
 LIVE: Final = "Subscribed to PostgreSQL"
 
 
@@ -32,22 +31,19 @@ class Refused(Exception):
 class Subscriptions:
     """One task for each channel that wants changes."""
 
-    def __init__(
-        self, database: Database, changes: Changes, *, live: asyncio.Event, broadcasts_live: asyncio.Event
-    ) -> None:
+    def __init__(self, database: Database, changes: Changes, live: asyncio.Event) -> None:
         self._database = database
         self._changes = changes
         self._live = live
-        self._broadcasts_live = broadcasts_live
-        self._tasks: dict[Subscriber, asyncio.Task[None]] = {}
+        self._tasks: dict[Member, asyncio.Task[None]] = {}
 
-    def start(self, subscriber: Subscriber, *, ready: bool = False) -> None:
-        """Make the channel's bindings live and say so, or say why not; with `ready`, tell first when broadcasts are live."""
+    def start(self, subscriber: Member) -> None:
+        """Make the channel's bindings live and say so, or say why not."""
         if running := self._tasks.get(subscriber):
             running.cancel()
-        self._tasks[subscriber] = asyncio.create_task(self._run(subscriber, ready=ready))
+        self._tasks[subscriber] = asyncio.create_task(self._establish(subscriber))
 
-    def stop(self, subscriber: Subscriber) -> None:
+    def stop(self, subscriber: Member) -> None:
         self._changes.drop(subscriber)
         if task := self._tasks.pop(subscriber, None):
             task.cancel()
@@ -60,32 +56,24 @@ class Subscriptions:
                     binding.live_from = None
                 self.start(subscriber)
 
-    async def establish_once(self, subscriber: Subscriber) -> None:
+    async def establish_once(self, subscriber: Member) -> None:
         """Raises Refused, or the database's errors."""
         await self._live.wait()
         bindings = self._changes.of(subscriber)
         async with self._database.transaction() as connection:
             for binding in bindings:
-                await self._check(connection, binding)
+                try:
+                    await self._check(connection, binding)
+                except CONNECTION_ERRORS:
+                    raise
+                except asyncpg.PostgresError as error:
+                    raise Refused(binding.unable(str(error)), again=False) from error
             position = await connection.fetchval("select pg_current_wal_insert_lsn() - '0/0'::pg_lsn")
         for binding in bindings:
             if binding.live_from is None:  # a client that waited for it has been told already
                 binding.live_from = int(position)
 
-    async def _run(self, subscriber: Subscriber, *, ready: bool) -> None:
-        if ready:
-            try:
-                async with asyncio.timeout(READY_S):
-                    await self._broadcasts_live.wait()
-            except TimeoutError:
-                subscriber.tell("error", "system", "Replication connection was not established in time")
-                subscriber.end()
-                return
-            subscriber.tell("ok", "system", "Replication connection established")
-        if self._changes.of(subscriber):
-            await self._establish(subscriber)
-
-    async def _establish(self, subscriber: Subscriber) -> None:
+    async def _establish(self, subscriber: Member) -> None:
         while True:
             try:
                 await self.establish_once(subscriber)
@@ -109,26 +97,12 @@ class Subscriptions:
                 f"Please check Realtime is enabled for the given connect parameters: {binding}",
                 again=True,
             )
-        for table in tables:
-            try:
-                async with connection.transaction():
-                    await self._check_columns(connection, table, binding)
-            except asyncpg.PostgresError as error:
-                raise Refused(binding.unable(str(error)), again=False) from error
-
-    async def _check_columns(self, connection: Any, table: int, binding: Binding) -> None:
-        asked = [("select", column) for column in binding.select or ()]
-        asked += [("filter", condition.column) for condition in binding.conditions]
-        role = binding.subscriber.identity.role
-        for use, column in asked:
-            if not await connection.fetchval("select gateway.may_read($1, $2, $3)", table, column, role):
-                raise Refused(binding.unable(f"invalid column for {use} {column}"), again=False)
-        for condition in binding.conditions:
-            await connection.fetchval(
-                "select gateway.passes($1, $2, $3, $4, $5)",
-                table,
-                [{condition.column: "" if condition.operator in PATTERNS else None}],
-                condition.column,
-                condition.operator,
-                condition.value,
-            )
+        identity, conditions = binding.subscriber.identity, binding.conditions
+        for table in tables if conditions else ():
+            (view,) = await views(connection, table, [], [(identity.role, identity.claims_json)])
+            for condition in conditions:
+                if condition.column not in view["columns"]:
+                    raise Refused(binding.unable(f"invalid column for filter {condition.column}"), again=False)
+            for answer in await matches(connection, table, [{}], conditions):
+                if answer["failure"]:
+                    raise Refused(binding.unable(answer["failure"]), again=False)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Final, NamedTuple, Protocol
 
-from supabase_standin.realtime.fanout import Fanout
+from supabase_standin.authentication import Identity
+from supabase_standin.realtime.frames import Fanout
 
 PREFIX: Final = "realtime:"
 
@@ -22,16 +23,22 @@ class Topic(NamedTuple):
 
 
 class Member(Protocol):
-    """A joined channel, as the fan-out sees it."""
+    """A joined channel, as the project sees it."""
 
     @property
     def topic(self) -> Topic: ...
+
+    @property
+    def identity(self) -> Identity: ...
 
     @property
     def hears_presence(self) -> bool: ...
 
     def deliver(self, fanout: Fanout) -> None:
         """Queue the message for the socket; never waits."""
+
+    def tell(self, status: str, extension: str, message: str) -> None:
+        """Push a `system` message."""
 
 
 class Topics:
@@ -49,16 +56,10 @@ class Topics:
         if not members:
             self._members.pop(member.topic, None)
 
-    def send(self, topic: Topic, fanout: Fanout, *, skip: Member | None = None) -> None:
-        """Deliver to everybody who is joined, except `skip`."""
+    def send(self, topic: Topic, fanout: Fanout, *, skip: Member | None = None, presence: bool = False) -> None:
+        """Deliver to everybody who is joined, except `skip`; presence to those who asked for it and may read it."""
         for member in tuple(self._members.get(topic, ())):
-            if member is not skip:
-                member.deliver(fanout)
-
-    def send_presence(self, topic: Topic, fanout: Fanout) -> None:
-        """Deliver to those who asked for presence and may read it."""
-        for member in tuple(self._members.get(topic, ())):
-            if member.hears_presence:
+            if member is not skip and (member.hears_presence or not presence):
                 member.deliver(fanout)
 
     @property

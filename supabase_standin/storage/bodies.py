@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError
 
 from supabase_standin.storage.failures import bad_request, too_large
 
-UNITS: Final = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 BIGINT: Final = 2**63 - 1
-
-
-def _bytes(value: Any) -> Any:
-    """Bytes out of a text such as "20MB"; anything else is left to be judged as a number."""
-    if not isinstance(value, str):
-        return value
-    found = re.fullmatch(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s*([a-zA-Z]*)\s*", value, re.ASCII)
-    if not found or found[2].lower() not in UNITS:
-        raise ValueError("neither a number of bytes nor a size such as 20MB")
-    return int(float(found[1]) * UNITS[found[2].lower()])
-
-
-Size = Annotated[int, BeforeValidator(_bytes), Field(ge=0, le=BIGINT)]
+Size = Annotated[ByteSize, Field(ge=0, le=BIGINT)]
+"""A number of bytes, or a text such as "20MB"."""
 
 
 class Body(BaseModel):
@@ -93,6 +80,11 @@ class Level(Body):
     sort_by: Order | None = Field(None, alias="sortBy")
 
 
+class ByName(Body):
+    column: Literal["name"] | None = None
+    order: Literal["asc"] | None = None
+
+
 class Below(Body):
     """All names below a prefix, a page at a time."""
 
@@ -100,7 +92,7 @@ class Below(Body):
     limit: int | None = Field(None, ge=1)
     cursor: str | None = None
     with_delimiter: bool | None = None
-    sort_by: Order | None = Field(None, alias="sortBy")
+    sort_by: ByName | None = Field(None, alias="sortBy")
 
 
 B = TypeVar("B", bound=Body)

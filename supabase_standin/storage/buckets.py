@@ -14,6 +14,10 @@ from supabase_standin.storage.failures import StorageFailure, no_bucket
 from supabase_standin.storage.files import Files
 
 NAME: Final = re.compile(r"[\w!\-.*'() &$@=;:+,?]{1,63}", re.ASCII)
+BUCKETS: Final = """
+select to_jsonb(b) || jsonb_build_object('owner', coalesce(owner_id, owner::text, ''), 'type', 'STANDARD') as bucket
+from storage.buckets as b
+"""
 ALLOW_DELETE: Final = "select set_config('storage.allow_delete_query', 'true', true)"
 
 
@@ -26,22 +30,21 @@ class Buckets:
 
     async def find(self, bucket: str) -> asyncpg.Record:
         """The bucket, whoever asks. Raises StorageFailure."""
-        async with self._database.transaction() as connection:
-            row = await connection.fetchrow("select * from storage.buckets where id = $1", bucket)
+        row = await self._database.fetchrow("select * from storage.buckets where id = $1", bucket)
         if row is None:
             raise no_bucket()
         return row
 
     async def list(self, identity: Identity) -> list[dict[str, Any]]:
         async with self._database.as_identity(identity) as connection:
-            return [_public(row) for row in await connection.fetch("select * from storage.buckets order by name")]
+            return [row["bucket"] for row in await connection.fetch(BUCKETS + "order by name")]
 
     async def get(self, identity: Identity, bucket: str) -> dict[str, Any]:
         async with self._database.as_identity(identity) as connection:
-            row = await connection.fetchrow("select * from storage.buckets where id = $1", bucket)
-        if row is None:
+            found: dict[str, Any] | None = await connection.fetchval(BUCKETS + "where id = $1", bucket)
+        if found is None:
             raise no_bucket()
-        return _public(row)
+        return found
 
     async def create(self, identity: Identity, body: NewBucket) -> dict[str, str]:
         bucket = body.id or body.name
@@ -54,13 +57,8 @@ class Buckets:
                 insert into storage.buckets (id, name, owner_id, public, file_size_limit, allowed_mime_types)
                 values ($1, $2, $3, $4, $5, $6)
                 """,
-                bucket,
-                body.name,
-                identity.user,
-                bool(body.public),
-                body.file_size_limit,
-                body.allowed_mime_types,
-            )
+                bucket, body.name, identity.user, bool(body.public), body.file_size_limit, body.allowed_mime_types,
+            )  # fmt: skip
         return {"name": bucket}
 
     async def update(self, identity: Identity, bucket: str, body: BucketChange) -> dict[str, str]:
@@ -74,13 +72,9 @@ class Buckets:
                   updated_at = now()
                 where id = $1 returning id
                 """,
-                bucket,
-                body.public,
-                "file_size_limit" in body.model_fields_set,
-                body.file_size_limit,
-                "allowed_mime_types" in body.model_fields_set,
-                body.allowed_mime_types,
-            )
+                bucket, body.public, "file_size_limit" in body.model_fields_set, body.file_size_limit,
+                "allowed_mime_types" in body.model_fields_set, body.allowed_mime_types,
+            )  # fmt: skip
         if done is None:
             raise no_bucket()
         return {"message": "Successfully updated"}
@@ -101,23 +95,8 @@ class Buckets:
                 await connection.fetch(ALLOW_DELETE)
                 done = await connection.fetchval("delete from storage.buckets where id = $1 returning id", bucket)
         except asyncpg.ForeignKeyViolationError as error:
-            raise StorageFailure(
-                409, "InvalidRequest", "The bucket you tried to delete is not empty", "InvalidRequest"
-            ) from error
+            message = "The bucket you tried to delete is not empty"
+            raise StorageFailure(409, "InvalidRequest", message, "InvalidRequest") from error
         if done is None:
             raise no_bucket()
         return {"message": "Successfully deleted"}
-
-
-def _public(row: asyncpg.Record) -> dict[str, Any]:
-    return {
-        "id": row["id"],
-        "name": row["name"],
-        "owner": row["owner_id"] or str(row["owner"] or ""),
-        "public": row["public"],
-        "type": "STANDARD",
-        "file_size_limit": row["file_size_limit"],
-        "allowed_mime_types": row["allowed_mime_types"],
-        "created_at": row["created_at"].isoformat(),
-        "updated_at": row["updated_at"].isoformat(),
-    }

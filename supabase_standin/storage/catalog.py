@@ -5,42 +5,40 @@ from __future__ import annotations
 import re
 import uuid
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 
 from supabase_standin.authentication import Identity
 from supabase_standin.database import Database
 from supabase_standin.storage.buckets import ALLOW_DELETE
-from supabase_standin.storage.failures import bad_key, duplicate, no_object
+from supabase_standin.storage.failures import StorageFailure, duplicate, no_object
 from supabase_standin.storage.upload import Upload
 
 KEY: Final = re.compile(r"[\w/!\-.*'() &$@=;:+,?]{1,1024}", re.ASCII)
 
+OBJECT: Final = "select * from storage.objects where bucket_id = $1 and name = $2"
 INSERT: Final = """
 insert into storage.objects (bucket_id, name, owner, owner_id, version, metadata, user_metadata)
 values ($1, $2, $3, $4, $5, $6, $7)
-returning id
 """
-INSERT_IF_FREE: Final = """
-insert into storage.objects (bucket_id, name, owner, owner_id, version, metadata, user_metadata)
-values ($1, $2, $3, $4, $5, $6, $7)
-on conflict (bucket_id, name) do nothing returning id
-"""
-UPSERT: Final = """
-insert into storage.objects (bucket_id, name, owner, owner_id, version, metadata, user_metadata)
-values ($1, $2, $3, $4, $5, $6, $7)
+FRESH: Final = INSERT + "returning id"
+IF_FREE: Final = INSERT + "on conflict (bucket_id, name) do nothing returning id"
+UPSERT: Final = (
+    INSERT
+    + """
 on conflict (bucket_id, name) do update set
   owner = excluded.owner, owner_id = excluded.owner_id, version = excluded.version, metadata = excluded.metadata,
   user_metadata = excluded.user_metadata, updated_at = now()
 returning id
 """
+)
 
 
 def check_key(name: str) -> str:
     """Raises StorageFailure for names that Storage does not take."""
     if not KEY.fullmatch(name) or any(part in ("", ".", "..") for part in name.split("/")):
-        raise bad_key(name)
+        raise StorageFailure(400, "InvalidKey", f"Invalid key: {name}", "InvalidKey")
     return name
 
 
@@ -59,10 +57,9 @@ class Catalog:
 
     async def find(self, identity: Identity | None, bucket: str, name: str) -> asyncpg.Record:
         """The object, as far as the identity may see it; None sees everything. Raises StorageFailure."""
-        query = "select * from storage.objects where bucket_id = $1 and name = $2"
         transaction = self._database.as_identity(identity) if identity else self._database.transaction()
         async with transaction as connection:
-            row = await connection.fetchrow(query, bucket, name)
+            row = await connection.fetchrow(OBJECT, bucket, name)
         if row is None:
             raise no_object()
         return row
@@ -71,17 +68,14 @@ class Catalog:
         """Try the write and take it back. Raises the refusal."""
         async with self._database.as_identity(identity, undo=True) as connection:
             await connection.fetchval(
-                UPSERT if upsert else INSERT,
+                UPSERT if upsert else FRESH,
                 bucket, name, owner_uuid(identity.user), identity.user, str(uuid.uuid4()), None, None,
             )  # fmt: skip
 
     async def is_free(self, bucket: str, name: str) -> None:
         """Raises StorageFailure when the name is taken."""
-        async with self._database.transaction() as connection:
-            if await connection.fetchval(
-                "select exists (select from storage.objects where bucket_id = $1 and name = $2)", bucket, name
-            ):
-                raise duplicate()
+        if await self._database.fetchrow(OBJECT, bucket, name):
+            raise duplicate()
 
     async def put(
         self, owner: str | None, bucket: str, name: str, upload: Upload, *, upsert: bool
@@ -92,24 +86,17 @@ class Catalog:
         """
         received = upload.received
         metadata = {
-            "eTag": received.etag,
-            "size": received.size,
-            "mimetype": upload.mimetype,
-            "cacheControl": upload.cache_control,
-            "lastModified": datetime.now(UTC).isoformat(),
-            "contentLength": received.size,
-            "httpStatusCode": 200,
-        }
+            "eTag": received.etag, "size": received.size, "contentLength": received.size, "httpStatusCode": 200,
+            "mimetype": upload.mimetype, "cacheControl": upload.cache_control, "lastModified": datetime.now(UTC).isoformat(),
+        }  # fmt: skip
         row = (bucket, name, owner_uuid(owner), owner, received.version, metadata, upload.user_metadata)
         async with self._database.transaction() as connection:
             if not upsert:
-                return await connection.fetchval(INSERT, *row), None
+                return await connection.fetchval(FRESH, *row), None
             # What is replaced must be known for sure, or its file stays for ever: only a row that is there can be locked,
             # so first try to be the one who makes it. It may be moved or removed again before we hold it.
-            while (object_id := await connection.fetchval(INSERT_IF_FREE, *row)) is None:
-                held = await connection.fetchrow(
-                    "select version from storage.objects where bucket_id = $1 and name = $2 for update", bucket, name
-                )
+            while (object_id := await connection.fetchval(IF_FREE, *row)) is None:
+                held = await connection.fetchrow(OBJECT + " for update", bucket, name)
                 if held is not None:
                     return await connection.fetchval(UPSERT, *row), held["version"]
         return object_id, None
@@ -127,13 +114,15 @@ class Catalog:
             raise no_object()
         return moved
 
-    async def remove(self, identity: Identity, bucket: str, names: list[str]) -> list[asyncpg.Record]:
+    async def remove(self, identity: Identity, bucket: str, names: list[str]) -> list[dict[str, Any]]:
         """Delete what is there and may be deleted; return those rows."""
         async with self._database.as_identity(identity) as connection:
             await connection.fetch(ALLOW_DELETE)
-            rows: list[asyncpg.Record] = await connection.fetch(
-                "delete from storage.objects where bucket_id = $1 and name = any ($2::text[]) returning *",
-                bucket,
-                names,
-            )
-        return rows
+            rows = await connection.fetch(
+                """
+                delete from storage.objects as o where bucket_id = $1 and name = any ($2::text[])
+                returning to_jsonb(o) - 'path_tokens' as object
+                """,
+                bucket, names,
+            )  # fmt: skip
+        return [row["object"] for row in rows]

@@ -14,9 +14,8 @@ from supabase_standin.authentication import Identity
 from supabase_standin.database import Database
 from supabase_standin.storage.buckets import Buckets
 from supabase_standin.storage.catalog import Catalog, check_key
-from supabase_standin.storage.failures import bad_mime_type, no_bucket, too_large
-from supabase_standin.storage.files import Files, Received
-from supabase_standin.storage.serving import ServedFile
+from supabase_standin.storage.failures import StorageFailure, no_bucket, no_object, too_large
+from supabase_standin.storage.files import Files, Received, etag_of
 from supabase_standin.storage.upload import HEADER, Upload, read_upload
 
 SAFE: Final = {
@@ -24,6 +23,18 @@ SAFE: Final = {
     # An uploaded page shares its origin with the app: it may be looked at, not run.
     "Content-Security-Policy": "sandbox",
 }
+
+
+class ServedFile(web.FileResponse):
+    """aiohttp answers conditions and ranges; it does not know that If-Range may name an entity tag."""
+
+    async def prepare(self, request: Any) -> Any:
+        tag = request.headers.get(hdrs.IF_RANGE)
+        if tag and request.if_range is None and tag != etag_of(self._path):  # ranges of two versions make no file
+            headers = request.headers.copy()
+            headers.popall(hdrs.RANGE, None)
+            request = request.clone(headers=headers)
+        return await super().prepare(request)
 
 
 class Objects:
@@ -50,13 +61,13 @@ class Objects:
 
         async def receive(mimetype: str, pieces: AsyncIterator[bytes]) -> Received:
             if not _allowed(mimetype, rules["allowed_mime_types"]):
-                raise bad_mime_type(mimetype)
-            if (
-                rules["file_size_limit"] is not None
-                and (request.content_length or 0) > rules["file_size_limit"] + 65_536
-            ):
+                raise StorageFailure(
+                    415, "invalid_mime_type", f"mime type {mimetype} is not supported", "InvalidMimeType"
+                )
+            limit = rules["file_size_limit"]
+            if limit is not None and (request.content_length or 0) > limit + 65_536:
                 raise too_large()  # even without the form around it
-            return await self._files.receive(pieces, rules["file_size_limit"])
+            return await self._files.receive(pieces, limit)
 
         upload = await read_upload(request, receive, self._files.remove)
         # A client that goes now must not leave a row without its file.
@@ -86,7 +97,7 @@ class Objects:
         if (download := request.query.get("download")) is not None:
             named = f"; filename={quote(download)}; filename*=UTF-8''{quote(download)}" if download else ""
             headers[hdrs.CONTENT_DISPOSITION] = f"attachment{named}"
-        return ServedFile(request, path, headers)
+        return ServedFile(path, headers=headers)
 
     async def serve_public(self, request: web.Request, bucket: str, name: str) -> web.StreamResponse:
         if not (await self._buckets.find(bucket))["public"]:
@@ -96,22 +107,20 @@ class Objects:
     async def find(self, identity: Identity | None, bucket: str, name: str) -> asyncpg.Record:
         return await self._catalog.find(identity, bucket, name)
 
+    async def info_public(self, bucket: str, name: str) -> dict[str, Any]:
+        if not (await self._buckets.find(bucket))["public"]:
+            raise no_object()
+        return await self.info(None, bucket, name)
+
     async def info(self, identity: Identity | None, bucket: str, name: str) -> dict[str, Any]:
         row = await self._catalog.find(identity, bucket, name)
         metadata = row["metadata"] or {}
         return {
-            "id": str(row["id"]),
-            "name": row["name"],
-            "bucket_id": row["bucket_id"],
-            "version": row["version"],
-            "size": metadata.get("size"),
-            "content_type": metadata.get("mimetype"),
-            "cache_control": metadata.get("cacheControl"),
-            "etag": metadata.get("eTag"),
-            "metadata": row["user_metadata"] or {},
-            "last_modified": metadata.get("lastModified"),
-            "created_at": row["created_at"].isoformat(),
-        }
+            "id": str(row["id"]), "name": row["name"], "bucket_id": row["bucket_id"], "version": row["version"],
+            "size": metadata.get("size"), "content_type": metadata.get("mimetype"), "etag": metadata.get("eTag"),
+            "cache_control": metadata.get("cacheControl"), "last_modified": metadata.get("lastModified"),
+            "created_at": row["created_at"].isoformat(), "metadata": row["user_metadata"] or {},
+        }  # fmt: skip
 
     async def move(self, identity: Identity, source: tuple[str, str], target: tuple[str, str]) -> dict[str, str]:
         check_key(target[1])
@@ -148,19 +157,12 @@ class Objects:
         rows = await self._catalog.remove(identity, bucket, names)
         for row in rows:
             self._files.remove(row["version"])
-        return [
-            {name: _plain(row[name]) for name in row.keys() if name != "path_tokens"}  # noqa: SIM118 - a record, not a dict
-            for row in rows
-        ]
+        return rows
 
 
 def _sendable(value: Any, otherwise: str) -> str:
     """Rows may be written in SQL: what cannot be a header gives way."""
     return value if isinstance(value, str) and HEADER.fullmatch(value) else otherwise
-
-
-def _plain(value: Any) -> Any:
-    return value if value is None or isinstance(value, str | dict) else str(value)
 
 
 def _allowed(mimetype: str, allowed: list[str] | None) -> bool:

@@ -6,13 +6,14 @@ import base64
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aiohttp import BodyPartReader, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from supabase_standin.storage.failures import bad_mime_type, bad_request
+from supabase_standin.storage.failures import bad_request
 from supabase_standin.storage.files import Received
 
 HEADER: Final = re.compile(r"[\x20-\x7e]{1,1024}")
@@ -36,7 +37,10 @@ class Upload:
 async def read_upload(request: web.Request, receive: Receive, discard: Callable[[str], None]) -> Upload:
     """Stream the file through `receive`; a form that turns out to be broken after it is discarded again. Raises StorageFailure."""
     if request.content_type.startswith("multipart/"):
-        return await _read_form(request, receive, discard)
+        try:
+            return await _read_form(request, receive, discard)
+        except (ValueError, HttpProcessingError) as error:
+            raise bad_request(f"the form is broken: {error}") from error
     mimetype = _mimetype(request.headers)
     cache_control = _header(hdrs.CACHE_CONTROL, request.headers.get(hdrs.CACHE_CONTROL, "no-cache"))
     metadata = _decode_metadata(request.headers.get("x-metadata"))
@@ -45,39 +49,26 @@ async def read_upload(request: web.Request, receive: Receive, discard: Callable[
 
 
 async def _read_form(request: web.Request, receive: Receive, discard: Callable[[str], None]) -> Upload:
-    parts: list[Upload] = []
+    upload: Upload | None = None
     fields: dict[str, str] = {}
-    try:
+    with ExitStack() as undo:
         async for part in await request.multipart():
-            await _read_part(part, fields, parts, receive)
-        return _assemble(fields, parts)
-    except BaseException as error:
-        for upload in parts:
-            discard(upload.received.version)
-        if isinstance(error, ValueError | HttpProcessingError):
-            raise bad_request(f"the form is broken: {error}") from error
-        raise
-
-
-async def _read_part(part: Any, fields: dict[str, str], uploads: list[Upload], receive: Receive) -> None:
-    if not isinstance(part, BodyPartReader):
-        raise bad_request("nested multipart bodies are not supported")
-    if part.filename is None and part.name:
-        fields[part.name] = (await part.read(decode=True)).decode()
-    elif not uploads:
-        mimetype = _mimetype(part.headers)
-        received = await receive(mimetype, _pieces(part))
-        uploads.append(Upload(received=received, mimetype=mimetype, cache_control="no-cache"))
-
-
-def _assemble(fields: dict[str, str], uploads: list[Upload]) -> Upload:
-    if not uploads:
-        raise bad_request("the form holds no file")
-    (upload,) = uploads
-    if "cacheControl" in fields:
-        upload.cache_control = _header("cacheControl", f"max-age={fields['cacheControl']}")
-    if "metadata" in fields:
-        upload.user_metadata = _metadata(fields["metadata"])
+            if not isinstance(part, BodyPartReader):
+                raise bad_request("nested multipart bodies are not supported")
+            if part.filename is None and part.name:
+                fields[part.name] = (await part.read(decode=True)).decode()
+            elif upload is None:
+                mimetype = _mimetype(part.headers)
+                received = await receive(mimetype, _pieces(part))
+                undo.callback(discard, received.version)
+                upload = Upload(received=received, mimetype=mimetype, cache_control="no-cache")
+        if upload is None:
+            raise bad_request("the form holds no file")
+        if "cacheControl" in fields:
+            upload.cache_control = _header("cacheControl", f"max-age={fields['cacheControl']}")
+        if "metadata" in fields:
+            upload.user_metadata = _metadata(fields["metadata"])
+        undo.pop_all()
     return upload
 
 
@@ -90,7 +81,7 @@ def _header(name: str, value: str) -> str:
 def _mimetype(headers: Mapping[str, str]) -> str:
     mimetype = headers.get(hdrs.CONTENT_TYPE, "application/octet-stream")
     if not HEADER.fullmatch(mimetype) or not MIMETYPE.fullmatch(mimetype):
-        raise bad_mime_type(mimetype)
+        raise bad_request(f"a content type is a type and a subtype in printable ASCII, not {mimetype!r:.80}")
     return mimetype
 
 

@@ -86,7 +86,7 @@ async def test_stop_asks_first(child, watch, tmp_path):
     await polite.stop()
     await watch.line("good bye")
     assert (tmp_path / "child.log").read_text() == "ready\ngood bye\n"
-    assert polite.pid is None
+    assert not psutil.pid_exists(await watch.starts.get())
 
 
 async def test_stop_insists(child, watch):

@@ -60,7 +60,7 @@ async def test_a_large_transaction_comes_whole_and_in_order(dial, database):
     assert await ids(wire, 1500) == list(range(1, 1501))
 
 
-async def test_more_conditions_than_fit_one_statement(dial, database):
+async def test_many_conditions_are_asked_in_one_statement(dial, database):
     """Each of many different filters is asked."""
     wires = [
         await listen(dial, *({**PLAIN, "filter": f"id=eq.{n}"} for n in range(first, first + 90)))
@@ -79,8 +79,6 @@ async def test_filters_do_not_tell_of_columns_that_may_not_be_read(dial, databas
     await wire.join("guess", postgres_changes=[{**PLAIN, "filter": "title=eq.hunter2"}])
     system = (await wire.get())[4]
     assert (system["status"], "invalid column for filter title" in system["message"]) == ("error", True)
-    await wire.join("choose", ref="2", postgres_changes=[{**PLAIN, "select": ["title"]}])
-    assert "invalid column for select title" in (await wire.get())[4]["message"]
     await database.execute("grant select (title) on public.plain to anon")
     wire, (_, everything) = await listen(dial, {**PLAIN, "filter": "title=eq.hunter2"}, PLAIN)
     await database.execute("revoke select (title) on public.plain from anon")
@@ -123,8 +121,9 @@ async def test_the_listed_columns_are_those_of_the_record(dial, database):
 async def test_a_broadcast_between_two_slots_is_not_lost(dial, database):
     """What is committed while the slot is gone is sent when the next one is there, once."""
     wire = await dial()
-    await wire.join("room", broadcast={"replication_ready": True})
-    await wire.get()
+    await wire.join("room")
+    await database.execute("select realtime.send('{}', 'before', 'room', false)")
+    assert b"before" in (await wire.get()).data
     async with database.transaction():  # a new slot begins after it
         await database.execute("select realtime.send('{}', 'lost', 'room', false)")
         await database.execute("select realtime.send_binary('bytes', 'bare', 'room', false)")
@@ -132,13 +131,8 @@ async def test_a_broadcast_between_two_slots_is_not_lost(dial, database):
             "select pg_terminate_backend(pid, 10000) from pg_stat_activity where application_name like 'gateway slot of %messages%'"
         )
         assert [row[0] for row in gone] == [True]
-    await wire.join("other", ref="2", broadcast={"replication_ready": True})
     await database.execute("select realtime.send('{}', 'after', 'room', false)")
-    heard = []
-    while len(heard) < 3:
-        message = await wire.get()
-        if not isinstance(message, list):
-            heard.append(message.data)
+    heard = [(await wire.get()).data for _ in range(3)]
     assert [sum(event in data for event in (b"lost", b"bare", b"after")) for data in heard] == [1, 1, 1]
     assert b"after" in heard[2]
 
@@ -165,19 +159,10 @@ class TestSlowPolicies:
         assert await ids(watching, 1) == [1]
 
 
-class TestSlowFilters:
+class TestFewBindings:
     @pytest.fixture
     def limits(self):
-        return Limits(statement_s=0.3, bindings_per_channel=3)
-
-    async def test_a_filter_that_takes_too_long_silences_itself(self, dial, database):
-        """Patterns that Postgres chews on for ever are stopped and told so; the others hear of the row."""
-        evil = r"title=match.^(.+)(.+)(.+)(.+)\1\2\3\4$"
-        slow, _ = await listen(dial, *({**PLAIN, "filter": evil + "|" * n} for n in range(2)))
-        well, _ = await listen(dial, {**PLAIN, "filter": "title=like.http%"})
-        await database.execute("insert into public.plain values (1, 'http' || repeat('ab', 999) || 'c')")
-        assert await ids(well, 1) == [1]
-        assert "it takes too long" in (await slow.get())[4]["message"]
+        return Limits(bindings_per_channel=3)
 
     async def test_a_join_brings_so_many_bindings_and_no_more(self, dial):
         """One over the limit refuses the join."""

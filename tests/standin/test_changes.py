@@ -100,15 +100,6 @@ async def test_columns_that_may_not_be_read_are_left_out(dial, database):
     assert (data["record"], data["errors"]) == ({}, ["Error 401: Unauthorized"])
 
 
-async def test_a_selection_of_columns(dial, gateway, database):
-    """`select` narrows the record; the key is always there."""
-    wire, _ = await listen(dial, {**SONGS, "table": "plain", "select": ["title"]}, key=gateway.secret)
-    await database.execute("insert into public.plain values (1, 'one')")
-    await database.execute("insert into public.songs (id) values (1)")
-    await database.execute("update public.plain set title = 'two'")
-    assert [(await wire.get())[4]["data"]["record"]["title"] for _ in range(2)] == ["one", "two"]
-
-
 async def test_a_delete_tells_only_the_key(dial, database):
     """With row security old rows are told by their key, to everybody who listens to the table."""
     await database.execute("alter table public.songs replica identity full")
@@ -133,14 +124,12 @@ async def test_without_row_security_the_whole_old_row_is_told(dial, gateway, dat
     ("filter", "passing"),
     [
         ("id=eq.10", {10}), ("id=neq.10", {2, 33}), ("id=gt.9", {10, 33}), ("id=gte.10", {10, 33}), ("id=lt.10", {2}),
-        ("id=lte.10", {2, 10}), ('title=in.(two,"a, b")', {2, 33}), ("id=not.in.(2,10)", {33}), ("title=like.t%", {2, 10}),
-        ("title=ilike.T_o", {2}), ("title=match.^t", {2, 10}), ("title=imatch.^TWO$", {2}), ("tags=is.null", {2, 10}),
-        ("tags=not.is.null", {33}), ("bpm=isdistinct.1", {2, 33}), ("bpm=eq.1.0", {10}), ("id=gt.2,title=like.t%", {10}),
+        ("id=lte.10", {2, 10}), ('title=in.(two,"a, b")', {2, 33}), ("bpm=eq.1.0", {10}), ("id=gt.2,title=gt.b", {10}),
         ("title=eq.a, b", {33}), ('title=eq."a, b"', {33}), ('title=neq."a,id=eq.2",id=gt.9', {10, 33}), (r'title=eq."t\wo"', {2}),
     ],
 )  # fmt: skip
 async def test_filters_compare_in_the_columns_type(dial, gateway, database, filter, passing):
-    """Every operator, negated or not, alone or joined by commas."""
+    """Every operator, alone or joined by commas."""
     wire, _ = await listen(dial, {**SONGS, "filter": filter}, key=gateway.secret)
     await database.execute("""
         insert into public.songs (id, title, bpm, tags)
@@ -164,12 +153,11 @@ async def test_filters_compare_in_the_columns_type(dial, gateway, database, filt
     [
         ({"table": "nowhere"}, "Please check Realtime is enabled for the given connect parameters: [event: *, schema: public, table: nowhere"),
         ({"filter": "id=eq.abc"}, 'invalid input syntax for type integer: "abc"'),
-        ({"filter": "title=match.("}, "parentheses () not balanced"),
-        ({"filter": "id=eq.1," * 21 + "id=eq.1"}, "a filter of 22 conditions: at most 20"),
+        ({"filter": "title=match.("}, "invalid filter 'title=match.(': write column=operator.value"),
+        ({"filter": "title=eq.a,title=like.b"}, "invalid filter 'title=eq.a,title=like.b'"),
         ({"filter": "title=eq." + "x" * 10_000}, "a filter of 10009 characters: at most 10000"),
         ({"filter": "nothing=eq.1"}, "invalid column for filter nothing"),
         ({"filter": "id=like"}, "invalid filter 'id=like'"),
-        ({"select": ["nothing"]}, "invalid column for select nothing"),
     ],
 )  # fmt: skip
 async def test_a_subscription_that_cannot_be_made_says_why(dial, gateway, binding, message):

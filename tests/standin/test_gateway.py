@@ -1,4 +1,4 @@
-"""The front port: who may knock, what is passed on, and how it lives through the end of its neighbours."""
+"""The front port: who may call, what is passed on, and how it lives through the end of its neighbours."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from aiohttp import web
 from rhythmai.local.postgres import Postgres
 from supabase_standin import BASELINE
 from supabase_standin.gateway import Gateway
-from supabase_standin.realtime.fanout import Fanout
+from supabase_standin.realtime.frames import Fanout
 from supabase_standin.realtime.topics import Topic
 from tests.standin.conftest import JWT_SECRET, PUBLISHABLE_KEY, SECRET_KEY
 from tests.standin.wire import Wire
@@ -156,13 +156,18 @@ async def test_the_process_tells_when_it_is_ready_and_leaves_on_sigterm(settings
         ),
         ({"GATEWAY_PORT": "http"}, "GATEWAY_PORT must be a number: invalid literal for int() with base 10: 'http'"),
         ({"GATEWAY_PORT": "taken"}, "Choose another GATEWAY_PORT."),
-        ({"DATABASE_URL": "wrong"}, "It needs a superuser's connection."),
+        ({"DATABASE_URL": "wrong"}, "It needs a superuser's connection and baseline.sql."),
+        ({"DATABASE_URL": "empty"}, "It needs a superuser's connection and baseline.sql."),
         ({"STORAGE_DIR": "/dev/null"}, "its log names the path; make it readable and writable"),
     ],
 )
 async def test_a_gateway_that_cannot_start_says_what_to_do(settings, gateway, change, said):
     """A missing variable, a taken port and a refused connection end the process with one sentence."""
-    words = {"taken": gateway.url.rpartition(":")[2], "wrong": settings.database_url.replace("postgres:", "nobody:")}
+    words = {
+        "taken": gateway.url.rpartition(":")[2],
+        "wrong": settings.database_url.replace("postgres:", "nobody:"),
+        "empty": settings.database_url.rpartition("/")[0] + "/postgres",
+    }
     environment = {**process_environment(settings), **{name: words.get(word, word) for name, word in change.items()}}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "supabase_standin",

@@ -17,7 +17,7 @@ SUITE = Path(__file__).with_name("supabase_js_test.ts")
 
 @pytest.fixture
 async def sql_url(database):
-    """A door for the suite's SQL."""
+    """An endpoint for the suite's SQL."""
 
     async def run(request):
         await database.execute(await request.text())

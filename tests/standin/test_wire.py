@@ -185,13 +185,26 @@ async def test_bytes_are_replayed_too(dial, gateway, database):
     assert (await old.get())["payload"]["event"] == "json"
 
 
-async def test_replication_ready_is_announced(dial):
-    """A client that asks is told when broadcasts from the database are live."""
-    wire = await dial()
-    await wire.join("room", broadcast={"replication_ready": True})
-    assert (await wire.get())[4] == {
-        "extension": "system", "status": "ok", "message": "Replication connection established", "channel": "room",
-    }  # fmt: skip
+async def test_a_trigger_broadcasts_its_rows(dial, gateway, database):
+    """realtime.broadcast_changes tells a private channel of a changed row, as it is and as it was."""
+    await database.execute("""
+        create table public.moods (id int primary key, mood text);
+        create function public.tell_mood() returns trigger language plpgsql as $$ begin
+          perform realtime.broadcast_changes('moods', tg_op, tg_op, tg_table_name, tg_table_schema, new, old);
+          return null;
+        end $$;
+        create trigger tell after insert or update on public.moods for each row execute function public.tell_mood();
+    """)
+    wire = await dial("1.0.0", key=gateway.secret)
+    await wire.join("moods", private=True)
+    await database.execute("insert into public.moods values (1, 'calm'); update public.moods set mood = 'wild'")
+    heard = [(await wire.get())["payload"] for _ in range(2)]
+    assert [(message["event"], message["payload"]["table"]) for message in heard] == [
+        ("INSERT", "moods"),
+        ("UPDATE", "moods"),
+    ]
+    assert [message["payload"]["record"]["mood"] for message in heard] == ["calm", "wild"]
+    assert heard[1]["payload"]["old_record"] == {"id": 1, "mood": "calm"}
 
 
 async def test_http_broadcasts(dial, gateway, http):
