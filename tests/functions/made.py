@@ -15,10 +15,14 @@ SHARED = FUNCTIONS / "_shared"
 NOTE = "// Made by `supabase gen types` from the migrations (python -m tests.functions): change those, not this.\n"
 
 
+def _deno(*arguments: object, given: str = "") -> str:
+    command = [find_deno_bin(), *map(str, arguments)]
+    return subprocess.run(command, input=given, text=True, check=True, capture_output=True).stdout
+
+
 def write_contract(folder: Path) -> None:
     """contract.ts and openapi.ts, from edge_api/openapi.yaml."""
-    command = (find_deno_bin(), "run", "--allow-all", "--no-lock", FUNCTIONS / "generate.ts", folder)
-    subprocess.run(command, check=True, capture_output=True)
+    _deno("run", "--allow-all", "--no-lock", FUNCTIONS / "generate.ts", folder)
 
 
 def write_database(folder: Path, scratch: Path, url: str) -> None:
@@ -27,5 +31,7 @@ def write_database(folder: Path, scratch: Path, url: str) -> None:
     types = said[
         said.index("export type Json") : said.index("type DatabaseWithoutInternals")
     ]  # what follows are shorthands
-    line = re.sub(r"\s+", " ", re.sub(r"//.*", "", types)).strip()
-    (folder / "database.ts").write_text(f"{NOTE}// deno-fmt-ignore-file\n{line}\n")
+    formatted = _deno(
+        "fmt", "--ext=ts", "-", given=re.sub(r"//.*", "", types)
+    )  # with all semicolons, which one line needs
+    (folder / "database.ts").write_text(f"{NOTE}// deno-fmt-ignore-file\n{' '.join(formatted.split())}\n")
