@@ -131,6 +131,10 @@ class Database:
         text: str | None = await self._ask("select queue.cancel($1, $2)", job, user)
         return text
 
+    async def may_pass(self, code: str | None) -> bool:
+        """Whether a job that failed with this code may work with another try."""
+        return bool(await self._ask("select queue.may_pass($1)", code))
+
     async def health(self) -> dict[str, Any]:
         """`workers` and `workers_ready`."""
         counts: dict[str, Any] = json.loads(await self._ask("select queue.health()"))

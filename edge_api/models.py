@@ -120,5 +120,5 @@ class Upload(Body):
 
     filename: Annotated[str, _shape(TEXT_PATTERN, min_length=1, max_length=255), AfterValidator(_text)]
     content_type: VideoType
-    size: Annotated[int, Field(ge=1), Whole]
+    size: Annotated[int, Field(ge=1, le=2**53 - 1), Whole]
     """Bytes; more than MAX_UPLOAD_BYTES is 413, not 422."""

@@ -20,11 +20,6 @@ from edge_api.uploads import Uploads
 from edge_api.watch import View, Watches, not_found
 
 _KEY: Final = re.compile(r"[!-~]{1,255}")
-MAY_PASS: Final = frozenset({
-    "unavailable", "unreachable", "upstream_error", "timeout", "no_disk", "storage_unavailable", "child_killed",
-    "decoder_failed", "encoder", "worker_lost", "device_lost", "internal",
-})  # fmt: skip
-"""Error codes of a failed merge that are not the request's fault: 502 instead of 422."""
 
 
 class Routes:
@@ -72,7 +67,20 @@ class Routes:
         if view is None:
             headers = {"Location": f"/api/v1/job/{job}"} | ({"Preference-Applied": "respond-async"} if at_once else {})
             return web.json_response({"job_id": str(job)}, status=202, headers=headers)
-        return web.json_response({"video_url": _merged(view)})
+        return web.json_response({"video_url": await self._merged(view)})
+
+    async def _merged(self, view: View) -> str:
+        """The video of a merge that has ended. Raises Problem: merge_failed, merge_unavailable, merge_cancelled."""
+        job = {"job_id": view["job_id"]}
+        if view["status"] == "cancelled":
+            raise Problem(
+                "merge_cancelled", "The merge was cancelled while it ran; post it again if you want it", **job
+            )
+        if view["status"] == "failed":
+            code = "merge_unavailable" if await self._database.may_pass(view["error_code"]) else "merge_failed"
+            raise Problem(code, f"The merge failed: {view['error']}", error_code=view["error_code"], **job)
+        url: str = view["results"][0]["video_url"]
+        return url
 
     async def upload(self, request: web.Request) -> web.Response:
         await self._user(request)
@@ -162,15 +170,3 @@ def _found(view: str | None) -> web.Response:
     if view is None:
         raise not_found()
     return web.Response(text=view, content_type="application/json")
-
-
-def _merged(view: View) -> str:
-    """The video of a merge that has ended. Raises Problem: merge_failed, merge_unavailable, merge_cancelled."""
-    job = {"job_id": view["job_id"]}
-    if view["status"] == "cancelled":
-        raise Problem("merge_cancelled", "The merge was cancelled while it ran; post it again if you want it", **job)
-    if view["status"] == "failed":
-        code = "merge_unavailable" if view["error_code"] in MAY_PASS else "merge_failed"
-        raise Problem(code, f"The merge failed: {view['error']}", error_code=view["error_code"], **job)
-    url: str = view["results"][0]["video_url"]
-    return url

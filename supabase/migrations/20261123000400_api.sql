@@ -194,6 +194,15 @@ end
 $$;
 comment on function queue.cancel(uuid, uuid) is 'Cancel a job for a caller; answers like queue.view.';
 
+-- Trouble outside of the request; everything else is the request's own, whose next try would fail alike.
+create function queue.may_pass(p_code text) returns boolean
+language sql immutable set search_path = ''
+as $$
+  select p_code in ('unavailable', 'unreachable', 'upstream_error', 'timeout', 'no_disk', 'storage_unavailable',
+    'child_killed', 'decoder_failed', 'encoder', 'worker_lost', 'device_lost', 'internal');
+$$;
+comment on function queue.may_pass(text) is 'Whether a job that failed with this code may work with another try.';
+
 -- What /healthz tells: how many workers beat, and how many of them take jobs.
 create function queue.health() returns jsonb
 language sql stable set search_path = ''

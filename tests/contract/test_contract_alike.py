@@ -1,4 +1,4 @@
-"""The same bytes to both hosts: status, headers and every word of the answer are the same."""
+"""The same bytes to both hosts: status, headers and every word of the answer are the same, but for what is said of a wrong value."""
 
 from __future__ import annotations
 
@@ -66,9 +66,14 @@ def answered(text: str) -> tuple[str, list[str], object]:
     if "\r\n" in body:
         body = "".join(body.split("\r\n")[1::2])  # chunks
     parsed = json.loads(re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "JOB", body)) if body else None
+    if parsed and "errors" in parsed:
+        parsed["errors"] = [error["field"] for error in parsed["errors"]]
+        if parsed["code"] == "invalid_request":
+            del parsed["detail"]
     return first.split()[1], [line for line in headers if line.partition(" ")[0] not in OF_THE_CONNECTION], parsed
 
 
+MANY = ", ".join(f'"{n:x}": 1' for n in range(20_000))
 VALUES = [
     '"duration": NaN', '"duration": -Infinity', '"user_request": NaN', '"x": NaN', '"duration": 1e400', '"seed": 1e400',
     f'"seed": {"9" * 308}', f'"seed": {"9" * 400}', f'"seed": {"9" * 5000}', f'"duration": {"9" * 5000}', '"seed": 3.0', '"seed": -0',
@@ -77,6 +82,8 @@ VALUES = [
     *(f'"plan": {"[" * deep}1{"]" * deep}' for deep in (99, 100)),
     '"plan": []', '"plan": {}', f'"plan": [{", ".join(["{}"] * 9)}]', '"plan": [null, 1, "x"]', '"plan": [{"prompt": "x", "key": "H"}]',
     '"plan": [{"prompt": "x", "instruments": ["", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", ""]}]',
+    f'"plan": [{"0," * 120_000}0]', f'"plan": [{{"instruments": [{"0," * 110_000}0]}}]', f'"plan": [{"{}," * 80_000}{{}}]',
+    f'"plan": [{{{MANY}}}]',
     f'"{"🎻" * 100}": 1', f'"a{"🎻" * 100}": 1', '"\\ud800": 1', '"\\u0000": 1', '"": 1', '"user_request": "\\udfbb\\ud83c"', '"a": 01', '"a": .5',
     '"user_request": "\t"', '"user_request": "\\x"', '"seed": "x", "seed": 1', '"z": 1, "a": 2', '"callback_url": ""', '"format": []',
 ]  # fmt: skip

@@ -7,6 +7,7 @@ export const MAX_BODY_BYTES = 256 * 1024;
 const BODY_S = 15;
 /** Deeper than any request means to be; a guard of the stack. */
 const MAX_DEPTH = 100;
+const MAX_ITEMS = 100;
 /** How many wrong fields one answer lists. */
 const MAX_SHOWN = 10;
 
@@ -87,6 +88,8 @@ function mustBeSane(value: unknown, depth: number): void {
     mustBeSane(key, depth);
     mustBeSane(part, depth + 1);
   }
+  // No list is allowed that many: it is refused for its length, and not a hundred thousand times for its parts.
+  if (Array.isArray(value) && value.length > MAX_ITEMS) value.length = MAX_ITEMS;
 }
 
 function checked<Name extends BodyName>(raw: Uint8Array, name: Name): Schemas[Name] {

@@ -1,5 +1,6 @@
-// Bodies against the contract's own schemas: as much of JSON Schema as openapi.yaml uses for requests, with an answer in
-// words. Validators on npm make code of strings, which edge runtimes may forbid, or cannot say what is wrong in our words.
+// Bodies against the contract's own schemas. The library reads them at run time; others make code of strings, which edge
+// runtimes may forbid.
+import { dereference, type OutputUnit, type Schema, validate } from "@cfworker/json-schema";
 import type { components } from "./contract.ts";
 import openapi from "./openapi.ts";
 
@@ -10,28 +11,13 @@ export type BodyName = "Gen" | "Merge" | "Again" | "Upload";
 export interface Wrong {
   field: string;
   message: string;
-  unknown?: boolean;
-}
-
-interface Schema {
-  $ref?: string;
-  oneOf?: Schema[];
-  type?: string | string[];
-  enum?: (string | null)[];
-  minimum?: number;
-  maximum?: number;
-  minLength?: number;
-  maxLength?: number;
-  pattern?: string;
-  minItems?: number;
-  maxItems?: number;
-  items?: Schema;
-  properties?: Record<string, Schema>;
-  required?: string[];
-  description?: string;
+  unknown: boolean;
 }
 
 const schemas = openapi.components.schemas as unknown as Record<string, Schema>;
+const lookup = dereference(openapi as unknown as Schema);
+/** What the library says of a place because of what it says of one inside. */
+const FOLLOWS = new Set(["$ref", "oneOf", "properties", "items", "additionalProperties"]);
 const NO_NUL = "^[^\\x00]*$";
 
 /** The names of the fields of a body. */
@@ -39,87 +25,34 @@ export function fieldsOf(name: BodyName): string[] {
   return Object.keys(schemas[name]!.properties!);
 }
 
-/** Everything wrong with a body, in the order of the contract; unknown fields last. */
+/** Everything wrong with a body, one thing a place, in the order of the contract; unknown fields last. */
 export function findWrong(body: unknown, name: BodyName): Wrong[] {
-  return inObject(schemas[name]!, body, []);
-}
-
-function inObject(schema: Schema, value: unknown, path: string[]): Wrong[] {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    return [wrong(path, "The body must be a JSON object")];
+  const found = new Map<string, Wrong>();
+  for (const unit of validate(body, schemas[name]!, "2020-12", lookup, false).errors) {
+    if (FOLLOWS.has(unit.keyword)) continue;
+    const missing = unit.keyword === "required" ? "/" + /"(.+)"/.exec(unit.error)![1] : "";
+    const path = (unit.instanceLocation + missing).split("/"); // #, plan, 0, prompt
+    if (path.some((_, depth) => found.has(path.slice(0, depth + 1).join("/")))) continue; // told already, or wrong as a whole
+    const field = path.slice(1).map((part) => [...decoded(part)].slice(0, 80).join("")).join(".");
+    const message = path.length > 1 ? words(unit, schemas[name]!) : "The body must be a JSON object";
+    found.set(path.join("/"), { field, message, unknown: unit.keyword === "false" });
   }
-  const object = new Map(Object.entries(value));
-  const found = Object.entries(schema.properties!).flatMap(([field, part]) => {
-    const at = [...path, field];
-    if (object.has(field)) return inValue(part, object.get(field), at);
-    return schema.required?.includes(field) ? [wrong(at, "is missing")] : [];
-  });
-  const unknown = [...object.keys()].filter((field) => !Object.hasOwn(schema.properties!, field));
-  const refused = unknown.map((field) => ({
-    ...wrong([...path, field], "Extra inputs are not permitted"),
-    unknown: true,
-  }));
-  return [...found, ...refused];
+  const order = fieldsOf(name);
+  const place = ({ field }: Wrong) => (order.indexOf(field.split(".")[0]!) + 1) || order.length + 1;
+  return [...found.values()].sort((one, other) => place(one) - place(other));
 }
 
-function inValue(schema: Schema, value: unknown, path: string[]): Wrong[] {
-  if (schema.$ref) return inValue(schemas[schema.$ref.split("/").at(-1)!]!, value, path);
-  if (schema.oneOf) return value === null ? [] : inValue(schema.oneOf[0]!, value, path); // the other one is null
-  if (schema.properties) return inObject(schema, value, path);
-  const kinds = [schema.type ?? []].flat();
-  if (value === null && (kinds.includes("null") || schema.enum?.includes(null))) return [];
-  const message = ofKind(schema, kinds.find((kind) => kind !== "null") ?? "enum", value);
-  if (message) return [wrong(path, message)];
-  if (!Array.isArray(value)) return [];
-  return value.flatMap((part, index) => inValue(schema.items!, part, [...path, String(index)]));
+/** What the contract says of a value, if there are words for it, else what it asks of it. */
+function words({ keyword, keywordLocation }: OutputUnit, body: Schema): string {
+  if (keyword === "required") return "is missing";
+  if (keyword === "false") return "Extra inputs are not permitted";
+  const steps = keywordLocation.split("/").slice(1, -1);
+  const schema = steps.reduce<Schema>((at, step) => step === "$ref" ? lookup[at.__absolute_ref__!] : at[step], body);
+  if (keyword !== "pattern") return `must keep to ${keyword} ${JSON.stringify(schema[keyword])}`;
+  if (schema.pattern === NO_NUL) return "must not hold the character U+0000";
+  return `must be ${schema.description!.charAt(0).toLowerCase()}${schema.description!.slice(1).replace(/\.$/, "")}`;
 }
 
-/** What is wrong with one value, or nothing. */
-function ofKind(schema: Schema, kind: string, value: unknown): string | undefined {
-  switch (kind) {
-    case "enum": {
-      const words = schema.enum!.filter((word) => word !== null).map((word) => `'${word}'`);
-      if (schema.enum!.includes(value as string)) return;
-      return `should be ${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
-    }
-    case "boolean":
-      return typeof value === "boolean" ? undefined : "should be a valid boolean";
-    case "integer":
-    case "number":
-      if (kind === "integer" ? !Number.isInteger(value) : !Number.isFinite(value)) return `should be a valid ${kind}`;
-      return limited(
-        value as number,
-        schema.minimum,
-        schema.maximum,
-        (limit, low) => `should be ${low ? "greater" : "less"} than or equal to ${limit}`,
-      );
-    case "array":
-      if (!Array.isArray(value)) return "should be a valid array";
-      return limited(value.length, schema.minItems, schema.maxItems, counted("item"));
-    default:
-      if (typeof value !== "string") return "should be a valid string";
-      return limited([...value].length, schema.minLength, schema.maxLength, counted("character")) ??
-        ofPattern(schema, value);
-  }
-}
-
-type Words = (limit: number, low: boolean) => string;
-
-function counted(unit: string): Words {
-  return (limit, low) => `should have at ${low ? "least" : "most"} ${limit} ${unit}${limit === 1 ? "" : "s"}`;
-}
-
-function limited(size: number, least = -Infinity, most = Infinity, words: Words): string | undefined {
-  if (size < least) return words(least, true);
-  if (size > most) return words(most, false);
-}
-
-function ofPattern({ pattern, description }: Schema, value: string): string | undefined {
-  if (pattern === undefined || new RegExp(pattern, "u").test(value)) return;
-  if (pattern === NO_NUL) return "must not hold the character U+0000";
-  return `must be ${description!.charAt(0).toLowerCase()}${description!.slice(1).replace(/\.$/, "")}`;
-}
-
-function wrong(path: string[], message: string): Wrong {
-  return { field: path.map((part) => [...part].slice(0, 80).join("")).join("."), message };
+function decoded(part: string): string {
+  return decodeURIComponent(part).replaceAll("~1", "/").replaceAll("~0", "~");
 }

@@ -70,6 +70,11 @@ export class Queue {
     return JSON.parse((await this.#ask(this.#sql`select queue.health()::text`))!);
   }
 
+  /** Whether a job that failed with this code may work with another try. */
+  async mayPass(code: string | null): Promise<boolean> {
+    return await this.#ask(this.#sql`select queue.may_pass(${code})::text`) === "true";
+  }
+
   async #ask(query: postgres.PendingQuery<postgres.Row[]>): Promise<string | null> {
     const late = Promise.withResolvers<never>();
     const timer = setTimeout(() => {

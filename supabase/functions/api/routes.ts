@@ -28,11 +28,6 @@ export interface Route {
 }
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-/** Error codes of a failed merge that are not the request's fault: 502 instead of 422. */
-const MAY_PASS = new Set([
-  ...["unavailable", "unreachable", "upstream_error", "timeout", "no_disk", "storage_unavailable", "child_killed"],
-  ...["decoder_failed", "encoder", "worker_lost", "device_lost", "internal"],
-]);
 
 export class Routes {
   readonly watches: Watches;
@@ -77,9 +72,22 @@ export class Routes {
     const job = await this.#queue.submit("merge", video_url, "", options, this.#by(call, user));
     const atOnce = prefersAsync(call.request);
     const view = atOnce ? null : await this.watches.end(job, user, this.settings.mergeWaitS, call.request.signal);
-    if (view) return json({ video_url: merged(view) });
+    if (view) return json({ video_url: await this.#merged(view) });
     const headers = { Location: `${this.settings.base}/api/v1/job/${job}` };
     return json({ job_id: job }, 202, atOnce ? { ...headers, "Preference-Applied": "respond-async" } : headers);
+  }
+
+  /** The video of a merge that has ended. Throws Problem: merge_failed, merge_unavailable, merge_cancelled. */
+  async #merged({ job_id, status, error, error_code, results }: View): Promise<string> {
+    if (status === "cancelled") {
+      const detail = "The merge was cancelled while it ran; post it again if you want it";
+      throw new Problem("merge_cancelled", detail, {}, { job_id });
+    }
+    if (status === "failed") {
+      const code = await this.#queue.mayPass(error_code) ? "merge_unavailable" : "merge_failed";
+      throw new Problem(code, `The merge failed: ${error}`, {}, { error_code, job_id });
+    }
+    return (results[0] as { video_url: string }).video_url;
   }
 
   async upload(call: Call): Promise<Response> {
@@ -166,17 +174,4 @@ function jobOf({ job }: Call): string {
 function prefersAsync(request: Request): boolean {
   const preferences = (request.headers.get("Prefer") ?? "").split(",");
   return preferences.some((preference) => preference.split(";")[0]!.trim().toLowerCase() === "respond-async");
-}
-
-/** The video of a merge that has ended. Throws Problem: merge_failed, merge_unavailable, merge_cancelled. */
-function merged({ job_id, status, error, error_code, results }: View): string {
-  if (status === "cancelled") {
-    const detail = "The merge was cancelled while it ran; post it again if you want it";
-    throw new Problem("merge_cancelled", detail, {}, { job_id });
-  }
-  if (status === "failed") {
-    const code = MAY_PASS.has(error_code ?? "") ? "merge_unavailable" : "merge_failed";
-    throw new Problem(code, `The merge failed: ${error}`, {}, { error_code, job_id });
-  }
-  return (results[0] as { video_url: string }).video_url;
 }
