@@ -37,27 +37,32 @@ class Result(BaseModel):
     created_at: datetime | None = None
 
 
-class Job(BaseModel):
-    """A job and the results it has so far."""
+class Standing(BaseModel):
+    """Where a job stands, without its results: also the payload of the Realtime event `job`."""
 
     model_config = ConfigDict(frozen=True)
 
-    job_id: UUID
     status: Status
-    completed_count: int
-    total_count: int
-    results: tuple[Result, ...] = ()
+    stage: str | None = None
+    completed_count: int = 0
+    total_count: int = 0
     error: str | None = None
     error_code: str | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.status in ENDED
+
+
+class Job(Standing):
+    """A job and the results it has so far."""
+
+    job_id: UUID
+    results: tuple[Result, ...] = ()
     kind: Literal["generate", "merge"] = "generate"
-    stage: str | None = None
     video_url: str = ""
     user_request: str = ""
     created_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
     queue_position: int | None = None
-
-    @property
-    def ended(self) -> bool:
-        return self.status in ENDED

@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from pydantic import BaseModel
-
-from rhythmai.answers import ENDED, Job, Result, Status
+from rhythmai.answers import ENDED, Job, Result, Standing
 
 Via = Literal["realtime", "rest"]
 """How an event came: pushed, or found by asking."""
@@ -19,40 +17,11 @@ STAGES: Final = {None: 0, "fetching": 1, "describing": 2, "composing": 3, "mergi
 """The order in which a running job passes its stages; a stage that only a newer server knows comes last."""
 
 
-class Standing(BaseModel):
-    """The payload of the Realtime event `job`: where a job stands, without its results."""
-
-    status: Status
-    stage: str | None = None
-    completed_count: int = 0
-    total_count: int = 0
-    error: str | None = None
-    error_code: str | None = None
-
-    def is_behind(self, other: Standing) -> bool:
-        """Whether this is an earlier moment of the same attempt, or of an ended job; a new attempt passes through pending."""
-        if other.status in ENDED:
-            return True
-        before, after = STAGES.get(self.stage, 9), STAGES.get(other.stage, 9)
-        return self.status == other.status == "processing" and before < after
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobChanged:
+class JobChanged(Standing):
     """The job moved on."""
 
     job_id: UUID
-    status: Status
-    stage: str | None
-    completed_count: int
-    total_count: int
-    error: str | None
-    error_code: str | None
     via: Via
-
-    @property
-    def ended(self) -> bool:
-        return self.status in ENDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +48,7 @@ class Story:
         """All that is new in a REST answer: results first, so that the end of the job is the last event."""
         for result in job.results:
             yield from self._result(result, "rest")
-        yield from self._standing(Standing.model_validate(job, from_attributes=True), "rest")
+        yield from self._standing(job, "rest")
 
     def from_payload(self, event: str, payload: dict[str, Any]) -> Iterator[Event]:
         """All that is new in a Realtime event; others than `job` and `result` are of a newer server."""
@@ -99,8 +68,14 @@ class Story:
 
     def _standing(self, standing: Standing, via: Via) -> Iterator[Event]:
         # A count alone is no news: the result itself was told. A push may also be older than the answer before it.
-        if self.standing is None or (standing.status, standing.stage) != (self.standing.status, self.standing.stage):
-            if self.standing is not None and standing.is_behind(self.standing):
-                return
-            self.standing = standing
-            yield JobChanged(job_id=self.job_id, via=via, **standing.model_dump())
+        known = self.standing
+        if known and ((standing.status, standing.stage) == (known.status, known.stage) or _is_behind(standing, known)):
+            return
+        self.standing = standing
+        yield JobChanged(job_id=self.job_id, via=via, **standing.model_dump(include=set(Standing.model_fields)))
+
+
+def _is_behind(one: Standing, other: Standing) -> bool:
+    """Whether it is an earlier moment of the same attempt, or of an ended job; a new attempt passes through pending."""
+    before, after = STAGES.get(one.stage, 9), STAGES.get(other.stage, 9)
+    return other.ended or (one.status == other.status == "processing" and before < after)

@@ -49,13 +49,6 @@ def bundled() -> tuple[Migration, ...]:
     return tuple(found)
 
 
-async def applied(connection: asyncpg.Connection) -> frozenset[str]:
-    """The versions that the database has, whoever applied them."""
-    if await connection.fetchval("select to_regclass('supabase_migrations.schema_migrations')") is None:
-        return frozenset()
-    return frozenset(v for (v,) in await connection.fetch("select version from supabase_migrations.schema_migrations"))
-
-
 async def migrate(
     connection: asyncpg.Connection, migrations: Sequence[Migration], told: Callable[[Migration], None] | None = None
 ) -> list[Migration]:

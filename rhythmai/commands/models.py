@@ -59,20 +59,11 @@ def pull(
 
 
 def _settings() -> tuple[str, Path]:
-    """MMAUDIO_MODEL and MODELS_DIR, as a worker would take them, which may lack everything else."""
-    from pydantic import AfterValidator, Field
-    from pydantic_settings import BaseSettings, SettingsConfigDict
+    """MMAUDIO_MODEL and MODELS_DIR, as a worker would take them; whatever else it wants may be missing."""
+    from rhythmai.doctor.environment import read
 
-    from worker.settings import Settings, at_home, data_home
-
-    class Models(BaseSettings):
-        model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
-
-        mmaudio_model: str = Settings.model_fields["mmaudio_model"].default
-        models_dir: Annotated[Path, AfterValidator(at_home)] = Field(default_factory=lambda: data_home() / "models")
-
-    found = Models()
-    return found.mmaudio_model, found.models_dir
+    settings, _, _ = read({})
+    return settings.mmaudio_model, settings.models_dir
 
 
 def _place(folder: Path | None) -> Path:

@@ -39,16 +39,7 @@ select j.id as job_id, j.status, j.stage, j.kind, j.lane, j.tenant, j.attempt, w
 """Running, then waiting, then ended jobs; each part is a short walk along an index."""
 
 
-class Status(StrEnum):
-    """States of a job."""
-
-    PENDING = "pending"
-    PROCESSING = "processing"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
+Status = StrEnum("Status", ["pending", "processing", "completed", "failed", "cancelled"])
 SHORT_DOING: Final = 36
 """How much of what a worker does is shown at least: the id of a job."""
 

@@ -58,9 +58,8 @@ async def _migrations(connection: asyncpg.Connection) -> Finding:
         return fail(CHECK, "the recorded migrations are not ours", str(drift))
     pending = [one for one in found if one.state is State.PENDING]
     if pending:
-        return fail(
-            CHECK, f"{len(pending)} migrations are missing, the first is {pending[0].name}", "Run `rhythmai migrate`"
-        )
+        said = f"{len(pending)} migrations are missing, the first is {pending[0].name}"
+        return fail(CHECK, said, "Run `rhythmai migrate`")
     if unknown := [one.name or one.version for one in found if one.state is State.UNKNOWN]:
         return note(CHECK, f"all our migrations are there, and others: {', '.join(unknown)}")
     return ok(CHECK, f"all {len(found)} migrations are there")

@@ -24,26 +24,15 @@ from worker.settings import Settings
 
 CHECK: Final = "director"
 ASK: Final = "What colour fills the picture? One word."
-SCHEMA: Final = {
-    "type": "object",
-    "properties": {"colour": {"type": "string"}},
-    "required": ["colour"],
-    "additionalProperties": False,
-}
-STRUCTURED: Final = {
-    "response_format": {"type": "json_schema", "json_schema": {"name": "seen", "strict": True, "schema": SCHEMA}}
-}
+COLOUR: Final = {"type": "object", "properties": {"colour": {"type": "string"}}, "required": ["colour"]}
+SCHEMA: Final = {"name": "seen", "strict": True, "schema": COLOUR | {"additionalProperties": False}}
+STRUCTURED: Final = {"response_format": {"type": "json_schema", "json_schema": SCHEMA}}
 
 
 async def examine(settings: Settings) -> list[Finding]:
     if not settings.base_url:
-        return [
-            note(
-                CHECK,
-                "no vision-language model: local rules write the directions",
-                "Set BASE_URL and API_KEY for better ones",
-            )
-        ]
+        said = "no vision-language model: local rules write the directions"
+        return [note(CHECK, said, "Set BASE_URL and API_KEY for better ones")]
     client = openai.AsyncOpenAI(
         api_key=settings.api_key or "none", base_url=settings.base_url, max_retries=0, timeout=settings.vlm_timeout_s
     )
@@ -55,13 +44,8 @@ async def examine(settings: Settings) -> list[Finding]:
         remedy = "Set VLM_MODEL to a vision-language model that BASE_URL serves, and check BASE_URL's path (often /v1)"
         return [fail(CHECK, f"{settings.vlm_model} answered {error.status_code}: {error.message[:200]}", remedy)]
     except (openai.OpenAIError, OSError) as error:
-        return [
-            fail(
-                CHECK,
-                f"{settings.base_url} cannot be reached: {error}",
-                "Check BASE_URL, and that this machine may reach it",
-            )
-        ]
+        remedy = "Check BASE_URL, and that this machine may reach it"
+        return [fail(CHECK, f"{settings.base_url} cannot be reached: {error}", remedy)]
     finally:
         await client.close()
 
@@ -91,9 +75,9 @@ async def _video(client: openai.AsyncOpenAI, settings: Settings) -> Finding:
             why = await _refusal(client, settings.vlm_model, [seen])
     except RhythmAIError as error:
         return finding(CHECK, f"no video could be put where the model finds it: {error}", "Repair Storage first")
-    return (
-        finding(CHECK, f"it takes no video: {why}", "Keep to VLM_INPUT=frames") if why else ok(CHECK, "it takes video")
-    )
+    if why:
+        return finding(CHECK, f"it takes no video: {why}", "Keep to VLM_INPUT=frames")
+    return ok(CHECK, "it takes video")
 
 
 @asynccontextmanager

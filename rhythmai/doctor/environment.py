@@ -68,13 +68,8 @@ def _one_project(settings: Settings) -> list[Finding]:
         findings.append(fail(CHECK, f"SUPABASE_KEY is {wrong}", "Set the secret key: dashboard, Settings, API keys"))
     mine, theirs = _ref_of_url(settings), _ref_of_database(str(settings.database_url))
     if mine and theirs and mine != theirs:
-        findings.append(
-            fail(
-                CHECK,
-                f"SUPABASE_URL is the project {mine}, DATABASE_URL the project {theirs}",
-                "Take both from one project: dashboard, Connect",
-            )
-        )
+        said = f"SUPABASE_URL is the project {mine}, DATABASE_URL the project {theirs}"
+        findings.append(fail(CHECK, said, "Take both from one project: dashboard, Connect"))
     if mine and settings.supabase_url.scheme == "http":
         findings.append(note(CHECK, "SUPABASE_URL is http, not https: keys travel in the clear", "Write https://"))
     return findings

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+KEY: Final = "Check SUPABASE_KEY: it must be the secret key"
+PROJECT: Final = "Check SUPABASE_URL and SUPABASE_KEY, and that the project is not paused"
 
 
 class Verdict(StrEnum):

@@ -8,13 +8,14 @@ from typing import Final
 
 from realtime import AsyncRealtimeClient, RealtimeSubscribeStates
 
-from rhythmai.doctor.finding import Finding, fail, ok
+from rhythmai.doctor.finding import KEY, PROJECT, Finding, fail, ok
 from rhythmai.errors import RhythmAIError
 from rhythmai.target import Target, database
 from worker.settings import Settings
 from worker.wakeups import CHANNEL, private
 
 CHECK: Final = "realtime"
+SWITCH_ON: Final = "Switch Realtime on (dashboard, Realtime, Settings), and check that DATABASE_URL is the same project"
 JOIN_S: Final = 15.0
 WAKES: Final = 10
 """A subscription is announced one to three seconds before it is live: a wake a second, that many times."""
@@ -38,42 +39,25 @@ async def examine(settings: Settings) -> list[Finding]:
             await jobs.on_broadcast("wake", lambda _: woken.set()).subscribe(on_state)
             joined, reason = await state
         if joined is not RealtimeSubscribeStates.SUBSCRIBED:
-            return [
-                fail(
-                    CHECK,
-                    f"the private topic `jobs` cannot be joined: {reason}",
-                    "Check SUPABASE_KEY: it must be the secret key",
-                )
-            ]
+            return [fail(CHECK, f"the private topic `jobs` cannot be joined: {reason}", KEY)]
         return [await _heard(settings, woken)]
     except Exception as error:  # noqa: BLE001  the library raises what its libraries raise
         said = str(error) or type(error).__name__
-        return [
-            fail(
-                CHECK,
-                f"{settings.origin}/realtime/v1 cannot be reached: {said}",
-                "Check SUPABASE_URL and SUPABASE_KEY, and that the project is not paused",
-            )
-        ]
+        return [fail(CHECK, f"{settings.origin}/realtime/v1 cannot be reached: {said}", PROJECT)]
     finally:
         with suppress(Exception):
             await asyncio.wait_for(client.close(), 5)
 
 
 async def _heard(settings: Settings, woken: asyncio.Event) -> Finding:
+    joined = "joined the private topic `jobs`"
     try:
         async with database(Target(database_url=str(settings.database_url))) as connection:
             for _ in range(WAKES):
                 await connection.execute("select private.wake()")
                 with suppress(TimeoutError):
                     await asyncio.wait_for(woken.wait(), 1)
-                    return ok(CHECK, "joined the private topic `jobs` and received a wake")
+                    return ok(CHECK, f"{joined} and received a wake")
     except RhythmAIError as error:
-        return fail(
-            CHECK, f"joined the private topic `jobs`, but no wake could be sent: {error}", "Repair the database first"
-        )
-    return fail(
-        CHECK,
-        "joined the private topic `jobs`, but a wake from the database did not arrive",
-        "Switch Realtime on (dashboard, Realtime, Settings), and check that DATABASE_URL is the same project",
-    )
+        return fail(CHECK, f"{joined}, but no wake could be sent: {error}", "Repair the database first")
+    return fail(CHECK, f"{joined}, but a wake from the database did not arrive", SWITCH_ON)

@@ -7,13 +7,12 @@ from http import HTTPStatus
 from typing import Final
 
 from rhythmai.buckets import Buckets
-from rhythmai.doctor.finding import Finding, fail, note, ok
+from rhythmai.doctor.finding import KEY, PROJECT, Finding, fail, note, ok
 from rhythmai.errors import Refused, RhythmAIError
 from worker.settings import Settings
 
 CHECK: Final = "storage"
 BUCKETS: Final = ("uploads", "videos", "audios")
-KEY: Final = "Check SUPABASE_KEY: it must be the secret key"
 MIGRATE: Final = "Run `rhythmai migrate`, which makes the buckets"
 
 
@@ -23,7 +22,7 @@ async def examine(settings: Settings) -> list[Finding]:
             findings = [finding for bucket in BUCKETS for finding in await _bucket(buckets, bucket, settings)]
             return [*findings, await _round_trip(buckets)]
     except RhythmAIError as error:
-        return [fail(CHECK, str(error), "Check SUPABASE_URL and SUPABASE_KEY, and that the project is not paused")]
+        return [fail(CHECK, str(error), PROJECT)]
 
 
 async def _bucket(buckets: Buckets, bucket: str, settings: Settings) -> list[Finding]:
@@ -32,22 +31,12 @@ async def _bucket(buckets: Buckets, bucket: str, settings: Settings) -> list[Fin
     except Refused as error:
         return [fail(CHECK, f"bucket {bucket}: {error}", MIGRATE if error.status == HTTPStatus.NOT_FOUND else KEY)]
     if not found["public"]:
-        return [
-            fail(
-                CHECK,
-                f"bucket {bucket} is not public: nobody could play what lies there",
-                "Make it public: dashboard, Storage",
-            )
-        ]
+        said = f"bucket {bucket} is not public: nobody could play what lies there"
+        return [fail(CHECK, said, "Make it public: dashboard, Storage")]
     limit = found["file_size_limit"]
     if bucket == "uploads" and limit and limit < settings.max_bytes:
-        return [
-            note(
-                CHECK,
-                f"bucket uploads takes {limit / 2**20:.0f} MB, MAX_BYTES would take {settings.max_bytes / 2**20:.0f} MB",
-                "Raise its limit, or lower MAX_BYTES",
-            )
-        ]
+        said = f"bucket uploads takes {limit / 2**20:.0f} MB, MAX_BYTES would take {settings.max_bytes / 2**20:.0f} MB"
+        return [note(CHECK, said, "Raise its limit, or lower MAX_BYTES")]
     return [ok(CHECK, f"bucket {bucket} is public" + (f" and takes {limit / 2**20:.0f} MB" if limit else ""))]
 
 
@@ -60,15 +49,8 @@ async def _round_trip(buckets: Buckets) -> Finding:
         finally:
             removed = await buckets.remove([("audios", path)])
     except RhythmAIError as error:
-        return fail(
-            CHECK,
-            f"an object cannot be put, read and deleted: {error}",
-            KEY,
-        )
+        return fail(CHECK, f"an object cannot be put, read and deleted: {error}", KEY)
     if not same or not removed:
-        return fail(
-            CHECK,
-            "an object came back changed, or could not be deleted",
-            "Check what stands between here and SUPABASE_URL",
-        )
+        said = "an object came back changed, or could not be deleted"
+        return fail(CHECK, said, "Check what stands between here and SUPABASE_URL")
     return ok(CHECK, "put, read and deleted an object")

@@ -8,7 +8,8 @@ import secrets
 import asyncpg
 import pytest
 
-from rhythmai.schema import Migration, MigrationFailed, applied, bundled, migrate
+from rhythmai.drift import State, standings
+from rhythmai.schema import Migration, MigrationFailed, bundled, migrate
 from supabase_standin import BASELINE
 
 ONE = Migration("20260101000000", "one", "create table public.one (id int); insert into public.one values (1);")
@@ -28,14 +29,18 @@ async def database(postgres):
     await root.close()
 
 
+async def states(connection, migrations):
+    return [standing.state for standing in await standings(connection, migrations)]
+
+
 async def test_the_bundled_migrations_apply_once(database):
     """All our migrations apply on the baseline, are recorded by version and name, and are not applied again."""
     connection, _ = database
     await connection.execute(BASELINE.read_text())
-    assert await applied(connection) == frozenset()
+    assert set(await states(connection, bundled())) == {State.PENDING}
     assert await migrate(connection, bundled()) == list(bundled())
     assert await migrate(connection, bundled()) == []
-    assert await applied(connection) == {migration.version for migration in bundled()}
+    assert set(await states(connection, bundled())) == {State.APPLIED}
     row = await connection.fetchrow("select * from supabase_migrations.schema_migrations order by version limit 1")
     first = bundled()[0]
     assert (row["version"], row["name"], row["statements"]) == (first.version, first.name, [first.sql])
@@ -46,7 +51,7 @@ async def test_a_failed_file_leaves_nothing(database):
     connection, _ = database
     with pytest.raises(MigrationFailed, match="20260101000001_broken"):
         await migrate(connection, [ONE, BROKEN])
-    assert await applied(connection) == {ONE.version}
+    assert await states(connection, [ONE, BROKEN]) == [State.APPLIED, State.PENDING]
     assert await connection.fetchval("select to_regclass('public.two')") is None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from uuid import uuid4
 
 import pytest
 
@@ -51,7 +52,7 @@ def test_lines_elsewhere(capsys):
 def test_trouble_is_shown_while_it_lasts(capsys):
     """Why there is no news is said once, and then again what goes on."""
     changed = JobChanged(
-        job_id=None, status="processing", stage="composing", completed_count=0, total_count=3,
+        job_id=uuid4(), status="processing", stage="composing", completed_count=0, total_count=3,
         error=None, error_code=None, via="rest",
     )  # fmt: skip
     with Screen() as screen:
