@@ -7,10 +7,9 @@ follow IANA's special-purpose registries; what hides on public addresses is adde
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -21,8 +20,6 @@ from worker.errors import Rejected
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Policy = Callable[[Address], str | None]
 """Why an address may not be reached ("a private network"), or None when it may."""
-Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
-"""Name and port to addresses; raises OSError when there are none."""
 
 LONGEST_URL = 8192
 
@@ -119,47 +116,29 @@ def check(address: Address, where: str, policy: Policy = why_forbidden) -> None:
         raise _forbidden(where, why)
 
 
-async def system_resolve(host: str, port: int) -> Sequence[str]:
-    """Ask the system's resolver."""
-    try:
-        infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except UnicodeError as error:  # an empty or overlong label never reaches the resolver
-        raise OSError(f"{host} cannot be a host name") from error
-    return [str(info[4][0]) for info in infos]
-
-
 class CheckedResolver(AbstractResolver):
     """Resolves a name and refuses the whole answer when one address in it is forbidden."""
 
-    def __init__(self, resolve: Resolve = system_resolve, policy: Policy = why_forbidden) -> None:
-        self._resolve = resolve
+    def __init__(self, resolver: AbstractResolver | None = None, policy: Policy = why_forbidden) -> None:
+        self._resolver = resolver or aiohttp.ThreadedResolver()
         self._policy = policy
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        addresses = [ipaddress.ip_address(text) for text in await self._resolve(host, port)]
-        if not addresses:
-            raise OSError(f"{host} has no address")
-        for address in addresses:
-            check(address, f"The host {host}", self._policy)
-        return [
-            ResolveResult(
-                hostname=host,
-                host=str(address),
-                port=port,
-                family=socket.AF_INET if address.version == 4 else socket.AF_INET6,
-                proto=socket.IPPROTO_TCP,
-                flags=socket.AI_NUMERICHOST,
-            )
-            for address in addresses
-        ]
+        try:
+            answer = await self._resolver.resolve(host, port, family)
+        except UnicodeError as error:  # an empty or overlong label never reaches the system's resolver
+            raise OSError(f"{host} cannot be a host name") from error
+        for entry in answer:
+            check(ipaddress.ip_address(entry["host"]), f"The host {host}", self._policy)
+        return answer
 
     async def close(self) -> None:
         """Nothing is held."""
 
 
-def checked_connector(resolve: Resolve = system_resolve, policy: Policy = why_forbidden) -> aiohttp.TCPConnector:
+def checked_connector(resolver: AbstractResolver | None = None, policy: Policy = why_forbidden) -> aiohttp.TCPConnector:
     """Return a connector whose every socket, for a name or a literal, goes to an address the policy allows.
 
     Requests through it raise Rejected (forbidden_address). Use it with `trust_env=False`: a proxy would hide the address.
@@ -171,5 +150,5 @@ def checked_connector(resolve: Resolve = system_resolve, policy: Policy = why_fo
         return socket.socket(family=family, type=kind, proto=proto)
 
     return aiohttp.TCPConnector(
-        resolver=CheckedResolver(resolve, policy), socket_factory=open_socket, use_dns_cache=False, force_close=True
+        resolver=CheckedResolver(resolver, policy), socket_factory=open_socket, use_dns_cache=False, force_close=True
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 from uuid import UUID
 
 import numpy as np
@@ -21,10 +21,8 @@ VIDEO_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,flv,ogg"
 AUDIO_FORMATS = VIDEO_FORMATS + ",flac,wav,mp3,aac"
 """libav's format_whitelist for the music of a merge."""
 
-Conditioning = Literal["full", "text+clip", "text"]
 Verdict = Literal["lost", "cancelled"]
 """Why the holder of a lease is to stop."""
-AudioFormat = Literal["flac", "wav", "mp3", "m4a"]
 
 
 class Kind(StrEnum):
@@ -59,12 +57,15 @@ class Options:
     seed: int | None = None
     duration_s: float | None = None
     negative_prompt: str | None = None
-    conditioning: Conditioning = "full"
-    format: AudioFormat = "flac"
+    conditioning: str = "full"
+    """What the engine sees of the video: full, text+clip or text."""
+    format: str = "flac"
+    """flac, wav, mp3 or m4a."""
     steps: int | None = None
     guidance: float | None = None
     audio_url: str | None = None
-    mode: Literal["replace", "mix"] = "replace"
+    mode: str = "replace"
+    """Of a merge: replace the video's own sound, or mix with it."""
     music_gain_db: float = 0.0
     duck: bool = False
 
@@ -82,12 +83,6 @@ class Direction:
     key: str
     """A tonic and a mode, e.g. "D minor" or "F# major"."""
     mood: str
-
-    @classmethod
-    def from_json(cls, raw: dict[str, Any]) -> Self:
-        """A newer worker, which runs beside this one during an upgrade, may have written more than we know."""
-        known = {name: raw[name] for name in cls.__dataclass_fields__}
-        return cls(**known | {"instruments": tuple(raw["instruments"])})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,14 +102,6 @@ class Plan:
     describer: str
     """For example "openai:ernie-4.5-vl-28b-a3b", "local" or "user"."""
 
-    @classmethod
-    def from_json(cls, raw: dict[str, Any]) -> Self:
-        variants = tuple(
-            Variant(index=v["index"], seed=v["seed"], direction=Direction.from_json(v["direction"]))
-            for v in raw["variants"]
-        )
-        return cls(variants=variants, describer=raw["describer"])
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
@@ -126,7 +113,8 @@ class Job:
     user_request: str = ""
     options: Options = field(default_factory=Options)
     total_count: int = 3
-    lane: Literal["interactive", "batch"] = "interactive"
+    lane: str = "interactive"
+    """interactive or batch."""
     plan: Plan | None = None
     asked_plan: tuple[Direction, ...] = ()
     """Hand-written directions of the request; they replace the describer's."""

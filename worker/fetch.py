@@ -19,9 +19,10 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from worker.addresses import Policy, Resolve, bare, checked_connector, public_url, system_resolve, why_forbidden
+from worker.addresses import Policy, bare, checked_connector, public_url, why_forbidden
 from worker.errors import Rejected, ServiceAway, Unavailable, WorkerError
 
 MAX_REDIRECTS = 5
@@ -48,13 +49,13 @@ def covers(supabase_url: str, url: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpFetcher:
-    """Implements `Fetcher`. `supabase_url` names our own project; `resolve` and `policy` are seams for tests."""
+    """Implements `Fetcher`. `supabase_url` names our own project; `resolver` and `policy` are seams for tests."""
 
     supabase_url: str | None = None
     max_bytes: int = 512 * 2**20
     total: timedelta = timedelta(minutes=10)
     stall: timedelta = timedelta(seconds=30)
-    resolve: Resolve = system_resolve
+    resolver: AbstractResolver | None = None
     policy: Policy = why_forbidden
 
     async def fetch(self, url: str, into: Path) -> Path:
@@ -101,7 +102,7 @@ class HttpFetcher:
         """Follow redirects to a 200 answer; every hop is checked like the first."""
         own = self._covers(url)
         stall_s = self.stall.total_seconds()
-        connector = aiohttp.TCPConnector() if own else checked_connector(self.resolve, self.policy)
+        connector = aiohttp.TCPConnector() if own else checked_connector(self.resolver, self.policy)
         async with aiohttp.ClientSession(
             connector=connector,
             timeout=aiohttp.ClientTimeout(total=None, connect=stall_s, sock_read=stall_s),

@@ -18,7 +18,7 @@ from rhythmai.project.trace import Tracer, function_of, trace_id, untraced
 from worker.database import APPLICATION, AWAY, HOPELESS, UNFIT, patiently
 from worker.domain import Delivery, Job, Lease, Plan, Result, Stage
 from worker.errors import Cancelled, LeaseLost, Misconfigured, QueueUnavailable
-from worker.rows import JobRow
+from worker.rows import DELIVERY, PLAN, JobRow
 
 log = structlog.get_logger()
 
@@ -125,7 +125,7 @@ class PostgresQueue:
         )  # fmt: skip
         saved = json.loads(answer)
         _heed(saved["verdict"], lease)
-        return Plan.from_json(saved["plan"])
+        return PLAN.validate_python(saved["plan"])
 
     async def put_result(self, lease: Lease, result: Result) -> None:
         row = asdict(result)
@@ -149,12 +149,7 @@ class PostgresQueue:
 
     async def claim_delivery(self) -> Delivery | None:
         raw = await self._ask("select queue.claim_delivery($1)", self.worker_id)
-        if raw is None:
-            return None
-        row = json.loads(raw)
-        return Delivery(
-            job_id=UUID(row["job_id"]), url=row["url"], attempt=row["attempt"], traceparent=row["traceparent"], body=row["body"]
-        )  # fmt: skip
+        return None if raw is None else DELIVERY.validate_json(raw)
 
     async def settle_delivery(self, delivery: Delivery, *, delivered: bool, error: str | None, again: bool) -> None:
         await patiently(

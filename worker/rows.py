@@ -1,4 +1,6 @@
-"""Rows of the queue as JSON, read leniently: a newer schema may tell more than this worker knows."""
+"""Rows of the queue as JSON, read leniently: a newer schema, and a newer worker that saved a plan, may tell more than this one
+knows. What it does not know is ignored.
+"""
 
 from __future__ import annotations
 
@@ -6,53 +8,37 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AliasPath, BaseModel, Field, TypeAdapter, field_validator
 
-from worker.domain import Direction, Job, Kind, Lease, Options, Plan
+from worker.domain import Delivery, Direction, Job, Kind, Lease, Options, Plan
 
-
-class OptionsRow(BaseModel):
-    """`jobs.options`; names a newer API may add are ignored."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    seed: int | None = None
-    duration: float | None = None
-    negative_prompt: str | None = None
-    conditioning: Any = "full"
-    format: Any = "flac"
-    steps: int | None = None
-    guidance: float | None = None
-    audio_url: str | None = None
-    mode: Any = "replace"
-    music_gain_db: float = 0.0
-    duck: bool = False
-    plan: list[dict[str, Any]] | None = None
-
-    def options(self) -> Options:
-        values = self.model_dump(exclude={"plan", "duration"})
-        return Options(**values, duration_s=self.duration)
+PLAN = TypeAdapter(Plan)
+DELIVERY = TypeAdapter(Delivery)
 
 
 class JobRow(BaseModel):
     """What `queue.claim` answers."""
 
-    model_config = ConfigDict(extra="ignore")
-
     id: UUID
     attempt: int
     worker_id: int
     kind: Kind
-    lane: Any
+    lane: str
     video_url: str
     user_request: str
-    options: OptionsRow
-    plan: dict[str, Any] | None
+    options: Options
+    asked_plan: list[dict[str, Any]] | None = Field(default=None, validation_alias=AliasPath("options", "plan"))
+    plan: Plan | None
     total_count: int
     traceparent: str
     created_at: datetime
     claimed_at: datetime
     done: frozenset[int]
+
+    @field_validator("options", mode="before")
+    @classmethod
+    def _with_unit(cls, options: dict[str, Any]) -> dict[str, Any]:
+        return {**options, "duration_s": options.get("duration")}
 
     def job(self) -> Job:
         return Job(
@@ -60,11 +46,11 @@ class JobRow(BaseModel):
             kind=self.kind,
             video_url=self.video_url,
             user_request=self.user_request,
-            options=self.options.options(),
+            options=self.options,
             total_count=self.total_count,
             lane=self.lane,
-            plan=Plan.from_json(self.plan) if self.plan else None,
-            asked_plan=tuple(_asked(i, raw) for i, raw in enumerate(self.options.plan or ())),
+            plan=self.plan,
+            asked_plan=tuple(_asked(i, raw) for i, raw in enumerate(self.asked_plan or ())),
             done=self.done,
             traceparent=self.traceparent,
             waited_s=(self.claimed_at - self.created_at).total_seconds() if self.attempt == 1 else None,

@@ -18,9 +18,10 @@ from datetime import timedelta
 
 import aiohttp
 import structlog
+from aiohttp.abc import AbstractResolver
 
 from rhythmai.project.trace import HEADER, Attributes, Span, Tracer, trace_id, untraced
-from worker.addresses import Policy, Resolve, bare, checked_connector, public_url, system_resolve, why_forbidden
+from worker.addresses import Policy, bare, checked_connector, public_url, why_forbidden
 from worker.domain import Delivery
 from worker.errors import QueueUnavailable, Rejected, Unavailable
 from worker.ports import Outbox
@@ -45,7 +46,7 @@ class Webhooks:
     outbox: Outbox
     secret: str = ""
     poll_every: timedelta = timedelta(seconds=5)
-    resolve: Resolve = system_resolve
+    resolver: AbstractResolver | None = None
     policy: Policy = why_forbidden
     tracer: Tracer = untraced
     _awake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
@@ -127,7 +128,7 @@ class Webhooks:
         try:
             async with (
                 aiohttp.ClientSession(
-                    connector=checked_connector(self.resolve, self.policy), timeout=TIMEOUT, trust_env=False
+                    connector=checked_connector(self.resolver, self.policy), timeout=TIMEOUT, trust_env=False
                 ) as session,
                 session.post(url, data=body, headers=headers, allow_redirects=False) as answer,
             ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.test_utils import TestServer
 
 from worker.addresses import Address
@@ -122,6 +124,28 @@ async def strangers() -> AsyncIterator[Start]:
 
 def only_the_first_loopback(address: Address) -> str | None:
     return None if str(address) == "127.0.0.1" else "a private network"
+
+
+class Names(AbstractResolver):
+    """Names lead where `resolve` says."""
+
+    def __init__(self, resolve: Callable[[str, int], Awaitable[list[str]]]) -> None:
+        self._resolve = resolve
+
+    async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[ResolveResult]:
+        return [
+            ResolveResult(
+                hostname=host,
+                host=text,
+                port=port,
+                family=socket.AF_INET6 if ":" in text else socket.AF_INET,
+                proto=0,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for text in await self._resolve(host, port)
+        ]
+
+    async def close(self) -> None: ...
 
 
 def fetcher(**arguments: Any) -> HttpFetcher:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.addresses import CheckedResolver, bare, checked_connector, public_url, system_resolve, why_forbidden
+from tests.unit.stranger import Names
+from worker.addresses import CheckedResolver, bare, checked_connector, public_url, why_forbidden
 from worker.errors import Rejected
 
 FORBIDDEN = [
@@ -178,7 +179,7 @@ async def test_one_forbidden_address_spoils_the_answer() -> None:
         return ["8.8.8.8", "10.0.0.1"]
 
     with pytest.raises(Rejected, match=r"mixed\.example leads to a private network"):
-        await CheckedResolver(resolve).resolve("mixed.example", 80)
+        await CheckedResolver(Names(resolve)).resolve("mixed.example", 80)
 
 
 async def test_every_address_of_a_good_answer_is_kept() -> None:
@@ -187,7 +188,7 @@ async def test_every_address_of_a_good_answer_is_kept() -> None:
     async def resolve(host: str, port: int) -> list[str]:
         return ["8.8.8.8", "2606:4700::1111"]
 
-    answer = await CheckedResolver(resolve).resolve("good.example", 443)
+    answer = await CheckedResolver(Names(resolve)).resolve("good.example", 443)
     assert [(entry["host"], entry["port"]) for entry in answer] == [("8.8.8.8", 443), ("2606:4700::1111", 443)]
 
 
@@ -201,4 +202,4 @@ async def test_the_connector_refuses_a_literal_itself() -> None:
 async def test_impossible_names_are_resolver_errors() -> None:
     """A host that cannot be a name is an OSError like any other name that is not found."""
     with pytest.raises(OSError, match="cannot be a host name"):
-        await system_resolve("a..b", 80)
+        await CheckedResolver().resolve("a..b", 80)

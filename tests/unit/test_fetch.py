@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.unit.stranger import MEGABYTE, Start, fetcher, refused, strangers
+from tests.unit.stranger import MEGABYTE, Names, Start, fetcher, refused, strangers
 from worker.errors import Rejected, Unavailable
 
 
@@ -156,7 +156,7 @@ async def test_a_name_that_is_not_found(tmp_path) -> None:
     async def resolve(host: str, port: int) -> list[str]:
         raise OSError("Name or service not known")
 
-    error = await refused(fetcher(resolve=resolve), "http://nowhere.example/a.mp4", tmp_path)
+    error = await refused(fetcher(resolver=Names(resolve)), "http://nowhere.example/a.mp4", tmp_path)
     assert isinstance(error, Unavailable)
     assert error.code == "unreachable"
     assert "nowhere.example" in str(error)

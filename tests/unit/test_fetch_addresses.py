@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from tests.unit.stranger import Start, fetcher, refused, strangers
+from tests.unit.stranger import Names, Start, fetcher, refused, strangers
 from worker.errors import Rejected
 from worker.fetch import HttpFetcher
 
@@ -61,7 +61,7 @@ async def test_rebinding_is_harmless(serve, tmp_path) -> None:
         asked.append(host)
         return ["127.0.0.1"] if len(asked) == 1 else ["127.0.0.2"]
 
-    fetch = fetcher(resolve=resolve)
+    fetch = fetcher(resolver=Names(resolve))
     await fetch.fetch(f"http://rebinding.example:{port}/file", tmp_path)
     assert asked == ["rebinding.example"]
     assert (len(public.requests), len(private.requests)) == (1, 0)
@@ -80,7 +80,7 @@ async def test_rebinding_between_two_hops(serve, tmp_path) -> None:
     async def resolve(host: str, port: int) -> list[str]:
         return next(answers)
 
-    error = await refused(fetcher(resolve=resolve), f"http://rebinding.example:{port}/hops/1", tmp_path)
+    error = await refused(fetcher(resolver=Names(resolve)), f"http://rebinding.example:{port}/hops/1", tmp_path)
     assert error.code == "forbidden_address"
     assert (len(public.requests), len(private.requests)) == (1, 0)
 

@@ -9,6 +9,7 @@ import pytest
 import structlog
 from aiohttp import web
 
+from tests.unit.stranger import Names
 from worker.webhooks import Webhooks, signature
 
 BODY_KEYS = {"job_id", "status", "completed_count", "total_count", "results", "error"}
@@ -181,7 +182,7 @@ async def test_a_name_that_leads_to_a_private_address_is_never_called(queue, ins
         return ["127.0.0.1"]
 
     await end_a_job(queue, insert, receiver.url.replace("127.0.0.1", "hooks.example.com"))
-    sending(policy=why_forbidden, resolve=resolve)
+    sending(policy=why_forbidden, resolver=Names(resolve))
     assert "never" in (await settled(db, "failed"))["last_error"]
     assert receiver.got == []
 

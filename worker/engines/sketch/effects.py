@@ -106,8 +106,7 @@ def toned(wave: Wave, tilt_db: float) -> Wave:
 
     `tilt_db` per octave above 1 kHz makes the goal duller or brighter.
     """
-    short = max(0, _TAPS - wave.shape[1])
-    blocks = np.pad(wave, ((0, 0), (0, short)))[:, : max(1, wave.shape[1] // _TAPS) * _TAPS].reshape(-1, _TAPS)
+    blocks = wave[:, : wave.shape[1] // _TAPS * _TAPS].reshape(-1, _TAPS)
     spectra = np.fft.rfft(blocks[:: max(1, len(blocks) // 400)] * np.hanning(_TAPS).astype(np.float32), axis=1)
     power = np.square(np.abs(spectra)).sum(axis=0)
     edges = np.searchsorted(_GRID_HZ, _CENTRES_HZ / 2**0.5)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -30,10 +29,12 @@ def mix(score: Score, check: Callable[[], None]) -> Wave:
     samples = round(score.duration_s * RATE)
     music, low, room = (np.zeros((2, samples), np.float32) for _ in range(3))
     for part in score.parts:
-        dry = _balanced(play(part, samples, check), part.role)
+        level_db, place, share = LEVELS[part.role]
+        dry = play(part, samples, check)
+        dry *= panned(place) * 2**0.5 * _gain(dry, level_db)
         bus = low if part.role == "bass" else music
         bus += dry
-        room += LEVELS[part.role][2] * dry
+        room += share * dry
     check()
     if score.hits:
         dry, wet = strike(score.hits, score.kit, samples, check)
@@ -54,17 +55,10 @@ def mix(score: Score, check: Callable[[], None]) -> Wave:
     return glued(wave)
 
 
-def _balanced(dry: Wave, role: str) -> Wave:
-    level, place, _ = LEVELS[role]
-    return dry * panned(place) * 2**0.5 * _gain(dry, level)
-
-
 def _gain(dry: Wave, level_db: float) -> np.float32:
     """What brings the loud moments (the upper quarter of 100 ms blocks that sound at all) to `level_db`."""
     block = RATE // 10
     usable = dry.shape[1] // block * block
-    if not usable:
-        return np.float32(10 ** (level_db / 20) / (float(np.sqrt(np.mean(dry**2))) + 1e-6))
     power = np.square(dry[:, :usable:5]).mean(axis=0).reshape(-1, block // 5).mean(axis=1)  # every fifth sample tells
     sounding = power[power > 0.01 * power.max()] if power.max() > 0 else power
     loud = float(np.quantile(sounding, 0.75))
@@ -77,15 +71,12 @@ def _ridden(wave: Wave, sections: Sequence[tuple[float, float]]) -> Wave:
     if len(starts) < 2:
         return wave
     power = np.square(wave).mean(axis=0)
-    levels_db = [
-        10 * np.log10(float(part.mean()) + 1e-9) if len(part) else -90.0 for part in np.split(power, starts[1:])
-    ]
-    energies = [energy for _, energy in sections]
-    loudest = max(energies)
-    goals_db = [max(levels_db) - 8.0 * (loudest - energy) for energy in energies]
-    change_db = [min(10.0, max(-3.0, 0.75 * (goal - level))) for goal, level in zip(goals_db, levels_db, strict=True)]
-    glide = RATE // 50
-    places = [0, *(place for start in starts[1:] for place in (start - glide, start))]
-    values = [change_db[0], *(value for before, after in itertools.pairwise(change_db) for value in (before, after))]
+    levels_db = np.array([10 * np.log10(part.mean() + 1e-9) for part in np.split(power, starts[1:])])
+    energies = np.array([energy for _, energy in sections])
+    goals_db = levels_db.max() - 8.0 * (energies.max() - energies)
+    change_db = np.clip(0.75 * (goals_db - levels_db), -3.0, 10.0)
+    edges = np.array(starts[1:])
+    places = np.append(0, np.stack([edges - RATE // 50, edges], axis=1))  # 20 ms from one to the next
+    values = np.repeat(change_db, 2)[:-1]
     gain = 10 ** (np.interp(np.arange(wave.shape[1]), places, values) / 20)
     return wave * gain.astype(np.float32)
