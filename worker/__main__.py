@@ -35,7 +35,7 @@ from worker.pipeline.finish.master import master
 from worker.pipeline.finish.merge import FfmpegMerger
 from worker.pipeline.look.look import ChildLooker
 from worker.pipeline.run import Pipeline
-from worker.ports import Engine, Predecoder
+from worker.ports import Engine
 from worker.scratch import scratch
 from worker.settings import Settings, read_settings
 from worker.storage import SupabaseStorage
@@ -90,17 +90,6 @@ def make_describer(settings: Settings, count_tokens: CountTokens) -> LocalDescri
         timeout_s=settings.vlm_timeout_s,
         count_tokens=count_tokens,
     )
-
-
-def make_predecoder(settings: Settings, engine: Engine | None) -> Predecoder | None:
-    """For MMAudio, which looks at frames; the sketch engine is content with the scenes."""
-    if engine is None or settings.engine != "mmaudio":
-        return None
-    from worker.engines.mmaudio.loading import choose_device
-    from worker.engines.mmaudio.predecoder import FramePredecoder
-    from worker.engines.mmaudio.weights import model_named
-
-    return FramePredecoder(choose_device(settings.device or "auto", model_named(settings.mmaudio_model)))
 
 
 async def enter(
@@ -182,7 +171,7 @@ async def serve(
     pipeline = Pipeline(
         queue=queue,
         fetcher=HttpFetcher(supabase_url=settings.origin, max_bytes=settings.max_bytes),
-        looker=ChildLooker(max_duration_s=settings.max_duration_s, scenes=settings.engine == "sketch"),
+        looker=ChildLooker(max_duration_s=settings.max_duration_s, views=engine.frames if engine else None),
         describer=describer,
         engine=engine,
         master=master,
@@ -191,7 +180,6 @@ async def serve(
         fit=partial(fit, count_tokens=count_tokens) if reads_captions else str,
         work_dir=settings.work_dir,
         engine_thread=engine_thread,
-        predecoder=make_predecoder(settings, engine),
         mastering=mastering_pool,
     )
     listener = Listener(
