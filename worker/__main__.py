@@ -45,7 +45,7 @@ from worker.pipeline.look.child import WARM
 from worker.pipeline.look.confinement import hide, missing
 from worker.pipeline.look.look import ChildLooker
 from worker.pipeline.run import Pipeline
-from worker.ports import Engine, Predecoder
+from worker.ports import Engine
 from worker.scratch import scratch
 from worker.settings import SECRETS, Settings, read_settings
 from worker.storage import SupabaseStorage
@@ -100,17 +100,6 @@ def make_describer(settings: Settings, count_tokens: CountTokens) -> LocalDescri
         timeout_s=settings.vlm_timeout_s,
         count_tokens=count_tokens,
     )
-
-
-def make_predecoder(settings: Settings, engine: Engine | None) -> Predecoder | None:
-    """For MMAudio, which looks at frames; the sketch engine is content with the scenes."""
-    if engine is None or settings.engine != "mmaudio":
-        return None
-    from worker.engines.mmaudio.loading import choose_device
-    from worker.engines.mmaudio.predecoder import FramePredecoder
-    from worker.engines.mmaudio.weights import model_named
-
-    return FramePredecoder(choose_device(settings.device or "auto", model_named(settings.mmaudio_model)))
 
 
 async def enter(
@@ -192,7 +181,7 @@ async def serve(
     pipeline = Pipeline(
         queue=queue,
         fetcher=HttpFetcher(supabase_url=settings.origin, max_bytes=settings.max_bytes),
-        looker=ChildLooker(max_duration_s=settings.max_duration_s, scenes=settings.engine == "sketch"),
+        looker=ChildLooker(max_duration_s=settings.max_duration_s, views=engine.frames if engine else None),
         describer=describer,
         engine=engine,
         master=master,
@@ -201,7 +190,6 @@ async def serve(
         fit=partial(fit, count_tokens=count_tokens) if reads_captions else str,
         work_dir=settings.work_dir,
         engine_thread=engine_thread,
-        predecoder=make_predecoder(settings, engine),
         mastering=mastering_pool,
     )
     listener = Listener(
@@ -238,7 +226,7 @@ async def serve(
     beside: list[asyncio.Task[None]] = []
     try:
         await storage.check()
-        WARM.open(*(["torch"] if reads_captions else []))
+        WARM.open()
         for what in missing():
             log.warning("children.not_confined", missing=what)
         if engine is not None:

@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 Samples = npt.NDArray[np.float32]
 """Audio: (channels, samples), float32, full scale is 1.0."""
+Pictures = npt.NDArray[np.uint8]
+"""(n, 3, height, width), RGB."""
 
 PROTOCOLS = "file"
 """libav's protocol_whitelist for every open: a playlist cannot make the decoder reach anything else."""
@@ -167,6 +169,29 @@ class Clip:
     def cuts_s(self) -> tuple[float, ...]:
         """The times at which the picture changes, without 0 and the end."""
         return tuple(scene.start_s for scene in self.scenes[1:])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What an engine wants to see of a film: for every slot of a clock the first frame at or after it, the clip's end included."""
+
+    fps: int
+    side: int
+    """Of the square that each frame becomes, in pixels."""
+    cropped: bool
+    """The middle of the frame, its short side made `side`; else all of it, squashed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strip:
+    """A view's next pictures, each distinct frame once."""
+
+    pictures: Pictures  # (n, 3, side, side)
+    repeats: npt.NDArray[np.int64]  # (n,), how many slots each fills
+
+
+Frames = tuple[Strip, ...]
+"""A stretch of a film, some seconds: a strip for each of the engine's views."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

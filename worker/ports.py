@@ -7,7 +7,22 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
-from worker.domain import Clip, Delivery, Direction, Job, Lease, Options, Plan, Recording, Result, Stage, Track, Variant
+from worker.domain import (
+    Clip,
+    Delivery,
+    Direction,
+    Frames,
+    Job,
+    Lease,
+    Options,
+    Plan,
+    Recording,
+    Result,
+    Stage,
+    Track,
+    Variant,
+    View,
+)
 
 
 class Queue(Protocol):
@@ -91,6 +106,16 @@ class Describer(Protocol):
         """
 
 
+class Viewer(Protocol):
+    """Watches one film for an engine, in the engine's thread. Both raise what `compose` raises."""
+
+    def see(self, frames: Frames) -> None:
+        """Take the next stretch."""
+
+    def end(self) -> None:
+        """That was all: `compose` finds what was seen."""
+
+
 class Engine(Protocol):
     """Turns directions into music. One thread calls it, one job at a time."""
 
@@ -100,10 +125,14 @@ class Engine(Protocol):
     @property
     def model(self) -> str: ...
 
-    def prepare(self, clip: Clip, options: Options, cancelled: Callable[[], bool]) -> None:
-        """Do what needs the clip but not the plan (visual features), while the describer still thinks. May do nothing.
+    @property
+    def frames(self) -> tuple[View, ...] | None:
+        """What it wants to see of a film; None: it goes by the clip's scenes."""
 
-        Raises what `compose` raises.
+    def prepare(self, clip: Clip, options: Options, cancelled: Callable[[], bool]) -> Viewer | None:
+        """Who is to be shown the film, while the describer still thinks; None where nothing of it is needed (any more).
+
+        Cheap, and for any thread. Raises Rejected (clip too short).
         """
 
     def compose(
@@ -112,7 +141,7 @@ class Engine(Protocol):
         """Yield each track as soon as it is ready, in the order of `variants`.
 
         `cancelled()` is cheap and is asked at every step of the sampler; the generator then raises Cancelled.
-        Raises Rejected (clip too short), Unavailable (out of memory), DeviceLost.
+        Raises Rejected (clip too short), Unavailable (out of memory, a film that was not shown), DeviceLost.
         """
 
     def rest(self, busy: Callable[[], bool]) -> None:
@@ -122,18 +151,12 @@ class Engine(Protocol):
 class Looker(Protocol):
     """Probes a file and looks at the picture, in a child process."""
 
-    def look(self, path: Path, duration_s: float | None) -> AsyncGenerator[Clip]:
-        """Yield the clip as soon as a describer can see it, with its stills; and again if a longer look says more of its scenes.
+    def look(self, path: Path, duration_s: float | None) -> AsyncGenerator[Clip | Frames]:
+        """Yield the clip as soon as a describer can see it, with its stills; then what the engine goes by: a clip whose scenes were
+        looked at for longer, or the frames it wants to see, decoded ahead of whoever takes them.
 
         Raises Rejected when the file is not a video we take, Unavailable when the child dies for an outside reason.
         """
-
-
-class Predecoder(Protocol):
-    """Gets ready what the engine will look at, so that the engine's turn is not spent on waiting for a decoder."""
-
-    async def predecode(self, clip: Clip, options: Options) -> None:
-        """Decode the frames to where `Engine.prepare` finds them: beside the clip's file. Raises Rejected, Unavailable."""
 
 
 class Master(Protocol):

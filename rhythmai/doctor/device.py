@@ -69,7 +69,7 @@ def _device(device: object) -> Finding:
 
 def decoding() -> Finding:
     """What reads videos beside a GPU: the engine says nothing when it has to take the slower one."""
-    from worker.engines.mmaudio.decoding import usual
+    from worker.pipeline.look.torchcodec_frames import usual
 
     if usual("cuda") == "torchcodec":
         return ok(GPU, "torchcodec decodes videos")

@@ -12,17 +12,20 @@ from tests.engine import generated
 from tests.engine.mel_scale import mel_scale
 from tests.engine.parity_case import Answers, Case, NotRun
 from tests.engine.parity_flow import flow_shape
-from worker.engines.mmaudio import resize, tokens
+from worker.engines.mmaudio import tokens
 from worker.engines.mmaudio.bigvgan import BigVGAN
 from worker.engines.mmaudio.clip_towers import ImageShape, TextShape
+from worker.engines.mmaudio.features import VIEWS, clip_pixels, sync_pixels
 from worker.engines.mmaudio.layers import fuse
+from worker.engines.mmaudio.lengths import covered_s
 from worker.engines.mmaudio.models import MODELS, VAE_16K, VAE_44K, VOCODER_16K, VOCODER_44K, Model
 from worker.engines.mmaudio.sampling import Batching, Run, Sampler, Score
-from worker.engines.mmaudio.selection import Selection
 from worker.engines.mmaudio.synchformer import SynchformerShape
 from worker.engines.mmaudio.vae import VAE
 from worker.engines.mmaudio.windows import Windows
 from worker.errors import Misconfigured
+from worker.pipeline.look.resize import resize
+from worker.pipeline.look.selection import Selection
 
 
 def _clip_shapes(case: Case) -> tuple[ImageShape, TextShape]:
@@ -174,32 +177,31 @@ def end_to_end_answers(case: Case) -> Answers:
 def frame_answers(case: Case) -> Answers:
     """Which frames of a video file are chosen, and what becomes of their pixels."""
     try:
-        from worker.engines.mmaudio.decoding import pyav_shots
+        import av
     except ImportError as error:
         raise NotRun("PyAV is not installed") from error
     found = re.search(r"load_video of (\S+)", case.meta["what"])
     if found is None:
         raise NotRun("the metadata do not name the video file")
-    video, selection = case.beside(found[1]), Selection(case.meta["requested"])
+    requested = case.meta["requested"]
+    video, selection = case.beside(found[1]), Selection(requested, [view.fps for view in VIEWS])
     shown: tuple[list[int], list[int]] = ([], [])
     times: list[float] = []
     frames: list[Tensor] = []
-    try:
-        for i, shot in enumerate(pyav_shots(video)):
-            for indices, repeats in zip(shown, selection.take(shot.time_s), strict=True):
+    with av.open(str(video)) as container:
+        for i, frame in enumerate(container.decode(video=0)):
+            times.append(float((frame.pts or 0) * (frame.time_base or 0)))
+            for indices, repeats in zip(shown, selection.take(times[-1]), strict=True):
                 indices.extend([i] * repeats)
-            times.append(shot.time_s)
-            frames.append(torch.from_numpy(shot.pixels()).permute(2, 0, 1))
-    except ImportError as error:
-        raise NotRun("PyAV is not installed") from error
-    cut = selection.cut()
-    yield "returned_ms", torch.tensor(round(1000 * cut.duration_s))
+            frames.append(torch.from_numpy(frame.to_ndarray(format="rgb24")).permute(2, 0, 1))
+    duration_s = covered_s(requested, [clock.count for clock in selection.clocks])
+    yield "returned_ms", torch.tensor(round(1000 * duration_s))
     yield "frame_times", torch.tensor(times, dtype=torch.float64)
     yield "index_8fps", torch.tensor(shown[0])
     yield "index_25fps", torch.tensor(shown[1])
-    clip = torch.stack([frames[i] for i in shown[0][: cut.clip]]).to(case.device)
-    sync = torch.stack([frames[i] for i in shown[1][: cut.sync]]).to(case.device)
-    pixels = {"clip": resize.clip_pixels(resize.for_clip(clip)), "sync": resize.sync_pixels(resize.for_sync(sync))}
+    counted = [[frames[i] for i in indices[: int(v.fps * duration_s)]] for indices, v in zip(shown, VIEWS, strict=True)]
+    clip, sync = (resize(torch.stack(raw), view) for raw, view in zip(counted, VIEWS, strict=True))
+    pixels = {"clip": clip_pixels(clip.to(case.device)), "sync": sync_pixels(sync.to(case.device))}
     for name, values in pixels.items():
         yield f"{name}_shape", torch.tensor(values.shape)
         yield f"{name}.mean", values.mean(dim=(2, 3))

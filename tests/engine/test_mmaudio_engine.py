@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from tests.engine import tiny
+from tests.engine.film import show, stretches
 from worker.domain import Options
 from worker.engines.mmaudio import rendering
 from worker.engines.mmaudio.engine import NEGATIVE_PROMPT, MMAudioEngine
 from worker.engines.mmaudio.loading import choose_device
 from worker.engines.mmaudio.models import MODELS
-from worker.errors import Cancelled, Misconfigured, Rejected
+from worker.errors import Cancelled, Misconfigured, Rejected, Unavailable
 from worker.ports import Engine
 
 FAST = Options(steps=3)
@@ -34,6 +35,7 @@ def test_it_is_an_engine(engine: MMAudioEngine):
 
 def test_a_film_becomes_tracks(engine: MMAudioEngine, film: Path, clip_of, variant_of):
     """Every variant becomes a track of its own that lasts as long as the film, in the order asked for."""
+    show(engine, clip_of(film, 3.0))
     variants = [variant_of(i, 100 + i, f"music number {i}") for i in (2, 0, 1)]
     tracks = list(engine.compose(clip_of(film, 3.0), variants, Options(), never))
     assert [track.index for track in tracks] == [2, 0, 1]
@@ -48,6 +50,7 @@ def test_a_film_becomes_tracks(engine: MMAudioEngine, film: Path, clip_of, varia
 def test_a_track_depends_on_its_own_seed_and_words_only(engine: MMAudioEngine, film: Path, clip_of, variant_of):
     """Alone or in company, first or later, the same seed and caption give the same track."""
     clip = clip_of(film, 2.0)
+    show(engine, clip)
     wanted = variant_of(0, 7, "slow strings")
     alone = next(engine.compose(clip, [wanted], FAST, never))
     company = [variant_of(1, 8, "fast drums"), wanted, variant_of(2, 9, "a bell")]
@@ -69,34 +72,42 @@ def test_a_track_is_handed_on_before_the_next_is_rendered(engine: MMAudioEngine,
     assert [(next(tracks).index, len(vocoded)) for _ in range(3)] == [(0, 1), (1, 2), (2, 3)]
 
 
-def test_a_film_is_watched_once(engine: MMAudioEngine, film: Path, clip_of, variant_of, tmp_path: Path):
-    """Another seed for the same content needs no video any more, not even the file."""
-    copied = tmp_path / "film.mp4"
-    copied.write_bytes(film.read_bytes())
-    clip = clip_of(copied, 1.5)
+def test_a_film_is_watched_once(engine: MMAudioEngine, film: Path, clip_of, variant_of):
+    """Another seed for the same content needs no frames any more."""
+    clip = clip_of(film, 1.5)
+    show(engine, clip)
     first = next(engine.compose(clip, [variant_of(0, 1)], FAST, never))
-    copied.unlink()
+    assert engine.prepare(clip, FAST, never) is None
     again = next(engine.compose(clip, [variant_of(0, 1)], FAST, never))
     assert np.array_equal(first.samples, again.samples)
 
 
-def test_the_picture_alone_needs_no_second_look(engine: MMAudioEngine, film: Path, clip_of, variant_of, tmp_path: Path):
-    """Once the whole film was watched, text+clip takes the picture's part of it."""
-    copied = tmp_path / "film.mp4"
-    copied.write_bytes(film.read_bytes())
-    clip, asked = clip_of(copied, 1.6), Options(steps=2, conditioning="text+clip")
-    engine.prepare(clip, Options(), never)
-    copied.unlink()
+def test_a_film_that_was_forgotten_may_be_watched_again(engine: MMAudioEngine, film: Path, clip_of, variant_of):
+    """Composing opens no file: without its features the job is to be tried again."""
+    with pytest.raises(Unavailable, match="has forgotten what it saw") as caught:
+        next(engine.compose(clip_of(film, 1.4), [variant_of(0, 1)], FAST, never))
+    assert caught.value.code == "film_forgotten"
+
+
+def test_the_picture_alone_needs_no_second_look(engine: MMAudioEngine, film: Path, clip_of, variant_of):
+    """Once the whole film was watched, text+clip takes the picture's part of it; the other way round it does not do."""
+    clip, asked = clip_of(film, 1.6), Options(steps=2, conditioning="text+clip")
+    show(engine, clip, asked)
+    alone = next(engine.compose(clip, [variant_of(0, 1)], asked, never))
+    assert engine.prepare(clip, Options(), never) is not None
+    show(engine, clip)
     reused = next(engine.compose(clip, [variant_of(0, 1)], asked, never))
-    alone = next(engine.compose(clip_of(film, 1.6), [variant_of(0, 1)], asked, never))
     assert np.allclose(reused.samples, alone.samples, atol=1e-5)
 
 
 def test_conditioning_decides_what_is_watched(engine: MMAudioEngine, film: Path, clip_of, variant_of):
     """Text alone reads no video; text and picture and everything give music of their own."""
-    nowhere = clip_of(Path("nowhere.mp4"), 1.5)
+    nowhere = clip_of(Path("nowhere.mp4"), 1.55)
+    assert engine.prepare(nowhere, Options(conditioning="text"), never) is None
     text = next(engine.compose(nowhere, [variant_of(0, 1)], Options(steps=3, conditioning="text"), never))
-    clip = clip_of(film, 1.5)
+    clip = clip_of(film, 1.55)
+    show(engine, clip, Options(conditioning="text+clip"))
+    show(engine, clip)
     both = next(engine.compose(clip, [variant_of(0, 1)], Options(steps=3, conditioning="text+clip"), never))
     full = next(engine.compose(clip, [variant_of(0, 1)], FAST, never))
     assert text.samples.shape == both.samples.shape == full.samples.shape
@@ -136,7 +147,7 @@ def test_too_short_a_film_is_refused(engine: MMAudioEngine, clip_of, variant_of)
 def test_cancelling_ends_the_job(engine: MMAudioEngine, film: Path, clip_of, variant_of):
     """A cancelled job stops while watching, while sampling, and between tracks."""
     with pytest.raises(Cancelled):
-        next(engine.compose(clip_of(film, 1.7), [variant_of(0, 1)], Options(), lambda: True))
+        engine.prepare(clip_of(film, 1.7), Options(), lambda: True).see(next(stretches(film, 1.7, at_once=2)))
     variants = [variant_of(i, i) for i in range(3)]
     made: list[int] = []
     asked = Options(conditioning="text", steps=2)

@@ -33,7 +33,7 @@ assert subprocess.run(bystander).returncode == 0, "the bait is no bait"
 hide()
 _ENVIRONMENT["PYTHONPATH"] = os.environ["PYTHONPATH"]
 assert subprocess.run(bystander, stderr=subprocess.DEVNULL).returncode != 0, "the worker can be read"
-WARM.open("tests.unit.intruder")
+WARM.need("tests.unit.intruder")
 zygote = WARM._process.pid
 arguments = [str(own), str(secret), str(os.getpid()), str(os.getppid()), str(zygote)]
 if way.name == "fork":

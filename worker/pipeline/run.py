@@ -15,9 +15,10 @@ from pathlib import Path
 
 import structlog
 
-from worker.domain import Clip, Job, Kind, Plan, Result, Stage, Track, Variant
+from worker.domain import Clip, Frames, Job, Kind, Plan, Result, Stage, Track, Variant
 from worker.errors import QueueUnavailable, Rejected, Unavailable, Yielded
-from worker.ports import Describer, Engine, Fetcher, Looker, Master, Merger, Predecoder, Queue, Storage
+from worker.pipeline.turn import Turn
+from worker.ports import Describer, Engine, Fetcher, Looker, Master, Merger, Queue, Storage
 from worker.timings import Timings
 from worker.together import together
 
@@ -52,11 +53,10 @@ class Pipeline:
     work_dir: Path | None = None
     engine_thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "engine"))
     """Of one thread. An engine that was loaded and warmed in it finds there what its libraries keep by thread."""
-    predecoder: Predecoder | None = None
-    """None for an engine that looks at no frames."""
     mastering: Executor = field(default_factory=lambda: ThreadPoolExecutor(2, "mastering"))
     """Where tracks are mastered: few at a time, and never in the engine's way."""
-    _engine_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _turn: Turn = field(default_factory=Turn)
+    """Who has the engine."""
     _generating: int = 0
     """Jobs that are here and want the engine sooner or later."""
 
@@ -99,12 +99,13 @@ class Pipeline:
             file = await self.fetcher.fetch(job.video_url, folder)
         async with aclosing(self.looker.look(file, job.options.duration_s)) as looks:
             with timings.of("look"):
-                clip = await anext(looks)
+                first = await anext(looks)
+                assert isinstance(first, Clip)
 
             await self.queue.set_stage(job.lease, Stage.DESCRIBING)
             with timings.of("describe"):
                 plan, clip = await together(
-                    self._plan(job, clip, timings), self._seen(job, clip, looks, stopped, timings)
+                    self._plan(job, first, timings), self._seen(job, first, looks, stopped, timings)
                 )
 
         await self.queue.set_stage(job.lease, Stage.COMPOSING)
@@ -164,28 +165,42 @@ class Pipeline:
             return await self.queue.save_plan(job.lease, Plan(variants=variants, describer=describer))
 
     async def _seen(
-        self, job: Job, clip: Clip, looks: AsyncGenerator[Clip], stopped: Callable[[], bool], timings: Timings
+        self,
+        job: Job,
+        clip: Clip,
+        looks: AsyncGenerator[Clip | Frames],
+        stopped: Callable[[], bool],
+        timings: Timings,
     ) -> Clip:
-        """The clip as the engine gets it, while the describer thinks. The engine is asked for its turn when all else is done."""
-        with timings.of("frames"):
-            async for longer_look in looks:
-                clip = longer_look
-            if self.predecoder is not None:
-                await self.predecoder.predecode(clip, job.options)
-        await self._prepare(job, clip, stopped, timings)
-        return clip
-
-    async def _prepare(self, job: Job, clip: Clip, stopped: Callable[[], bool], timings: Timings) -> None:
+        """The clip as the engine gets it, while the describer thinks. The engine is asked for its turn once for every stretch of
+        the film, when that is there: in between it composes for those who are ready."""
         assert self.engine is not None
+        loop = asyncio.get_running_loop()
         left = False
-        with timings.of("prepare"):
-            async with self._engine_turn:
-                try:
-                    await asyncio.get_running_loop().run_in_executor(
-                        self.engine_thread, self.engine.prepare, clip, job.options, lambda: left or stopped()
-                    )
-                finally:
-                    left = True
+
+        async def watching(step: Callable[[], None]) -> None:
+            async with self._turn.taken(composing=False):
+                await loop.run_in_executor(self.engine_thread, step)
+
+        try:
+            with timings.of("prepare"):
+                viewer = self.engine.prepare(clip, job.options, lambda: left or stopped())
+                if viewer is None and self.engine.frames is not None:
+                    await looks.aclose()
+                while True:
+                    with timings.timed("frames"):
+                        more = await anext(looks, None)
+                    if isinstance(more, Clip):
+                        clip = more
+                    elif more is None:
+                        break
+                    elif viewer is not None:
+                        await watching(partial(viewer.see, more))
+                if viewer is not None:
+                    await watching(viewer.end)
+        finally:
+            left = True
+        return clip
 
     @asynccontextmanager
     async def _composed(
@@ -200,7 +215,7 @@ class Pipeline:
             while (track := await loop.run_in_executor(self.engine_thread, next, tracks, None)) is not None:
                 yield track
 
-        async with self._engine_turn:
+        async with self._turn.taken(composing=True):
             tracks = self.engine.compose(clip, variants, job.options, lambda: left or stopped())
             try:
                 yield pull(tracks)

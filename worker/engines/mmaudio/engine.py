@@ -8,26 +8,24 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
 import torch
 
-from worker.domain import Clip, Options, Track, Variant
+from worker.domain import Clip, Frames, Options, Track, Variant, View
 from worker.engines.mmaudio import loading, tokens, weights
 from worker.engines.mmaudio.copies import on_host
-from worker.engines.mmaudio.decoding import Decoder, usual
-from worker.engines.mmaudio.features import Encoding, Features, Shelf, Watcher
+from worker.engines.mmaudio.features import VIEWS, Encoding, Features, Shelf, Watcher, long_enough
 from worker.engines.mmaudio.fp8 import Fp8MLP, use_fp8
-from worker.engines.mmaudio.frames import Film
-from worker.engines.mmaudio.lengths import CLIP_FPS, SHORTEST_S, clip_frames, sync_features
+from worker.engines.mmaudio.lengths import CLIP_FPS, clip_frames, sync_features
 from worker.engines.mmaudio.loudness import integrated_lufs
 from worker.engines.mmaudio.runtime import Runtime
 from worker.engines.mmaudio.sampling import Sampler
 from worker.engines.mmaudio.windows import lay
-from worker.errors import Cancelled, DeviceLost, Misconfigured, Rejected, Unavailable
+from worker.errors import Cancelled, DeviceLost, Misconfigured, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -41,12 +39,10 @@ FILMS_KEPT = 64
 class MMAudioEngine:
     """Composes with an MMAudio checkpoint."""
 
-    def __init__(
-        self, runtime: Runtime, *, sampler: Sampler | None = None, clip_fps: int = CLIP_FPS, decoder: Decoder = "pyav"
-    ) -> None:
+    def __init__(self, runtime: Runtime, *, sampler: Sampler | None = None, clip_fps: int = CLIP_FPS) -> None:
         """`sampler` and `clip_fps` (8, 4, 2 or 1) are the levers; left alone, results are the reference's."""
         self._runtime, self._sampler = runtime, sampler or Sampler()
-        self._every, self._decoder = CLIP_FPS // clip_fps, decoder
+        self._every = CLIP_FPS // clip_fps
         self._fp8 = any(isinstance(part, Fp8MLP) for part in runtime.image.modules())
         self._encoding = Encoding.on(runtime.device)
         self._films: Shelf[tuple[str, float, bool], Features] = Shelf(FILMS_KEPT)
@@ -61,9 +57,8 @@ class MMAudioEngine:
         sampler: Sampler | None = None,
         clip_fps: int = CLIP_FPS,
         clip_fp8: bool = False,
-        decoder: Decoder | None = None,
     ) -> Self:
-        """Load all weights, which takes about a minute, and warm up for the usual lengths; `decoder` is the usual one of the device.
+        """Load all weights, which takes about a minute, and warm up for the usual lengths.
 
         Call it in the thread that will compose: cuDNN keeps what it has tried out by thread.
         Raises Misconfigured: an unknown model, no weights, no GPU or too small a one, no tokenizer; in one line, with what to do.
@@ -79,12 +74,7 @@ class MMAudioEngine:
             runtime = loading.runtime(row, parts, place)
             if clip_fp8:
                 use_fp8(runtime.image)
-            engine = cls(
-                runtime,
-                sampler=sampler,
-                clip_fps=clip_fps,
-                decoder=decoder or usual(place.type),
-            )
+            engine = cls(runtime, sampler=sampler, clip_fps=clip_fps)
             if place.type == "cuda":
                 engine.warm()
         except (torch.OutOfMemoryError, Unavailable) as error:
@@ -110,24 +100,34 @@ class MMAudioEngine:
         return self._runtime.model.name
 
     @property
+    def frames(self) -> tuple[View, ...]:
+        return VIEWS
+
+    @property
     def exact(self) -> bool:
         """Whether no lever is set: what it makes is what the reference would have made."""
         return self._sampler == Sampler() and self._every == 1 and not self._fp8
 
-    @torch.inference_mode()
-    def prepare(self, clip: Clip, options: Options, cancelled: Callable[[], bool]) -> None:
-        """Encode the film while the describer still thinks; `compose` finds the features on the shelf."""
-        _long_enough(clip.duration_s)
-        if options.conditioning != "text":
-            with self._ours():
-                self._watched(clip, cancelled, with_sync=options.conditioning == "full")
+    def prepare(self, clip: Clip, options: Options, cancelled: Callable[[], bool]) -> Viewing | None:
+        """Encode the film stretch by stretch, unless what was seen of it is still known; see `worker.ports.Engine`."""
+        long_enough(clip.duration_s)
+        if options.conditioning == "text" or self._seen(clip, options) is not None:
+            return None
+        runtime = self._runtime
+        sync = runtime.synchformer if options.conditioning == "full" else None
+        watcher = Watcher(runtime.image, sync, every=self._every, encoding=self._encoding)
+
+        def keep() -> None:
+            self._films.put(_key(clip, with_sync=sync is not None), watcher.features(clip.duration_s))
+
+        return Viewing(watcher, keep, self._ours, cancelled)
 
     def compose(
         self, clip: Clip, variants: Sequence[Variant], options: Options, cancelled: Callable[[], bool]
     ) -> Iterator[Track]:
         """Yield the tracks in the order of `variants`; see `worker.ports.Engine`.
 
-        Raises Rejected (shorter than 0.64 s, undecodable), Cancelled, Unavailable (out of memory), DeviceLost.
+        Raises Rejected (shorter than 0.64 s), Cancelled, Unavailable (out of memory, a film forgotten meanwhile), DeviceLost.
         """
         with self._ours():
             latents = self._sample(clip, variants, options, cancelled)
@@ -167,10 +167,12 @@ class MMAudioEngine:
         self, clip: Clip, variants: Sequence[Variant], options: Options, cancelled: Callable[[], bool]
     ) -> torch.Tensor:
         """Latents of all variants, (V, N, latent)."""
-        _long_enough(clip.duration_s)
+        long_enough(clip.duration_s)
         runtime, seen = self._runtime, None
-        if options.conditioning != "text":
-            seen = self._watched(clip, cancelled, with_sync=options.conditioning == "full")
+        if options.conditioning != "text" and (seen := self._seen(clip, options)) is None:
+            raise Unavailable(
+                "The engine has forgotten what it saw of the film; try again later", code="film_forgotten"
+            )
         windows = lay(clip.duration_s if seen is None else seen.duration_s, runtime.model.rate)
         negative = NEGATIVE_PROMPT if options.negative_prompt is None else options.negative_prompt
         texts = runtime.read([variant.direction.prompt for variant in variants])
@@ -207,28 +209,35 @@ class MMAudioEngine:
         except torch.AcceleratorError as error:
             raise DeviceLost(f"the GPU stopped working: {error}") from error
 
-    def _watched(self, clip: Clip, cancelled: Callable[[], bool], *, with_sync: bool) -> Features:
-        """The film's features, encoded once for its content, its length and what is asked of it."""
-        key = (clip.digest, clip.duration_s, with_sync)
-        known = self._films.get(key)
-        if known is None and not with_sync and (full := self._films.get((clip.digest, clip.duration_s, True))):
-            known = replace(full, sync=None)
-        if known is not None:
-            return known
-        runtime = self._runtime
-        film = Film(clip.path, clip.duration_s, runtime.device, self._decoder)
-        watcher = Watcher(
-            runtime.image, runtime.synchformer if with_sync else None, every=self._every, encoding=self._encoding
-        )
-        watcher.watch(film, cancelled)
-        duration_s = film.cut.duration_s
-        _long_enough(duration_s)
-        return self._films.put(key, watcher.features(duration_s, clip_frames(duration_s), sync_features(duration_s)))
+    def _seen(self, clip: Clip, options: Options) -> Features | None:
+        """The film's features, kept by its content, its length and what is asked of it."""
+        full = self._films.get(_key(clip, with_sync=True))
+        if options.conditioning == "full":
+            return full
+        return replace(full, sync=None) if full else self._films.get(_key(clip, with_sync=False))
 
 
-def _long_enough(duration_s: float) -> None:
-    if duration_s < SHORTEST_S:
-        raise Rejected(
-            f"the video is {duration_s:.2f} s long; music needs at least {SHORTEST_S} s: send a longer one",
-            code="too_short",
-        )
+def _key(clip: Clip, *, with_sync: bool) -> tuple[str, float, bool]:
+    return clip.digest, clip.duration_s, with_sync
+
+
+@dataclass(frozen=True, slots=True)
+class Viewing:
+    """Implements `worker.ports.Viewer`."""
+
+    watcher: Watcher
+    keep: Callable[[], None]
+    ours: Callable[[], AbstractContextManager[None]]
+    cancelled: Callable[[], bool]
+
+    @torch.inference_mode()
+    def see(self, frames: Frames) -> None:
+        if self.cancelled():
+            raise Cancelled("the job was cancelled while its video was watched")
+        with self.ours():
+            self.watcher.see(frames)
+
+    @torch.inference_mode()
+    def end(self) -> None:
+        with self.ours():
+            self.keep()

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
-from worker.engines.mmaudio import resize
+from worker.domain import Frames, View
 from worker.engines.mmaudio.clip_towers import ImageTower
 from worker.engines.mmaudio.copies import on_device
-from worker.engines.mmaudio.frames import Chunk
-from worker.engines.mmaudio.lengths import SEGMENT_FRAMES, SEGMENT_STRIDE
+from worker.engines.mmaudio.lengths import (
+    CLIP_FPS,
+    SEGMENT_FRAMES,
+    SEGMENT_STRIDE,
+    SHORTEST_S,
+    SYNC_FPS,
+    clip_frames,
+    covered_s,
+    sync_features,
+)
 from worker.engines.mmaudio.sampling import Batching
 from worker.engines.mmaudio.synchformer import Synchformer
-from worker.errors import Cancelled
+from worker.errors import Rejected
+
+VIEWS = (View(fps=CLIP_FPS, side=384, cropped=False), View(fps=SYNC_FPS, side=224, cropped=True))
+"""What CLIP and Synchformer see."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -39,7 +51,7 @@ class Shelf(Generic[K, V]):
         self._size, self._kept = size, OrderedDict[K, V]()
 
     def get(self, key: K) -> V | None:
-        if key in self._kept:
+        with suppress(KeyError):  # not there, or no more: any thread may ask
             self._kept.move_to_end(key)
         return self._kept.get(key)
 
@@ -53,6 +65,25 @@ class Shelf(Generic[K, V]):
         while len(self._kept) > self._size:
             self._kept.popitem(last=False)
         return value
+
+
+def long_enough(duration_s: float) -> None:
+    """Raises Rejected (too_short)."""
+    if duration_s < SHORTEST_S:
+        raise Rejected(
+            f"the video is {duration_s:.2f} s long; music needs at least {SHORTEST_S} s: send a longer one",
+            code="too_short",
+        )
+
+
+def clip_pixels(frames: Tensor) -> Tensor:
+    """uint8 -> float32 in 0..1."""
+    return frames.float() * (1 / 255)
+
+
+def sync_pixels(frames: Tensor) -> Tensor:
+    """uint8 -> float32 in -1..1."""
+    return (clip_pixels(frames) - 0.5) / 0.5
 
 
 def in_batches(encode: Callable[[Tensor], Tensor], items: Tensor, batching: Batching) -> Tensor:
@@ -100,38 +131,44 @@ class Watcher:
         self._clip_seen = 0
         self._tail: Tensor | None = None
         self._moments: list[Tensor] = []
+        self._slots = [0 for _ in VIEWS]
 
-    def watch(self, film: Iterable[Chunk], cancelled: Callable[[], bool]) -> None:
-        for chunk in film:
-            if cancelled():
-                raise Cancelled("the job was cancelled while its video was watched")
-            self._see(chunk)
-            if self._sync is not None:
-                self._follow(chunk.sync, self._sync, enough=self._encoding.segments.size)
+    def see(self, frames: Frames) -> None:
+        """The next stretch: a strip for CLIP and one for Synchformer."""
+        device = self._image.proj.device
+        clip, sync = (on_device(torch.from_numpy(strip.pictures), device) for strip in frames)
+        clip_repeats, sync_repeats = (torch.from_numpy(strip.repeats) for strip in frames)
+        self._slots = [before + int(strip.repeats.sum()) for before, strip in zip(self._slots, frames, strict=True)]
+        self._add(clip, clip_repeats)
+        if self._sync is not None:
+            for shown in torch.arange(len(sync)).repeat_interleave(sync_repeats).split(SYNC_FPS):
+                self._follow(sync[on_device(shown, device)], self._sync, enough=self._encoding.segments.size)
+
+    def features(self, duration_s: float) -> Features:
+        """Of all that was seen, as far as frames cover the duration. Raises Rejected (too short)."""
+        duration_s = covered_s(duration_s, self._slots)
+        long_enough(duration_s)
         self._flush()
         if self._sync is not None and self._tail is not None:
             self._follow(self._tail[:0], self._sync, enough=1)
-
-    def features(self, duration_s: float, clip: int, sync: int) -> Features:
-        """Cut to the lengths of the request, in frames of 8 a second and features of Synchformer."""
         seen, repeats = torch.cat(self._clip), torch.cat(self._repeats)
-        shown = torch.arange(len(seen)).repeat_interleave(repeats)[:clip]
-        moments = torch.cat(self._moments)[:sync] if self._moments else None
+        shown = torch.arange(len(seen)).repeat_interleave(repeats)[: clip_frames(duration_s)]
+        moments = torch.cat(self._moments)[: sync_features(duration_s)] if self._moments else None
         return Features(duration_s, seen[on_device(shown, seen.device)], moments)
 
-    def _see(self, chunk: Chunk) -> None:
+    def _add(self, pictures: Tensor, repeats: Tensor) -> None:
         if self._every == 1:
-            self._waiting.append(chunk.clip)
-            self._repeats.append(chunk.clip_repeats)
+            self._waiting.append(pictures)
+            self._repeats.append(repeats)
         else:
-            self._skip(chunk)
+            self._skip(pictures, repeats)
         if sum(map(len, self._waiting)) >= self._encoding.frames.size:
             self._flush()
 
-    def _skip(self, chunk: Chunk) -> None:
+    def _skip(self, pictures: Tensor, repeats: Tensor) -> None:
         """Keep the frames shown at slots 0, n, 2n ...; a kept frame stands for all slots up to the next."""
-        for frame, repeats in zip(chunk.clip, chunk.clip_repeats.tolist(), strict=True):
-            start, self._clip_seen = self._clip_seen, self._clip_seen + repeats
+        for frame, times in zip(pictures, repeats.tolist(), strict=True):
+            start, self._clip_seen = self._clip_seen, self._clip_seen + times
             slots = range(-(-start // self._every) * self._every, self._clip_seen, self._every)
             if slots:
                 self._waiting.append(frame[None])
@@ -140,7 +177,7 @@ class Watcher:
     def _flush(self) -> None:
         if any(map(len, self._waiting)):  # the last frames of a film may be Synchformer's alone
             frames = torch.cat(self._waiting)
-            self._clip.append(in_batches(lambda f: self._image(resize.clip_pixels(f)), frames, self._encoding.frames))
+            self._clip.append(in_batches(lambda f: self._image(clip_pixels(f)), frames, self._encoding.frames))
             self._waiting = []
 
     def _follow(self, frames: Tensor, sync: Synchformer, *, enough: int) -> None:
@@ -150,7 +187,7 @@ class Watcher:
         while ready >= enough:
             some = min(ready, self._encoding.segments.size)
             used = tail[: (some - 1) * SEGMENT_STRIDE + SEGMENT_FRAMES]
-            tokens = sync.patch_embed_3d(resize.sync_pixels(used)[None])
+            tokens = sync.patch_embed_3d(sync_pixels(used)[None])
             segments = in_batches(sync.segments, sync.windows(tokens)[0], self._encoding.segments)
             self._moments.append(segments.flatten(0, 1))
             tail, ready = tail[some * SEGMENT_STRIDE :], ready - some

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from torch import Tensor
+import torch
+from torch import Tensor
 
 CLIP_FPS = 8
 SYNC_FPS = 25
@@ -38,6 +38,11 @@ RATE_16K = Rate(sample_rate=16_000, hop=256)
 RATE_44K = Rate(sample_rate=44_100, hop=512)
 
 
+def covered_s(duration_s: float, slots: Sequence[int]) -> float:
+    """What is left of a duration where frames fill so many slots of each clock: of 8 s at 25 fps 199, and 7.96 s are left."""
+    return min(duration_s, *(count / fps for count, fps in zip(slots, (CLIP_FPS, SYNC_FPS), strict=True)))
+
+
 def clip_frames(duration_s: float) -> int:
     return int(duration_s * CLIP_FPS)
 
@@ -54,8 +59,6 @@ def nearest(source: int, target: int) -> Tensor:
     The ratio and the product are rounded to float32 on purpose: the exact ratio picks other rows for one duration in
     twelve, and the checkpoints were trained with these.
     """
-    import torch  # the decoder's child needs lengths and should not wait for torch
-
     ratio = torch.tensor(float(source), dtype=torch.float32) / torch.tensor(float(target), dtype=torch.float32)
     middles = torch.arange(target, dtype=torch.float32) + 0.5
     return (middles * ratio).floor().to(torch.int64).clamp_(max=source - 1)

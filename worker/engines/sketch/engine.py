@@ -20,6 +20,7 @@ class SketchEngine:
 
     name = "sketch"
     model = "sketch-1"
+    frames = None
 
     def prepare(self, clip: Clip, options: Options, cancelled: Callable[[], bool]) -> None:
         """Nothing: the scenes in the clip are all this composer looks at."""

@@ -41,6 +41,7 @@ class Measured(Answer):
     timed: bool
     keys: NonNegativeInt
     glanced: bool
+    followed: bool
 
 
 class Heard(Answer):
@@ -70,4 +71,6 @@ class Seen(Answer):
     has_audio: bool
     glanced: bool
     """Whether key frames are all that was looked at: there is more to see."""
+    kept: bool
+    """Whether the frames that the engine wants come next."""
     scenes: Annotated[tuple[SeenScene, ...], Field(min_length=1, max_length=1000)]

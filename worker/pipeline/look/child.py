@@ -74,12 +74,18 @@ class WarmProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._door: socket.socket | None = None
 
-    def open(self, *modules: str) -> None:
-        """Have it load what children need besides the decoder; does not wait for it."""
+    def need(self, module: str) -> None:
+        """What it is to load besides the decoder, from its next start on. One that runs without it ends, and its children with it."""
         with self._lock:
-            self._end()
-            self._modules = modules
-            self._start()
+            if module not in self._modules:
+                self._end()
+                self._modules += (module,)
+
+    def open(self) -> None:
+        """Start it before it is needed; does not wait for it."""
+        with self._lock:
+            if self._door is None:
+                self._start()
 
     def order(self, order: Order, sockets: Sequence[socket.socket]) -> None:
         """Have a child forked. Raises Unavailable."""

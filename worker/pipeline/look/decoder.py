@@ -1,40 +1,48 @@
-"""The program that touches hostile media: `python -m worker.pipeline.look.decoder TASK PATH MAX_DURATION_S [ASKED_S]`.
+"""The program that touches hostile media: `python -m worker.pipeline.look.decoder TASK PATH MAX_DURATION_S ASKED_S OUT [VIEWS]`.
 
-It answers on stdout: a line of JSON, then the JPEGs it announces. A refusal is `{"code": ..., "message": ...}`.
-Whoever starts it sets the limits (`worker.pipeline.look.child`) and believes nothing it says (`worker.pipeline.look.look`).
+It answers in OUT: a line of JSON, then the JPEGs it announces, then the frames that an engine wants to see (VIEWS, a list in JSON),
+and whether that went well, as another line. A refusal is `{"code": ..., "message": ...}`. Whoever starts it sets the
+limits (`worker.pipeline.look.child`) and believes nothing it says (`worker.pipeline.look.telling`).
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import av.subtitles.stream  # which PyAV loads when it opens a file
 import numpy as np
+from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
-from worker.domain import Still
+from worker.domain import Still, View
 from worker.errors import Rejected
 from worker.pipeline.look import scenes
 from worker.pipeline.look.footage import listen, measure
 from worker.pipeline.look.frames import frames
 from worker.pipeline.look.media import NO_MEMORY, broken, check_size
+from worker.pipeline.look.selection import Selection
 from worker.pipeline.look.stills import SETTLED_S, SPREAD, StillPicker
 
 _GAP_S = 0.5
 """How far from its end a picture may stop and still count as whole."""
 
 
+Shown = tuple[tuple[int, ...], VideoFrame]
+"""How many slots of each view show a frame, and the frame."""
+
+
 def look(
-    path: Path, max_duration_s: float, asked_s: float | None, *, glance: bool
-) -> tuple[dict[str, Any], tuple[Still, ...]]:
-    """Decode the video once; return the fields of a `Clip` (without path and digest) and its stills. Raises Rejected.
+    path: Path, max_duration_s: float, asked_s: float | None, views: Sequence[View], *, glance: bool
+) -> tuple[dict[str, Any], tuple[Still, ...], deque[Shown]]:
+    """Decode the video once; return the fields of a `Clip` (without path and digest), its stills, and what of a small one the
+    views want to see. Raises Rejected.
 
     At a `glance` a demanding video is seen by its key frames, if they are many enough: some hundredths of the time.
     """
@@ -48,8 +56,14 @@ def look(
     pictures: list[scenes.Thumbnail] = []
     changes: list[float] = []
     upright, end_s = True, 0.0
+    kept: deque[Shown] = deque()
+    selection = Selection(measured.duration_s, [view.fps for view in views if measured.small])
     for at_s, length_s, frame in frames(path, measured):
         check_size(frame.width, frame.height)
+        if any(slots := selection.take(at_s)):
+            kept.append((slots, frame))
+        if at_s >= measured.duration_s:
+            break
         end_s = at_s + length_s
         if times and at_s < times[-1] + 0.9 * spacing_s:
             continue
@@ -84,45 +98,83 @@ def look(
         "fps": measured.fps,
         "has_audio": measured.has_audio,
         "glanced": measured.glanced,
+        "kept": bool(views) and measured.small,
         "scenes": [asdict(scene) for scene in found],
     }
-    return fields, picker.choose(found)
+    return fields, picker.choose(found), kept
+
+
+def follow(path: Path, max_duration_s: float, asked_s: float | None, views: Sequence[View]) -> Iterator[Shown]:
+    """Decode the video for an engine alone. Raises Rejected."""
+    measured = replace(measure(path, max_duration_s, asked_s), followed=True)
+    selection = Selection(measured.duration_s, [view.fps for view in views])
+    for at_s, _, frame in frames(path, measured):
+        check_size(frame.width, frame.height)
+        if any(slots := selection.take(at_s)):
+            yield slots, frame
 
 
 def answer(
-    task: str, path: Path, max_duration_s: float, asked_s: float | None
-) -> tuple[dict[str, Any], Sequence[Still]]:
+    task: str, path: Path, max_duration_s: float, asked_s: float | None, views: Sequence[View] = ()
+) -> tuple[dict[str, Any], Sequence[Still], Iterator[Shown] | None]:
     """Do one task: `look` (everything for a Clip), `glance` (the same, as soon as possible), `measure` (the picture's numbers) or
-    `listen` (a sound file's length)."""
+    `listen` (a sound file's length). The frames are those that were kept for the views."""
     try:
         match task:
             case "look" | "glance":
-                return look(path, max_duration_s, asked_s, glance=task == "glance")
+                fields, stills, kept = look(path, max_duration_s, asked_s, views, glance=task == "glance")
+                return fields, stills, (kept.popleft() for _ in range(len(kept))) if fields["kept"] else None
             case "measure":
-                return asdict(measure(path, max_duration_s, asked_s)), ()
+                return asdict(measure(path, max_duration_s, asked_s)), (), None
             case "listen":
-                return {"duration_s": listen(path)}, ()
+                return {"duration_s": listen(path)}, (), None
             case _:
                 raise ValueError(f"no such task: {task}")
-    except Rejected as error:
-        refusal = error
-    except NO_MEMORY:
-        refusal = Rejected("The file needs more memory than it may have; send a smaller one", code="too_demanding")
-    except av.FFmpegError as error:
-        refusal = broken(error.strerror or "it is damaged")
-    return {"code": refusal.code, "message": str(refusal)}, ()
+    except _REFUSED as error:
+        return _refusal(error), (), None
+
+
+_REFUSED = (Rejected, *NO_MEMORY, av.FFmpegError)
+
+
+def _refusal(error: Exception) -> dict[str, str]:
+    if isinstance(error, NO_MEMORY):
+        error = Rejected("The file needs more memory than it may have; send a smaller one", code="too_demanding")
+    elif isinstance(error, av.FFmpegError):
+        error = broken(error.strerror or "it is damaged")
+    assert isinstance(error, Rejected)
+    return {"code": error.code, "message": str(error)}
+
+
+def _tell(out: BinaryIO, fields: dict[str, Any], stills: Sequence[Still] = ()) -> None:
+    header = fields | {"stills": [[still.time_s, len(still.jpeg)] for still in stills]}
+    out.write(json.dumps(header).encode() + b"\n")
+    out.writelines(still.jpeg for still in stills)
+    out.flush()
 
 
 def main(arguments: Sequence[str]) -> None:
-    task, path, max_duration_s, *asked_s = arguments
-    # Libraries may print; our answer has a stream of its own.
-    out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    fields, stills = answer(task, Path(path), float(max_duration_s), float(asked_s[0]) if asked_s else None)
-    header = fields | {"stills": [[still.time_s, len(still.jpeg)] for still in stills]}
-    with out:
-        out.write(json.dumps(header).encode() + b"\n")
-        out.writelines(still.jpeg for still in stills)
+    task, file, max_s, asked, into, *described = arguments
+    path, max_duration_s, asked_s = Path(file), float(max_s), float(asked) if asked != "all" else None
+    views = [View(**view) for each in described for view in json.loads(each)]
+    with Path(into).open("wb") as out:
+        shown: Iterator[Shown] | None
+        if task == "follow":
+            shown = follow(path, max_duration_s, asked_s, views)
+        else:
+            fields, stills, shown = answer(task, path, max_duration_s, asked_s, views)
+            _tell(out, fields, stills)
+        if shown is None:
+            return
+        from worker.pipeline.look.showing import NO_SLOTS, send  # brings torch
+
+        end: dict[str, str] = {}
+        try:
+            send(shown, views, out)
+        except _REFUSED as error:
+            end = _refusal(error)
+        out.write(bytes(NO_SLOTS * len(views)))
+        _tell(out, end)
 
 
 if __name__ == "__main__":

@@ -24,8 +24,7 @@ _LIGHT_PIXELS = 4e9
 _HEAVY_PIXELS = 60e9
 """Above this only key frames are decoded."""
 _GLANCE_PIXELS = 0.3e9
-"""Up to this a video is looked at in well under a second: there is nothing to hurry."""
-
+"""Up to this a video is looked at in well under a second: there is nothing to hurry. Its frames take half a gigabyte as most are stored."""
 _GLANCED_KEYS = 64
 """The most key frames of a glance: two seconds of one core for 1080p."""
 
@@ -47,10 +46,17 @@ class Footage:
     keys: int
     """Key frames, which can be decoded without the others."""
     glanced: bool = False
+    followed: bool = False
+    """Whether an engine wants to see every frame, whatever it takes."""
 
     @property
     def pixels(self) -> float:
         return self.width * self.height * self.fps * self.duration_s
+
+    @property
+    def small(self) -> bool:
+        """Whether it is looked at in a moment, and all its frames may be kept until then."""
+        return self.pixels <= _GLANCE_PIXELS
 
     @property
     def light(self) -> bool:
@@ -62,6 +68,8 @@ class Footage:
         """libav's skip_frame: what is not decoded."""
         if self.glanced:
             return "NONKEY"
+        if self.followed:
+            return "DEFAULT"
         return "DEFAULT" if self.light or not self.timed else "NONREF" if self.pixels <= _HEAVY_PIXELS else "NONKEY"
 
     @property
@@ -73,7 +81,7 @@ class Footage:
 
     def glance(self, stills: int) -> Self:
         """The same footage, to be seen by its key frames alone where that saves time and shows as much as so many stills."""
-        hurry = self.timed and self.keys >= stills and self.pixels > _GLANCE_PIXELS
+        hurry = self.timed and self.keys >= stills and not self.small
         return replace(self, glanced=True) if hurry else self
 
 

@@ -18,7 +18,7 @@ from worker.pipeline.look.media import MAX_SIDE, as_far_as_it_goes, open_media, 
 def frames(path: Path, footage: Footage) -> Iterator[tuple[float, float, VideoFrame]]:
     """Decode the footage once and yield (start in seconds, duration in seconds, frame), in order of presentation.
 
-    What cannot be decoded is left out, so that a damaged video counts as far as it can be seen.
+    A frame at the very end of the duration is the last. What cannot be decoded is left out, so that a damaged video counts as far as it can be seen.
     """
     with open_media(path, VIDEO_FORMATS) as container:
         stream = picture(container)
@@ -32,7 +32,7 @@ def frames(path: Path, footage: Footage) -> Iterator[tuple[float, float, VideoFr
         for frame in _decoded(container, stream, every_key=footage.every_key):
             # A flushed frame has lost its time base; the stream's is the same.
             at_s = next_s if frame.pts is None or not footage.timed else float(frame.pts * tick_s) - footage.start_s
-            if at_s >= footage.duration_s:
+            if at_s > footage.duration_s:
                 return
             length_s = float(frame.duration * tick_s) or 1 / footage.fps
             next_s = at_s + length_s

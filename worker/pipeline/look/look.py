@@ -1,65 +1,91 @@
-"""ChildLooker: what a video is and how it looks, found out by the decoder in a child process."""
+"""ChildLooker: what a video is, how it looks, and the frames an engine wants of it, found out by the decoder in a child process."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from collections.abc import AsyncGenerator
-from dataclasses import replace
-from itertools import accumulate, pairwise
+from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import asdict, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import ValidationError
-
-from worker.domain import Clip, Scene, Still
-from worker.errors import Rejected, Unavailable
-from worker.pipeline.look.answers import Answer, Refusal, Seen
-from worker.pipeline.look.child import DECODER, Limits, run_task
+from worker.domain import Clip, Frames, Scene, Still, View
+from worker.pipeline.look.answers import Answer, Seen
+from worker.pipeline.look.child import DECODER, WARM, Ended, Limits, run_task
+from worker.pipeline.look.telling import Teller, told
 from worker.together import together
 
 MAX_DURATION_S = 180.0
+FOLLOWING = timedelta(minutes=20)
+"""Of the processor, for every frame of a long film."""
+_WAITING = timedelta(days=1)
+"""How long a child may live: how long it may say nothing is counted while it is listened to, and so not while it waits for the engine."""
 
+Task = Literal["look", "glance", "follow", "measure", "listen"]
 AnswerT = TypeVar("AnswerT", bound=Answer)
 
 
 class ChildLooker:
-    """Implements `Looker`. `scenes`: whether they matter to the frame, so that a look at key frames alone is not enough in the end."""
+    """Implements `Looker`. `views`: what the engine wants to see; None: it goes by scenes, so that a look at key frames alone is
+    not enough in the end."""
 
     def __init__(
-        self, *, max_duration_s: float = MAX_DURATION_S, limits: Limits | None = None, scenes: bool = True
+        self,
+        *,
+        max_duration_s: float = MAX_DURATION_S,
+        limits: Limits | None = None,
+        views: tuple[View, ...] | None = None,
     ) -> None:
         self._max_duration_s = max_duration_s
         self._limits = limits or Limits()
-        self._scenes = scenes
+        self._views = views
+        if views:
+            WARM.need("worker.pipeline.look.showing")
 
-    async def look(self, path: Path, duration_s: float | None) -> AsyncGenerator[Clip]:
+    async def look(self, path: Path, duration_s: float | None) -> AsyncGenerator[Clip | Frames]:
         """Probe and watch a video file; with `duration_s` only its first seconds count, and it may be longer than the limit.
 
-        A demanding one is seen by its key frames first. A longer look leaves the stills as they are.
+        A demanding one is seen by its key frames first, and decoded again for what the engine needs; all others are decoded once.
+        A longer look leaves the stills as they are.
         Raises Rejected (empty_file, not_a_video, no_video_stream, too_long, too_many_pixels, broken_video) or
         Unavailable (timeout, child_killed).
         """
-        asked = () if duration_s is None else (duration_s,)
-        (seen, jpegs), digest = await together(self._ask("glance", path, *asked), asyncio.to_thread(_sha256, path))
-        clip = Clip(
-            path=path,
-            digest=digest,
-            duration_s=seen.duration_s,
-            width=seen.width,
-            height=seen.height,
-            fps=seen.fps,
-            has_audio=seen.has_audio,
-            scenes=_scenes(seen),
-            stills=tuple(Still(time_s=at_s, jpeg=jpeg) for (at_s, _), jpeg in zip(seen.stills, jpegs, strict=True)),
-        )
-        yield clip
-        if seen.glanced and self._scenes:
-            seen, _ = await self._ask("look", path, *asked)
+        async with self._child("glance", path, duration_s) as child:
+            (seen, jpegs), digest = await together(child.answer(Seen), asyncio.to_thread(_sha256, path))
+            clip = Clip(
+                path=path,
+                digest=digest,
+                duration_s=seen.duration_s,
+                width=seen.width,
+                height=seen.height,
+                fps=seen.fps,
+                has_audio=seen.has_audio,
+                scenes=_scenes(seen),
+                stills=tuple(Still(time_s=at_s, jpeg=jpeg) for (at_s, _), jpeg in zip(seen.stills, jpegs, strict=True)),
+            )
+            yield clip
+            if self._views and seen.kept:
+                async with aclosing(child.frames(self._views, clip.duration_s)) as stretches:
+                    async for frames in stretches:
+                        yield frames
+                return
+        if self._views:
+            async with (
+                self._child("follow", path, duration_s) as child,
+                aclosing(child.frames(self._views, clip.duration_s)) as stretches,
+            ):
+                async for frames in stretches:
+                    yield frames
+        elif seen.glanced:
+            async with self._child("look", path, duration_s) as child:
+                seen, _ = await child.answer(Seen)
             yield replace(clip, duration_s=seen.duration_s, scenes=_scenes(seen))
 
-    async def _ask(self, task: Literal["look", "glance"], path: Path, *asked: float) -> tuple[Seen, list[bytes]]:
-        return await ask_decoder(task, path, self._max_duration_s, *asked, expect=Seen, limits=self._limits)
+    def _child(self, task: Task, path: Path, duration_s: float | None) -> AbstractAsyncContextManager[Teller]:
+        return decoding(task, path, self._max_duration_s, duration_s, views=self._views or (), limits=self._limits)
 
 
 def _scenes(seen: Seen) -> tuple[Scene, ...]:
@@ -67,42 +93,29 @@ def _scenes(seen: Seen) -> tuple[Scene, ...]:
 
 
 async def ask_decoder(
-    task: Literal["look", "glance", "measure", "listen"],
-    path: Path,
-    *numbers: float,
-    expect: type[AnswerT],
-    limits: Limits,
+    task: Literal["measure", "listen"], path: Path, max_duration_s: float, *, expect: type[AnswerT], limits: Limits
 ) -> tuple[AnswerT, list[bytes]]:
     """Run the decoder on a file; return its checked answer and the JPEGs. Raises Rejected, Unavailable."""
-    path = path.absolute()  # noqa: ASYNC240  # asks nobody; else a name could be an option or an address
-    arguments = [task, str(path), *map(str, numbers)]
-    ended = await run_task(DECODER, arguments, limits, task="Reading the file", reads=[path])
-    if ended.code != 0:
-        why = ended.complaints.strip().rpartition("\n")[2]
-        raise Unavailable(f"The decoder failed ({why}); try again later", code="decoder_failed")
-    line, _, rest = ended.output.partition(b"\n")
-    try:
-        answer = expect.model_validate_json(line)
-    except ValidationError:
-        raise _refusal(line) from None
-    ends = list(accumulate((length for _, length in answer.stills), initial=0))
-    if ends[-1] != len(rest):
-        raise _nonsense()
-    return answer, [rest[start:end] for start, end in pairwise(ends)]
+    async with decoding(task, path, max_duration_s, None, views=(), limits=limits) as child:
+        return await child.answer(expect)
 
 
-def _refusal(line: bytes) -> Rejected:
-    try:
-        refusal = Refusal.model_validate_json(line)
-    except ValidationError:
-        return _nonsense()
-    return Rejected(refusal.message, code=refusal.code)
+def decoding(
+    task: Task, path: Path, max_duration_s: float, asked_s: float | None, *, views: tuple[View, ...], limits: Limits
+) -> AbstractAsyncContextManager[Teller]:
+    """The decoder at work on a file. Nowhere else is a stranger's video opened."""
+    path = path.absolute()  # else a name could be an option or an address
+    allowed = replace(limits, wall=_WAITING)
+    if task == "follow":
+        allowed = replace(allowed, cpu=FOLLOWING)
 
+    async def run(fifo: Path) -> Ended:
+        arguments = [task, str(path), str(max_duration_s), "all" if asked_s is None else str(asked_s), str(fifo)]
+        if views:
+            arguments.append(json.dumps([asdict(view) for view in views]))
+        return await run_task(DECODER, arguments, allowed, task="Reading the file", reads=[path], writes=[fifo])
 
-def _nonsense() -> Rejected:
-    return Rejected(
-        "The video cannot be read: what was found in it makes no sense; export it again", code="broken_video"
-    )
+    return told(run, path, patience=limits.wall, most_bytes=limits.output_bytes)
 
 
 def _sha256(path: Path) -> str:
