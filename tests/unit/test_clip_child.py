@@ -15,7 +15,8 @@ import psutil
 import pytest
 
 from worker.errors import Rejected, Unavailable
-from worker.pipeline.look.child import NICE, WARM, Ended, Limits, run_child
+from worker.pipeline.look.child import NICE, Ended, Limits, run_child
+from worker.pipeline.look.warm_process import WARM
 
 
 async def run(script: str, *writes: Path, **limits: object) -> Ended:

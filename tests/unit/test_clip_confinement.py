@@ -24,20 +24,21 @@ NEED_LANDLOCK = ("write its own file", ".env beside it", "the folder", "exec")
 SUBJECT = """
 import asyncio, os, subprocess, sys
 from pathlib import Path
-from worker.pipeline.look.child import _ENVIRONMENT, WARM, Limits, run_child, run_task
+from worker.pipeline.look.child import Limits, run_child
+from worker.pipeline.look.warm_process import ENVIRONMENT, WARM
 from worker.pipeline.look.confinement import hide
 
 own, secret, way, script = map(Path, sys.argv[1:])
 bystander = [sys.executable, "-c", f"open('/proc/{os.getpid()}/environ').read()"]
 assert subprocess.run(bystander).returncode == 0, "the bait is no bait"
 hide()
-_ENVIRONMENT["PYTHONPATH"] = os.environ["PYTHONPATH"]
+ENVIRONMENT["PYTHONPATH"] = os.environ["PYTHONPATH"]
 assert subprocess.run(bystander, stderr=subprocess.DEVNULL).returncode != 0, "the worker can be read"
 WARM.open("tests.unit.intruder")
 zygote = WARM._process.pid
 arguments = [str(own), str(secret), str(os.getpid()), str(os.getppid()), str(zygote)]
 if way.name == "fork":
-    ended = asyncio.run(run_task("tests.unit.intruder", arguments, Limits(), task="Testing", reads=[own]))
+    ended = asyncio.run(run_child(arguments, Limits(), task="Testing", module="tests.unit.intruder", reads=[own]))
 else:
     command = [sys.executable, str(script), *arguments]
     ended = asyncio.run(run_child(command, Limits(), task="Testing", reads=[own, script]))

@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from worker.domain import Clip, Scene, Still
 from worker.errors import Rejected, Unavailable
 from worker.pipeline.look.answers import Answer, Refusal, Seen
-from worker.pipeline.look.child import DECODER, Limits, run_task
+from worker.pipeline.look.child import Limits, run_child
+from worker.pipeline.look.warm_process import DECODER
 from worker.together import together
 
 MAX_DURATION_S = 180.0
@@ -76,7 +77,7 @@ async def ask_decoder(
     """Run the decoder on a file; return its checked answer and the JPEGs. Raises Rejected, Unavailable."""
     path = path.absolute()  # noqa: ASYNC240  # asks nobody; else a name could be an option or an address
     arguments = [task, str(path), *map(str, numbers)]
-    ended = await run_task(DECODER, arguments, limits, task="Reading the file", reads=[path])
+    ended = await run_child(arguments, limits, task="Reading the file", module=DECODER, reads=[path])
     if ended.code != 0:
         why = ended.complaints.strip().rpartition("\n")[2]
         raise Unavailable(f"The decoder failed ({why}); try again later", code="decoder_failed")

@@ -19,11 +19,11 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn, Self
+from typing import NoReturn
 
 from worker.pipeline.look.confinement import bare_environment, confine, die_with, hide
 
@@ -44,13 +44,6 @@ class Order:
     cpu_s: int
     memory_bytes: int
     file_bytes: int
-
-    def packed(self) -> bytes:
-        return json.dumps(asdict(self)).encode()
-
-    @classmethod
-    def unpacked(cls, data: bytes) -> Self:
-        return cls(**json.loads(data))
 
 
 class Zygote:
@@ -80,7 +73,7 @@ class Zygote:
             said.append(cord)
             pid = None
         if pid == 0:
-            _be(Order.unpacked(data), fds, zygote)
+            _be(Order(**json.loads(data)), fds, zygote)
         for fd in said:
             os.close(fd)
         if pid is None:
