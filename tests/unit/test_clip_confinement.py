@@ -45,6 +45,14 @@ else:
 assert ended.code == 0, ended.complaints
 print(ended.output.decode())
 """
+STARTING = """
+import ctypes, os
+from worker import __main__ as worker
+
+worker.work = lambda settings: None
+worker.asyncio.run = lambda nothing: print(ctypes.CDLL(None).prctl(3), *os.environ)
+worker.main()
+"""
 
 
 @pytest.fixture
@@ -96,3 +104,16 @@ async def test_a_child_that_was_taken_over_reaches_nothing(place: Path, way: str
     for attempt, reason in itertools.product(NEED_LANDLOCK, missing()):
         print(f"{attempt}: {came.pop(attempt, 'not tried')}, for {reason}")
     assert "done" not in came.values(), came
+
+
+async def test_a_worker_cannot_be_read_and_its_children_inherit_no_secrets(tmp_path) -> None:
+    """When it begins to work it is not dumpable, and the secrets it has read are gone from its environment."""
+    secrets = {"SUPABASE_KEY": "a", "DATABASE_URL": "postgresql://a", "API_KEY": "a", "WEBHOOK_SECRET": "a"}
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "SUPABASE_URL": "http://127.0.0.1:1"} | secrets
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", STARTING, cwd=tmp_path, env=environment, stdout=subprocess.PIPE
+    )
+    dumpable, *names = (await worker.communicate())[0].decode().split()
+    assert dumpable == "0"
+    assert "SUPABASE_URL" in names
+    assert not secrets.keys() & set(names)
