@@ -43,6 +43,14 @@ async def test_no_secrets(monkeypatch) -> None:
     assert set(eval(ended.output)) <= {"PATH", "LD_LIBRARY_PATH", "TMPDIR", "LC_CTYPE"}
 
 
+async def test_a_program_of_ones_own(tmp_path) -> None:
+    """A program may lie anywhere, as an ffmpeg that IMAGEIO_FFMPEG_EXE names."""
+    program = tmp_path / "true"
+    program.write_bytes(Path("/bin/true").read_bytes())
+    program.chmod(0o755)
+    assert (await run_child([str(program)], Limits(), task="Testing")).code == 0
+
+
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE"])
 async def test_a_crash_is_the_files_fault(name: str) -> None:
     """A child that crashes will crash again: the file is refused."""

@@ -52,6 +52,14 @@ async def test_one_thread_and_a_bare_environment(tmp_path, monkeypatch) -> None:
     assert set(ended.output.splitlines()[0].decode().split()) <= ours
 
 
+async def test_memory_is_counted_from_what_is_mapped() -> None:
+    """However many libraries the warm process has loaded, a child has as much memory of its own."""
+    ask = "import resource; print(resource.getrlimit(resource.RLIMIT_AS)[0])"
+    ended = await run_child(["-n1", "-r1", ask], Limits(memory_bytes=2**30), task="Testing", module="timeit")
+    mapped = warm().memory_info().vms
+    assert int(ended.output.split()[0]) - 2**30 == pytest.approx(mapped, abs=2**25)
+
+
 async def test_its_death_is_nobodys_fault(sleeper: asyncio.Task[object]) -> None:
     """Children end with it, their films may be looked at later, it is started again, and that is logged once."""
     (child,) = await until_there()

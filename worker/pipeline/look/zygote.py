@@ -12,6 +12,7 @@ import json
 import os
 import resource
 import selectors
+import shutil
 import signal
 import socket
 import struct
@@ -106,7 +107,8 @@ def _be(order: Order, fds: Sequence[int], zygote: int) -> NoReturn:
         os.closerange(3, 2**16)  # far more than are open
         os.nice(order.nice)
         mapped = 0 if order.module is None else _mapped_bytes()
-        confine(reads=order.reads, writes=order.writes, program=order.module is None)
+        program = None if order.module else shutil.which(order.arguments[0])
+        confine(reads=order.reads, writes=order.writes, program=program)
         for name, most in (
             (resource.RLIMIT_CORE, 0),
             (resource.RLIMIT_FSIZE, order.file_bytes),
