@@ -41,9 +41,9 @@ from worker.pipeline.direct.local_describer import LocalDescriber
 from worker.pipeline.direct.prompts import CountTokens, clip_tokens, estimate_tokens, fit
 from worker.pipeline.finish.master import master
 from worker.pipeline.finish.merge import FfmpegMerger
-from worker.pipeline.look.child import WARM
 from worker.pipeline.look.confinement import hide, missing
 from worker.pipeline.look.look import ChildLooker
+from worker.pipeline.look.warm_process import WARM
 from worker.pipeline.run import Pipeline
 from worker.ports import Engine
 from worker.scratch import scratch

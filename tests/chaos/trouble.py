@@ -3,6 +3,9 @@
 import asyncio
 import signal
 import time
+from contextlib import suppress
+
+import psutil
 
 OPEN = "select j.id, j.attempt, w.name from public.jobs j left join public.workers w on w.id = j.worker_id where j.status = any($1)"
 
@@ -17,7 +20,9 @@ class Trouble:
     async def make(self, seconds):
         self.end = time.monotonic() + seconds
         await asyncio.gather(
-            self.one_by_one(self.kill, self.stop_for_a_while, self.drain, self.hang, self.cancel, rest_s=2),
+            self.one_by_one(
+                self.kill, self.kill_zygote, self.stop_for_a_while, self.drain, self.hang, self.cancel, rest_s=2
+            ),
             self.one_by_one(
                 self.restart_postgres, self.crash_postgres, self.restart_gateway, self.break_storage, self.break_receiver,
                 rest_s=5,
@@ -50,6 +55,14 @@ class Trouble:
         self.deaths += held
         await worker.end(signal.SIGKILL)
         await worker.start()
+
+    async def kill_zygote(self):
+        """The warm process that decoders are forked from: their films are looked at again, and nobody else notices."""
+        worker, _ = await self.victim()
+        with suppress(psutil.NoSuchProcess):  # the worker has just ended, or it
+            for child in psutil.Process(worker.process.pid).children():
+                if "worker.pipeline.look.zygote" in child.cmdline():
+                    child.kill()
 
     async def stop_for_a_while(self):
         """A zombie: silent for longer than its lease, then awake again in the middle of its work."""

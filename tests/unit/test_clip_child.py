@@ -15,7 +15,8 @@ import psutil
 import pytest
 
 from worker.errors import Rejected, Unavailable
-from worker.pipeline.look.child import NICE, WARM, Ended, Limits, run_child
+from worker.pipeline.look.child import NICE, Ended, Limits, run_child
+from worker.pipeline.look.warm_process import WARM
 
 
 async def run(script: str, *writes: Path, **limits: object) -> Ended:
@@ -40,6 +41,14 @@ async def test_no_secrets(monkeypatch) -> None:
     WARM.close()  # else it would have been started before
     ended = await run("import os; print(sorted(os.environ))")
     assert set(eval(ended.output)) <= {"PATH", "LD_LIBRARY_PATH", "TMPDIR", "LC_CTYPE"}
+
+
+async def test_a_program_of_ones_own(tmp_path) -> None:
+    """A program may lie anywhere, as an ffmpeg that IMAGEIO_FFMPEG_EXE names."""
+    program = tmp_path / "true"
+    program.write_bytes(Path("/bin/true").read_bytes())
+    program.chmod(0o755)
+    assert (await run_child([str(program)], Limits(), task="Testing")).code == 0
 
 
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE"])

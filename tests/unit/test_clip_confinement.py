@@ -24,25 +24,35 @@ NEED_LANDLOCK = ("write its own file", ".env beside it", "the folder", "exec")
 SUBJECT = """
 import asyncio, os, subprocess, sys
 from pathlib import Path
-from worker.pipeline.look.child import _ENVIRONMENT, WARM, Limits, run_child, run_task
+from worker.pipeline.look.child import Limits, run_child
+from worker.pipeline.look.warm_process import ENVIRONMENT, WARM
 from worker.pipeline.look.confinement import hide
 
 own, secret, way, script = map(Path, sys.argv[1:])
 bystander = [sys.executable, "-c", f"open('/proc/{os.getpid()}/environ').read()"]
 assert subprocess.run(bystander).returncode == 0, "the bait is no bait"
 hide()
-_ENVIRONMENT["PYTHONPATH"] = os.environ["PYTHONPATH"]
+ENVIRONMENT["PYTHONPATH"] = os.environ["PYTHONPATH"]
 assert subprocess.run(bystander, stderr=subprocess.DEVNULL).returncode != 0, "the worker can be read"
 WARM.need("tests.unit.intruder")
+WARM.open()
 zygote = WARM._process.pid
 arguments = [str(own), str(secret), str(os.getpid()), str(os.getppid()), str(zygote)]
 if way.name == "fork":
-    ended = asyncio.run(run_task("tests.unit.intruder", arguments, Limits(), task="Testing", reads=[own]))
+    ended = asyncio.run(run_child(arguments, Limits(), task="Testing", module="tests.unit.intruder", reads=[own]))
 else:
     command = [sys.executable, str(script), *arguments]
     ended = asyncio.run(run_child(command, Limits(), task="Testing", reads=[own, script]))
 assert ended.code == 0, ended.complaints
 print(ended.output.decode())
+"""
+STARTING = """
+import ctypes, os
+from worker import __main__ as worker
+
+worker.work = lambda settings: None
+worker.asyncio.run = lambda nothing: print(ctypes.CDLL(None).prctl(3), *os.environ)
+worker.main()
 """
 
 
@@ -95,3 +105,16 @@ async def test_a_child_that_was_taken_over_reaches_nothing(place: Path, way: str
     for attempt, reason in itertools.product(NEED_LANDLOCK, missing()):
         print(f"{attempt}: {came.pop(attempt, 'not tried')}, for {reason}")
     assert "done" not in came.values(), came
+
+
+async def test_a_worker_cannot_be_read_and_its_children_inherit_no_secrets(tmp_path) -> None:
+    """When it begins to work it is not dumpable, and the secrets it has read are gone from its environment."""
+    secrets = {"SUPABASE_KEY": "a", "DATABASE_URL": "postgresql://a", "API_KEY": "a", "WEBHOOK_SECRET": "a"}
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "SUPABASE_URL": "http://127.0.0.1:1"} | secrets
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", STARTING, cwd=tmp_path, env=environment, stdout=subprocess.PIPE
+    )
+    dumpable, *names = (await worker.communicate())[0].decode().split()
+    assert dumpable == "0"
+    assert "SUPABASE_URL" in names
+    assert not secrets.keys() & set(names)

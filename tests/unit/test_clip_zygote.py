@@ -13,7 +13,8 @@ import structlog
 from tests.unit.looking import look
 from tests.unit.media import RED, write_video
 from worker.errors import Unavailable
-from worker.pipeline.look.child import WARM, Limits, run_child
+from worker.pipeline.look.child import Limits, run_child
+from worker.pipeline.look.warm_process import WARM
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 
@@ -46,8 +47,17 @@ async def test_one_thread_and_a_bare_environment(tmp_path, monkeypatch) -> None:
     WARM.open()
     await look(write_video(tmp_path / "a.mp4", [(RED, 0.2)], sound=False))
     assert warm().num_threads() == 1
+    ended = await run_child(["-n1", "-r1", "import os; print(*os.environ)"], Limits(), task="Testing", module="timeit")
     ours = {"PATH", "LD_LIBRARY_PATH", "TMPDIR", "LC_CTYPE", "PYTHONPATH", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"}
-    assert set(warm().environ()) <= ours
+    assert set(ended.output.splitlines()[0].decode().split()) <= ours
+
+
+async def test_memory_is_counted_from_what_is_mapped() -> None:
+    """However many libraries the warm process has loaded, a child has as much memory of its own."""
+    ask = "import resource; print(resource.getrlimit(resource.RLIMIT_AS)[0])"
+    ended = await run_child(["-n1", "-r1", ask], Limits(memory_bytes=2**30), task="Testing", module="timeit")
+    mapped = warm().memory_info().vms
+    assert int(ended.output.split()[0]) - 2**30 == pytest.approx(mapped, abs=2**25)
 
 
 async def test_its_death_is_nobodys_fault(sleeper: asyncio.Task[object]) -> None:
@@ -82,7 +92,8 @@ async def test_it_ends_with_the_worker() -> None:
     """A worker that is killed takes it along, even when it hangs; and its children with it."""
     worker = await asyncio.create_subprocess_exec(
         sys.executable, "-c",
-        "import asyncio, os, sys; from worker.pipeline.look.child import WARM, Limits, run_child\n"
+        "import asyncio, sys; from worker.pipeline.look.child import Limits, run_child\n"
+        "from worker.pipeline.look.warm_process import WARM\n"
         "async def main():\n"
         f"    task = asyncio.create_task(run_child({SLEEP}, Limits(), task='Testing'))\n"
         "    await asyncio.sleep(0); await asyncio.sleep(0.1)\n"

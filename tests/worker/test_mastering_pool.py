@@ -38,6 +38,11 @@ def test_it_stands_back_for_the_worker(mastering_pool):
     assert mastering_pool.submit(os.nice, 0).result(60) == os.nice(0) + NICE
 
 
+def test_nobody_reads_its_memory(mastering_pool):
+    """It is not dumpable, as the worker is not."""
+    assert mastering_pool.submit(eval, "__import__('ctypes').CDLL(None).prctl(3)").result(60) == 0  # PR_GET_DUMPABLE
+
+
 def test_a_process_that_dies_takes_only_its_own_work_along(mastering_pool):
     """What is mastered next is mastered by a new one."""
     with pytest.raises(BrokenProcessPool):

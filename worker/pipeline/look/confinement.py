@@ -18,7 +18,7 @@ from contextlib import suppress
 _INHERITED = ("PATH", "LD_LIBRARY_PATH", "TMPDIR")
 _libc = ctypes.CDLL(None, use_errno=True)
 
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_GET_SECCOMP, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 4, 21, 22, 38
 
 # linux/landlock.h
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
@@ -66,39 +66,43 @@ def missing() -> list[str]:
     found = []
     if sys.platform == "linux" and not _landlock_version():
         found.append("this kernel has no Landlock: a child could read files of the worker's user")
-    if sys.platform == "linux" and platform.machine() not in _MACHINES:
-        found.append(f"no seccomp filter for {platform.machine()}: a child could use the network")
+    if sys.platform == "linux" and not _has_seccomp():
+        found.append(f"no seccomp filter on this {platform.machine()}: a child could use the network")
     return found
 
 
-def confine(*, reads: Iterable[str], writes: Iterable[str], program: bool) -> None:
+def confine(*, reads: Iterable[str], writes: Iterable[str], program: str | None) -> None:
     """From here on this process sees the files named and installed libraries; no network, no other process, no new rights.
 
-    Only to become a `program` may it execute one. A file that is to be written has to be there. Raises OSError.
+    It may become `program` by exec. A file that is to be written has to be there. Raises OSError.
     """
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     # Root without capabilities is held by what holds others. (Version 3 of the header, this process, three empty sets of 64 bits.)
     _libc.capset(struct.pack("Ii", 0x20080522, 0), bytes(24))
     if version := _landlock_version():
-        _see_only(version, reads, writes, _EXECUTE if program else 0)
-    if platform.machine() in _MACHINES:
+        execute = 0 if program is None else _EXECUTE  # the loader, too, is executed
+        libraries = [*_LIBRARIES, *os.environ.get("LD_LIBRARY_PATH", "").split(":")]
+        _see_only(
+            version,
+            (reads, _READ),
+            (writes, _READ | _WRITE | _TRUNCATE),
+            (filter(None, libraries), _READ | _LIST | execute),
+            ([program] if program else [], _READ | execute),
+        )
+    if _has_seccomp():
         steps = _filter()
         code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
         _prctl(_PR_SET_SECCOMP, 2, struct.pack("HP", len(steps), ctypes.addressof(code)))
 
 
-def _see_only(version: int, reads: Iterable[str], writes: Iterable[str], execute: int) -> None:
+def _see_only(version: int, *rules: tuple[Iterable[str], int]) -> None:
     every = (1 << _RIGHTS.get(version, 16)) - 1
     # Rights over files; TCP from version 4 on; abstract sockets and signals to the outside from version 6 on.
     handled = struct.pack("QQQ", every, 3, 3)[: 8 if version < 4 else 16 if version < 6 else 24]
     ruleset = _call(_CREATE_RULESET, handled, len(handled), 0)
-    for paths, rights in (
-        (reads, _READ),
-        (writes, _READ | _WRITE | _TRUNCATE),
-        (_LIBRARIES, _READ | _LIST | execute),
-    ):
+    for paths, rights in rules:
         for path in paths:
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError, PermissionError):
                 place = os.open(path, os.O_PATH | os.O_CLOEXEC)
                 folder = stat.S_ISDIR(os.fstat(place).st_mode)
                 allowed = rights & every & (every if folder else ~_LIST)
@@ -111,6 +115,10 @@ def _see_only(version: int, reads: Iterable[str], writes: Iterable[str], execute
 def _landlock_version() -> int:
     """0 if there is none."""
     return max(0, int(_libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), 1)))
+
+
+def _has_seccomp() -> bool:
+    return platform.machine() in _MACHINES and _libc.prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) >= 0
 
 
 def _filter() -> list[tuple[int, int, int, int]]:

@@ -14,8 +14,9 @@ from typing import Literal, TypeVar
 
 from worker.domain import Clip, Frames, Scene, Still, View
 from worker.pipeline.look.answers import Answer, Seen
-from worker.pipeline.look.child import DECODER, WARM, Ended, Limits, run_task
+from worker.pipeline.look.child import Ended, Limits, run_child
 from worker.pipeline.look.telling import Teller, told
+from worker.pipeline.look.warm_process import DECODER, WARM
 from worker.together import together
 
 MAX_DURATION_S = 180.0
@@ -113,7 +114,7 @@ def decoding(
         arguments = [task, str(path), str(max_duration_s), "all" if asked_s is None else str(asked_s), str(fifo)]
         if views:
             arguments.append(json.dumps([asdict(view) for view in views]))
-        return await run_task(DECODER, arguments, allowed, task="Reading the file", reads=[path], writes=[fifo])
+        return await run_child(arguments, allowed, task="Reading the file", module=DECODER, reads=[path], writes=[fifo])
 
     return told(run, path, patience=limits.wall, most_bytes=limits.output_bytes)
 

@@ -1,7 +1,7 @@
-"""The warm process from which all who open strangers' files are forked: `python -m worker.pipeline.look.zygote DOOR PARENT MODULE...`.
+"""The warm process from which all who open strangers' files are forked: `python -m worker.pipeline.look.zygote CONTROL PARENT MODULE...`.
 
 It has one thread, a bare environment and the modules loaded, so that a fork takes milliseconds. An order comes through the
-socket DOOR with three sockets: the child's stdout, its stderr, and a cord. The child's wait status goes back along the cord;
+socket CONTROL with three sockets: the child's stdout, its stderr, and a cord. The child's wait status goes back along the cord;
 whoever lets go of the other end kills the child. It never sees a byte of a stranger's file.
 """
 
@@ -12,6 +12,7 @@ import json
 import os
 import resource
 import selectors
+import shutil
 import signal
 import socket
 import struct
@@ -19,11 +20,11 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn, Self
+from typing import NoReturn
 
 from worker.pipeline.look.confinement import bare_environment, confine, die_with, hide
 
@@ -45,21 +46,14 @@ class Order:
     memory_bytes: int
     file_bytes: int
 
-    def packed(self) -> bytes:
-        return json.dumps(asdict(self)).encode()
-
-    @classmethod
-    def unpacked(cls, data: bytes) -> Self:
-        return cls(**json.loads(data))
-
 
 class Zygote:
-    """Takes orders until its door is closed."""
+    """Takes orders until its control is closed."""
 
-    def __init__(self, door: socket.socket) -> None:
-        self._door = door
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
         self._selector = selectors.DefaultSelector()
-        self._selector.register(door, selectors.EVENT_READ, self._take)
+        self._selector.register(control, selectors.EVENT_READ, self._take)
         self._open = True
 
     def serve(self) -> None:
@@ -68,7 +62,7 @@ class Zygote:
                 key.data()
 
     def _take(self) -> None:
-        data, fds, _, _ = socket.recv_fds(self._door, ORDER_BYTES, 3)
+        data, fds, _, _ = socket.recv_fds(self._control, ORDER_BYTES, 3)
         if not data:
             self._open = False
             return
@@ -80,7 +74,7 @@ class Zygote:
             said.append(cord)
             pid = None
         if pid == 0:
-            _be(Order.unpacked(data), fds, zygote)
+            _be(Order(**json.loads(data)), fds, zygote)
         for fd in said:
             os.close(fd)
         if pid is None:
@@ -113,7 +107,8 @@ def _be(order: Order, fds: Sequence[int], zygote: int) -> NoReturn:
         os.closerange(3, 2**16)  # far more than are open
         os.nice(order.nice)
         mapped = 0 if order.module is None else _mapped_bytes()
-        confine(reads=order.reads, writes=order.writes, program=order.module is None)
+        program = None if order.module else shutil.which(order.arguments[0])
+        confine(reads=order.reads, writes=order.writes, program=program)
         for name, most in (
             (resource.RLIMIT_CORE, 0),
             (resource.RLIMIT_FSIZE, order.file_bytes),
@@ -140,13 +135,13 @@ def _mapped_bytes() -> int:
 
 
 def main(arguments: Sequence[str]) -> None:
-    door, parent, *modules = arguments
+    control, parent, *modules = arguments
     hide()
     die_with(int(parent))
     for name in modules:
         import_module(name)
     gc.freeze()  # what is there is not walked again, so that forks go on sharing it
-    Zygote(socket.socket(fileno=int(door))).serve()
+    Zygote(socket.socket(fileno=int(control))).serve()
 
 
 if __name__ == "__main__":
