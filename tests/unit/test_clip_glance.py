@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import subprocess
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
 import imageio_ffmpeg
 import pytest
 
+from worker.domain import View
 from worker.pipeline.look.footage import Footage
 from worker.pipeline.look.look import ChildLooker
 
+SMALL = View(fps=4, side=16, cropped=False)
 FOOTAGE = Footage(
     width=1920, height=1080, codec="h264", start_s=0.0, duration_s=12.0, fps=25.0, has_audio=False, timed=True, keys=12
 )
@@ -55,15 +58,16 @@ async def test_a_glance_finds_scenes_of_which_it_sees_one_picture_each(film: Pat
     subprocess.run(
         [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *made, "-g", "15", "-pix_fmt", "yuv420p", path], check=True
     )
-    glance = await anext(ChildLooker(scenes=False).look(path, None))
+    async with aclosing(ChildLooker(views=(SMALL,)).look(path, None)) as looks:
+        glance = await anext(looks)
     assert len(glance.scenes) == 13
 
 
 async def test_one_look_is_enough_where_scenes_do_not_matter(film: Path) -> None:
-    """For an engine that looks at frames itself a video is not decoded twice."""
-    clips = [clip async for clip in ChildLooker(scenes=False).look(film, None)]
-    assert len(clips) == 1
-    assert len(clips[0].scenes) == 2
+    """For an engine that wants to see frames nobody looks for exact scenes."""
+    clip, *stretches = [more async for more in ChildLooker(views=(SMALL,)).look(film, None)]
+    assert len(clip.scenes) == 2
+    assert sum(strip.repeats.sum() for (strip,) in stretches) == 4 * 6
 
 
 @pytest.mark.parametrize(
