@@ -73,16 +73,6 @@ async def test_a_small_film_is_decoded_once(tmp_path, tasks: list[str]) -> None:
         assert np.array_equal(ours, theirs)
 
 
-async def test_a_demanding_film_is_glanced_at_and_then_followed(tmp_path, tasks: list[str]) -> None:
-    """The stills wait for no frames; a second child then decodes every one of them."""
-    path = write_video(tmp_path / "a.mkv", [(RED, 1.5)], codec="mjpeg", size=(4096, 2304), sound=False)
-    clip, frames = await shown(path)
-    assert tasks == ["glance", "follow"]
-    assert len(clip.stills) >= 12
-    for ours, theirs in zip(frames, directly(path, 1.5), strict=True):
-        assert np.array_equal(ours, theirs)
-
-
 async def test_the_moment_of_the_end_is_shown(tmp_path) -> None:
     """Of the first second at 8 frames a second nine are shown, where the film goes on: so the reference counts."""
     _, frames = await shown(write_video(tmp_path / "a.mp4", [(RED, 2)], fps=24), 1.0)
@@ -105,19 +95,22 @@ async def test_a_portrait_film_is_cropped_in_the_middle(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [suffix for suffix in CONTAINERS if suffix != "flv"])
-async def test_every_container_gives_the_frames_torchcodec_sees(tmp_path, suffix: str) -> None:
-    """Times and pixels are those of the other decoder of the stack, in MP4, MOV, MKV, WebM, AVI and TS."""
+async def test_torchcodec_gives_the_same_frames(tmp_path, suffix: str) -> None:
+    """Pixel for pixel, in MP4, MOV, MKV, WebM, AVI and TS; and at the same times, but in AVI, which has none: its frames are counted."""
     path = write_video(tmp_path / f"a.{suffix}", [(RED, 0.8), (BLUE, 1.2)])
     theirs = VideoDecoder(str(path), dimension_order="NCHW")
     first_s = theirs.get_frame_at(0).pts_seconds
     selection, kept = Selection(2.0, [view.fps for view in VIEWS]), ([], [])
     for i in range(len(theirs)):
         frame = theirs.get_frame_at(i)
-        for of_view, count, view in zip(kept, selection.take(frame.pts_seconds - first_s), VIEWS, strict=True):
+        at_s = i / 25 if suffix == "avi" else round(frame.pts_seconds - first_s, 6)
+        for of_view, count, view in zip(kept, selection.take(at_s), VIEWS, strict=True):
             of_view.extend([resize(frame.data[None], view)[0].numpy()] * count)
     for ours, other in zip((await shown(path))[1], kept, strict=True):
-        assert ours.shape == np.stack(other).shape
-        assert np.abs(ours.astype(int) - np.stack(other)).max() <= 3
+        assert len(ours) == pytest.approx(
+            len(other), abs=1
+        )  # the sum of slots falls a hair behind the clock, or does not
+        assert np.array_equal(ours[: len(other)], np.stack(other)[: len(ours)])
 
 
 async def test_nobody_has_to_take_the_frames(tmp_path) -> None:
