@@ -28,6 +28,7 @@ from engine_reference import Reference
 
 from tests.engine import generated
 from tests.engine.tiny import TINY
+from worker.domain import Frames
 from worker.engines.mmaudio import loading
 from worker.engines.mmaudio.features import Features
 from worker.engines.mmaudio.models import MODELS, Model
@@ -74,16 +75,16 @@ def _wait(device: torch.device) -> None:
 def their_stages(
     reference: Reference,
     device: torch.device,
-    film: tuple[Tensor, Tensor],
+    film: list[Frames],
     ids: tuple[Tensor, Tensor],
     latent_count: int,
     asked: argparse.Namespace,
 ) -> dict[str, float]:
     """The reference way's seconds by stage for all variants, each of which goes through all stages on its own."""
-    seen = reference.watch(*film, asked.seconds)
+    seen = reference.watch(film, asked.seconds)
     latents = reference.sample(*seen, *ids, 0, latent_count, asked.steps)
     stages: dict[str, Callable[[], object]] = {
-        "watch_s": lambda: reference.watch(*film, asked.seconds),
+        "watch_s": lambda: reference.watch(film, asked.seconds),
         "sample_s": lambda: reference.sample(*seen, *ids, 0, latent_count, asked.steps),
         "render_s": lambda: reference.render(latents),
     }
@@ -95,7 +96,7 @@ def measure(model: Model, device: torch.device, asked: argparse.Namespace) -> di
     """Both ways and every stage; seconds, unless the name says otherwise."""
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     captions = [f"instrumental background music, number {i}" for i in range(asked.variants)]
-    frames, repeats = film(asked.seconds, (asked.height, asked.height * 16 // 9), pinned=device.type == "cuda")
+    frames = film(asked.seconds)
     ours = Ours(loading.runtime(model, generated.parts(model), device), asked.seconds, asked.steps, captions)
 
     def sample(seen: Features) -> Tensor:
@@ -105,16 +106,16 @@ def measure(model: Model, device: torch.device, asked: argparse.Namespace) -> di
     def again(seen: Features) -> list[Tensor]:
         return ours.render(sample(seen))
 
-    watch_s, seen = timed(device, lambda: ours.watch(frames, repeats), asked.repeats)
+    watch_s, seen = timed(device, lambda: ours.watch(frames), asked.repeats)
     assert isinstance(seen, Features)
-    clip_s, _ = timed(device, lambda: ours.watch(frames, repeats, with_sync=False), asked.repeats)
+    clip_s, _ = timed(device, lambda: ours.watch(frames, with_sync=False), asked.repeats)
     sample_s, latents = timed(device, lambda: sample(seen), asked.repeats)
     assert isinstance(latents, Tensor)
     vae_s, _ = timed(device, lambda: ours.mels(latents), asked.repeats)
     render_s, _ = timed(device, lambda: ours.render(latents), asked.repeats)
 
     def whole() -> list[Tensor]:
-        return again(ours.watch(frames, repeats))
+        return again(ours.watch(frames))
 
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
@@ -127,7 +128,7 @@ def measure(model: Model, device: torch.device, asked: argparse.Namespace) -> di
 
     def the_reference_way() -> list[Tensor]:
         return [
-            reference.compose(frames, repeats, one[None], nothing, seed, asked.seconds, latent_count, asked.steps)
+            reference.compose(frames, one[None], nothing, seed, asked.seconds, latent_count, asked.steps)
             for seed, one in enumerate(ids)
         ]
 
@@ -158,7 +159,7 @@ def measure(model: Model, device: torch.device, asked: argparse.Namespace) -> di
         "whole_s": whole_s,
         "again_s": again_s,
         "reference_s": reference_s,
-        "reference_stages": their_stages(reference, device, (frames, repeats), (ids[:1], nothing), latent_count, asked),
+        "reference_stages": their_stages(reference, device, frames, (ids[:1], nothing), latent_count, asked),
         "times_faster": reference_s / whole_s,
         "apart": apart,
         "bf16_apart": bf16(model, device, asked.seconds, asked.steps),
@@ -181,8 +182,7 @@ LEVERS = {
 def levers(model: Model, device: torch.device, asked: argparse.Namespace) -> dict[str, float]:
     """How far each lever's latents are from the exact ones, ||a - b|| / ||b||, with generated weights."""
     ours = Ours(loading.runtime(model, generated.parts(model), device), asked.seconds, 25, ["music", "rain"])
-    frames, repeats = film(asked.seconds, (90, 160), pinned=False)
-    seen = ours.watch(frames, repeats)
+    seen = ours.watch(film(asked.seconds))
     exact = ours.sample(seen)
 
     def apart(latents: Tensor) -> float:
@@ -225,7 +225,6 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--variants", type=int, default=3)
     parser.add_argument("--steps", type=int, default=25)
-    parser.add_argument("--height", type=int, default=360, help="of the decoded frames, 16:9")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--levers", action="store_true", help="measure the approximate levers instead")

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import torch
+import numpy as np
 from torch import Tensor
 
 from tests.engine import generated
+from worker.domain import Frames, Strip
 from worker.engines.mmaudio import rendering
 from worker.engines.mmaudio.copies import on_host
-from worker.engines.mmaudio.features import Encoding, Features, Watcher
-from worker.engines.mmaudio.frames import Chunk
-from worker.engines.mmaudio.lengths import clip_frames, sync_features
+from worker.engines.mmaudio.features import VIEWS, Encoding, Features, Watcher
 from worker.engines.mmaudio.loudness import integrated_lufs
 from worker.engines.mmaudio.runtime import Runtime
 from worker.engines.mmaudio.sampling import Sampler
-from worker.engines.mmaudio.selection import Selection
 from worker.engines.mmaudio.windows import lay
 
-CHUNK = 32
 
-
-def film(seconds: float, size: tuple[int, int], *, pinned: bool) -> tuple[Tensor, Tensor]:
-    """The chosen frames of a 30 fps film (F, 3, H, W) uint8, and how often each is shown (F, 2)."""
-    selection = Selection(seconds)
-    shown = [selection.take(i / 30) for i in range(int(seconds * 30) + 2)]
-    repeats = torch.tensor([each for each in shown if any(each)])
-    generator = torch.Generator().manual_seed(0)
-    frames = torch.randint(0, 256, (len(repeats), *size, 3), dtype=torch.uint8, generator=generator)
-    return (frames.pin_memory() if pinned else frames).permute(0, 3, 1, 2), repeats
+def film(seconds: float) -> list[Frames]:
+    """As much of a film as an engine wants to see: random pictures, each shown once, in stretches of two seconds."""
+    rng = np.random.default_rng(0)
+    counts = [
+        [min(2 * view.fps, int(seconds * view.fps) + 1 - at * view.fps) for view in VIEWS]
+        for at in range(0, int(seconds) + 1, 2)
+    ]
+    return [
+        tuple(
+            Strip(pictures=rng.integers(0, 256, (n, 3, view.side, view.side), np.uint8), repeats=np.ones(n, np.int64))
+            for n, view in zip(each, VIEWS, strict=True)
+        )
+        for each in counts
+    ]
 
 
 class Ours:
@@ -38,17 +40,12 @@ class Ours:
         self.sampler, self.windows = Sampler(steps=steps), lay(seconds, runtime.model.rate)
         runtime.tokenize = generated.tokens
 
-    def watch(
-        self, frames: Tensor, repeats: Tensor, *, with_sync: bool = True, encoding: Encoding | None = None
-    ) -> Features:
+    def watch(self, frames: list[Frames], *, with_sync: bool = True, encoding: Encoding | None = None) -> Features:
         runtime = self.runtime
-        chunks = (
-            Chunk.of(frames[i : i + CHUNK].to(runtime.device, non_blocking=True), repeats[i : i + CHUNK])
-            for i in range(0, len(frames), CHUNK)
-        )
         watcher = Watcher(runtime.image, runtime.synchformer if with_sync else None, encoding=encoding)
-        watcher.watch(chunks, lambda: False)
-        return watcher.features(self.seconds, clip_frames(self.seconds), sync_features(self.seconds))
+        for stretch in frames:
+            watcher.see(stretch)
+        return watcher.features(self.seconds)
 
     def sample(self, seen: Features) -> Tensor:
         runtime = self.runtime

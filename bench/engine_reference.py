@@ -1,6 +1,6 @@
 """The reference way, built from our own modules as their formulas read: what the engine is measured against.
 
-Each variant on its own: frames resized and encoded again, conditional and unconditional pass one after the other at
+Each variant on its own: frames encoded again, conditional and unconditional pass one after the other at
 every step, layers unfused, everything eager.
 """
 
@@ -11,13 +11,13 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from worker.domain import Frames
 from worker.engines.mmaudio.activation import PLAIN, SnakeActivation
 from worker.engines.mmaudio.bigvgan import Convolution
+from worker.engines.mmaudio.features import clip_pixels, sync_pixels
 from worker.engines.mmaudio.flow import Conditions
-from worker.engines.mmaudio.frames import Chunk
 from worker.engines.mmaudio.lengths import clip_frames
 from worker.engines.mmaudio.loading import Parts
-from worker.engines.mmaudio.resize import clip_pixels, sync_pixels
 from worker.engines.mmaudio.sampling import noise
 
 
@@ -46,8 +46,7 @@ class Reference:
     @torch.inference_mode()
     def compose(
         self,
-        raw: Tensor,
-        repeats: Tensor,
+        film: list[Frames],
         tokens: Tensor,
         negative: Tensor,
         seed: int,
@@ -55,18 +54,20 @@ class Reference:
         latents: int,
         steps: int,
     ) -> Tensor:
-        """One variant: decoded frames (F, 3, H, W) uint8 and token ids (1, 77) to a waveform (1, samples) on the host."""
-        clip, sync = self.watch(raw, repeats, seconds)
+        """One variant: frames at the encoders' sizes and token ids (1, 77) to a waveform (1, samples) on the host."""
+        clip, sync = self.watch(film, seconds)
         return self.render(self.sample(clip, sync, tokens, negative, seed, latents, steps))
 
     @torch.inference_mode()
-    def watch(self, raw: Tensor, repeats: Tensor, seconds: float) -> tuple[Tensor, Tensor]:
+    def watch(self, film: list[Frames], seconds: float) -> tuple[Tensor, Tensor]:
         """CLIP vectors (1, Nc, clip) and sync features (1, Ns, sync)."""
         parts = self._parts
-        chunk = Chunk.of(raw.to(self._device), repeats)
-        frames = chunk.clip.repeat_interleave(chunk.clip_repeats.to(self._device), dim=0)[: clip_frames(seconds)]
-        clip = torch.cat([parts.image(clip_pixels(some)) for some in frames.split(40)])[None]
-        return clip, parts.synchformer(sync_pixels(chunk.sync)[None, : int(25 * seconds)])
+        frames, sync = (
+            torch.cat([torch.from_numpy(stretch[i].pictures) for stretch in film]).to(self._device) for i in range(2)
+        )
+        some = frames[: clip_frames(seconds)].split(40)
+        clip = torch.cat([parts.image(clip_pixels(each)) for each in some])[None]
+        return clip, parts.synchformer(sync_pixels(sync)[None, : int(25 * seconds)])
 
     @torch.inference_mode()
     def sample(

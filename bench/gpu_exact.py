@@ -88,26 +88,26 @@ def distances(stand: Stand) -> tuple[bool, str]:
         usual = _tokens_of(loading.runtime(stand.model, stand.parts(), stand.device, torch.bfloat16))
     with tensor_cores(allowed=False):  # building in float32 forbids them too, and is forgotten here
         exact = _tokens_of(loading.runtime(stand.model, stand.parts(), stand.device, torch.float32))
-    frames, repeats = film(sizes.seconds, (sizes.height, sizes.height * 16 // 9), pinned=stand.on_gpu)
+    frames = film(sizes.seconds)
     captions = [f"instrumental background music, number {i}" for i in range(2)]
     chains = {
         name: Ours(each, sizes.seconds, sizes.steps, captions) for name, each in (("exact", exact), ("usual", usual))
     }
     with tensor_cores(allowed=False):
-        theirs = chains["exact"].watch(frames, repeats)
+        theirs = chains["exact"].watch(frames)
         latents = chains["exact"].sample(theirs)
         mels = chains["exact"].mels(latents)
         waves = [_wave(exact, exact.vocoder, mel) for mel in mels]
     with tensor_cores(allowed=True):
-        ours = chains["usual"].watch(frames, repeats)
+        ours = chains["usual"].watch(frames)
         assert theirs.sync is not None
         assert ours.sync is not None
         stand.note(clip=apart(ours.clip.float(), theirs.clip), synchformer=apart(ours.sync.float(), theirs.sync))
         tower = deepcopy(usual.image)
         use_fp8(tower)
         lever = Ours(replace(usual, image=tower), sizes.seconds, sizes.steps, captions)
-        fp8 = lever.watch(frames, repeats, with_sync=False)
-        fp8_s = walls(stand.device, lambda: lever.watch(frames, repeats, with_sync=False), sizes.repeats)
+        fp8 = lever.watch(frames, with_sync=False)
+        fp8_s = walls(stand.device, lambda: lever.watch(frames, with_sync=False), sizes.repeats)
         moved = apart(lever.sample(replace(fp8, sync=ours.sync)), chains["usual"].sample(ours))
         stand.note(clip_fp8={"clip": apart(fp8.clip.float(), theirs.clip), "latents_moved": moved, **fp8_s})
         alone = apart(chains["usual"].sample(theirs), latents)
@@ -133,10 +133,10 @@ def distances(stand: Stand) -> tuple[bool, str]:
 
 def _latents(stand: Stand, exact: Runtime, seconds: float) -> dict[str, float]:
     """Of one film and caption in each way, from the same features."""
-    frames, repeats = film(seconds, (90, 160), pinned=stand.on_gpu)
+    frames = film(seconds)
     with tensor_cores(allowed=False):
         right = Ours(exact, seconds, stand.sizes.steps, ["rain on a roof"])
-        seen = right.watch(frames, repeats)
+        seen = right.watch(frames)
         latents = right.sample(seen)
     found = {}
     for name, change in WAYS.items():

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity
 
 from tests.engine import generated
+from worker.domain import Frames
 from worker.engines.mmaudio import rendering
 from worker.engines.mmaudio.copies import on_host
 from worker.engines.mmaudio.features import Encoding, Features
@@ -33,9 +34,9 @@ def bench(stand: Stand) -> tuple[bool, str]:
     """One job whole, again with the film's features known, and the reference way; every stage by itself."""
     sizes, device = stand.sizes, stand.device
     captions = [f"instrumental background music, number {i}" for i in range(sizes.variants)]
-    frames, repeats = film(sizes.seconds, (sizes.height, sizes.height * 16 // 9), pinned=stand.on_gpu)
+    frames = film(sizes.seconds)
     ours = Ours(stand.runtime, sizes.seconds, sizes.steps, captions)
-    seen = ours.watch(frames, repeats)
+    seen = ours.watch(frames)
 
     def again() -> list[Tensor]:
         ours.forget_texts()
@@ -43,9 +44,9 @@ def bench(stand: Stand) -> tuple[bool, str]:
 
     def whole() -> list[Tensor]:
         ours.forget_texts()
-        return ours.render(ours.sample(ours.watch(frames, repeats)))
+        return ours.render(ours.sample(ours.watch(frames)))
 
-    stages = _stages(stand, ours, frames, repeats, seen)
+    stages = _stages(stand, ours, frames, seen)
     stand.note(seconds=sizes.seconds, variants=sizes.variants, steps=sizes.steps, stages=stages)
     whole()
     stand.rest()
@@ -62,7 +63,7 @@ def bench(stand: Stand) -> tuple[bool, str]:
 
     def the_reference_way() -> list[Tensor]:
         return [
-            reference.compose(frames, repeats, one[None], nothing, seed, sizes.seconds, latents, sizes.steps)
+            reference.compose(frames, one[None], nothing, seed, sizes.seconds, latents, sizes.steps)
             for seed, one in enumerate(ids)
         ]
 
@@ -83,7 +84,7 @@ def bench(stand: Stand) -> tuple[bool, str]:
     return bool(np.isfinite(apart)), f"{line}{faster:.1f} x the reference way, apart {apart:.1e}"
 
 
-def _stages(stand: Stand, ours: Ours, frames: Tensor, repeats: Tensor, seen: Features) -> dict[str, dict[str, float]]:
+def _stages(stand: Stand, ours: Ours, frames: list[Frames], seen: Features) -> dict[str, dict[str, float]]:
     runtime, rate = stand.runtime, stand.model.rate
 
     def sample() -> Tensor:
@@ -94,11 +95,11 @@ def _stages(stand: Stand, ours: Ours, frames: Tensor, repeats: Tensor, seen: Fea
     mels = ours.mels(latents)
     waves = [rendering.to_wave(runtime.vocoder, mel, rate.hop) for mel in mels]
     runs: dict[str, Callable[[], object]] = {
-        "watch": lambda: ours.watch(frames, repeats),
-        "watch_by_16": lambda: ours.watch(frames, repeats, encoding=Encoding(Batching(16), Batching(8))),
-        "watch_by_32": lambda: ours.watch(frames, repeats, encoding=Encoding(Batching(32), Batching(12))),
-        "watch_by_64": lambda: ours.watch(frames, repeats, encoding=Encoding(Batching(64), Batching(24))),
-        "watch_clip": lambda: ours.watch(frames, repeats, with_sync=False),
+        "watch": lambda: ours.watch(frames),
+        "watch_by_16": lambda: ours.watch(frames, encoding=Encoding(Batching(16), Batching(8))),
+        "watch_by_32": lambda: ours.watch(frames, encoding=Encoding(Batching(32), Batching(12))),
+        "watch_by_64": lambda: ours.watch(frames, encoding=Encoding(Batching(64), Batching(24))),
+        "watch_clip": lambda: ours.watch(frames, with_sync=False),
         "texts": lambda: (ours.forget_texts(), runtime.read([*ours.captions, "negative"])),
         "sample": sample,
         "vae": lambda: ours.mels(latents),

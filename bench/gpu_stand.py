@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from engine_ours import film
 from gpu_clock import event_s, wall_s
-from gpu_films import RawFilms
 
 from tests.engine import generated
 from tests.engine.tiny import TINY
@@ -35,7 +35,6 @@ class Sizes:
     seconds: float = 8.0
     steps: int = 25
     variants: int = 3
-    height: int = 360
     repeats: int = 5
     turns: int = 3
     """Of our way and the reference way, which takes seconds: it has only the first of them."""
@@ -71,7 +70,6 @@ REHEARSAL = Sizes(
     seconds=0.8,
     steps=2,
     variants=2,
-    height=90,
     repeats=1,
     turns=1,
     product=128,
@@ -157,13 +155,8 @@ class Stand:
         return made
 
     @cached_property
-    def films(self) -> RawFilms:
-        return RawFilms(self.sizes.height, pinned=self.on_gpu)
-
-    @cached_property
     def engine(self) -> MMAudioEngine:
         """The engine itself, shown frames from memory: there is no decoder here."""
-        engine_module.Film = self.films  # type: ignore[assignment,misc]
         return MMAudioEngine(self.runtime)
 
     def load(self) -> tuple[bool, str]:
@@ -216,8 +209,15 @@ class Stand:
             has_audio=False, scenes=(), stills=(),
         )  # fmt: skip
         variants = [_variant(i, seed + i) for i in range(self.sizes.variants)]
-        options, started = Options(steps=self.sizes.steps), time.perf_counter()
-        tracks = (engine or self.engine).compose(clip, variants, options, cancelled)
+        options, engine = Options(steps=self.sizes.steps), engine or self.engine
+        viewer = engine.prepare(clip, options, cancelled)
+        stretches = film(seconds) if viewer is not None else []
+        started = time.perf_counter()
+        if viewer is not None:
+            for stretch in stretches:
+                viewer.see(stretch)
+            viewer.end()
+        tracks = engine.compose(clip, variants, options, cancelled)
         made = [(track, time.perf_counter() - started) for track in tracks]
         for track, _ in made:
             if not np.isfinite(track.samples).all() or not track.samples.any():

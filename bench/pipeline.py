@@ -23,7 +23,7 @@ from bench.pipeline_films import FILMS
 from bench.pipeline_seed import one_job
 from bench.pipeline_world import ANSWER_S, World, world
 
-STAGES = ("look", "frames", "master", "rest")
+STAGES = ("look", "master", "rest")
 BUSY = 0.9
 SEED_S = 12
 """The longest film that is also made in the seed's way."""

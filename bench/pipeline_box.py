@@ -11,9 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from bench.pipeline_engine import Predecoder, WaitingEngine
+from bench.pipeline_engine import WaitingEngine
 from bench.pipeline_meter import Meter, children_s, studio_s
 from bench.pipeline_world import World
 from worker.listener import Listener
@@ -39,6 +37,7 @@ class Ran:
     cpu_s: dict[str, float]
     """By stage; `rest` is the event loop with everything on it: download, Storage and its stand-in, VLM and its stand-in."""
     at: dict[str, dict[str, float]]
+    watched_s: dict[str, list[float]]
     engine: WaitingEngine
     inserted_s: float
 
@@ -56,9 +55,10 @@ class Ran:
     def unexplained_s(self, urls: dict[Any, str]) -> list[float]:
         """Of each job: how long it was ready for the engine, and neither it nor another one had a GPU to work."""
         waits: dict[str, float] = {}
+        asked = {url: iter(times) for url, times in self.watched_s.items()}
         for stay in self.engine.stays:
             url = urls[stay.job]
-            asked_s = self.at[url]["ready" if stay.task == "compose" else "seen"]
+            asked_s = self.at[url]["ready"] if stay.task == "compose" else next(asked[url])
             worked = sum(max(0.0, min(end, stay.start_s) - max(start, asked_s)) for start, end in self.engine.work)
             waits[url] = waits.get(url, 0.0) + max(0.0, stay.start_s - asked_s - worked)
         return sorted(waits.values())
@@ -68,9 +68,9 @@ async def ran(world: World, films: Iterable[Path], *, slots: int, stretch: float
     """Upload the films, insert a job of each at once, and wait for the last."""
     urls = [await world.upload(film) for film in films]
     engine = WaitingEngine(stretch)
-    meter = Meter(world.queue, world.fetcher, ChildLooker(scenes=False), Predecoder(torch.device("cpu")))
+    meter = Meter(world.queue, world.fetcher, ChildLooker(views=engine.frames))
     pipeline = Pipeline(
-        queue=meter, fetcher=meter, looker=meter, describer=world.describer, engine=engine, master=master, merger=FfmpegMerger(), storage=world.storage, work_dir=world.folder, predecoder=meter,
+        queue=meter, fetcher=meter, looker=meter, describer=world.describer, engine=engine, master=master, merger=FfmpegMerger(), storage=world.storage, work_dir=world.folder,
         mastering=world.mastering_pool,
     )  # fmt: skip
     listener = Listener(
@@ -90,7 +90,14 @@ async def ran(world: World, films: Iterable[Path], *, slots: int, stretch: float
     await world.empty()
     cpu = dict(meter.cpu)
     cpu["master"] = studio_s() - mastering
-    in_process = meter.predecoder.spent_s + sum(stay.cpu_s for stay in engine.stays)
-    cpu["frames"] = children_s() - children - cpu["look"] + in_process
+    in_process = sum(stay.cpu_s for stay in engine.stays)
+    cpu["look"] = children_s() - children
     cpu["rest"] = time.process_time() - own - in_process
-    return Ran(seconds=seconds, cpu_s=cpu, at=dict(meter.at), engine=engine, inserted_s=started_s), meter
+    return Ran(
+        seconds=seconds,
+        cpu_s=cpu,
+        at=dict(meter.at),
+        watched_s=dict(meter.asked_s),
+        engine=engine,
+        inserted_s=started_s,
+    ), meter

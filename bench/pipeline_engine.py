@@ -1,4 +1,4 @@
-"""An engine that waits as long as the real one is meant to take, and takes the film's frames as the real one does."""
+"""An engine that waits as long as the real one is meant to take, for every stretch of a film and for the tracks."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
-import torch
 
-from worker.domain import Clip, Options, Samples, Track, Variant
-from worker.engines.mmaudio.chunk import Chunk
-from worker.engines.mmaudio.frames import Film
-from worker.engines.mmaudio.predecoder import FramePredecoder
+from worker.domain import Clip, Frames, Options, Samples, Track, Variant, View
+from worker.engines.mmaudio.features import VIEWS
 from worker.errors import Cancelled
 from worker.pipeline.finish.loudness import integrated_lufs
 
@@ -39,34 +36,6 @@ class Stay:
     cpu_s: float
 
 
-class Frames(Film):
-    """On a GPU resizing frames is the GPU's work, so a corner of each stands for the whole."""
-
-    def _chunk(self, pending: list[tuple[torch.Tensor, tuple[int, int]]]) -> Chunk:
-        clip = [frame.numpy()[:224, :384] for frame, (shown, _) in pending if shown]
-        sync = [frame.numpy()[:224, :224] for frame, (_, shown) in pending for _ in range(shown)]
-        whole = np.zeros((len(clip), 3, 384, 384), np.uint8)
-        for place, corner in zip(whole, clip, strict=True):
-            place[:, :224] = corner.transpose(2, 0, 1)
-        small = np.stack(sync).transpose(0, 3, 1, 2) if sync else np.zeros((0, 3, 224, 224), np.uint8)
-        repeats = torch.tensor([shown for _, (shown, _) in pending if shown], dtype=torch.int64)
-        return Chunk(torch.from_numpy(whole), repeats, torch.from_numpy(small))
-
-
-class Predecoder(FramePredecoder):
-    """Notes the processor's seconds of its threads."""
-
-    spent_s = 0.0
-
-    def film(self, clip: Clip) -> Film:
-        return Frames(clip.path, clip.duration_s, torch.device("cpu"))
-
-    def _predecode(self, clip: Clip, cancelled: Callable[[], bool]) -> None:
-        before = time.thread_time()
-        super()._predecode(clip, cancelled)
-        self.spent_s += time.thread_time() - before
-
-
 @dataclass(slots=True)
 class WaitingEngine:
     """Implements `worker.ports.Engine`; every wait is `stretch` times as long."""
@@ -81,38 +50,56 @@ class WaitingEngine:
     def rest(self, busy: Callable[[], bool]) -> None:
         """Nothing."""
 
-    def prepare(self, clip: Clip, options: Options, cancelled: Callable[[], bool]) -> None:
-        start_s, cpu_s = time.monotonic(), time.thread_time()
-        for _ in Frames(clip.path, clip.duration_s, torch.device("cpu")):
-            if cancelled():
-                raise Cancelled("cancelled")
-        self._wait(clip, FILM_S)
-        self._stay(clip, "prepare", start_s, cpu_s)
+    @property
+    def frames(self) -> tuple[View, ...]:
+        return VIEWS
+
+    def prepare(self, clip: Clip, options: Options, cancelled: Callable[[], bool]) -> Watching:
+        return Watching(self, clip, cancelled)
 
     def compose(
         self, clip: Clip, variants: Sequence[Variant], options: Options, cancelled: Callable[[], bool]
     ) -> Iterator[Track]:
         start_s, cpu_s = time.monotonic(), time.thread_time()
-        self._wait(clip, STEPS_S)
+        self.wait(STEPS_S, clip.duration_s)
         samples, lufs = music(clip.duration_s)
         for variant in variants:
-            self._wait(clip, TRACK_S)
+            self.wait(TRACK_S, clip.duration_s)
             yield Track(
                 index=variant.index,
                 samples=np.roll(samples, 4410 * variant.index, axis=1),
                 sample_rate=RATE,
                 loudness_lufs=lufs,
             )
-        self._stay(clip, "compose", start_s, cpu_s)
+        self.stay(clip, "compose", start_s, cpu_s)
 
-    def _wait(self, clip: Clip, seconds: float) -> None:
+    def wait(self, seconds: float, film_s: float) -> None:
         start_s = time.monotonic()
-        time.sleep(seconds * self.stretch * clip.duration_s / OF_S)
+        time.sleep(seconds * self.stretch * film_s / OF_S)
         self.work.append((start_s, time.monotonic()))
 
-    def _stay(self, clip: Clip, task: str, start_s: float, cpu_s: float) -> None:
+    def stay(self, clip: Clip, task: str, start_s: float, cpu_s: float) -> None:
         spent_s = time.thread_time() - cpu_s
         self.stays.append(Stay(clip.path.parent.name, task, start_s, time.monotonic(), spent_s))
+
+
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """Implements `worker.ports.Viewer`."""
+
+    engine: WaitingEngine
+    clip: Clip
+    cancelled: Callable[[], bool]
+
+    def see(self, frames: Frames) -> None:
+        if self.cancelled():
+            raise Cancelled("cancelled")
+        start_s, cpu_s = time.monotonic(), time.thread_time()
+        self.engine.wait(FILM_S, int(frames[0].repeats.sum()) / VIEWS[0].fps)
+        self.engine.stay(self.clip, "prepare", start_s, cpu_s)
+
+    def end(self) -> None:
+        """Nothing."""
 
 
 @lru_cache

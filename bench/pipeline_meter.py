@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from worker.domain import Clip, Options, Stage
+from worker.domain import Clip, Frames, Stage
 
 
 def studio_s() -> float:
@@ -23,10 +23,9 @@ def studio_s() -> float:
 
 
 def children_s() -> float:
-    """Processor's seconds of all children that have ended, those of the warm process too."""
+    """Processor's seconds of all children that have ended, and of theirs."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    warm = [child.cpu_times() for child in psutil.Process().children() if "zygote" in " ".join(child.cmdline())]
-    return used.ru_utime + used.ru_stime + sum(times.children_user + times.children_system for times in warm)
+    return used.ru_utime + used.ru_stime + sum(sum(child.cpu_times()[2:4]) for child in psutil.Process().children())
 
 
 @dataclass(slots=True)
@@ -36,13 +35,14 @@ class Meter:
     queue: Any
     fetcher: Any
     looker: Any
-    predecoder: Any
     urls: dict[Any, str] = field(default_factory=dict)
     """Of a job's id, and of the folder that its file lies in."""
     at: dict[str, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
     """Of a job, when (monotonic seconds): looked, ready (to compose), first, last."""
     cpu: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    """Of a stage; children are told apart only while one job runs alone."""
+    """Of a stage."""
+    asked_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """Of a job: when the engine was asked to watch its film, stretch by stretch."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.queue, name)
@@ -70,18 +70,12 @@ class Meter:
         at["last"] = time.monotonic()
         at.setdefault("first", at["last"])
 
-    async def look(self, path: Path, duration_s: float | None) -> AsyncGenerator[Clip]:
-        at, before = self.at[self.urls[path.parent.name]], children_s()
+    async def look(self, path: Path, duration_s: float | None) -> AsyncGenerator[Clip | Frames]:
+        url = self.urls[path.parent.name]
         async with aclosing(self.looker.look(path, duration_s)) as looks:
-            async for clip in looks:
-                self.cpu["look"] += children_s() - before
-                at.setdefault("looked", time.monotonic())
-                yield clip
-                before = children_s()
-
-    async def predecode(self, clip: Clip, options: Options) -> None:
-        """The engine is asked for its turn when this is over."""
-        before = children_s()
-        await self.predecoder.predecode(clip, options)
-        self.cpu["frames"] += children_s() - before
-        self.at[self.urls[clip.path.parent.name]]["seen"] = time.monotonic()
+            async for more in looks:
+                if isinstance(more, Clip):
+                    self.at[url].setdefault("looked", time.monotonic())
+                else:
+                    self.asked_s[url].append(time.monotonic())
+                yield more

@@ -54,8 +54,7 @@ def _look(settings: Settings) -> list[Finding]:
         )
     else:
         gpu = _device(device)
-    decoder = [decoding()] if gpu.verdict is Verdict.OK else []
-    return [gpu, *decoder, _weights(settings.models_dir, model.name)]
+    return [gpu, _weights(settings.models_dir, model.name)]
 
 
 def _device(device: object) -> Finding:
@@ -65,16 +64,6 @@ def _device(device: object) -> Finding:
         return note(GPU, "DEVICE=cpu: about half an hour a job", "Run on a GPU box, or set ENGINE=sketch")
     facts = torch.cuda.get_device_properties(torch.device(str(device)))
     return ok(GPU, f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB, PyTorch {torch.__version__}")
-
-
-def decoding() -> Finding:
-    """What reads videos beside a GPU: the engine says nothing when it has to take the slower one."""
-    from worker.pipeline.look.torchcodec_frames import usual
-
-    if usual("cuda") == "torchcodec":
-        return ok(GPU, "torchcodec decodes videos")
-    said = "torchcodec or its FFmpeg libraries do not load: PyAV decodes videos, which takes longer"
-    return note(GPU, said, "Install FFmpeg (apt install ffmpeg) and rhythmai[gpu]")
 
 
 def _weights(models_dir: Path, model: str) -> Finding:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
-from types import ModuleType
 
 import jwt
 import pytest
 
 from rhythmai import schema
-from rhythmai.doctor.device import decoding
 from tests.api.jwks import KEYS, Jwks
 from tests.hosted.auth import publishing
 from tests.hosted.director import Director
@@ -284,16 +281,6 @@ def test_mmaudio_without_weights(doctor, healthy, tmp_path):
     )
     assert "rhythmai models pull small_16k" in found["weights", "fail"][0]
     assert "half an hour" in found["gpu", "note"][0]
-
-
-def test_what_decodes_beside_a_gpu(monkeypatch):
-    """torchcodec is told of when it loads; when it does not, what the engine takes instead and how to change that."""
-    monkeypatch.setitem(sys.modules, "torchcodec", ModuleType("torchcodec"))
-    monkeypatch.setitem(sys.modules, "torchcodec.decoders", ModuleType("torchcodec.decoders"))
-    assert "torchcodec decodes" in decoding().text
-    monkeypatch.setitem(sys.modules, "torchcodec.decoders", None)
-    assert "PyAV" in decoding().text
-    assert "apt install ffmpeg" in decoding().remedy
 
 
 def test_a_folder_that_is_none(doctor, healthy, tmp_path):

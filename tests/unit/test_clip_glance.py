@@ -8,9 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import imageio_ffmpeg
+import numpy as np
 import pytest
 
 from worker.domain import View
+from worker.pipeline.look import look as looking
 from worker.pipeline.look.footage import Footage
 from worker.pipeline.look.look import ChildLooker
 
@@ -63,11 +65,19 @@ async def test_a_glance_finds_scenes_of_which_it_sees_one_picture_each(film: Pat
     assert len(glance.scenes) == 13
 
 
-async def test_one_look_is_enough_where_scenes_do_not_matter(film: Path) -> None:
-    """For an engine that wants to see frames nobody looks for exact scenes."""
+async def test_one_look_is_enough_where_scenes_do_not_matter(film: Path, monkeypatch) -> None:
+    """For an engine that wants to see frames nobody looks for exact scenes: after the glance every frame is decoded for it alone."""
+    tasks: list[str] = []
+    decoding = looking.decoding
+    monkeypatch.setattr(
+        looking, "decoding", lambda task, *rest, **more: tasks.append(task) or decoding(task, *rest, **more)
+    )
     clip, *stretches = [more async for more in ChildLooker(views=(SMALL,)).look(film, None)]
+    assert tasks == ["glance", "follow"]
     assert len(clip.scenes) == 2
-    assert sum(strip.repeats.sum() for (strip,) in stretches) == 4 * 6
+    shown = np.concatenate([strip.pictures.repeat(strip.repeats, axis=0) for (strip,) in stretches])
+    red, _, blue = shown.mean((2, 3)).T
+    assert (blue > red).tolist() == [k / 4 > 2.48 for k in range(24)]
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from pathlib import Path
 from worker.pipeline.look.decoder import answer
 task = sys.argv[1]
 for path in sys.argv[2:]:
-    fields, stills = answer(task, Path(path), 180.0, None)
+    fields, stills, _ = answer(task, Path(path), 180.0, None)
     print(json.dumps(fields | {"stills": [[still.time_s, len(still.jpeg)] for still in stills]}), flush=True)
 """
 

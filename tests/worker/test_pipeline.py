@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from tests.worker.memory_queue import job as made
-from worker.domain import Clip, Direction, Kind, Options, Plan, Recording, Scene, Track, Variant
+from worker.domain import Clip, Direction, Kind, Options, Plan, Recording, Scene, Track, Variant, View
 from worker.errors import Cancelled, QueueUnavailable, Rejected, Unavailable, Yielded
 from worker.pipeline.run import Pipeline, derive_seed
+from worker.pipeline.turn import Turn
 from worker.timings import Timings
 
 SCENE = Scene(start_s=0, end_s=2, brightness=0.5, saturation=0.5, warmth=0.5, motion=0.5)
@@ -33,10 +34,10 @@ def direction(name):
 class Seams:
     """Every port of the pipeline, in memory; `rows` and `objects` are what came out."""
 
-    name, model = "fake", "1"
+    name, model, frames = "fake", "1", None
 
     def __init__(self):
-        self.rows, self.objects, self.stages, self.composed, self.threads = [], {}, [], [], set()
+        self.rows, self.objects, self.stages, self.composed, self.threads, self.seen = [], {}, [], [], set(), []
         self.rests, self.rested = [], threading.Event()
         self.plan, self.waiting, self.closed, self.fail_on = None, False, threading.Event(), {}
 
@@ -61,13 +62,22 @@ class Seams:
 
     async def look(self, path, duration_s):
         yield CLIP
+        yield ("first",)
+        yield ("second",)
 
     async def describe(self, clip, user_request, count, video_url):
         return tuple(direction(f"d{i}") for i in range(count)), "local"
 
     def prepare(self, clip, options, cancelled):
+        return self
+
+    def see(self, frames):
         self.prepared = threading.current_thread().name
         self.threads.add(threading.get_ident())
+        self.seen.append(frames)
+
+    def end(self):
+        self.seen.append("end")
 
     def rest(self, busy):
         self.rests.append(busy())
@@ -259,17 +269,21 @@ async def test_cancelling_reaches_the_engines_step_loop(run, seams):
 
 
 async def test_leaving_stops_an_engine_that_prepares(run, seams):
-    """Guards `left` in `_prepare`: a job that is cancelled while the engine looks at its film does not keep the engine's thread."""
+    """Guards `left` in `_seen`: a job that is cancelled while the engine looks at its film does not keep the engine's thread."""
     entered, told, over = threading.Event(), threading.Event(), threading.Event()
 
     def prepare(clip, options, cancelled):
+        seams.cancelled = cancelled
+        return seams
+
+    def see(frames):
         entered.set()
         while not over.is_set():
-            if cancelled():
+            if seams.cancelled():
                 told.set()
                 return
 
-    seams.prepare = prepare
+    seams.prepare, seams.see = prepare, see
     task = asyncio.create_task(run())
     try:
         assert await asyncio.to_thread(entered.wait, 10)
@@ -355,25 +369,43 @@ async def test_a_job_that_is_ready_composes_while_anothers_tracks_are_mastered(r
     assert len(seams.rows) == 6
 
 
-class Predecoder:
-    """Decodes once it may."""
+class SlowFilm:
+    """A film of so many stretches; each is decoded when it may be."""
 
-    def __init__(self):
-        self.asked, self.may = asyncio.Event(), asyncio.Event()
+    def __init__(self, stretches=2):
+        self.stretches, self.asked, self.may = stretches, asyncio.Semaphore(0), asyncio.Semaphore(0)
+        self.closed = asyncio.Event()
 
-    async def predecode(self, clip, options):
-        self.asked.set()
-        await self.may.wait()
+    async def look(self, path, duration_s):
+        yield CLIP
+        try:
+            for i in range(self.stretches):
+                self.asked.release()
+                await self.may.acquire()
+                yield (i,)
+        finally:
+            self.closed.set()
 
 
-async def test_the_stills_reach_the_describer_before_the_engines_frames_are_decoded(run, pipeline, seams):
+@pytest.fixture
+def watching(pipeline, seams):
+    """The pipeline with an engine that wants to see frames, of slow films from now on."""
+
+    def watching(film):
+        seams.frames, pipeline.looker = (View(fps=8, side=8, cropped=False),), film
+        return film
+
+    return watching
+
+
+async def test_the_stills_reach_the_describer_before_the_engines_frames_are_decoded(run, seams, watching):
     """The describer does not wait for what only the engine looks at."""
-    pipeline.predecoder, describe = Predecoder(), seams.describe
+    film, describe = watching(SlowFilm(1)), seams.describe
 
     async def describes(*arguments):
-        await pipeline.predecoder.asked.wait()
+        await film.asked.acquire()
         answer = await describe(*arguments)
-        pipeline.predecoder.may.set()
+        film.may.release()
         return answer
 
     seams.describe = describes
@@ -381,28 +413,141 @@ async def test_the_stills_reach_the_describer_before_the_engines_frames_are_deco
     assert len(seams.rows) == 3
 
 
-async def test_a_job_that_is_ready_does_not_wait_for_anothers_frames(run, pipeline, seams):
-    """While one film is decoded the engine is free: it prepares and composes another job from beginning to end."""
-    pipeline.predecoder = waiting = Predecoder()
-    first = asyncio.create_task(run())
-    await waiting.asked.wait()
-    pipeline.predecoder = None
+async def test_the_engine_is_shown_all_stretches_in_order(run, seams):
+    """And then told that this was the film, before it composes."""
+    compose = seams.compose
+
+    def composes(*arguments):
+        assert seams.seen == [("first",), ("second",), "end"]
+        return compose(*arguments)
+
+    seams.compose = composes
     await run()
-    assert (len(seams.rows), first.done()) == (3, False)
-    waiting.may.set()
-    await first
+    assert len(seams.rows) == 3
+
+
+async def test_a_film_that_the_engine_knows_is_not_decoded(run, seams, watching):
+    """Another seed or text costs no frames: the look is closed at once, while the describer still thinks."""
+    film, describe = watching(SlowFilm()), seams.describe
+    seams.prepare = lambda *_: None
+
+    async def describes(*arguments):
+        await film.closed.wait()
+        return await describe(*arguments)
+
+    async def look(path, duration_s):
+        try:
+            yield CLIP
+            raise AssertionError
+        finally:
+            film.closed.set()
+
+    film.look, seams.describe = look, describes
+    await run()
+    assert (len(seams.rows), seams.seen) == (3, [])
+
+
+async def test_a_job_that_is_ready_composes_between_two_stretches_of_a_long_film(run, pipeline, seams, watching):
+    """While 175 s of film are decoded slowly the engine is free, however often it was there to watch: another job gets it from
+    beginning to end, and its tracks lie between two stretches of the film."""
+    film = watching(SlowFilm(stretches=88))
+    long = asyncio.create_task(run())
+    for _ in range(5):
+        await film.asked.acquire()
+        film.may.release()
+    await film.asked.acquire()
+    while len(seams.seen) < 5:
+        await asyncio.sleep(0)
+    pipeline.looker = seams
+    await run()
+    assert (len(seams.rows), long.done()) == (3, False)
+    assert seams.seen == [*((i,) for i in range(5)), ("first",), ("second",), "end"]
+    for _ in range(83):
+        film.may.release()
+    await long
     assert len(seams.rows) == 6
+    assert seams.seen[-2:] == [(87,), "end"]
 
 
-async def test_cancelling_stops_the_winding(run, pipeline, seams):
+async def test_who_is_ready_to_compose_goes_before_all_who_watch(run, seams, pipeline):
+    """Also before those who have waited longer: the next stretch of a film may wait, a track may not."""
+    held, may, order = threading.Event(), threading.Event(), []
+    compose = seams.compose
+
+    def see(frames):
+        order.append(frames[0])
+        if frames == ("held",):
+            held.set()
+            assert may.wait(20)
+
+    def composes(clip, *arguments):
+        order.append("compose")
+        return compose(clip, *arguments)
+
+    async def one(name):
+        yield replace(CLIP, digest=name)
+        yield (name,)
+
+    pipeline.looker, seams.compose = seams, composes
+    seams.prepare = lambda clip, options, cancelled: None if clip.digest == "known" else seams
+    seams.see = see
+    described = asyncio.Event()
+
+    async def describe(clip, user_request, count, video_url):
+        if clip.digest == "known":
+            await described.wait()
+        return (direction("d"),), "local"
+
+    seams.describe = describe
+    jobs = []
+    for name in ("known", "held", "waits"):
+        seams.look = lambda path, duration_s, name=name: one(name)
+        looked = len(seams.stages)
+        jobs.append(asyncio.create_task(run(total_count=1)))
+        while seams.stages[looked:].count("describing") < 1:
+            await asyncio.sleep(0)
+        if name == "held":
+            assert await asyncio.to_thread(held.wait, 20)
+    while len(pipeline._turn._watching) < 1:
+        await asyncio.sleep(0)
+    described.set()
+    while len(pipeline._turn._composing) < 1:
+        await asyncio.sleep(0)
+    may.set()
+    await asyncio.gather(*jobs)
+    assert order[:3] == ["held", "compose", "waits"]
+
+
+async def test_a_turn_that_was_given_to_a_job_that_is_gone_goes_to_the_next():
+    """Guards `_pass_on` after a cancel that comes between the gift and its taking, and the skipping of those who left the line."""
+    turn, order = Turn(), []
+
+    async def take(name, composing):
+        async with turn.taken(composing=composing):
+            order.append(name)
+
+    async with turn.taken(composing=False):
+        names = [("gone early", True), ("gone late", True), ("watches", False), ("composes", True)]
+        tasks = [asyncio.create_task(take(*name)) for name in names]
+        await asyncio.sleep(0)
+        tasks[0].cancel()
+    tasks[1].cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert order == ["composes", "watches"]
+    await take("again", composing=False)
+    assert order[-1] == "again"
+
+
+async def test_cancelling_stops_the_decoding(run, seams, watching):
     """A job that is cancelled while its frames are decoded ends there; the engine never hears of it."""
-    pipeline.predecoder = Predecoder()
+    film = watching(SlowFilm())
     task = asyncio.create_task(run())
-    await pipeline.predecoder.asked.wait()
+    await film.asked.acquire()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert not hasattr(seams, "prepared")
+    assert film.closed.is_set()
+    assert seams.seen == []
     assert not seams.folder.exists()
 
 
