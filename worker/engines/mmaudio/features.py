@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -19,9 +17,6 @@ from worker.engines.mmaudio.sampling import Batching
 from worker.engines.mmaudio.synchformer import Synchformer
 from worker.errors import Cancelled
 
-K = TypeVar("K")
-V = TypeVar("V")
-
 
 @dataclass(frozen=True, slots=True)
 class Features:
@@ -30,29 +25,6 @@ class Features:
     duration_s: float
     clip: Tensor
     sync: Tensor | None
-
-
-class Shelf(Generic[K, V]):
-    """The last `size` values by key."""
-
-    def __init__(self, size: int) -> None:
-        self._size, self._kept = size, OrderedDict[K, V]()
-
-    def get(self, key: K) -> V | None:
-        if key in self._kept:
-            self._kept.move_to_end(key)
-        return self._kept.get(key)
-
-    def pop(self) -> tuple[K, V] | None:
-        """The oldest, taken away."""
-        return self._kept.popitem(last=False) if self._kept else None
-
-    def put(self, key: K, value: V) -> V:
-        self._kept[key] = value
-        self._kept.move_to_end(key)
-        while len(self._kept) > self._size:
-            self._kept.popitem(last=False)
-        return value
 
 
 def in_batches(encode: Callable[[Tensor], Tensor], items: Tensor, batching: Batching) -> Tensor:

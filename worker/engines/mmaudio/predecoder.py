@@ -12,9 +12,9 @@ from contextlib import nullcontext, suppress
 import torch
 
 from worker.domain import Clip, Options
-from worker.engines.mmaudio.features import Shelf
 from worker.engines.mmaudio.frame_file import write_frames
 from worker.engines.mmaudio.frames import Film
+from worker.engines.mmaudio.lru_cache import LruCache
 from worker.pipeline.look.child import NICE
 
 FILMS_KNOWN = 64
@@ -30,7 +30,7 @@ class FramePredecoder:
         """`device` resizes: the engine's own, on a stream beside it."""
         self._device = device
         self._threads = ThreadPoolExecutor(AT_ONCE, "predecoder", initializer=_be_nice)
-        self._known: Shelf[tuple[str, float, bool], bool] = Shelf(FILMS_KNOWN)
+        self._known: LruCache[tuple[str, float, bool], bool] = LruCache(FILMS_KNOWN)
 
     async def predecode(self, clip: Clip, options: Options) -> None:
         full = options.conditioning == "full"
