@@ -29,10 +29,6 @@ class AudioRate:
         """Latent frames; one latent is two mel frames. Left to right in float64, as the checkpoints were trained."""
         return math.ceil(duration_s * self.sample_rate / self.hop / 2)
 
-    def samples(self, duration_s: float) -> int:
-        """Samples the vocoder gives: up to two hops more than the duration, never less."""
-        return self.latents(duration_s) * self.hop * 2
-
 
 RATE_16K = AudioRate(sample_rate=16_000, hop=256)
 RATE_44K = AudioRate(sample_rate=44_100, hop=512)

@@ -57,14 +57,9 @@ class Windows:
         draws = np.random.Generator(np.random.PCG64(seed)).random((steps, self.latents), dtype=np.float32)
         bounds = self.shares.cumsum(dim=0).numpy()
         won = (draws[:, None] >= bounds[None]).sum(axis=1)
-        return torch.from_numpy(np.minimum(won, self._last_owner))
-
-    @cached_property
-    def _last_owner(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        """The last window that covers each frame: rounding of the bounds must not hand it to a later one."""
-        covered = self.shares.numpy() > 0
-        last: np.ndarray[tuple[int], np.dtype[np.int64]] = len(self) - 1 - covered[::-1].argmax(axis=0)
-        return last
+        # Rounding of the bounds must not hand a frame to a window after the last that covers it.
+        last = len(self) - 1 - (self.shares.numpy() > 0)[::-1].argmax(axis=0)
+        return torch.from_numpy(np.minimum(won, last))
 
 
 def _ramp(tent: np.ndarray[tuple[int], np.dtype[np.float64]], overlap: int) -> None:
