@@ -167,10 +167,7 @@ class EulerSolver:
             asked = prepared.asked.take(filled)
             batch = self._evaluation.batch(asked, empty, silent=prepared.silent)
             chunk = _Chunk(some, batch, self._evaluation.global_condition(self._times[:-1], asked, empty))
-            if (
-                self._evaluation.rows_bytes(batch) * len(chunk.global_condition) * -(-pairs // size)
-                <= batching.rows_budget
-            ):
+            if self._evaluation.rows_bytes(batch) * self._sampler.steps * -(-pairs // size) <= batching.rows_budget:
                 chunk.rows = self._evaluation.rows(chunk.global_condition, batch).unbind()
             yield chunk
 
