@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from tests.engine import formula
 from worker.engines.mmaudio.bigvgan import BigVGAN
 from worker.engines.mmaudio.clip_towers import ImageTower, TextTower
 from worker.engines.mmaudio.flow import Flow
@@ -40,7 +41,7 @@ def cost(model: Model, seconds: float, variants: int, steps: int) -> dict[str, d
         "clip": (image, frames * _count(lambda: image(pixels))),
         "synchformer": (follow, sync / 8 * _count(lambda: follow(video))),
         "text": (text, (variants + 1) * _count(lambda: text(ids))),
-        "flow": (flow, 2 * steps * variants * _count(lambda: flow(x, 0.5, conditions, tables))),
+        "flow": (flow, 2 * steps * variants * _count(lambda: formula.velocity(flow, x, 0.5, conditions, tables))),
         "vae": (vae, variants * _count(lambda: vae(x))),
         "vocoder": (vocoder, variants * _count(lambda: vocoder(mel))),
     }

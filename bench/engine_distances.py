@@ -22,7 +22,7 @@ from tests.engine import generated
 from worker.engines.mmaudio import rendering
 from worker.engines.mmaudio.layers import fuse
 from worker.engines.mmaudio.models import MODELS, Model
-from worker.engines.mmaudio.sampling import Batching, Run, Sampler, Score, noise
+from worker.engines.mmaudio.sampling import Batching, EulerSolver, Prepared, Sampler, noise
 from worker.engines.mmaudio.windows import single
 
 BF16_BOUND = 2e-2
@@ -49,7 +49,7 @@ def bf16(model: Model, device: torch.device, seconds: float, steps: int = 25) ->
     def sampled(*, tensor_cores: bool) -> Tensor:
         for flag in flags:
             flag.allow_tf32 = tensor_cores
-        score = Score(
+        prepared = Prepared(
             seeds=[1],
             noise=noise([1], windows.latents, shape.latent),
             windows=windows,
@@ -59,7 +59,7 @@ def bf16(model: Model, device: torch.device, seconds: float, steps: int = 25) ->
             ),
             silent=False,
         )
-        return Run(flow, score, Sampler(steps=steps))(Batching(), lambda: False)
+        return EulerSolver(flow, prepared, Sampler(steps=steps))(Batching(), lambda: False)
 
     allowed = [flag.allow_tf32 for flag in flags]
     try:

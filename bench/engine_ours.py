@@ -10,9 +10,9 @@ from worker.domain import Frames, Strip
 from worker.engines.mmaudio import rendering
 from worker.engines.mmaudio.copies import on_host
 from worker.engines.mmaudio.features import VIEWS, Encoding, Features, Watcher
-from worker.engines.mmaudio.loudness import integrated_lufs
 from worker.engines.mmaudio.runtime import Runtime
 from worker.engines.mmaudio.sampling import Sampler
+from worker.engines.mmaudio.track_loudness import track_lufs
 from worker.engines.mmaudio.windows import lay
 
 
@@ -49,8 +49,8 @@ class Ours:
 
     def sample(self, seen: Features) -> Tensor:
         runtime = self.runtime
-        score = runtime.score(self.windows, seen, runtime.read(self.captions), "", range(len(self.captions)))
-        return runtime.sample(score, self.sampler, lambda: False)
+        prepared = runtime.prepared(self.windows, seen, runtime.read(self.captions), "", range(len(self.captions)))
+        return runtime.sample(prepared, self.sampler, lambda: False)
 
     def mels(self, latents: Tensor) -> list[Tensor]:
         return [rendering.to_mel(self.runtime.vae, one[None]) for one in latents]
@@ -59,7 +59,7 @@ class Ours:
         runtime = self.runtime
         waves = [runtime.render(one) for one in latents]
         for wave in waves:
-            integrated_lufs(wave, runtime.model.rate.sample_rate)
+            track_lufs(wave, runtime.model.rate.sample_rate)
         return [on_host(wave) for wave in waves]
 
     def forget_texts(self) -> None:

@@ -11,13 +11,14 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from tests.engine import formula
 from worker.domain import Frames
 from worker.engines.mmaudio.activation import PLAIN, SnakeActivation
 from worker.engines.mmaudio.bigvgan import Convolution
 from worker.engines.mmaudio.features import clip_pixels, sync_pixels
 from worker.engines.mmaudio.flow import Conditions
 from worker.engines.mmaudio.lengths import clip_frames
-from worker.engines.mmaudio.loading import Parts
+from worker.engines.mmaudio.runtime import Parts
 from worker.engines.mmaudio.sampling import noise
 
 
@@ -40,7 +41,6 @@ class Reference:
             if isinstance(module, SnakeActivation):
                 module.way = PLAIN
             if isinstance(module, Convolution):
-                module.few = 0
                 module.without_bias = partial(_with_bias, module)
 
     @torch.inference_mode()
@@ -79,8 +79,8 @@ class Reference:
         x = noise([seed], latents, flow.shape.latent).to(self._device)
         times, tables = torch.linspace(0, 1, steps + 1), flow.tables(latents, clip.shape[1])
         for i in range(steps):
-            with_all = flow(x, float(times[i]), asked, tables)
-            without = flow(x, float(times[i]), unasked, tables)
+            with_all = formula.velocity(flow, x, float(times[i]), asked, tables)
+            without = formula.velocity(flow, x, float(times[i]), unasked, tables)
             x = x + (times[i + 1] - times[i]) * (4.5 * with_all + (1 - 4.5) * without)
         return x * flow.latent_std + flow.latent_mean
 

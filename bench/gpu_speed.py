@@ -23,8 +23,8 @@ from worker.domain import Frames
 from worker.engines.mmaudio import rendering
 from worker.engines.mmaudio.copies import on_host
 from worker.engines.mmaudio.features import Encoding, Features
-from worker.engines.mmaudio.loudness import integrated_lufs
 from worker.engines.mmaudio.sampling import Batching
+from worker.engines.mmaudio.track_loudness import track_lufs
 
 TOP = 30
 
@@ -105,7 +105,7 @@ def _stages(stand: Stand, ours: Ours, frames: list[Frames], seen: Features) -> d
         "vae": lambda: ours.mels(latents),
         "tracks": lambda: [runtime.render(one) for one in latents],
         "vocoder": lambda: [rendering.to_wave(runtime.vocoder, mel, rate.hop) for mel in mels],
-        "loudness": lambda: [integrated_lufs(wave, rate.sample_rate) for wave in waves],
+        "loudness": lambda: [track_lufs(wave, rate.sample_rate) for wave in waves],
         "copies": lambda: [on_host(wave) for wave in waves],
         "render": lambda: ours.render(latents),
     }

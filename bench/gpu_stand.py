@@ -23,7 +23,7 @@ from worker.engines.mmaudio import engine as engine_module
 from worker.engines.mmaudio import loading
 from worker.engines.mmaudio.engine import MMAudioEngine
 from worker.engines.mmaudio.models import MODELS, Model
-from worker.engines.mmaudio.runtime import Runtime
+from worker.engines.mmaudio.runtime import Parts, Runtime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +141,7 @@ class Stand:
         copied_s = event_s(self.device, lambda: b.copy_(a))
         return Ceilings(self.sizes.copied / copied_s / 1e9, product_tflops(self, torch.bfloat16))
 
-    def parts(self, model: Model | None = None) -> loading.Parts:
+    def parts(self, model: Model | None = None) -> Parts:
         """Generated weights on the device already, where fusing and casting take no time."""
         made = generated.parts(model or self.model)
         for part in made.all():

@@ -101,10 +101,10 @@ def _short_of_memory(stand: Stand, margin_mb: int, *, ballast: bool) -> Iterator
 def _refusing(usual, most: int):
     """A network for which more than `most` latents are too many."""
 
-    def velocity(evaluation, x, rows, stage):
+    def velocity(evaluation, x, rows, batch):
         if len(x) >= most:
             raise torch.OutOfMemoryError
-        return usual(evaluation, x, rows, stage)
+        return usual(evaluation, x, rows, batch)
 
     return velocity
 

@@ -78,7 +78,6 @@ def load_engine(settings: Settings) -> Engine | None:
                 steps=settings.mmaudio_steps,
                 sway=settings.mmaudio_sway,
                 interval=settings.mmaudio_guided,
-                fusion=settings.mmaudio_fusion,
             ),
             clip_fps=settings.mmaudio_clip_fps,
             clip_fp8=settings.mmaudio_clip_fp8,

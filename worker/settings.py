@@ -84,7 +84,6 @@ class Settings(ProjectEnvironment):
     mmaudio_guided: Annotated[tuple[float, float], NoDecode, BeforeValidator(_pair), AfterValidator(_interval)] = (0, 1)
     mmaudio_clip_fps: Annotated[int, AfterValidator(_of_eight)] = 8
     mmaudio_clip_fp8: bool = False
-    mmaudio_fusion: Literal["swap", "average"] = "swap"
 
     worker_name: str = Field(default_factory=socket.gethostname, min_length=1, max_length=200)
     worker_kinds: Annotated[tuple[KindName, ...], NoDecode] = ("generate", "merge")

@@ -51,10 +51,10 @@ def pull(
 ) -> None:
     """Download what is missing of a model, and check it. Broken off, it goes on where it was."""
     with _weights(), _progress() as told:
-        from worker.engines.mmaudio import weights
+        from worker.engines.mmaudio import download
 
         name, place = model or _settings()[0], _place(folder)
-        weights.pull(name, place, told)
+        download.pull(name, place, told)
     print(f"{name} is complete in {place}.")
 
 

@@ -21,8 +21,8 @@ from worker.engines.mmaudio.bigvgan import BigVGAN, VocoderShape
 from worker.engines.mmaudio.checkpoints import IMAGE_PREFIX, SYNC_PREFIX
 from worker.engines.mmaudio.clip_towers import ImageShape, ImageTower, TextShape, TextTower
 from worker.engines.mmaudio.flow import Flow, FlowShape
-from worker.engines.mmaudio.loading import Parts
 from worker.engines.mmaudio.models import Model
+from worker.engines.mmaudio.runtime import Parts
 from worker.engines.mmaudio.synchformer import Synchformer, SynchformerShape
 from worker.engines.mmaudio.tokens import CONTEXT
 from worker.engines.mmaudio.vae import VAE, VAEShape

@@ -14,9 +14,9 @@ from tests.engine.parity_case import Answers, Case, NotRun
 from worker.engines.mmaudio.evaluation import Evaluation
 from worker.engines.mmaudio.flow import TEXT_TOKENS, Conditions, FlowShape, TimeEmbedding
 from worker.engines.mmaudio.layers import fuse, rotations
-from worker.engines.mmaudio.lengths import nearest
+from worker.engines.mmaudio.lengths import nearest_exact
 from worker.engines.mmaudio.pointwise import EPSILON_F32, Stream, rotate
-from worker.engines.mmaudio.sampling import Batching, Run, Sampler, Score
+from worker.engines.mmaudio.sampling import Batching, EulerSolver, Prepared, Sampler
 from worker.engines.mmaudio.windows import Windows
 
 
@@ -60,9 +60,9 @@ class Network:
         )
 
     def velocity(self, time: float) -> Tensor:
-        stage = self.evaluation.stage(self.asked, None, silent=False)
-        heard = self.evaluation.heard(torch.tensor([time]), self.asked, None)
-        return self.evaluation.velocity(self.x0, self.evaluation.rows(heard[0], stage), stage)
+        batch = self.evaluation.batch(self.asked, None, silent=False)
+        condition = self.evaluation.global_condition(torch.tensor([time]), self.asked, None)
+        return self.evaluation.velocity(self.x0, self.evaluation.rows(condition[0], batch), batch)
 
     def sampled(self, strength: float, kind: str, steps: int) -> Tensor:
         """All at once, but one by one where each has a negative text of its own."""
@@ -77,7 +77,7 @@ class Network:
             asked = self.empty(self.inputs["text"][mine], batch=count)
         empty = self.empty(self.inputs["neg"][mine] if kind == "neg" else None)
         windows = Windows(*(self.x0.shape[1],) * 2, (0,), (0,), asked.clip.shape[1], (0,), asked.sync.shape[1])
-        score = Score(
+        prepared = Prepared(
             seeds=range(count),
             noise=self.x0[mine],
             windows=windows,
@@ -85,7 +85,7 @@ class Network:
             empty=empty,
             silent=kind == "uncondvideo",
         )
-        run = Run(self.flow, score, Sampler(steps=steps, guidance=strength))
+        run = EulerSolver(self.flow, prepared, Sampler(steps=steps, guidance=strength))
         return run(Batching(), lambda: False)
 
 
@@ -113,7 +113,7 @@ def answers(case: Case) -> Answers:
     """All tensors of a `net_*` case."""
     network, steps = Network(case), int(case.meta.get("euler_steps", 25))
     asked, latents = network.asked, network.x0.shape[1]
-    stretched = asked.sync[:, nearest(asked.sync.shape[1], latents).to(case.device)]
+    stretched = asked.sync[:, nearest_exact(asked.sync.shape[1], latents).to(case.device)]
     yield "cond.clip_f", asked.clip
     yield "cond.sync_f", stretched
     yield "cond.text_f", asked.text

@@ -19,7 +19,7 @@ from worker.engines.mmaudio.features import VIEWS, clip_pixels, sync_pixels
 from worker.engines.mmaudio.layers import fuse
 from worker.engines.mmaudio.lengths import covered_s
 from worker.engines.mmaudio.models import MODELS, VAE_16K, VAE_44K, VOCODER_16K, VOCODER_44K, Model
-from worker.engines.mmaudio.sampling import Batching, Run, Sampler, Score
+from worker.engines.mmaudio.sampling import Batching, EulerSolver, Prepared, Sampler
 from worker.engines.mmaudio.synchformer import SynchformerShape
 from worker.engines.mmaudio.vae import VAE
 from worker.engines.mmaudio.windows import Windows
@@ -155,9 +155,9 @@ def end_to_end_answers(case: Case) -> Answers:
         silence = negative[i : i + 1] if unwanted else flow.empty_text()
         empty = flow.condition(flow.empty_clip(clip), flow.empty_sync(sync), silence)
         mine = asked.take(torch.tensor([i]))
-        score = Score(seeds=[0], noise=x0[i : i + 1], windows=windows, asked=mine, empty=empty, silent=False)
+        prepared = Prepared(seeds=[0], noise=x0[i : i + 1], windows=windows, asked=mine, empty=empty, silent=False)
         sampler = Sampler(steps=meta["steps"], guidance=meta["cfg"])
-        latents.append(Run(flow, score, sampler)(Batching(), lambda: False))
+        latents.append(EulerSolver(flow, prepared, sampler)(Batching(), lambda: False))
     latent = torch.cat(latents) * flow.latent_std + flow.latent_mean
     yield "latent", latent
     del flow

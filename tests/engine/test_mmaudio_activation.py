@@ -12,7 +12,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from worker.engines.mmaudio import activation
-from worker.engines.mmaudio.activation import TAPS, activate_blocks, activate_plain
+from worker.engines.mmaudio.activation import activate_blocks, activate_plain
+from worker.engines.mmaudio.low_pass import TAPS
 
 
 def by_the_formula(x: list[float], rate: float, depth: float) -> list[float]:

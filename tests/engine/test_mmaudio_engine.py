@@ -182,9 +182,9 @@ def test_warming_covers_the_usual_shapes(engine: MMAudioEngine):
     seen: set[tuple[int, ...]] = set()
     usual = engine._runtime.velocity
 
-    def watched(evaluation, x: torch.Tensor, rows, stage) -> torch.Tensor:
+    def watched(evaluation, x: torch.Tensor, rows, batch) -> torch.Tensor:
         seen.add(tuple(x.shape))
-        return usual(evaluation, x, rows, stage)
+        return usual(evaluation, x, rows, batch)
 
     engine._runtime.velocity = watched
     try:

@@ -20,8 +20,8 @@ def runtime() -> Runtime:
 
 
 def sampled(runtime: Runtime) -> torch.Tensor:
-    score = runtime.score(lay(0.7, TINY.rate), None, runtime.read(["rain"]), "", [1])
-    return runtime.sample(score, Sampler(steps=1), lambda: False)
+    prepared = runtime.prepared(lay(0.7, TINY.rate), None, runtime.read(["rain"]), "", [1])
+    return runtime.sample(prepared, Sampler(steps=1), lambda: False)
 
 
 @torch.inference_mode()

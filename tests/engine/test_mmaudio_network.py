@@ -10,14 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tests.engine import generated
+from tests.engine import formula, generated
 from worker.engines.mmaudio.blocks import FusedBlock
 from worker.engines.mmaudio.clip_towers import ImageShape
-from worker.engines.mmaudio.evaluation import Evaluation, distinct
+from worker.engines.mmaudio.evaluation import Evaluation, distinct_rows
 from worker.engines.mmaudio.flow import Conditions, Flow, FlowShape
 from worker.engines.mmaudio.layers import TokenConv, fuse
 from worker.engines.mmaudio.pointwise import Modulation
-from worker.engines.mmaudio.sampling import Batching, Run, Sampler, Score, noise
+from worker.engines.mmaudio.sampling import Batching, EulerSolver, Prepared, Sampler, noise
 from worker.engines.mmaudio.windows import Windows
 
 LATENTS, CLIP, SYNC = 24, 16, 48
@@ -67,13 +67,13 @@ def distance(ours: Tensor, theirs: Tensor) -> float:
 def test_the_fast_way_equals_the_formulas(plain: Flow, fused: Flow):
     """Stacked passes over distinct rows give the velocities of one plain pass each."""
     x, evaluation = noise([1, 2], LATENTS, 8), Evaluation(fused, LATENTS)
-    stage = evaluation.stage(conditions(fused), empty(fused), silent=False)
-    heard = evaluation.heard(torch.tensor([0.36]), conditions(fused), empty(fused))
-    asked, unasked = evaluation.velocity(x, evaluation.rows(heard[0], stage), stage).chunk(2)
+    batch = evaluation.batch(conditions(fused), empty(fused), silent=False)
+    condition = evaluation.global_condition(torch.tensor([0.36]), conditions(fused), empty(fused))
+    asked, unasked = evaluation.velocity(x, evaluation.rows(condition[0], batch), batch).chunk(2)
     tables = plain.tables(LATENTS, CLIP)
-    assert torch.allclose(asked, plain(x, 0.36, conditions(plain), tables), atol=5e-5)
+    assert torch.allclose(asked, formula.velocity(plain, x, 0.36, conditions(plain), tables), atol=5e-5)
     nothing = empty(plain).take(torch.tensor([0, 0]))
-    assert torch.allclose(unasked, plain(x, 0.36, nothing, tables), atol=5e-5)
+    assert torch.allclose(unasked, formula.velocity(plain, x, 0.36, nothing, tables), atol=5e-5)
 
 
 @torch.no_grad()
@@ -106,10 +106,10 @@ def test_a_fused_tower_has_the_factor_of_its_quick_gelu_in_its_weights():
 
 @torch.inference_mode()
 def test_a_second_job_brings_no_tables_to_the_device(fused: Flow):
-    """Rotary tables and indices follow from lengths alone: the next stage of the same shape finds them there."""
+    """Rotary tables and indices follow from lengths alone: the next batch of the same shape finds them there."""
     evaluation, asked, unasked = Evaluation(fused, LATENTS), conditions(fused), empty(fused)
-    first = evaluation.stage(asked, unasked, silent=False)
-    second = Evaluation(fused, LATENTS).stage(asked.take(torch.tensor([1, 0])), unasked, silent=False)
+    first = evaluation.batch(asked, unasked, silent=False)
+    second = Evaluation(fused, LATENTS).batch(asked.take(torch.tensor([1, 0])), unasked, silent=False)
     for name in ("owner", "place", "entries"):
         assert getattr(first, name) is getattr(second, name)
     assert first.tables.latent is second.tables.latent
@@ -121,7 +121,7 @@ def test_a_second_job_brings_no_tables_to_the_device(fused: Flow):
 def test_an_empty_sync_stream_has_few_distinct_rows(plain: Flow, length: int):
     """Eighteen rows stand for all of an empty stream, wherever its length lets them."""
     stream = plain.project_sync(plain.empty_sync(length))[0]
-    rows, place = distinct(length, empty=True)
+    rows, place = distinct_rows(length, empty=True)
     assert len(rows) == min(length, 18)
     assert torch.allclose(stream[rows][place], stream, atol=1e-5)
 
@@ -130,7 +130,7 @@ def sampled(
     flow: Flow, seeds: list[int], asked: Conditions, *, size: int = 8, silent: bool = False, steps: int = 5
 ) -> Tensor:
     windows = Windows(LATENTS, LATENTS, (0,), (0,), CLIP, (0,), SYNC)
-    score = Score(
+    prepared = Prepared(
         seeds=seeds,
         noise=noise(seeds, LATENTS, 8),
         windows=windows,
@@ -138,7 +138,7 @@ def sampled(
         empty=empty(flow),
         silent=silent,
     )
-    return Run(flow, score, Sampler(steps=steps))(Batching(size), lambda: False)
+    return EulerSolver(flow, prepared, Sampler(steps=steps))(Batching(size), lambda: False)
 
 
 @torch.inference_mode()

@@ -11,7 +11,7 @@ from tests.engine.tiny import TINY
 from worker.engines.mmaudio.flow import Conditions, Flow
 from worker.engines.mmaudio.layers import fuse
 from worker.engines.mmaudio.lengths import RATE_44K
-from worker.engines.mmaudio.sampling import ROWS_BUDGET, Batching, Run, Sampler, Score, noise
+from worker.engines.mmaudio.sampling import ROWS_BUDGET, Batching, EulerSolver, Prepared, Sampler, noise
 from worker.engines.mmaudio.windows import Windows, lay, single
 from worker.errors import Cancelled, Unavailable
 
@@ -25,19 +25,19 @@ def flow() -> Flow:
     return network
 
 
-def score(flow: Flow, windows: Windows, seeds: list[int]) -> Score:
+def prepared(flow: Flow, windows: Windows, seeds: list[int]) -> Prepared:
     empty = flow.condition(
         flow.empty_clip(windows.clip_length), flow.empty_sync(windows.sync_length), flow.empty_text()
     )
     asked = empty.take(torch.zeros(len(seeds) * len(windows), dtype=torch.int64))
     start = noise(seeds, windows.latents, flow.shape.latent)
-    return Score(seeds=seeds, noise=start, windows=windows, asked=asked, empty=empty, silent=True)
+    return Prepared(seeds=seeds, noise=start, windows=windows, asked=asked, empty=empty, silent=True)
 
 
-def local(evaluation, x: Tensor, rows, stage) -> Tensor:
+def local(evaluation, x: Tensor, rows, batch) -> Tensor:
     """A made-up network: some nonlinear function of each latent frame, twice that without a condition."""
     v = torch.sin(3 * x) - x
-    return torch.cat([v, 2 * v]) if stage.copies == 2 else v
+    return torch.cat([v, 2 * v]) if batch.copies == 2 else v
 
 
 def never() -> bool:
@@ -48,7 +48,7 @@ def never() -> bool:
 def test_one_window_is_the_plain_sampler_bitwise(flow: Flow):
     """A film of up to ten seconds is sampled exactly as by a loop over Euler steps."""
     windows, sampler = single(2.0, RATE_44K), Sampler(steps=6, guidance=3.0)
-    made = Run(flow, score(flow, windows, [5]), sampler, local)(Batching(), never)
+    made = EulerSolver(flow, prepared(flow, windows, [5]), sampler, local)(Batching(), never)
     x, times = noise([5], windows.latents, flow.shape.latent), torch.linspace(0, 1, 7)
     for i in range(6):
         v = torch.sin(3 * x) - x
@@ -70,16 +70,15 @@ def test_shares_sum_to_one_and_winners_cover(duration: float):
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("fusion", ["swap", "average"])
-def test_a_constant_velocity_is_integrated_exactly(flow: Flow, fusion: str):
+def test_a_constant_velocity_is_integrated_exactly(flow: Flow):
     """Windows that agree leave no trace: noise plus the constant comes out."""
 
-    def constant(evaluation, x: Tensor, rows, stage) -> Tensor:
-        return torch.full_like(x, 0.5).repeat(stage.copies, 1, 1)
+    def constant(evaluation, x: Tensor, rows, batch) -> Tensor:
+        return torch.full_like(x, 0.5).repeat(batch.copies, 1, 1)
 
     windows = lay(FILM_S, RATE_44K)
-    asked = score(flow, windows, [1, 2])
-    made = Run(flow, asked, Sampler(steps=8, fusion=fusion), constant)(Batching(), never)
+    asked = prepared(flow, windows, [1, 2])
+    made = EulerSolver(flow, asked, Sampler(steps=8), constant)(Batching(), never)
     assert torch.allclose(made, asked.noise + 0.5, atol=1e-6)
 
 
@@ -88,7 +87,10 @@ def test_a_constant_velocity_is_integrated_exactly(flow: Flow, fusion: str):
 def test_the_batch_of_windows_changes_nothing(flow: Flow, size: int):
     """However many windows go through the network together, the latents are the same."""
     windows = lay(FILM_S, RATE_44K)
-    runs = [Run(flow, score(flow, windows, [1, 2]), Sampler(steps=3), local)(Batching(n), never) for n in (size, 100)]
+    runs = [
+        EulerSolver(flow, prepared(flow, windows, [1, 2]), Sampler(steps=3), local)(Batching(n), never)
+        for n in (size, 100)
+    ]
     assert torch.equal(*runs)
 
 
@@ -96,7 +98,7 @@ def test_the_batch_of_windows_changes_nothing(flow: Flow, size: int):
 def test_real_windows_do_not_depend_on_the_batch(flow: Flow):
     """The same with the network itself, within tolerance."""
     windows = lay(FILM_S, RATE_44K)
-    runs = [Run(flow, score(flow, windows, [1]), Sampler(steps=2))(Batching(n), never) for n in (2, 8)]
+    runs = [EulerSolver(flow, prepared(flow, windows, [1]), Sampler(steps=2))(Batching(n), never) for n in (2, 8)]
     assert torch.allclose(*runs, atol=2e-5)
 
 
@@ -105,15 +107,15 @@ def test_out_of_memory_halves_the_batch_and_is_remembered(flow: Flow):
     """A batch that does not fit is halved until it does; the next job starts with the size that fits."""
     tried: list[int] = []
 
-    def small(evaluation, x: Tensor, rows, stage) -> Tensor:
+    def small(evaluation, x: Tensor, rows, batch) -> Tensor:
         tried.append(len(x))
         if len(x) > 2:
             raise torch.OutOfMemoryError
-        return local(evaluation, x, rows, stage)
+        return local(evaluation, x, rows, batch)
 
     windows, batching = lay(FILM_S, RATE_44K), Batching(8)
-    made = Run(flow, score(flow, windows, [1, 2, 3]), Sampler(steps=2), small)(batching, never)
-    whole = Run(flow, score(flow, windows, [1, 2, 3]), Sampler(steps=2), local)(Batching(8), never)
+    made = EulerSolver(flow, prepared(flow, windows, [1, 2, 3]), Sampler(steps=2), small)(batching, never)
+    whole = EulerSolver(flow, prepared(flow, windows, [1, 2, 3]), Sampler(steps=2), local)(Batching(8), never)
     assert tried[:3] == [8, 4, 2]
     assert batching.size == 2
     assert batching.rows_budget == ROWS_BUDGET // 4
@@ -124,11 +126,11 @@ def test_out_of_memory_halves_the_batch_and_is_remembered(flow: Flow):
 def test_no_memory_for_one_window_is_unavailable(flow: Flow):
     """When a single window does not fit, the job may be retried elsewhere."""
 
-    def none(evaluation, x: Tensor, rows, stage) -> Tensor:
+    def none(evaluation, x: Tensor, rows, batch) -> Tensor:
         raise torch.OutOfMemoryError
 
     with pytest.raises(Unavailable, match="out of memory"):
-        Run(flow, score(flow, single(2.0, RATE_44K), [1, 2]), Sampler(), none)(Batching(), never)
+        EulerSolver(flow, prepared(flow, single(2.0, RATE_44K), [1, 2]), Sampler(), none)(Batching(), never)
 
 
 @torch.inference_mode()
@@ -136,11 +138,11 @@ def test_cancellation_is_asked_at_every_step(flow: Flow):
     """A job cancelled during a step does not begin another one."""
     steps: list[int] = []
 
-    def counted(evaluation, x: Tensor, rows, stage) -> Tensor:
+    def counted(evaluation, x: Tensor, rows, batch) -> Tensor:
         steps.append(1)
-        return local(evaluation, x, rows, stage)
+        return local(evaluation, x, rows, batch)
 
-    run = Run(flow, score(flow, single(2.0, RATE_44K), [1]), Sampler(), counted)
+    run = EulerSolver(flow, prepared(flow, single(2.0, RATE_44K), [1]), Sampler(), counted)
     with pytest.raises(Cancelled):
         run(Batching(), lambda: len(steps) == 3)
     assert len(steps) == 3
@@ -158,15 +160,15 @@ def test_the_host_is_at_most_two_steps_ahead_of_the_device(flow: Flow):
         def synchronize(self) -> None:
             log.append(f"{self.step} is done")
 
-    def queued(evaluation, x: Tensor, rows, stage) -> Tensor:
+    def queued(evaluation, x: Tensor, rows, batch) -> Tensor:
         log.append("step")
-        return local(evaluation, x, rows, stage)
+        return local(evaluation, x, rows, batch)
 
     def asked() -> bool:
         log.append("cancelled?")
         return log.count("step") == 4
 
-    run = Run(flow, score(flow, single(2.0, RATE_44K), [1]), Sampler(), queued, Event)
+    run = EulerSolver(flow, prepared(flow, single(2.0, RATE_44K), [1]), Sampler(), queued, Event)
     with pytest.raises(Cancelled):
         run(Batching(), asked)
     begun = ["cancelled?", "step"] * 2
@@ -180,11 +182,13 @@ def test_guidance_that_cancels_out_costs_nothing(flow: Flow, guidance: float, co
     """At strength one or below only the conditional pass is evaluated."""
     seen: set[int] = set()
 
-    def watched(evaluation, x: Tensor, rows, stage) -> Tensor:
-        seen.add(stage.copies)
-        return local(evaluation, x, rows, stage)
+    def watched(evaluation, x: Tensor, rows, batch) -> Tensor:
+        seen.add(batch.copies)
+        return local(evaluation, x, rows, batch)
 
-    Run(flow, score(flow, single(2.0, RATE_44K), [1]), Sampler(steps=2, guidance=guidance), watched)(Batching(), never)
+    EulerSolver(flow, prepared(flow, single(2.0, RATE_44K), [1]), Sampler(steps=2, guidance=guidance), watched)(
+        Batching(), never
+    )
     assert seen == {copies}
 
 
@@ -193,12 +197,12 @@ def test_a_guidance_interval_skips_passes_outside(flow: Flow):
     """Outside its interval guidance is off; by default it is on at every step."""
     guided: list[int] = []
 
-    def watched(evaluation, x: Tensor, rows, stage) -> Tensor:
-        guided.append(stage.copies)
-        return local(evaluation, x, rows, stage)
+    def watched(evaluation, x: Tensor, rows, batch) -> Tensor:
+        guided.append(batch.copies)
+        return local(evaluation, x, rows, batch)
 
     sampler = Sampler(steps=4, interval=(0.25, 0.5))
-    Run(flow, score(flow, single(2.0, RATE_44K), [1]), sampler, watched)(Batching(), never)
+    EulerSolver(flow, prepared(flow, single(2.0, RATE_44K), [1]), sampler, watched)(Batching(), never)
     assert guided == [1, 2, 2, 1]
 
 

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from worker.engines.mmaudio import weights
-from worker.engines.mmaudio.download import fetch
+from worker.engines.mmaudio.download import fetch, pull
 from worker.engines.mmaudio.models import MODELS
 from worker.engines.mmaudio.weights import HUB, File
 from worker.errors import Misconfigured, Unavailable
@@ -92,9 +92,9 @@ from dataclasses import replace
 from pathlib import Path
 from worker.errors import WorkerError
 from worker.engines.mmaudio.download import fetch
-from worker.engines.mmaudio.weights import CLIP, HUB, VAE_44K
+from worker.engines.mmaudio.weights import CLIP, HUB, VAES
 kind, models_dir, release, md5 = sys.argv[1:]
-file = replace(VAE_44K, md5=md5) if kind == "vae" else CLIP
+file = replace(VAES[44_100], md5=md5) if kind == "vae" else CLIP
 told = []
 try:
     path = fetch(file, Path(models_dir), lambda *progress: told.append(progress), release)
@@ -212,7 +212,7 @@ def test_the_list_says_what_is_here(tmp_path: Path):
 def test_only_models_are_pulled(tmp_path: Path):
     """Another name is refused."""
     with pytest.raises(Misconfigured, match="is not a model"):
-        weights.pull("tiny", tmp_path, lambda *progress: None)
+        pull("tiny", tmp_path, lambda *progress: None)
 
 
 def test_state_dicts_are_read_from_either_format(tmp_path: Path):

@@ -49,8 +49,8 @@ def write(models_dir: Path) -> None:
     """Its files in the official layout; all but one are called as those of 44.1 kHz."""
     for file, state in (
         (FLOW, generated.state(lambda: Flow(TINY.flow))),
-        (weights.VAE_44K, generated.vae_state(TINY.vae)),
-        (weights.VOCODER_44K, generated.vocoder_state(TINY.vocoder)),
+        (weights.VAES[44_100], generated.vae_state(TINY.vae)),
+        (weights.VOCODERS[44_100], generated.vocoder_state(TINY.vocoder)),
         (weights.SYNCHFORMER, generated.state(lambda: Synchformer(TINY.synchformer), prefix=SYNC_PREFIX)),
         (weights.CLIP, generated.clip_state(TINY.image, TINY.text)),
     ):

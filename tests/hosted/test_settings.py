@@ -48,7 +48,6 @@ def read(monkeypatch, tmp_path):
         ("MMAUDIO_GUIDED", "0,nan"),
         ("MMAUDIO_GUIDED", "0,all"),
         ("MMAUDIO_CLIP_FPS", "3"),
-        ("MMAUDIO_FUSION", "fade"),
     ],
 )
 def test_a_worker_refuses(read, name, value):

@@ -11,11 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-log = logging.getLogger(__name__)
+from worker.engines.mmaudio.low_pass import BLOCK, filters, matrices
 
-_HALF = ("0x1.09f0c2p-9", "0x1.33ac8cp-7", "-0x1.a28108p-6", "-0x1.d8544cp-5", "0x1.075110p-3", "0x1.c5d8cap-2")
-TAPS = tuple(float.fromhex(tap) for tap in (*_HALF, *reversed(_HALF)))
-"""Kaiser-windowed sinc, cutoff 0.25, half width 0.3, beta 4.6638, sum 1: exact in float32, symmetric."""
+log = logging.getLogger(__name__)
 
 
 class Snake(nn.Module):
@@ -87,24 +85,13 @@ class SnakeActivation(nn.Module):
         return (self.way or fastest(x.device)).activate(x, *self.constants(), bias)
 
 
-@cache
-@torch.inference_mode(mode=False)
-def _filters(channels: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Both phases of the filter over a window of seven samples: up (2C, 1, 7), down (C, 2, 7) for grouped convolutions."""
-    up, down = torch.zeros(2, 7), torch.zeros(2, 7)
-    for j in range(6):
-        up[0, 5 - j], up[1, 6 - j] = 2 * TAPS[2 * j + 1], 2 * TAPS[2 * j]
-        down[0, j + 1], down[1, j] = TAPS[2 * j + 1], TAPS[2 * j]
-    return up.repeat(channels, 1)[:, None].to(device), down[None].repeat(channels, 1, 1).to(device)
-
-
 def activate_plain(x: Tensor, rate: Tensor, depth: Tensor, bias: Tensor | None = None) -> Tensor:
     """The activation in plain PyTorch, in float32: x (B, C, T) plus bias (C,), rate = exp(alpha), depth = 1 / exp(beta).
 
     The signal at twice the rate is kept as its even and odd samples; ends are held (replicate padding).
     """
     channels = x.shape[1]
-    up, down = _filters(channels, x.device)
+    up, down = filters(channels, x.device)
     held = F.pad(_biased(x, bias), (3, 3), mode="replicate")
     u = F.conv1d(held, up, groups=channels).unflatten(1, (channels, 2))  # (B, C, 2, T)
     s = torch.addcmul(u, torch.sin(u * rate[:, None, None]).square_(), depth[:, None, None])
@@ -117,23 +104,8 @@ def _biased(x: Tensor, bias: Tensor | None) -> Tensor:
     return x.float() if bias is None else x.float() + bias[:, None]
 
 
-BLOCK = 16
-"""Samples a CPU filters with one row of a matrix product: wider rows multiply more zeros, narrower ones copy more."""
 CACHED = 2**18
 """Samples a CPU takes through all of it at once: what lies between the steps stays in its cache, which spares a large layer a quarter."""
-
-
-@cache
-@torch.inference_mode(mode=False)
-def _matrices(device: torch.device) -> tuple[Tensor, Tensor]:
-    """The filter as matrices over a block: up (BLOCK + 6, 2 BLOCK), and down (2 BLOCK + 10, BLOCK)."""
-    up, down = torch.zeros(BLOCK + 6, 2 * BLOCK), torch.zeros(2 * BLOCK + 10, BLOCK)
-    for t in range(BLOCK):
-        for j in range(6):
-            up[t + 5 - j, 2 * t], up[t + 6 - j, 2 * t + 1] = 2 * TAPS[2 * j + 1], 2 * TAPS[2 * j]
-        for k in range(12):
-            down[2 * t + k, t] = TAPS[k]
-    return up.to(device), down.to(device)
 
 
 def _held(x: Tensor, before: int, after: int) -> Tensor:
@@ -150,7 +122,7 @@ def activate_blocks(x: Tensor, rate: Tensor, depth: Tensor, bias: Tensor | None 
 
 
 def _of_blocks(x: Tensor, rate: Tensor, depth: Tensor) -> Tensor:
-    length, (up, down) = x.shape[-1], _matrices(x.device)
+    length, (up, down) = x.shape[-1], matrices(x.device)
     spare = -length % BLOCK
     held = _held(x, 3, 3 + spare)
     u = (held.unfold(-1, BLOCK + 6, BLOCK) @ up).flatten(2)[..., : 2 * length]  # (B, C, 2T)

@@ -6,6 +6,9 @@ of which the oldest is then complete: 2.6 sines an output instead of 12, and eve
 Layouts are free: strides come from the tensor, neighbouring lanes are neighbouring channels where channels are last.
 """
 
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
+# ruff: noqa: ANN001, ANN202
+
 from __future__ import annotations
 
 import torch
@@ -13,7 +16,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from worker.engines.mmaudio.activation import TAPS
+from worker.engines.mmaudio.low_pass import TAPS
 
 GROUP = 16
 """Outputs a lane makes; the first five samples of its way give none."""
@@ -23,14 +26,14 @@ _TAPS = tl.constexpr(TAPS)
 
 
 @triton.jit
-def _sample(row, at, length, stride_t, live, shift):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _sample(row, at, length, stride_t, live, shift):
     """x at this time plus the bias that is yet to be added to it, held at both ends."""
     at = tl.minimum(tl.maximum(at, 0), length - 1)
     return tl.load(row + at.to(tl.int64) * stride_t, mask=live, other=0.0).to(tl.float32) + shift
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _snake(u, a, b, EXACT: tl.constexpr):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+@triton.jit
+def _snake(u, a, b, EXACT: tl.constexpr):
     """u + sin^2(a u) b.
 
     Exact: the angle less the nearest multiple of pi, then an odd polynomial, its argument at most pi / 2. Else
@@ -39,9 +42,8 @@ def _snake(u, a, b, EXACT: tl.constexpr):  # type: ignore[no-untyped-def]  # noq
     if EXACT:
         angle = u * a
         turns = (angle * 0.3183098861837907 + 12582912.0) - 12582912.0  # to the nearest whole number
-        rest = (
-            angle - turns * 3.140625
-        ) - turns * 9.67653589793e-4  # pi in two parts, so that the first product is exact
+        # pi in two parts, so that the first product is exact
+        rest = (angle - turns * 3.140625) - turns * 9.67653589793e-4
         q = tl.minimum(rest * rest, 2.4674011)  # an angle beyond what float32 can reduce still has a sine
         sine = 1.0 + q * (
             -0.16666667163372040 + q * (8.3333319202e-3 + q * (-1.98408714e-4 + q * (2.7525562e-6 - q * 2.3889859e-8)))
@@ -53,36 +55,24 @@ def _snake(u, a, b, EXACT: tl.constexpr):  # type: ignore[no-untyped-def]  # noq
     return u + 0.5 * b - 0.5 * b * cosine
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _odd(x0, x1, x2, x3, x4, x5, a, b, EXACT: tl.constexpr):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+@triton.jit
+def _odd(x0, x1, x2, x3, x4, x5, a, b, EXACT: tl.constexpr):
     """The doubled sample five before twice the newest, x5; `_even` is the one after it."""
     u = _TAPS[0] * x5 + _TAPS[2] * x4 + _TAPS[4] * x3 + _TAPS[6] * x2 + _TAPS[8] * x1 + _TAPS[10] * x0
     return _snake(2.0 * u, a, b, EXACT)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _even(x0, x1, x2, x3, x4, x5, a, b, EXACT: tl.constexpr):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+@triton.jit
+def _even(x0, x1, x2, x3, x4, x5, a, b, EXACT: tl.constexpr):
     u = _TAPS[1] * x5 + _TAPS[3] * x4 + _TAPS[5] * x3 + _TAPS[7] * x2 + _TAPS[9] * x1 + _TAPS[11] * x0
     return _snake(2.0 * u, a, b, EXACT)
 
 
-@triton.jit(do_not_specialize=["channels", "length", "stride_b", "stride_t"])  # type: ignore[untyped-decorator]
-def _activate(  # type: ignore[no-untyped-def]  # noqa: ANN202
-    x,  # noqa: ANN001
-    y,  # noqa: ANN001
-    rate,  # noqa: ANN001
-    depth,  # noqa: ANN001
-    bias,  # noqa: ANN001
-    channels,  # noqa: ANN001
-    length,  # noqa: ANN001
-    stride_b,  # noqa: ANN001
-    stride_c,  # noqa: ANN001
-    stride_t,  # noqa: ANN001
-    EXACT: tl.constexpr,
-    GROUP: tl.constexpr,
-    BLOCK_C: tl.constexpr,
-    BLOCK_G: tl.constexpr,
-):
+@triton.jit(do_not_specialize=["channels", "length", "stride_b", "stride_t"])
+def _activate(
+    x, y, rate, depth, bias, channels, length, stride_b, stride_c, stride_t,
+    EXACT: tl.constexpr, GROUP: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_G: tl.constexpr,
+):  # fmt: skip
     batch = tl.program_id(2).to(tl.int64)
     lane = tl.arange(0, BLOCK_C * BLOCK_G)
     channel = tl.program_id(1) * BLOCK_C + lane % BLOCK_C
@@ -102,9 +92,7 @@ def _activate(  # type: ignore[no-untyped-def]  # noqa: ANN202
     x6 = _sample(row, first, length, stride_t, live, shift)
     x7 = _sample(row, first + 1, length, stride_t, live, shift)
     x8 = _sample(row, first + 2, length, stride_t, live, shift)
-    start = _even(
-        x3, x4, x5, x6, x7, x8, a, b, EXACT
-    )  # the doubled sample 2 * first: where the signal begins, all before it
+    start = _even(x3, x4, x5, x6, x7, x8, a, b, EXACT)  # the doubled sample 2 * first: where the signal begins
     even = start
     y1 = tl.zeros((BLOCK_C * BLOCK_G,), dtype=tl.float32)
     y2, y3, y4, y5 = y1, y1, y1, y1
@@ -112,9 +100,8 @@ def _activate(  # type: ignore[no-untyped-def]  # noqa: ANN202
         x0, x1, x2, x3, x4 = x1, x2, x3, x4, x5
         x5 = _sample(row, first + k, length, stride_t, live, shift)
         doubled = 2 * (first + k) - 5  # where the odd one lies
-        odd = tl.where(
-            doubled < 2 * length, _odd(x0, x1, x2, x3, x4, x5, a, b, EXACT), even
-        )  # beyond the end: the last
+        # Beyond the end: the last.
+        odd = tl.where(doubled < 2 * length, _odd(x0, x1, x2, x3, x4, x5, a, b, EXACT), even)
         even = tl.where(doubled + 1 < 2 * length, _even(x0, x1, x2, x3, x4, x5, a, b, EXACT), odd)
         if k < 3:
             odd = tl.where(doubled < 0, start, odd)
@@ -149,8 +136,8 @@ def activate(x: Tensor, rate: Tensor, depth: Tensor, bias: Tensor | None = None)
     return y
 
 
-@triton.jit(do_not_specialize=["count"])  # type: ignore[untyped-decorator]
-def _add_biased(x, y, bias, out, count, CHANNELS: tl.constexpr, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+@triton.jit(do_not_specialize=["count"])
+def _add_biased(x, y, bias, out, count, CHANNELS: tl.constexpr, BLOCK: tl.constexpr):
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     live = at < count
     value = tl.load(x + at, mask=live, other=0.0).to(tl.float32) + tl.load(y + at, mask=live, other=0.0).to(tl.float32)

@@ -4,6 +4,9 @@ Synchformer's patches attend to those of their place (8 of them) or of their mom
 into batches for a general kernel, every token would be copied six times, and groups of eight would fill a tile by an eighth.
 """
 
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
+# ruff: noqa: ANN001, ANN202
+
 from __future__ import annotations
 
 import triton
@@ -11,9 +14,9 @@ import triton.language as tl
 from torch import Tensor
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _grouped(  # type: ignore[no-untyped-def]  # noqa: ANN202
-    qkv, out, scale,  # noqa: ANN001
+@triton.jit
+def _grouped(
+    qkv, out, scale,
     TOKENS: tl.constexpr, MEMBERS: tl.constexpr, APART: tl.constexpr, NEXT: tl.constexpr, GROUPS: tl.constexpr,
     HEADS: tl.constexpr, CHANNELS: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip

@@ -36,40 +36,19 @@ def _along(x: Tensor) -> Tensor:
     return x.unsqueeze(2)
 
 
-FEW = 8
-"""Up to so many channels (a test model's) a CPU is faster with a product for each tap: its convolutions fill up blocks of sixteen."""
-
-
 class Convolution(nn.Conv1d):
     """A convolution that keeps the length, and channels last on a GPU."""
 
-    few = FEW
-
     def forward(self, x: Tensor) -> Tensor:
-        if not x.is_cuda:
-            return self._by_taps(x) if x.shape[1] <= self.few else super().forward(x)
-        return self._as_image(x, self.bias)
+        return self._as_image(x, self.bias) if x.is_cuda else super().forward(x)
 
     def without_bias(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """On a GPU without the bias, and the bias: whoever reads the answer adds it, which spares a pass over it."""
         return (self._as_image(x, None), self.bias) if x.is_cuda else (self(x), None)
 
-    def channels_last(self) -> None:
-        """Keep the weight as the image kernels want it, in place; they would turn it around at every call."""
-        self.weight = nn.Parameter(self.weight.detach().mT.contiguous().mT, requires_grad=False)
-
     def _as_image(self, x: Tensor, bias: Tensor | None) -> Tensor:
         padding, dilation = (0, int(self.padding[0])), (1, self.dilation[0])
         return F.conv2d(_along(x), _along(self.weight), bias, padding=padding, dilation=dilation).squeeze(2)
-
-    def _by_taps(self, x: Tensor) -> Tensor:
-        batch, _, length = x.shape
-        held, bias = F.pad(x, [int(self.padding[0])] * 2), self.weight.new_zeros(1) if self.bias is None else self.bias
-        y = bias[:, None].expand(batch, len(self.weight), length).contiguous()
-        for k, tap in enumerate(self.weight.unbind(-1)):
-            start = k * self.dilation[0]
-            y.baddbmm_(tap.expand(batch, -1, -1), held[..., start : start + length])
-        return y
 
 
 class Lengthening(nn.ConvTranspose1d):
@@ -83,7 +62,7 @@ class Lengthening(nn.ConvTranspose1d):
         return y.squeeze(2)
 
 
-class ResidualBlock(nn.Module):
+class AMPBlock(nn.Module):
     """Three pairs of convolutions, each after an anti-aliased activation."""
 
     def __init__(self, channels: int, kernel: int) -> None:
@@ -116,7 +95,7 @@ class BigVGAN(nn.Module):
             nn.ModuleList([Lengthening(widths[i], widths[i + 1], kernel, stride=rate, padding=(kernel - rate) // 2)])
             for i, (rate, kernel) in enumerate(zip(shape.rates, shape.kernels, strict=True))
         )
-        self.resblocks = nn.ModuleList(ResidualBlock(width, kernel) for width in widths[1:] for kernel in KERNELS)
+        self.resblocks = nn.ModuleList(AMPBlock(width, kernel) for width in widths[1:] for kernel in KERNELS)
         self.activation_post = SnakeActivation(widths[-1])
         self.conv_post = Convolution(widths[-1], 1, 7, padding=3, bias=not shape.clamps)
 
@@ -150,7 +129,7 @@ class BigVGAN(nn.Module):
         return (wave.clamp(-1.0, 1.0) if self.shape.clamps else torch.tanh(wave)) + 0.0 * wave
 
     def channels_last(self) -> None:
-        """Store the convolutions' weights for a GPU."""
+        """Keep the convolutions' weights as a GPU's image kernels want them, in place: they would turn them around at every call."""
         for part in self.modules():
             if isinstance(part, Convolution):
-                part.channels_last()
+                part.weight = nn.Parameter(part.weight.detach().mT.contiguous().mT, requires_grad=False)

@@ -52,8 +52,7 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor, *, causal: bool = False) -> Tensor:
         y = F.linear(x.to(self.in_proj_weight.dtype), self.in_proj_weight, self.in_proj_bias)
         q, k, v = y.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # each (B, h, N, C)
-        answer = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
-        return self.out_proj(answer.transpose(1, 2).flatten(2))
+        return self.out_proj(attend(q, k, v, causal=causal))
 
     def first(self, x: Tensor) -> Tensor:
         """What token 0 hears from all tokens: (B, N, D) -> (B, 1, D)."""

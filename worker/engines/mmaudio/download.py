@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -12,13 +13,27 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from worker.engines.mmaudio.weights import File, Progress
+from worker.engines.mmaudio.weights import File, files_of, model_named
 from worker.errors import Misconfigured, Unavailable
 
 log = logging.getLogger(__name__)
 
-BLOCK = 2**20
-TIMEOUT_S = 60.0
+RELEASE = "https://github.com/hkchengrex/MMAudio/releases/download/v0.1"
+"""Where the files of `ext_weights` were published first."""
+BLOCK_BYTES = 2**20
+ANSWER_WITHIN_S = 60.0
+
+Progress = Callable[[str, int, int | None], None]
+"""Told a file's name, the bytes that are here, and how many there will be, if known."""
+
+
+def pull(model: str, models_dir: Path, progress: Progress) -> None:
+    """Bring every file of a model to `models_dir` and check it; what is there and whole is left alone.
+
+    Raises Misconfigured (unknown model; a file that stays corrupt), Unavailable (no way to a file).
+    """
+    for file in files_of(model_named(model)):
+        fetch(file, models_dir, progress, RELEASE)
 
 
 def fetch(file: File, models_dir: Path, progress: Progress, release: str) -> Path:
@@ -38,16 +53,11 @@ def fetch(file: File, models_dir: Path, progress: Progress, release: str) -> Pat
 
 def _wrong(file: File, path: Path) -> str | None:
     """Why the file on disk is not the official one, or None."""
-    algorithm, expected = _expected(file, path)
+    algorithm = "sha256" if file.md5 is None else "md5"
+    expected = file.md5 or file.sha256 or _sha256_on_hub(file, path.name)
     with path.open("rb") as opened:
         found = hashlib.file_digest(opened, algorithm).hexdigest()
     return None if found == expected else f"its {algorithm} is {found} instead of {expected}"
-
-
-def _expected(file: File, path: Path) -> tuple[str, str]:
-    if file.md5 is not None:
-        return "md5", file.md5
-    return "sha256", file.sha256 or _sha256_on_hub(file, path.name)
 
 
 def _sha256_on_hub(file: File, name: str) -> str:
@@ -108,12 +118,12 @@ def _from_release(url: str, path: Path, progress: Progress) -> Path:
     total: int | None = None
     request = Request(url, headers={"Range": f"bytes={done}-"} if done else {})  # noqa: S310
     try:
-        with urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
+        with urlopen(request, timeout=ANSWER_WITHIN_S) as answer:  # noqa: S310
             continues = answer.status == 206
             done = done if continues else 0
             total = done + int(answer.headers["Content-Length"]) if answer.headers["Content-Length"] else None
             with part.open("ab" if continues else "wb") as opened:
-                while block := answer.read(BLOCK):
+                while block := answer.read(BLOCK_BYTES):
                     opened.write(block)
                     done += len(block)
                     progress(path.name, done, total)

@@ -18,12 +18,13 @@ import torch
 from worker.domain import Clip, Frames, Options, Track, Variant, View
 from worker.engines.mmaudio import loading, tokens, weights
 from worker.engines.mmaudio.copies import on_host
-from worker.engines.mmaudio.features import VIEWS, Encoding, Features, Shelf, Watcher, long_enough
+from worker.engines.mmaudio.features import VIEWS, Encoding, Features, Watcher, long_enough
 from worker.engines.mmaudio.fp8 import Fp8MLP, use_fp8
 from worker.engines.mmaudio.lengths import CLIP_FPS, clip_frames, sync_features
-from worker.engines.mmaudio.loudness import integrated_lufs
+from worker.engines.mmaudio.lru_cache import LruCache
 from worker.engines.mmaudio.runtime import Runtime
 from worker.engines.mmaudio.sampling import Sampler
+from worker.engines.mmaudio.track_loudness import track_lufs
 from worker.engines.mmaudio.windows import lay
 from worker.errors import Cancelled, DeviceLost, Misconfigured, Unavailable
 
@@ -45,7 +46,7 @@ class MMAudioEngine:
         self._every = CLIP_FPS // clip_fps
         self._fp8 = any(isinstance(part, Fp8MLP) for part in runtime.image.modules())
         self._encoding = Encoding.on(runtime.device)
-        self._films: Shelf[tuple[str, float, bool], Features] = Shelf(FILMS_KEPT)
+        self._films: LruCache[tuple[str, float, bool], Features] = LruCache(FILMS_KEPT)
 
     @classmethod
     def load(
@@ -68,8 +69,8 @@ class MMAudioEngine:
         started = time.perf_counter()
         parts = loading.official_parts(row, models_dir)
         tokens.tokenize([""])
-        for line in weights.licences(row):
-            log.info("licence: %s", line)
+        for file in weights.files_of(row):
+            log.info("licence: %s: %s", file.name, file.licence)
         try:
             runtime = loading.runtime(row, parts, place)
             if clip_fp8:
@@ -82,7 +83,7 @@ class MMAudioEngine:
                 f"{row.name} does not fit into the memory of {place}: set MMAUDIO_MODEL to a smaller one, or use a larger GPU"
             ) from error
         if place.type == "cpu":
-            log.warning("%s composes on the CPU: expect about %d minutes for 8 s", row.name, loading.cpu_minutes(row))
+            log.warning("%s composes on the CPU: expect about half an hour a job", row.name)
         if not engine.exact:
             log.warning(
                 "levers are set, results are not the reference's: %s, CLIP at %d fps%s",
@@ -158,8 +159,8 @@ class MMAudioEngine:
         clip, sync = flow.empty_clip(clip_frames(duration_s))[0], flow.empty_sync(sync_features(duration_s))[0]
         texts = runtime.read(["warm"] * variants)
         windows = lay(duration_s, runtime.model.rate)
-        score = runtime.score(windows, Features(duration_s, clip, sync), texts, NEGATIVE_PROMPT, range(variants))
-        latents = runtime.sample(score, replace(self._sampler, steps=2), lambda: False)
+        prepared = runtime.prepared(windows, Features(duration_s, clip, sync), texts, NEGATIVE_PROMPT, range(variants))
+        latents = runtime.sample(prepared, replace(self._sampler, steps=2), lambda: False)
         self._render(0, latents[0], lambda: False)
 
     @torch.inference_mode()
@@ -176,13 +177,13 @@ class MMAudioEngine:
         windows = lay(clip.duration_s if seen is None else seen.duration_s, runtime.model.rate)
         negative = NEGATIVE_PROMPT if options.negative_prompt is None else options.negative_prompt
         texts = runtime.read([variant.direction.prompt for variant in variants])
-        score = runtime.score(windows, seen, texts, negative, [variant.seed for variant in variants])
+        prepared = runtime.prepared(windows, seen, texts, negative, [variant.seed for variant in variants])
         sampler = replace(
             self._sampler,
             steps=self._sampler.steps if options.steps is None else options.steps,
             guidance=self._sampler.guidance if options.guidance is None else options.guidance,
         )
-        return runtime.sample(score, sampler, cancelled)
+        return runtime.sample(prepared, sampler, cancelled)
 
     @torch.inference_mode()
     def _render(self, index: int, latents: torch.Tensor, cancelled: Callable[[], bool]) -> Track:
@@ -192,7 +193,7 @@ class MMAudioEngine:
 
         rate = self._runtime.model.rate
         wave = self._runtime.render(latents, go_on)
-        lufs = integrated_lufs(wave, rate.sample_rate)
+        lufs = track_lufs(wave, rate.sample_rate)
         samples = on_host(wave).numpy()
         return Track(index=index, samples=samples, sample_rate=rate.sample_rate, loudness_lufs=lufs)
 

@@ -1,4 +1,4 @@
-"""The fast way through the flow network: equal to `Flow.forward` up to the order of summation.
+"""The fast way through the flow network: equal to its formulas up to the order of summation.
 
 What depends on the request alone is computed once; conditional and unconditional passes of many latents are one batch;
 the per-token modulation is computed for the distinct rows of the sync stream only and then indexed.
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from worker.engines.mmaudio.blocks import JointBlock, Tables
 from worker.engines.mmaudio.flow import Conditions, Flow
-from worker.engines.mmaudio.lengths import nearest
+from worker.engines.mmaudio.lengths import nearest_exact
 from worker.engines.mmaudio.pointwise import Modulation, Stream
 
 REACH = 5
@@ -24,7 +24,7 @@ PERIOD = 8
 """Without video the sync stream repeats a segment's eight position embeddings."""
 
 
-def distinct(length: int, *, empty: bool) -> tuple[Tensor, Tensor]:
+def distinct_rows(length: int, *, empty: bool) -> tuple[Tensor, Tensor]:
     """Rows of a sync stream that differ, and for each of its positions which of them it is.
 
     An empty stream is periodic except near its ends: 18 rows stand for all. Both int64: (R,), (length,).
@@ -39,7 +39,7 @@ def distinct(length: int, *, empty: bool) -> tuple[Tensor, Tensor]:
 
 
 class Layout(NamedTuple):
-    """Which rows belong to what, as in `Stage`; it follows from lengths alone. `asked` and `empty` are the distinct rows of each."""
+    """Which rows belong to what, as in `Batch`; it follows from lengths alone. `asked` and `empty` are the distinct rows of each."""
 
     asked: Tensor
     empty: Tensor
@@ -52,9 +52,9 @@ class Layout(NamedTuple):
 @torch.inference_mode(mode=False)
 def _layout(count: int, length: int, latents: int, device: torch.device, *, silent: bool, guided: bool) -> Layout:
     """For `count` conditions of `length` sync features each; brought to a device once, since such a copy waits for the device."""
-    stretch = nearest(length, latents)
-    asked, place = distinct(length, empty=silent)
-    empty, where = distinct(length, empty=True)
+    stretch = nearest_exact(length, latents)
+    asked, place = distinct_rows(length, empty=silent)
+    empty, where = distinct_rows(length, empty=True)
     owner = torch.arange(count).repeat_interleave(len(asked))
     places = (torch.arange(count)[:, None] * len(asked) + place[stretch]).flatten()
     entries = torch.arange(count)
@@ -66,7 +66,7 @@ def _layout(count: int, length: int, latents: int, device: torch.device, *, sile
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class Batch:
     """Everything one batch of latents needs at any step; E = its rows (conditional, then unconditional), R = distinct sync rows."""
 
     clip: Tensor  # (E, Nc, D)
@@ -94,13 +94,13 @@ class Rows:
 
 
 class Evaluation:
-    """Prepares stages and evaluates velocities for one length N of latents."""
+    """Prepares batches and evaluates velocities for one length N of latents."""
 
     def __init__(self, flow: Flow, latents: int) -> None:
         self._flow, self._latents = flow, latents
         self._device = flow.empty_clip_feat.device
 
-    def stage(self, asked: Conditions, empty: Conditions | None, *, silent: bool) -> Stage:
+    def batch(self, asked: Conditions, empty: Conditions | None, *, silent: bool) -> Batch:
         """Conditions of C latents and, for guidance, the one unconditional set that all of them share.
 
         `silent` says that the asked sync stream is the empty one, so that few of its rows differ.
@@ -111,7 +111,7 @@ class Evaluation:
         if empty is not None:
             sync = torch.cat([sync, empty.sync[0, layout.empty]])
             conditions = Conditions.cat([asked, empty])
-        return Stage(
+        return Batch(
             conditions.clip[layout.entries],
             conditions.text[layout.entries],
             sync,
@@ -122,29 +122,29 @@ class Evaluation:
             1 if empty is None else 2,
         )
 
-    def heard(self, times: Tensor, asked: Conditions, empty: Conditions | None) -> Tensor:
-        """The global condition of every time and condition of a stage: (T, C or C + 1, D) float32."""
-        return self._flow.heard(times, asked if empty is None else Conditions.cat([asked, empty]))
+    def global_condition(self, times: Tensor, asked: Conditions, empty: Conditions | None) -> Tensor:
+        """The global condition of every time and condition of a batch: (T, C or C + 1, D) float32."""
+        return self._flow.global_condition(times, asked if empty is None else Conditions.cat([asked, empty]))
 
-    def rows(self, heard: Tensor, stage: Stage) -> Rows:
-        """The modulation rows of one step, heard (C or C + 1, D), or of all, heard (T, C or C + 1, D)."""
+    def rows(self, global_condition: Tensor, batch: Batch) -> Rows:
+        """The modulation rows of one step, of its global condition (C or C + 1, D), or of all, (T, C or C + 1, D)."""
         flow, silu = self._flow, torch.nn.functional.silu
         assert flow.latent_rows is not None
         assert flow.stream_rows is not None
-        each = silu(heard[..., stage.owner, :] + stage.sync)  # (R, D)
-        whole = silu(heard[..., stage.entries, :])  # (E, D)
+        each = silu(global_condition[..., batch.owner, :] + batch.sync)  # (R, D)
+        whole = silu(global_condition[..., batch.entries, :])  # (E, D)
         return Rows(flow.latent_rows(each), flow.stream_rows(whole), flow.final_layer.adaLN_modulation[1](whole))
 
-    def rows_bytes(self, stage: Stage) -> int:
+    def rows_bytes(self, batch: Batch) -> int:
         """Memory of one step's latent rows, by far the largest."""
         rows = self._flow.get_parameter("latent_rows.weight")
-        return len(stage.sync) * len(rows) * rows.dtype.itemsize
+        return len(batch.sync) * len(rows) * rows.dtype.itemsize
 
-    def velocity(self, x: Tensor, rows: Rows, stage: Stage) -> Tensor:
+    def velocity(self, x: Tensor, rows: Rows, batch: Batch) -> Tensor:
         """Latents x (C, N, latent) float32 -> velocities (E, N, latent) float32: conditional first, then unconditional."""
         flow, width = self._flow, self._flow.shape.width
-        latent = Stream(flow.audio_input_proj(x).float().repeat(stage.copies, 1, 1))  # shared by both passes
-        streams = (latent, Stream(stage.clip), Stream(stage.text))
+        latent = Stream(flow.audio_input_proj(x).float().repeat(batch.copies, 1, 1))  # shared by both passes
+        streams = (latent, Stream(batch.clip), Stream(batch.text))
         of_latent = rows.latent.split(6 * width, dim=1)
         of_streams = iter(rows.stream.split(6 * width, dim=1))
         for i, block in enumerate(flow.joint_blocks):
@@ -152,12 +152,12 @@ class Evaluation:
             # The last block's clip and text have two parts each: together less than six.
             others = [next(of_streams)] * 2 if block.last else [next(of_streams), next(of_streams)]
             own = (
-                Modulation(of_latent[i], stage.place),
+                Modulation(of_latent[i], batch.place),
                 Modulation(others[0], None),
                 Modulation(others[1][:, 2 * width :] if block.last else others[1], None),
             )
-            streams = block(streams, own, stage.tables)
+            streams = block(streams, own, batch.tables)
         latent = streams[0]
         for block, mine in zip(flow.fused_blocks, of_latent[len(flow.joint_blocks) :], strict=True):
-            latent = block(latent, Modulation(mine, stage.place), stage.tables.latent)
+            latent = block(latent, Modulation(mine, batch.place), batch.tables.latent)
         return flow.final_layer(latent, rows.final)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -31,9 +28,6 @@ from worker.errors import Rejected
 VIEWS = (View(fps=CLIP_FPS, side=384, cropped=False), View(fps=SYNC_FPS, side=224, cropped=True))
 """What CLIP and Synchformer see."""
 
-K = TypeVar("K")
-V = TypeVar("V")
-
 
 @dataclass(frozen=True, slots=True)
 class Features:
@@ -42,29 +36,6 @@ class Features:
     duration_s: float
     clip: Tensor
     sync: Tensor | None
-
-
-class Shelf(Generic[K, V]):
-    """The last `size` values by key."""
-
-    def __init__(self, size: int) -> None:
-        self._size, self._kept = size, OrderedDict[K, V]()
-
-    def get(self, key: K) -> V | None:
-        with suppress(KeyError):  # not there, or no more: any thread may ask
-            self._kept.move_to_end(key)
-        return self._kept.get(key)
-
-    def pop(self) -> tuple[K, V] | None:
-        """The oldest, taken away."""
-        return self._kept.popitem(last=False) if self._kept else None
-
-    def put(self, key: K, value: V) -> V:
-        self._kept[key] = value
-        self._kept.move_to_end(key)
-        while len(self._kept) > self._size:
-            self._kept.popitem(last=False)
-        return value
 
 
 def long_enough(duration_s: float) -> None:

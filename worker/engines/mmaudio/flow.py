@@ -1,4 +1,4 @@
-"""The flow network: from noisy latents, a time and conditions to a velocity. As the formulas say; `evaluation.py` is the fast way."""
+"""The flow network: from noisy latents, a time and conditions to a velocity. Its parts; `evaluation.py` goes through them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from worker.engines.mmaudio.blocks import AdaptiveNorm, Block, FinalLayer, FusedBlock, JointBlock, Tables, make_room
+from worker.engines.mmaudio.blocks import Block, FinalLayer, FusedBlock, JointBlock, Tables, make_room
 from worker.engines.mmaudio.copies import on_device
 from worker.engines.mmaudio.layers import GatedMLP, Linear, TokenConv, rotations
-from worker.engines.mmaudio.lengths import nearest
-from worker.engines.mmaudio.pointwise import Modulation, Stream
 
 TEXT_TOKENS = 77
 
@@ -174,7 +172,7 @@ class Flow(nn.Module):
         text_tokens, text_pooled = self.project_text(text)
         return Conditions(clip_tokens, text_tokens, self.project_sync(sync), clip_pooled, text_pooled)
 
-    def heard(self, times: Tensor, conditions: Conditions) -> Tensor:
+    def global_condition(self, times: Tensor, conditions: Conditions) -> Tensor:
         """The global condition of each time and request: (T,) -> (T, C, D) float32."""
         pooled = self.global_cond_mlp(conditions.clip_pooled + conditions.text_pooled)
         embedded: Tensor = self.t_embed(times)
@@ -184,26 +182,3 @@ class Flow(nn.Module):
         """Rotary tables: the clip's positions are stretched over the latents' range."""
         device, head = self.empty_clip_feat.device, self.shape.width // self.shape.heads
         return Tables(rotations(latents, 1.0, head, device), rotations(clip, latents / clip, head, device))
-
-    def forward(self, x: Tensor, time: float, conditions: Conditions, tables: Tables) -> Tensor:
-        """The velocity of latents x (C, N, latent) at one time, float32, the plain way: nothing shared, nothing kept."""
-        heard = self.heard(torch.tensor([time]), conditions)[0]  # (C, D)
-        stretch = on_device(nearest(conditions.sync.shape[1], x.shape[1]), x.device)
-        each = (heard[:, None] + conditions.sync[:, stretch]).flatten(0, 1)  # (C * N, D)
-        place = torch.arange(len(each), device=x.device)
-
-        def follows(norm: AdaptiveNorm, condition: Tensor) -> Modulation:
-            return Modulation(norm(condition), place if condition is each else None)
-
-        streams = (Stream(self.audio_input_proj(x)), Stream(conditions.clip), Stream(conditions.text))
-        for block in self._joint():
-            own = (
-                follows(block.latent_block.adaLN_modulation, each),
-                follows(block.clip_block.adaLN_modulation, heard),
-                follows(block.text_block.adaLN_modulation, heard),
-            )
-            streams = block(streams, own, tables)
-        latent = streams[0]
-        for fused in self._fused():
-            latent = fused(latent, follows(fused.adaLN_modulation, each), tables.latent)
-        return self.final_layer(latent, self.final_layer.adaLN_modulation(heard))

@@ -16,12 +16,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from worker.engines.mmaudio.evaluation import Evaluation, Rows, Stage
-from worker.engines.mmaudio.features import Shelf
+from worker.engines.mmaudio.evaluation import Batch, Evaluation, Rows
+from worker.engines.mmaudio.lru_cache import LruCache
 
 log = logging.getLogger(__name__)
 
-Key = tuple[object, ...]
+_Key = tuple[object, ...]
 KEPT = 24
 """Graphs kept at once: eight lengths of film with the network, VAE and vocoder of each."""
 NOTED = 8
@@ -58,15 +58,15 @@ class Graphs:
 
     def __init__(self, device_type: str = "cuda") -> None:
         self._device_type = device_type
-        self._captured: Shelf[Key, _Graph] = Shelf(KEPT)
-        self._noted: Shelf[Key, _Graph] = Shelf(NOTED)
-        self._refused: set[Key] = set()
+        self._captured: LruCache[_Key, _Graph] = LruCache(KEPT)
+        self._noted: LruCache[_Key, _Graph] = LruCache(NOTED)
+        self._refused: set[_Key] = set()
         self._side: torch.cuda.Stream | None = None
         self._pool: Any = None
 
     def forget(self) -> None:
         """Let go of every graph and of what was noted: they hold memory that nobody else can use."""
-        self._captured, self._noted, self._pool = Shelf(KEPT), Shelf(NOTED), None
+        self._captured, self._noted, self._pool = LruCache(KEPT), LruCache(NOTED), None
 
     def __call__(
         self, name: str, run: Callable[..., Tensor], fresh: tuple[Tensor, ...], lasting: tuple[Tensor, ...] = ()
@@ -87,17 +87,17 @@ class Graphs:
                 self._noted.put(key, _Graph(run, *own, loaded=lasting))
         return answer
 
-    def velocity(self, evaluation: Evaluation, x: Tensor, rows: Rows, stage: Stage) -> Tensor:
-        """`evaluation.velocity(x, rows, stage)`."""
+    def velocity(self, evaluation: Evaluation, x: Tensor, rows: Rows, batch: Batch) -> Tensor:
+        """`evaluation.velocity(x, rows, batch)`."""
 
         def run(
             x: Tensor, latent: Tensor, stream: Tensor, final: Tensor, clip: Tensor, text: Tensor, place: Tensor
         ) -> Tensor:
             return evaluation.velocity(
-                x, Rows(latent, stream, final), replace(stage, clip=clip, text=text, place=place)
+                x, Rows(latent, stream, final), replace(batch, clip=clip, text=text, place=place)
             )
 
-        return self("velocity", run, (x, rows.latent, rows.stream, rows.final), (stage.clip, stage.text, stage.place))
+        return self("velocity", run, (x, rows.latent, rows.stream, rows.final), (batch.clip, batch.text, batch.place))
 
     def capture(self, go_on: Callable[[], bool] = lambda: True) -> int:
         """Record what was noted, one shape after the other while `go_on()`; how many were.
@@ -113,7 +113,7 @@ class Graphs:
                 log.warning("no CUDA graph for %s, running it as it is: %s", key, error)
                 self._refused.add(key)
                 if isinstance(error, torch.OutOfMemoryError):
-                    self._noted = Shelf(NOTED)
+                    self._noted = LruCache(NOTED)
                     break
                 continue
             self._captured.put(key, made)

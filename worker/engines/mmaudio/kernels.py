@@ -4,6 +4,9 @@ The forms they replace are in `pointwise.py`, which also says where these are us
 on: another length of film compiles nothing.
 """
 
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
+# ruff: noqa: ANN001, ANN202
+
 from __future__ import annotations
 
 import torch
@@ -11,11 +14,12 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from worker.engines.mmaudio.pointwise import EPSILON_F32, Stream
+Pending = tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]
+"""The fields of a `Stream`."""
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _store_unfolded(y, at, n, tokens, channel, live, value, WIDTH: tl.constexpr, TAPS: tl.constexpr):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+@triton.jit
+def _store_unfolded(y, at, n, tokens, channel, live, value, WIDTH: tl.constexpr, TAPS: tl.constexpr):
     """Token n's value into the rows of all tokens that have it for a neighbour, and zeros where it has none itself."""
     value = value.to(y.dtype.element_ty)
     for tap in tl.static_range(TAPS):
@@ -26,9 +30,9 @@ def _store_unfolded(y, at, n, tokens, channel, live, value, WIDTH: tl.constexpr,
         tl.store(y + (at.to(tl.int64) * TAPS + tap) * WIDTH + channel, tl.zeros_like(value), mask=beyond)
 
 
-@triton.jit(do_not_specialize=["tokens"])  # type: ignore[untyped-decorator]
-def _unfold(  # type: ignore[no-untyped-def]  # noqa: ANN202
-    x, y, tokens, stride_b, stride_n, stride_h,  # noqa: ANN001
+@triton.jit(do_not_specialize=["tokens"])
+def _unfold(
+    x, y, tokens, stride_b, stride_n, stride_h,
     WIDTH: tl.constexpr, HEAD: tl.constexpr, BLOCK: tl.constexpr, TAPS: tl.constexpr,
 ):  # fmt: skip
     at = tl.program_id(0)
@@ -57,9 +61,9 @@ def unfold(x: Tensor, kernel: int) -> Tensor:
     return y
 
 
-@triton.jit(do_not_specialize=["tokens"])  # type: ignore[untyped-decorator]
-def _modulate(  # type: ignore[no-untyped-def]  # noqa: ANN202
-    x, delta, gate, gate_place, shift, scale, place, out, y, tokens, stride_g, stride_r,  # noqa: ANN001
+@triton.jit(do_not_specialize=["tokens"])
+def _modulate(
+    x, delta, gate, gate_place, shift, scale, place, out, y, tokens, stride_g, stride_r,
     DELTA: tl.constexpr, GATED: tl.constexpr, PLACED: tl.constexpr,
     WIDTH: tl.constexpr, BLOCK: tl.constexpr, TAPS: tl.constexpr,
 ):  # fmt: skip
@@ -82,26 +86,27 @@ def _modulate(  # type: ignore[no-untyped-def]  # noqa: ANN202
 
 
 def modulate(
-    stream: Stream, shift: Tensor, scale: Tensor, place: Tensor | None, dtype: torch.dtype, kernel: int
+    stream: Pending, shift: Tensor, scale: Tensor, place: Tensor | None, dtype: torch.dtype, kernel: int
 ) -> tuple[Tensor, Tensor]:
     """`pointwise.modulate`."""
-    x, delta, gate = stream.x.contiguous(), stream.delta, stream.gate
+    x, delta, gate, gate_place = stream
+    x = x.contiguous()
     batch, tokens, width = x.shape
     y = torch.empty(batch * tokens, kernel * width, dtype=dtype, device=x.device)
     out = x if delta is None else torch.empty_like(x)
     _modulate[batch * tokens,](
         x, x if delta is None else delta.contiguous(), x if gate is None else gate,
-        x if stream.place is None else stream.place, shift, scale, x if place is None else place, out, y, tokens,
+        x if gate_place is None else gate_place, shift, scale, x if place is None else place, out, y, tokens,
         0 if gate is None else gate.stride(0), shift.stride(0),
-        DELTA=delta is not None, GATED=stream.place is not None, PLACED=place is not None,
+        DELTA=delta is not None, GATED=gate_place is not None, PLACED=place is not None,
         WIDTH=width, BLOCK=triton.next_power_of_2(width), TAPS=kernel,
     )  # fmt: skip
     return out, y
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _add_norm(  # type: ignore[no-untyped-def]  # noqa: ANN202
-    x, delta, weight, bias, out, y, eps,  # noqa: ANN001
+@triton.jit
+def _add_norm(
+    x, delta, weight, bias, out, y, eps,
     DELTA: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     channel = tl.arange(0, BLOCK)
@@ -117,9 +122,9 @@ def _add_norm(  # type: ignore[no-untyped-def]  # noqa: ANN202
     tl.store(y + token, made.to(y.dtype.element_ty), mask=live)
 
 
-def add_norm(stream: Stream, weight: Tensor, bias: Tensor, eps: float, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def add_norm(stream: Pending, weight: Tensor, bias: Tensor, eps: float, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """`pointwise.add_norm`."""
-    x, delta = stream.x.contiguous(), stream.delta
+    x, delta = stream[0].contiguous(), stream[1]
     width = x.shape[-1]
     y = torch.empty(x.shape, dtype=dtype, device=x.device)
     out = x if delta is None else torch.empty_like(x)
@@ -130,9 +135,9 @@ def add_norm(stream: Stream, weight: Tensor, bias: Tensor, eps: float, dtype: to
     return out, y
 
 
-@triton.jit(do_not_specialize=["tokens", "total", "first"])  # type: ignore[untyped-decorator]
-def _rms_norm_rope(  # type: ignore[no-untyped-def]  # noqa: ANN202
-    product, weights, table, into, tokens, total, first, stride_p, epsilon,  # noqa: ANN001
+@triton.jit(do_not_specialize=["tokens", "total", "first"])
+def _rms_norm_rope(
+    product, weights, table, into, tokens, total, first, stride_p, epsilon,
     PARTS: tl.constexpr, HEADS: tl.constexpr, CHANNELS: tl.constexpr, BLOCK_H: tl.constexpr, TURNS: tl.constexpr,
 ):  # fmt: skip
     at = tl.program_id(0)
@@ -165,13 +170,13 @@ def rms_norm_rope(product: Tensor, weights: Tensor, table: Tensor | None, into: 
     assert into.is_contiguous()
     angles = weights if table is None else torch.view_as_real(table)
     _rms_norm_rope[batch * tokens,](
-        product, weights, angles, into, tokens, into.shape[2], at, into.stride(0), EPSILON_F32,
+        product, weights, angles, into, tokens, into.shape[2], at, into.stride(0), torch.finfo(torch.float32).eps,
         PARTS=parts, HEADS=heads, CHANNELS=channels, BLOCK_H=triton.next_power_of_2(heads), TURNS=table is not None,
     )  # fmt: skip
 
 
-@triton.jit(do_not_specialize=["tokens"])  # type: ignore[untyped-decorator]
-def _swiglu(both, y, tokens, WIDTH: tl.constexpr, BLOCK: tl.constexpr, TAPS: tl.constexpr):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+@triton.jit(do_not_specialize=["tokens"])
+def _swiglu(both, y, tokens, WIDTH: tl.constexpr, BLOCK: tl.constexpr, TAPS: tl.constexpr):
     at = tl.program_id(0)
     channel = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     live = channel < WIDTH
@@ -193,8 +198,8 @@ def swiglu(both: Tensor, kernel: int) -> Tensor:
     return y
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _quantise(x, y, factors, SILU: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+@triton.jit
+def _quantise(x, y, factors, SILU: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr):
     at = tl.program_id(0).to(tl.int64)
     channel = tl.arange(0, BLOCK)
     live = channel < WIDTH

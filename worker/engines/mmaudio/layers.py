@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -171,9 +170,9 @@ class Projection(nn.Module):
         PLAIN.rms_norm_rope(y, torch.stack([self.q_norm.weight, self.k_norm.weight]), table, into, at)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def attend(q: Tensor, k: Tensor, v: Tensor, *, causal: bool = False) -> Tensor:
     """Softmax attention, heads side by side again: (B, h, N, C) -> (B, N, h * C)."""
-    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+    return F.scaled_dot_product_attention(q, k, v, is_causal=causal).transpose(1, 2).flatten(2)
 
 
 @torch.no_grad()
@@ -185,15 +184,8 @@ def widen(module: nn.Module) -> bool:
     return bool(halves)
 
 
-@runtime_checkable
-class Fusible(Protocol):
-    """A layer that has a faster form with the same answer."""
-
-    def fuse(self) -> None: ...
-
-
 def fuse(module: nn.Module) -> None:
-    """Fuse every layer below `module`, in place."""
+    """Fuse every layer below `module` that has a faster form with the same answer, in place."""
     for part in list(module.modules()):
-        if isinstance(part, Fusible):
-            part.fuse()
+        if callable(own := getattr(part, "fuse", None)):
+            own()

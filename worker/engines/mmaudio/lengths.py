@@ -19,7 +19,7 @@ SHORTEST_S = 0.64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rate:
+class AudioRate:
     """An audio format of the checkpoints: samples a second, samples a mel frame."""
 
     sample_rate: int
@@ -29,13 +29,9 @@ class Rate:
         """Latent frames; one latent is two mel frames. Left to right in float64, as the checkpoints were trained."""
         return math.ceil(duration_s * self.sample_rate / self.hop / 2)
 
-    def samples(self, duration_s: float) -> int:
-        """Samples the vocoder gives: up to two hops more than the duration, never less."""
-        return self.latents(duration_s) * self.hop * 2
 
-
-RATE_16K = Rate(sample_rate=16_000, hop=256)
-RATE_44K = Rate(sample_rate=44_100, hop=512)
+RATE_16K = AudioRate(sample_rate=16_000, hop=256)
+RATE_44K = AudioRate(sample_rate=44_100, hop=512)
 
 
 def covered_s(duration_s: float, slots: Sequence[int]) -> float:
@@ -53,7 +49,7 @@ def sync_features(duration_s: float) -> int:
     return int(segments * SEGMENT_FRAMES / 2)
 
 
-def nearest(source: int, target: int) -> Tensor:
+def nearest_exact(source: int, target: int) -> Tensor:
     """Indices (target,) int64 that stretch `source` rows to `target`, nearest-exact.
 
     The ratio and the product are rounded to float32 on purpose: the exact ratio picks other rows for one duration in

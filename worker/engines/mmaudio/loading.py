@@ -5,47 +5,29 @@ from __future__ import annotations
 import ctypes
 import logging
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from worker.engines.mmaudio import checkpoints, tokens, weights
-from worker.engines.mmaudio.bigvgan import BigVGAN
-from worker.engines.mmaudio.clip_towers import ImageTower, TextTower
 from worker.engines.mmaudio.evaluation import Evaluation
-from worker.engines.mmaudio.flow import Flow
 from worker.engines.mmaudio.graphs import Graphs
 from worker.engines.mmaudio.layers import fuse
 from worker.engines.mmaudio.models import Model
-from worker.engines.mmaudio.runtime import Runtime
-from worker.engines.mmaudio.synchformer import Synchformer
-from worker.engines.mmaudio.vae import VAE
+from worker.engines.mmaudio.runtime import Parts, Runtime
 from worker.errors import Misconfigured
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The networks of a model as they come from their files, float32 on the CPU."""
-
-    flow: Flow
-    vae: VAE
-    vocoder: BigVGAN
-    image: ImageTower
-    text: TextTower
-    synchformer: Synchformer
-
-    def all(self) -> tuple[nn.Module, ...]:
-        return self.flow, self.vae, self.vocoder, self.image, self.text, self.synchformer
-
-
 def official_parts(model: Model, models_dir: Path) -> Parts:
     """From the files in `models_dir`. Raises Misconfigured naming what is missing or does not fit."""
-    weights.require(model, models_dir)
-    flow, vae, vocoder, sync, clip = weights.files_of(model)
+    files = flow, vae, vocoder, sync, clip = weights.files_of(model)
+    if missing := [file.path for file in files if file.found(models_dir) is None]:
+        raise Misconfigured(
+            f"{model.name} has no weights in {models_dir} (missing {', '.join(missing)}): "
+            f"run `rhythmai models pull {model.name}`, or set ENGINE=sketch"
+        )
     clip_state = weights.read(clip, models_dir)
     return Parts(
         checkpoints.flow(model.flow, weights.read(flow, models_dir), flow.name),
@@ -60,8 +42,7 @@ def official_parts(model: Model, models_dir: Path) -> Parts:
 def choose_device(device: str, model: Model, gpus: int | None = None) -> torch.device:
     """ "auto" is the GPU. Raises Misconfigured when there is no such device."""
     count = torch.cuda.device_count() if gpus is None else gpus
-    if device == "auto":
-        device = "cuda"
+    device = "cuda" if device == "auto" else device
     if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
         raise Misconfigured(f"DEVICE={device!r} is no device: set auto, cpu, cuda or cuda:N")
     place = torch.device(device)
@@ -113,26 +94,10 @@ def runtime(model: Model, parts: Parts, device: torch.device, dtype: torch.dtype
         part.to(device)
     graphs = Graphs()
     return Runtime(
+        *(parts.flow, parts.vae, parts.vocoder, parts.image, parts.text, parts.synchformer),
         model=model,
         device=device,
-        flow=parts.flow,
-        vae=parts.vae,
-        vocoder=parts.vocoder,
-        image=parts.image,
-        text=parts.text,
-        synchformer=parts.synchformer,
         tokenize=tokens.tokenize,
         graphs=graphs,
         velocity=graphs.velocity if on_gpu else Evaluation.velocity,
     )
-
-
-_FLOW_GFLOP = {"small_16k": 57.3, "small_44k": 78.4, "medium_44k": 306.3, "large_44k": 513.9, "large_44k_v2": 513.9}
-"""One evaluation for 8 s; a variant takes 50."""
-_FILM_GFLOP, _RENDER_GFLOP, _CPU_GFLOPS = 73_900.0, 2_660.0, 150.0
-
-
-def cpu_minutes(model: Model, variants: int = 3) -> int:
-    """Roughly how long 8 s take on a CPU of two cores."""
-    work = _FILM_GFLOP + variants * (50 * _FLOW_GFLOP.get(model.name, 0.0) + _RENDER_GFLOP)
-    return round(work / _CPU_GFLOPS / 60)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from worker.engines.mmaudio.bigvgan import VocoderShape
 from worker.engines.mmaudio.clip_towers import ImageShape, TextShape
 from worker.engines.mmaudio.flow import FlowShape
-from worker.engines.mmaudio.lengths import RATE_16K, RATE_44K, Rate
+from worker.engines.mmaudio.lengths import RATE_16K, RATE_44K, AudioRate
 from worker.engines.mmaudio.synchformer import SynchformerShape
 from worker.engines.mmaudio.vae import VAEShape
 
@@ -25,7 +25,7 @@ class Model:
     """Dimensions of every part behind one name."""
 
     name: str
-    rate: Rate
+    rate: AudioRate
     flow: FlowShape
     vae: VAEShape
     vocoder: VocoderShape
@@ -34,7 +34,7 @@ class Model:
     synchformer: SynchformerShape = field(default_factory=SynchformerShape)
 
 
-def _row(name: str, rate: Rate, width: int, depth: int, fused: int, *, v2: bool = False) -> Model:
+def _row(name: str, rate: AudioRate, width: int, depth: int, fused: int, *, v2: bool = False) -> Model:
     vae, vocoder = (VAE_16K, VOCODER_16K) if rate is RATE_16K else (VAE_44K, VOCODER_44K)
     flow = FlowShape(latent=vae.latent, width=width, heads=width // 64, depth=depth, fused=fused, v2=v2)
     return Model(name=name, rate=rate, flow=flow, vae=vae, vocoder=vocoder)

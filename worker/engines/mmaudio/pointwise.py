@@ -17,8 +17,8 @@ from torch import Tensor
 
 log = logging.getLogger(__name__)
 
-EPSILON_F32 = 1.1920928955078125e-07
-"""Machine epsilon of float32: the eps of the q and k normalisation."""
+EPSILON_F32 = torch.finfo(torch.float32).eps
+"""Of the q and k normalisation."""
 
 
 class Modulation(NamedTuple):

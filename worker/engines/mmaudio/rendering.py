@@ -19,7 +19,7 @@ VOCODER_CORE = 768
 """Mel frames vocoded together; the halo is the vocoder's own."""
 
 
-Run = Callable[[nn.Module, Tensor], Tensor]
+Forward = Callable[[nn.Module, Tensor], Tensor]
 """How a network is asked: as it is, or by its replay from a CUDA graph."""
 
 
@@ -48,7 +48,7 @@ def in_pieces(
     return torch.cat(pieces, dim=-1)
 
 
-def to_mel(vae: VAE, latents: Tensor, before_each: Callable[[], None] = lambda: None, run: Run = plainly) -> Tensor:
+def to_mel(vae: VAE, latents: Tensor, before_each: Callable[[], None] = lambda: None, run: Forward = plainly) -> Tensor:
     """Latents (1, N, latent), unnormalised -> log mel (1, mels, 2N)."""
     length = latents.shape[1]
     if length <= WHOLE_LATENTS:
@@ -57,7 +57,7 @@ def to_mel(vae: VAE, latents: Tensor, before_each: Callable[[], None] = lambda: 
 
 
 def to_wave(
-    vocoder: BigVGAN, mel: Tensor, hop: int, before_each: Callable[[], None] = lambda: None, run: Run = plainly
+    vocoder: BigVGAN, mel: Tensor, hop: int, before_each: Callable[[], None] = lambda: None, run: Forward = plainly
 ) -> Tensor:
     """Log mel (1, mels, M) -> waveform (1, M * hop) float32, on the same device."""
     length = mel.shape[-1]

@@ -13,12 +13,13 @@ from worker.engines.mmaudio import rendering, tokens
 from worker.engines.mmaudio.bigvgan import BigVGAN
 from worker.engines.mmaudio.clip_towers import ImageTower, TextTower
 from worker.engines.mmaudio.copies import on_device
-from worker.engines.mmaudio.features import Features, Shelf
+from worker.engines.mmaudio.features import Features
 from worker.engines.mmaudio.flow import Conditions, Flow
 from worker.engines.mmaudio.graphs import Graphs
 from worker.engines.mmaudio.layers import widen
+from worker.engines.mmaudio.lru_cache import LruCache
 from worker.engines.mmaudio.models import Model
-from worker.engines.mmaudio.sampling import Batching, Run, Sampler, Score, Velocity, noise
+from worker.engines.mmaudio.sampling import Batching, EulerSolver, Prepared, Sampler, Velocity, noise
 from worker.engines.mmaudio.synchformer import Synchformer
 from worker.engines.mmaudio.vae import VAE
 from worker.engines.mmaudio.windows import Windows
@@ -31,23 +32,32 @@ FILM_SHARE = 0.8
 
 
 @dataclass(slots=True)
-class Runtime:
-    """The parts, fused and in their precision; build one with `load`."""
+class Parts:
+    """The networks of a model; as they come from their files they are float32 on the CPU."""
 
-    model: Model
-    device: torch.device
     flow: Flow
     vae: VAE
     vocoder: BigVGAN
     image: ImageTower
     text: TextTower
     synchformer: Synchformer
+
+    def all(self) -> tuple[nn.Module, ...]:
+        return self.flow, self.vae, self.vocoder, self.image, self.text, self.synchformer
+
+
+@dataclass(slots=True)
+class Runtime(Parts):
+    """The networks fused and in their precision, on one device; `loading.runtime` builds it."""
+
+    model: Model
+    device: torch.device
     tokenize: tokens.Tokenize
     graphs: Graphs
     velocity: Velocity
     """The graphs' on a GPU."""
     batching: Batching = field(default_factory=Batching)
-    texts: Shelf[str, Tensor] = field(default_factory=lambda: Shelf(64))
+    texts: LruCache[str, Tensor] = field(default_factory=lambda: LruCache(64))
 
     def read(self, captions: Sequence[str]) -> Tensor:
         """Text features (V, 77, text); each caption is encoded once."""
@@ -58,9 +68,9 @@ class Runtime:
                 known[caption] = self.texts.put(caption, features)
         return torch.stack([features for caption in captions if (features := known[caption]) is not None])
 
-    def score(
+    def prepared(
         self, windows: Windows, seen: Features | None, texts: Tensor, negative: str, seeds: Sequence[int]
-    ) -> Score:
+    ) -> Prepared:
         """What to sample; streams that were not seen are the empty ones."""
         flow, count = self.flow, len(windows)
         if seen is None:
@@ -87,13 +97,13 @@ class Runtime:
         unwanted = self.read([negative]) if negative else flow.empty_text()
         empty = flow.condition(flow.empty_clip(windows.clip_length), flow.empty_sync(windows.sync_length), unwanted)
         start = noise(seeds, windows.latents, self.model.flow.latent)
-        return Score(seeds=seeds, noise=start, windows=windows, asked=asked, empty=empty, silent=silent)
+        return Prepared(seeds=seeds, noise=start, windows=windows, asked=asked, empty=empty, silent=silent)
 
-    def sample(self, score: Score, sampler: Sampler, cancelled: Callable[[], bool]) -> Tensor:
+    def sample(self, prepared: Prepared, sampler: Sampler, cancelled: Callable[[], bool]) -> Tensor:
         """Latents (V, N, latent) in the VAE's units. Raises Unavailable when they are no numbers."""
 
         def sampled() -> Tensor:
-            x = Run(self.flow, score, sampler, self.velocity)(self.batching, cancelled)
+            x = EulerSolver(self.flow, prepared, sampler, self.velocity)(self.batching, cancelled)
             return x * self.flow.latent_std + self.flow.latent_mean
 
         return self._finite(self.flow, sampled)

@@ -6,15 +6,14 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from worker.engines.mmaudio.copies import on_device
-from worker.engines.mmaudio.evaluation import Evaluation, Rows, Stage
+from worker.engines.mmaudio.evaluation import Batch, Evaluation, Rows
 from worker.engines.mmaudio.flow import Conditions, Flow
-from worker.engines.mmaudio.windows import Fusion, Windows
+from worker.engines.mmaudio.windows import Windows
 from worker.errors import Cancelled, Unavailable
 
 STEPS, GUIDANCE = 25, 4.5
@@ -24,17 +23,12 @@ ROWS_BUDGET = 4 * 2**30
 AHEAD = 2
 """Steps the host may queue before the device has made them: enough to keep it busy, and a cancelled job ends within them."""
 
-Velocity = Callable[[Evaluation, Tensor, Rows, Stage], Tensor]
+Velocity = Callable[[Evaluation, Tensor, Rows, Batch], Tensor]
 """How a velocity is evaluated: `Evaluation.velocity` itself, or its replay from a CUDA graph."""
 
 
-class Mark(Protocol):
+def _event() -> torch.cuda.Event:
     """A place in the device's work that the host can wait for."""
-
-    def synchronize(self) -> object: ...
-
-
-def _event() -> Mark:
     event = torch.cuda.Event(blocking=True)
     event.record()
     return event
@@ -52,7 +46,6 @@ class Sampler:
     guidance: float = GUIDANCE
     sway: float = 0.0
     interval: tuple[float, float] = (0.0, 1.0)
-    fusion: Fusion = "swap"
 
     def times(self) -> Tensor:
         """(steps + 1,) float32 from 0, noise, to 1, music."""
@@ -65,7 +58,7 @@ class Sampler:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
+class Prepared:
     """What is to be sampled: V variants over K windows. Rows of `asked` go variant by variant, window by window."""
 
     seeds: Sequence[int]
@@ -106,39 +99,35 @@ class _Chunk:
     """Some pairs of variant and window that go through the network together."""
 
     pairs: range
-    stage: Stage
-    heard: Tensor  # (T, C, D)
+    batch: Batch
+    global_condition: Tensor  # (T, C, D)
     rows: list[Rows] = field(default_factory=list)
     """The rows of every step, where they fit the budget."""
 
 
-class Run:
+class EulerSolver:
     """One job's way from noise to latents."""
 
     def __init__(
         self,
         flow: Flow,
-        score: Score,
+        prepared: Prepared,
         sampler: Sampler,
         velocity: Velocity = Evaluation.velocity,
-        mark: Callable[[], Mark] | None = None,
+        mark: Callable[[], torch.cuda.Event] | None = None,
     ) -> None:
         """`mark` notes how far the device has been asked to work; an event on a GPU, nothing on a CPU, which is never behind."""
-        self._score, self._sampler, self._velocity = score, sampler, velocity
+        self._prepared, self._sampler, self._velocity = prepared, sampler, velocity
         self._device = flow.empty_clip_feat.device
         self._mark = mark or (_event if self._device.type == "cuda" else None)
-        self._evaluation = Evaluation(flow, score.windows.length)
+        self._evaluation = Evaluation(flow, prepared.windows.length)
         self._times = sampler.times()
-        self._x = on_device(score.noise, self._device)
-        self._owners = self._own()
-        self._shares = on_device(score.windows.shares, self._device)
-
-    def _own(self) -> Tensor | None:
-        """The winning windows (V, T, N), or None where nothing overlaps or shares are averaged."""
-        if len(self._score.windows) == 1 or self._sampler.fusion == "average":
-            return None
-        drawn = [self._score.windows.winners(seed, self._sampler.steps) for seed in self._score.seeds]
-        return on_device(torch.stack(drawn), self._device)
+        self._x = on_device(prepared.noise, self._device)
+        self._winners: Tensor | None = None
+        """(V, T, N), where windows overlap."""
+        if len(prepared.windows) > 1:
+            drawn = [prepared.windows.winners(seed, sampler.steps) for seed in prepared.seeds]
+            self._winners = on_device(torch.stack(drawn), self._device)
 
     def __call__(self, batching: Batching, cancelled: Callable[[], bool]) -> Tensor:
         """The latents (V, N, latent), in the network's units.
@@ -147,7 +136,7 @@ class Run:
         """
         chunks: dict[bool, list[_Chunk]] = {}
         step = 0
-        ahead: deque[Mark] = deque()
+        ahead: deque[torch.cuda.Event] = deque()
         while step < self._sampler.steps:
             if len(ahead) == AHEAD:
                 ahead.popleft().synchronize()
@@ -160,7 +149,7 @@ class Run:
                 velocity = self._field(step, chunks[guided], cancelled)
             except torch.OutOfMemoryError:
                 chunks.clear()
-                batching.halve(min(batching.size, len(self._x) * len(self._score.windows)))
+                batching.halve(min(batching.size, len(self._x) * len(self._prepared.windows)))
                 continue
             self._x = self._x + (self._times[step + 1] - self._times[step]) * velocity
             step += 1
@@ -169,22 +158,22 @@ class Run:
         return self._x
 
     def _chunks(self, batching: Batching, *, guided: bool) -> Iterator[_Chunk]:
-        score, pairs, size = self._score, len(self._x) * len(self._score.windows), batching.size
-        empty = score.empty if guided else None
+        prepared, pairs, size = self._prepared, len(self._x) * len(self._prepared.windows), batching.size
+        empty = prepared.empty if guided else None
         for start in range(0, pairs, size):
             # The last chunk is filled up with its last pair: every pass has the same shape.
             some = range(start, min(start + size, pairs))
             filled = torch.arange(start, start + min(size, pairs), device=self._device).clamp_(max=some[-1])
-            asked = score.asked.take(filled)
-            stage = self._evaluation.stage(asked, empty, silent=score.silent)
-            chunk = _Chunk(some, stage, self._evaluation.heard(self._times[:-1], asked, empty))
-            if self._evaluation.rows_bytes(stage) * len(chunk.heard) * -(-pairs // size) <= batching.rows_budget:
-                chunk.rows = self._evaluation.rows(chunk.heard, stage).unbind()
+            asked = prepared.asked.take(filled)
+            batch = self._evaluation.batch(asked, empty, silent=prepared.silent)
+            chunk = _Chunk(some, batch, self._evaluation.global_condition(self._times[:-1], asked, empty))
+            if self._evaluation.rows_bytes(batch) * self._sampler.steps * -(-pairs // size) <= batching.rows_budget:
+                chunk.rows = self._evaluation.rows(chunk.global_condition, batch).unbind()
             yield chunk
 
     def _field(self, step: int, chunks: list[_Chunk], cancelled: Callable[[], bool]) -> Tensor:
         """The velocity of every latent frame at one step: (V, N, latent)."""
-        windows = self._score.windows
+        windows = self._prepared.windows
         if len(windows) == 1 and len(chunks) == 1:
             return self._guided(step, chunks[0], self._x)
         total = torch.zeros_like(self._x)
@@ -193,22 +182,17 @@ class Run:
                 raise Cancelled("the job was cancelled while it was composed")
             places = [divmod(pair, len(windows)) for pair in chunk.pairs]
             cut = [self._x[v, windows.starts[k] : windows.starts[k] + windows.length] for v, k in places]
-            cut += [cut[-1]] * (len(chunk.stage.entries) // chunk.stage.copies - len(cut))
+            cut += [cut[-1]] * (len(chunk.batch.entries) // chunk.batch.copies - len(cut))
             for (v, k), own in zip(places, self._guided(step, chunk, torch.stack(cut)), strict=False):
                 start, end = windows.starts[k], windows.starts[k] + windows.length
-                total[v, start:end] += own if len(windows) == 1 else self._share(step, v, k, start, end) * own
+                won = 1 if self._winners is None else self._winners[v, step, start:end, None] == k
+                total[v, start:end] += own * won
         return total
 
-    def _share(self, step: int, variant: int, window: int, start: int, end: int) -> Tensor:
-        """What a window owns of its frames at this step: (length, 1) float32."""
-        if self._owners is None:
-            return self._shares[window, start:end, None]
-        return (self._owners[variant, step, start:end, None] == window).float()
-
     def _guided(self, step: int, chunk: _Chunk, x: Tensor) -> Tensor:
-        rows = chunk.rows[step] if chunk.rows else self._evaluation.rows(chunk.heard[step], chunk.stage)
-        both = self._velocity(self._evaluation, x, rows, chunk.stage)
-        if chunk.stage.copies == 1:
+        rows = chunk.rows[step] if chunk.rows else self._evaluation.rows(chunk.global_condition[step], chunk.batch)
+        both = self._velocity(self._evaluation, x, rows, chunk.batch)
+        if chunk.batch.copies == 1:
             return both
         asked, empty = both.chunk(2)
         strength = self._sampler.guidance

@@ -36,11 +36,8 @@ class SynchformerShape:
     heads: int = 12
 
 
-Grouped = Callable[..., None]
-
-
 @cache
-def grouped_kernel(device: torch.device) -> Grouped | None:
+def grouped_kernel(device: torch.device) -> Callable[..., None] | None:
     """`attention_kernel.grouped_attention` on a GPU where Triton is installed, can compile, and gives the plain numbers."""
     if device.type != "cuda":
         return None

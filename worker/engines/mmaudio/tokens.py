@@ -11,8 +11,6 @@ from torch import Tensor
 from worker.errors import Misconfigured
 
 CONTEXT = 77
-BROKEN = (ImportError, RuntimeError, OSError)
-"""What importing open_clip raises where it is missing, or where torchvision was built for another torch."""
 
 Tokenize = Callable[[Sequence[str]], Tensor]
 """Captions -> ids (B, 77) int64."""
@@ -32,7 +30,7 @@ def tokenize(captions: Sequence[str]) -> Tensor:
     """
     try:
         tokenizer = _open_clip()
-    except BROKEN as error:
+    except (ImportError, RuntimeError, OSError) as error:  # it is missing, or torchvision was built for another torch
         raise Misconfigured(
             f"captions cannot be tokenised: open_clip does not load ({error}); pip install open_clip_torch, "
             "and the torchvision that goes with torch"

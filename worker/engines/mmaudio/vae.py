@@ -91,7 +91,7 @@ class Upsampling(nn.Module):
         return self.conv(x.repeat_interleave(2, dim=1))
 
 
-class Level(nn.Module):
+class UpLevel(nn.Module):
     """Three residual blocks at one width, then twice the length where `doubles`."""
 
     def __init__(self, inputs: int, outputs: int, *, doubles: bool) -> None:
@@ -112,7 +112,7 @@ class Decoder(nn.Module):
         self.conv_in = _conv(shape.latent, top)
         self.mid = Middle(top)
         self.up = nn.ModuleList(
-            Level(*widths, doubles=level == 1)
+            UpLevel(*widths, doubles=level == 1)
             for level, widths in enumerate([(top // 2, top // 4), (top, top // 2), (top, top)])
         )
         self.conv_out = _conv(shape.width, shape.mels)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pickle
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,6 @@ from worker.engines.mmaudio.models import MODELS, Model
 from worker.errors import Misconfigured
 
 HUB = "hkchengrex/MMAudio"
-RELEASE = "https://github.com/hkchengrex/MMAudio/releases/download/v0.1"
-"""Where the files of `ext_weights` were published first."""
-
 WRAPPINGS = ("generator", "state_dict")
 """Under which a file may keep its tensors, beside other things."""
 CHECKPOINT_LICENCE = "CC-BY-NC 4.0 (non-commercial)"
@@ -77,18 +74,23 @@ FLOWS = {
     "large_44k": _flow("large_44k", 3900, "fed96c325a6785b85ce75ae1aafd2673"),
     "large_44k_v2": _flow("large_44k_v2", 3900, "01ad4464f049b2d7efdaa4c1a59b8dfe"),
 }
-VAE_16K = _ext("v1-16.pth", 655, CHECKPOINT_LICENCE, "69f56803f59a549a1a507c93859fd4d7")
-VAE_44K = _ext("v1-44.pth", 1200, CHECKPOINT_LICENCE, "fab020275fa44c6589820ce025191600")
-VOCODER_16K = _ext("best_netG.pt", 429, "MIT", "eeaf372a38a9c31c362120aba2dde292")
+VAES = {
+    16_000: _ext("v1-16.pth", 655, CHECKPOINT_LICENCE, "69f56803f59a549a1a507c93859fd4d7"),
+    44_100: _ext("v1-44.pth", 1200, CHECKPOINT_LICENCE, "fab020275fa44c6589820ce025191600"),
+}
+"""By sample rate, as the vocoders."""
+VOCODERS = {
+    16_000: _ext("best_netG.pt", 429, "MIT", "eeaf372a38a9c31c362120aba2dde292"),
+    44_100: File(
+        repository="nvidia/bigvgan_v2_44khz_128band_512x",
+        path="bigvgan_generator.pt",
+        folder="bigvgan_v2_44khz_128band_512x",
+        size_mb=489,
+        licence="MIT",
+        sha256="d9fe7ec6bd0b44ed9d66973d5012d8181c1570b01e5c72df51973e241dccd357",
+    ),
+}
 SYNCHFORMER = _ext("synchformer_state_dict.pth", 907, "MIT", "5b2f5594b0730f70e41e549b7c94390c")
-VOCODER_44K = File(
-    repository="nvidia/bigvgan_v2_44khz_128band_512x",
-    path="bigvgan_generator.pt",
-    folder="bigvgan_v2_44khz_128band_512x",
-    size_mb=489,
-    licence="MIT",
-    sha256="d9fe7ec6bd0b44ed9d66973d5012d8181c1570b01e5c72df51973e241dccd357",
-)
 CLIP = File(
     repository="apple/DFN5B-CLIP-ViT-H-14-384",
     path="open_clip_pytorch_model.bin",
@@ -101,8 +103,8 @@ CLIP = File(
 
 def files_of(model: Model) -> tuple[File, ...]:
     """The files a model is made of: flow network, VAE, vocoder, Synchformer, CLIP."""
-    vae, vocoder = (VAE_16K, VOCODER_16K) if model.rate.sample_rate == 16_000 else (VAE_44K, VOCODER_44K)
-    return FLOWS[model.name], vae, vocoder, SYNCHFORMER, CLIP
+    rate = model.rate.sample_rate
+    return FLOWS[model.name], VAES[rate], VOCODERS[rate], SYNCHFORMER, CLIP
 
 
 def model_named(name: str) -> Model:
@@ -112,22 +114,7 @@ def model_named(name: str) -> Model:
     return MODELS[name]
 
 
-Progress = Callable[[str, int, int | None], None]
-"""Told a file's name, the bytes that are here, and how many there will be, if known."""
-
-
-def pull(model: str, models_dir: Path, progress: Progress, *, release: str = RELEASE) -> None:
-    """Bring every file of a model to `models_dir` and check it; what is there and whole is left alone.
-
-    Raises Misconfigured (unknown model; a file that stays corrupt), Unavailable (no way to a file).
-    """
-    from worker.engines.mmaudio.download import fetch
-
-    for file in files_of(model_named(model)):
-        fetch(file, models_dir, progress, release)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Listed:
     """A line of `rhythmai models list`."""
 
@@ -141,31 +128,10 @@ class Listed:
 def listing(models_dir: Path) -> tuple[Listed, ...]:
     """Every file of every model, and whether it is here."""
     return tuple(
-        Listed(
-            model=model.name,
-            file=file.path,
-            size_mb=file.size_mb,
-            licence=file.licence,
-            present=file.found(models_dir) is not None,
-        )
+        Listed(model.name, file.path, file.size_mb, file.licence, file.found(models_dir) is not None)
         for model in MODELS.values()
         for file in files_of(model)
     )
-
-
-def licences(model: Model) -> tuple[str, ...]:
-    """One line a file, for the log."""
-    return tuple(f"{file.name}: {file.licence}" for file in files_of(model))
-
-
-def require(model: Model, models_dir: Path) -> None:
-    """Raises Misconfigured naming the files that are not here and the command that brings them."""
-    missing = [file.path for file in files_of(model) if file.found(models_dir) is None]
-    if missing:
-        raise Misconfigured(
-            f"{model.name} has no weights in {models_dir} (missing {', '.join(missing)}): "
-            f"run `rhythmai models pull {model.name}`, or set ENGINE=sketch"
-        )
 
 
 def read(file: File, models_dir: Path) -> Mapping[str, Tensor]:

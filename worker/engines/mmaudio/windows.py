@@ -1,20 +1,19 @@
 """Windows of the native length over a longer film, and how their velocities become one.
 
-All windows of a step work on one global latent; where they overlap, either one of them wins each frame anew at every
-step ("swap", which keeps high frequencies), or they are averaged with raised-cosine ramps ("average").
+All windows of a step work on one global latent; where they overlap, one of them wins each frame anew at every step, by
+raised-cosine ramps: an average of them would lose high frequencies.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from worker.engines.mmaudio.lengths import CLIP_FPS, SEGMENT_STRIDE, SYNC_FPS, Rate, clip_frames, sync_features
+from worker.engines.mmaudio.lengths import CLIP_FPS, SEGMENT_STRIDE, SYNC_FPS, AudioRate, clip_frames, sync_features
 
 NATIVE_S = 8.0
 """What the checkpoints were trained on."""
@@ -23,8 +22,6 @@ SINGLE_S = 10.0
 HOP_SEGMENTS = 19
 SEGMENT_S = SEGMENT_STRIDE / SYNC_FPS
 """Windows start on Synchformer's grid of 0.32 s, every 6.08 s."""
-
-Fusion = Literal["swap", "average"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ class Windows:
 
     @cached_property
     def shares(self) -> Tensor:
-        """How much of each latent frame a window owns, (K, N) float32: every column sums to one."""
+        """How likely a window wins each latent frame, (K, N) float32: every column sums to one."""
         edges = np.zeros((len(self), self.latents))
         for k, start in enumerate(self.starts):
             tent = np.ones(self.length)
@@ -60,14 +57,9 @@ class Windows:
         draws = np.random.Generator(np.random.PCG64(seed)).random((steps, self.latents), dtype=np.float32)
         bounds = self.shares.cumsum(dim=0).numpy()
         won = (draws[:, None] >= bounds[None]).sum(axis=1)
-        return torch.from_numpy(np.minimum(won, self._last_owner))
-
-    @cached_property
-    def _last_owner(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        """The last window that covers each frame: rounding of the bounds must not hand it to a later one."""
-        covered = self.shares.numpy() > 0
-        last: np.ndarray[tuple[int], np.dtype[np.int64]] = len(self) - 1 - covered[::-1].argmax(axis=0)
-        return last
+        # Rounding of the bounds must not hand a frame to a window after the last that covers it.
+        last = len(self) - 1 - (self.shares.numpy() > 0)[::-1].argmax(axis=0)
+        return torch.from_numpy(np.minimum(won, last))
 
 
 def _ramp(tent: np.ndarray[tuple[int], np.dtype[np.float64]], overlap: int) -> None:
@@ -76,13 +68,13 @@ def _ramp(tent: np.ndarray[tuple[int], np.dtype[np.float64]], overlap: int) -> N
     tent[:rise] *= np.sin(np.pi / 2 * (np.arange(rise) + 0.5) / rise) ** 2
 
 
-def single(duration_s: float, rate: Rate) -> Windows:
+def single(duration_s: float, rate: AudioRate) -> Windows:
     """One window as long as the request: the plain sampler."""
     latents = rate.latents(duration_s)
     return Windows(latents, latents, (0,), (0,), clip_frames(duration_s), (0,), sync_features(duration_s))
 
 
-def lay(duration_s: float, rate: Rate) -> Windows:
+def lay(duration_s: float, rate: AudioRate) -> Windows:
     """As many native windows as the duration needs; the last one is shifted left to end with the film."""
     if duration_s <= SINGLE_S:
         return single(duration_s, rate)

@@ -33,7 +33,7 @@ def _weighting(rate: int, device: torch.device) -> Tensor:
     return 2 * highpass_biquad(shelf, rate, cutoff_freq=38.0, Q=0.5).to(device)
 
 
-def integrated_lufs(wave: Tensor, rate: int) -> float | None:
+def track_lufs(wave: Tensor, rate: int) -> float | None:
     """Integrated loudness of (1 or 2 channels, T) with both gates; None for silence or less than 0.4 s."""
     from torchaudio.functional import fftconvolve
 

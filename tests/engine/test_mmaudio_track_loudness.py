@@ -8,8 +8,8 @@ import torch
 
 from worker.domain import Options
 from worker.engines.mmaudio.engine import MMAudioEngine
-from worker.engines.mmaudio.loudness import integrated_lufs
-from worker.pipeline.finish.loudness import integrated_lufs as mastered_lufs
+from worker.engines.mmaudio.track_loudness import track_lufs
+from worker.pipeline.finish.loudness import integrated_lufs
 
 
 def sound(kind: str, seconds: float, rate: int) -> np.ndarray:
@@ -31,17 +31,17 @@ def sound(kind: str, seconds: float, rate: int) -> np.ndarray:
 def test_it_agrees_with_the_meter_of_the_master(kind: str, seconds: float, rate: int):
     """Within a tenth of a LU for quiet, clipped and gated sounds, from a single block on."""
     wave = sound(kind, seconds, rate)
-    assert integrated_lufs(torch.from_numpy(wave), rate) == pytest.approx(mastered_lufs(wave, rate), abs=0.1)
+    assert track_lufs(torch.from_numpy(wave), rate) == pytest.approx(integrated_lufs(wave, rate), abs=0.1)
 
 
 def test_silence_and_a_moment_have_no_loudness():
     """Nothing passes the gate, or nothing fills a block."""
-    assert integrated_lufs(torch.zeros(1, 44100), 44100) is None
-    assert integrated_lufs(torch.ones(1, 1000), 44100) is None
+    assert track_lufs(torch.zeros(1, 44100), 44100) is None
+    assert track_lufs(torch.ones(1, 1000), 44100) is None
 
 
 def test_the_engine_hands_the_loudness_on(engine: MMAudioEngine, clip_of, variant_of, tmp_path):
     """A track knows how loud it is."""
     clip, asked = clip_of(tmp_path / "nowhere.mp4", 1.0), Options(conditioning="text", steps=1)
     track = next(engine.compose(clip, [variant_of(0, 1)], asked, lambda: False))
-    assert track.loudness_lufs == pytest.approx(mastered_lufs(track.samples, track.sample_rate), abs=0.1)
+    assert track.loudness_lufs == pytest.approx(integrated_lufs(track.samples, track.sample_rate), abs=0.1)
