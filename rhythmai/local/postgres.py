@@ -20,6 +20,8 @@ import psutil
 SUPERUSER: Final = "postgres"
 UNPRIVILEGED: Final = "pgserver"
 """The system user Postgres runs as when we are root: it refuses to be root itself."""
+USER_EXISTS: Final = 9
+"""What useradd ends with when the name is taken."""
 
 SETTINGS: Final = {
     "listen_addresses": "127.0.0.1",
@@ -172,7 +174,10 @@ class Postgres:
         try:
             entry = pwd.getpwnam(user)
         except KeyError:
-            subprocess.run(["useradd", "--system", "--shell", "/bin/sh", user], check=True, capture_output=True)
+            command = ["useradd", "--system", "--shell", "/bin/sh", user]
+            made = subprocess.run(command, capture_output=True, text=True, check=False)
+            if made.returncode not in {0, USER_EXISTS}:  # a start beside this one may have made it
+                raise PostgresFailed(f"The system user {user} could not be made: {made.stderr.strip()}") from None
             entry = pwd.getpwnam(user)
         self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.chown(self.data, entry.pw_uid, entry.pw_gid)
