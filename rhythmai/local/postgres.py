@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.util
 import os
 import pwd
+import random
 import shlex
 import socket
 import stat
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import quote
@@ -67,11 +69,12 @@ def embedded_bin(version: int = 18) -> Path:
 
 
 def free_port() -> int:
-    """A TCP port of loopback that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of loopback that nobody uses, below those that systems give to outgoing connections: so it stays free."""
+    while True:
+        port = random.randint(20_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def let_through(folder: Path, user: str) -> None:
