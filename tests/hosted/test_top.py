@@ -100,7 +100,7 @@ class Terminal:
         self._more.set()
 
     async def shows(self, pattern):
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while not (found := re.search(pattern, self._said)):
                 self._more.clear()
                 await self._more.wait()

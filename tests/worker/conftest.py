@@ -24,7 +24,7 @@ async def db(database_url):
 @pytest.fixture
 async def queue(database_url, db):
     """A worker that is ready to claim."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         queue = await PostgresQueue.connect(
             database_url,
             name="box",
