@@ -12,7 +12,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check fmt lock chaos soak bench bench-queue bench-realtime bench-engine bench-pipeline bench-sketch parity clean system
+.PHONY: help demo test tests test-all check fmt lock chaos soak bench bench-queue bench-realtime bench-engine bench-pipeline bench-sketch parity clean system
 
 PYTHON ?= python3
 VENV := .venv
@@ -64,12 +64,14 @@ check: $(VENV)/.dev
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-# Each worker has a Postgres, ports and homes of its own; tests/conftest.py says who runs what.
-WORKERS := -n 3 --no-loadscope-reorder --durations=25
-test: system check
-	@$(BIN)/python -m pytest $(WORKERS) $(LONG)
+test: system $(VENV)/.dev
+	@$(MAKE) --no-print-directory --jobs=2 check tests
 
-test-all: LONG := --oldest
+# Each worker has a Postgres, ports and a home of its own; tests/conftest.py says who runs what.
+tests:
+	@$(BIN)/python -m pytest -n 3 --no-loadscope-reorder --durations=25 $(LONG)
+
+test-all: export LONG := --oldest
 test-all: export FUZZ := 25
 test-all: export CHAOS := --jobs 200 --seconds 600
 test-all: test

@@ -73,6 +73,15 @@ def programs(version: str | None = None) -> tuple[Path, str | None]:
     return (system, "postgres") if system.exists() else (embedded_bin(int(version)), None)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def home() -> Iterator[None]:
+    """A worker's own place for stacks: what one starts, the others do not find; the system user of Postgres may pass."""
+    with tempfile.TemporaryDirectory(prefix="rhythmai-home-") as folder, pytest.MonkeyPatch.context() as patch:
+        Path(folder).chmod(0o755)
+        patch.setenv("XDG_DATA_HOME", folder)
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgres(request) -> Iterator[Postgres]:
     """A running server: `.url(database)`, `.start()`, `.stop()`."""

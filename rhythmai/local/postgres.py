@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.util
 import os
 import pwd
+import random
 import shlex
 import socket
 import stat
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import quote
@@ -20,6 +22,8 @@ import psutil
 SUPERUSER: Final = "postgres"
 UNPRIVILEGED: Final = "pgserver"
 """The system user Postgres runs as when we are root: it refuses to be root itself."""
+USER_EXISTS: Final = 9
+"""What useradd ends with when the name is taken."""
 
 SETTINGS: Final = {
     "listen_addresses": "127.0.0.1",
@@ -65,11 +69,12 @@ def embedded_bin(version: int = 18) -> Path:
 
 
 def free_port() -> int:
-    """A TCP port of loopback that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of loopback that nobody uses, below those that systems give to outgoing connections: so it stays free."""
+    while True:
+        port = random.randint(20_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def let_through(folder: Path, user: str) -> None:
@@ -172,7 +177,10 @@ class Postgres:
         try:
             entry = pwd.getpwnam(user)
         except KeyError:
-            subprocess.run(["useradd", "--system", "--shell", "/bin/sh", user], check=True, capture_output=True)
+            command = ["useradd", "--system", "--shell", "/bin/sh", user]
+            made = subprocess.run(command, capture_output=True, text=True, check=False)
+            if made.returncode not in {0, USER_EXISTS}:  # a start beside this one may have made it
+                raise PostgresFailed(f"The system user {user} could not be made: {made.stderr.strip()}") from None
             entry = pwd.getpwnam(user)
         self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.chown(self.data, entry.pw_uid, entry.pw_gid)

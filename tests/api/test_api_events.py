@@ -37,7 +37,7 @@ async def test_a_stopping_server_ends_streams_and_answers_merges(start_api, db):
     body = {"video_url": "https://example.com/v.mp4", "audio_url": AUDIO}
     _, answer = await ask(api, "post", "/api/v1/merge", json=body, headers={"Prefer": "respond-async"})
     merging = asyncio.create_task(ask(api, "post", "/api/v1/merge", json=body))
-    async with asyncio.timeout(60), api.get(f"/api/v1/job/{answer['job_id']}/events") as events:
+    async with asyncio.timeout(120), api.get(f"/api/v1/job/{answer['job_id']}/events") as events:
         stream = frames(events)
         await anext(stream)
         while await db.fetchval("select count(*) from public.jobs where kind = 'merge' and status = 'pending'") < 2:

@@ -9,7 +9,6 @@ import json
 import random
 import secrets
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -26,7 +25,7 @@ from road import Road
 from trouble import Trouble
 
 from rhythmai import schema
-from rhythmai.local.postgres import AlreadyRunning, Postgres, PostgresFailed
+from rhythmai.local.postgres import AlreadyRunning, Postgres, PostgresFailed, free_port
 from rhythmai.sample import make_sample
 from supabase_standin import BASELINE
 from worker.__main__ import EXIT_START_AGAIN
@@ -41,15 +40,6 @@ START_S = 300
 """How long Postgres may take to start or stop on a busy machine."""
 
 
-def quiet_port():
-    """A free port below those that the system gives to outgoing connections: nobody takes it while its server is down."""
-    while True:
-        port = random.randint(20_000, 32_000)
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)):
-                return port
-
-
 class Chaos:
     lease_s = 4
 
@@ -60,8 +50,8 @@ class Chaos:
 
     async def run(self, jobs, seconds):
         """Break things for `seconds` while `jobs` jobs run, then let the rest finish; returns the verdict."""
-        self.postgres = Postgres(self.folder / "postgres", password=secrets.token_hex(8), port=quiet_port())
-        gateway_port, secret = quiet_port(), secrets.token_hex(16)
+        self.postgres = Postgres(self.folder / "postgres", password=secrets.token_hex(8), port=free_port())
+        gateway_port, secret = free_port(), secrets.token_hex(16)
         async with Road(f"http://127.0.0.1:{gateway_port}") as self.road, Receiver(secret) as self.receiver:
             await self.start_postgres()
             environment = {

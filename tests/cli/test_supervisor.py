@@ -101,7 +101,7 @@ async def test_stop_insists(child, watch):
     await stubborn.start()
     grandchild = psutil.Process(int((await watch.line("grandchild")).split()[1]))
     await stubborn.stop()
-    psutil.wait_procs([grandchild], timeout=10)
+    psutil.wait_procs([grandchild], timeout=120)
     assert not grandchild.is_running() or grandchild.status() == psutil.STATUS_ZOMBIE
 
 

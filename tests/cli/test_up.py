@@ -59,7 +59,7 @@ async def is_up(url: str) -> bool:
 
 def gone(family) -> bool:
     """Whether all of these processes ended."""
-    _, alive = psutil.wait_procs(family, timeout=20)
+    _, alive = psutil.wait_procs(family, timeout=120)
     return all(process.status() == psutil.STATUS_ZOMBIE for process in alive)
 
 

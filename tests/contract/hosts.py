@@ -87,8 +87,8 @@ class Host:
     def stop(self) -> None:
         """Ends the process and waits for its last words."""
         self._process.terminate()
-        self._process.wait(timeout=60)
-        self._reading.join(timeout=60)
+        self._process.wait(timeout=120)
+        self._reading.join(timeout=120)
         assert self._process.stdout is not None
         self._process.stdout.close()
 

@@ -39,7 +39,7 @@ async def connection(host):
 
 async def said(host, raw: bytes, *, more: bool = False) -> str:
     """Everything the host answers to these bytes, until it hangs up; unless there is `more` it is told that this was all."""
-    async with asyncio.timeout(60), connection(host) as (reader, writer):
+    async with asyncio.timeout(120), connection(host) as (reader, writer):
         with suppress(OSError):  # it may have hung up before it has read all
             writer.write(raw)
             await writer.drain()

@@ -180,7 +180,7 @@ async def test_again_refuses_what_is_not_there(api, gen):
 
 async def newest_merge(db) -> str:
     """The pending merge job, as soon as its row is there."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while True:
             job = await db.fetchval("select id from public.jobs where kind = 'merge' and status = 'pending'")
             if job:

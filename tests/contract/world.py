@@ -61,7 +61,7 @@ class World(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.http = httpx.Client(base_url=self.host.url, timeout=60)
+        self.http = httpx.Client(base_url=self.host.url, timeout=120)
         self.expected: dict[str, Expected] = {}
         self.keyed: dict[tuple[str, str], tuple[str, str]] = {}
         self.held: Expected | None = None

@@ -42,7 +42,7 @@ async def test_listeners_hear_of_new_work(db, queue, dial, wakes):
         await db.execute("select queue.retry($1)", job["id"])
     else:
         await worker.finish(job)
-    await asyncio.wait_for(heard.wait(), 10)
+    await asyncio.wait_for(heard.wait(), 120)
 
 
 async def test_the_topic_of_a_job_tells_its_story(db, queue):

@@ -114,7 +114,7 @@ async def test_when_the_clock_strikes_whoever_waits_gets_an_answer(hosted, datab
     db = await asyncpg.connect(database_url)
     waiting = "select count(*) from public.jobs where kind = 'merge' and status = 'pending'"
     before = await db.fetchval(waiting)
-    async with asyncio.timeout(60), hosted(MERGE_WAIT_S="600").session() as api:
+    async with asyncio.timeout(120), hosted(MERGE_WAIT_S="600").session() as api:
         _, made = await ask(api, "post", "/api/v1/gen", json=BODY)
         merging = asyncio.create_task(ask(api, "post", "/api/v1/merge", json={"video_url": VIDEO, "audio_url": VIDEO}))
         async with api.get(f"/api/v1/job/{made['job_id']}/events") as stream:

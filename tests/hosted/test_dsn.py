@@ -132,7 +132,7 @@ async def work(url: str) -> None:
 
         await asyncio.gather(*(one(number) for number in range(24)))
         assert await queue.claim() is None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             await beaten.wait()
     finally:
         await asyncio.to_thread(heartbeat.stop)

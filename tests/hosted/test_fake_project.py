@@ -58,12 +58,12 @@ def test_from_nothing_to_music_by_environment_alone(project, tmp_path, certifica
         job = made.stdout.split()[0]
         (box,) = json.loads(command(tmp_path, project, "workers", "--json").stdout)
         assert (box["name"], box["state"]) == ("first", "ready")
-        answer = httpx.get(f"{client['API_URL']}/api/v1/job/{job}").json()
+        answer = httpx.get(f"{client['API_URL']}/api/v1/job/{job}", timeout=120).json()
     assert (answer["status"], len(answer["results"])) == ("completed", 2)
     context = ssl.create_default_context(cafile=certificates.authority)
     for result in answer["results"]:
         assert result["audio_url"].startswith(project["SUPABASE_URL"])
-        assert httpx.get(result["audio_url"], verify=context).content[:4] == b"fLaC"
+        assert httpx.get(result["audio_url"], verify=context, timeout=120).content[:4] == b"fLaC"
     purged = command(tmp_path, project, "purge", "--older-than", "0m", "--json")
     assert json.loads(purged.stdout)["objects"] == 3, purged.stderr
 

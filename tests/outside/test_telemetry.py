@@ -51,7 +51,7 @@ def recorder():
 
         async def until(self, name):
             """The webhook is heard before its span has ended."""
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(120):
                 while name not in {span.name for span in self.spans()}:
                     await asyncio.sleep(0.01)
             return {span.name: span for span in self.spans()}
@@ -184,7 +184,7 @@ async def test_the_programs_send_their_spans(collector, monkeypatch):
             Client(running.url) as client,
         ):
             job_id = await client.submit("http://127.0.0.1:9/a.mp4")
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(120):
                 while (await client.job(job_id)).status != "failed":
                     await asyncio.sleep(0.1)
     seen = {

@@ -7,6 +7,7 @@ import pytest
 
 from bench.soak_visitors import WEIGHTS
 from bench.soak_watchers import ACTIONS
+from tests.conftest import FUZZ
 
 SOAK = Path(__file__).parents[2] / "bench" / "soak.py"
 
@@ -14,24 +15,12 @@ SOAK = Path(__file__).parents[2] / "bench" / "soak.py"
 @pytest.mark.slow
 async def test_a_short_soak_loses_nothing_and_is_measured(tmp_path):
     """Some seconds of the whole mix end soundly, leave no temporary file, and are written down: figures, picture and page."""
-    options = (
-        "--seconds",
-        "20",
-        "--visitors",
-        "3",
-        "--watchers",
-        "3",
-        "--rest",
-        "0.2",
-        "--seed",
-        "5",
-        "--out",
-        tmp_path,
-    )
+    asked = f"--seconds {8 * FUZZ} --visitors 3 --watchers 3 --rest 0.2 --seed 5 --out {tmp_path}"
     soak = await asyncio.create_subprocess_exec(
-        sys.executable, SOAK, *map(str, options), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        sys.executable, SOAK, *asked.split(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
     said = (await soak.communicate())[0].decode()  # the harness bounds itself
+    assert (tmp_path / "soak.json").exists(), said
     seen = json.loads((tmp_path / "soak.json").read_text())
     end = {name: value for name, value in seen["end"].items() if name != "jobs"}
     assert end == dict.fromkeys(end, 0), said

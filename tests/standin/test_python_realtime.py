@@ -12,7 +12,7 @@ async def subscribe(channel):
     """Subscribe and return (state, error) of the first answer."""
     answer = asyncio.get_running_loop().create_future()
     await channel.subscribe(lambda state, error: answer.done() or answer.set_result((state, error)))
-    return await asyncio.wait_for(answer, 10)
+    return await asyncio.wait_for(answer, 120)
 
 
 def collect(channel, event="*"):

@@ -88,7 +88,7 @@ async def test_signed_urls_open_one_object_for_a_while(bucket):
     """A signed URL serves its object without a key, by the download name asked for; another object it does not."""
     await bucket.upload("a.svg", b"<svg/>", {"content-type": "image/svg+xml"})
     url = (await bucket.create_signed_url("a.svg", 60, {"download": "mine.svg"}))["signedURL"]
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=120) as http:
         answer = await http.get(url)
         assert (answer.status_code, answer.content) == (200, b"<svg/>")
         assert answer.headers["content-disposition"] == "attachment; filename=mine.svg; filename*=UTF-8''mine.svg"
@@ -96,7 +96,7 @@ async def test_signed_urls_open_one_object_for_a_while(bucket):
         assert (other.status_code, other.json()["error"]) == (400, "InvalidSignature")
     image = (await bucket.create_signed_url("a.svg", 60, {"transform": {"width": 100}}))["signedURL"]
     assert "/render/image/sign/" in image
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=120) as http:
         assert (await http.get(image)).content == b"<svg/>"
     several = await bucket.create_signed_urls(["a.svg", "none"], 60)
     assert several[0]["signedURL"]
@@ -113,7 +113,7 @@ async def test_a_signed_upload_url_takes_one_object(bucket):
     with pytest.raises(StorageApiError) as refusal:
         await bucket.upload_to_signed_url(signed["path"], signed["token"], b"again", TEXT)
     assert refusal.value.status == "409"
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=120) as http:
         answer = await http.get(signed["signed_url"].replace("upload/sign", "sign"))
         assert answer.json()["error"] == "InvalidSignature"
 
@@ -125,7 +125,7 @@ async def test_public_objects_are_served_in_ranges(api, gateway):
     await api.from_("open").upload("a.bin", bytes(range(200)), {"content-type": "audio/flac"})
     await api.from_("closed").upload("a.bin", b"x", {"content-type": "audio/flac"})
     url = await api.from_("open").get_public_url("a.bin")
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=120) as http:
         part = await http.get(url, headers={"Range": "bytes=10-19"})
         assert (part.status_code, part.content) == (206, bytes(range(10, 20)))
         assert part.headers["content-range"] == "bytes 10-19/200"
@@ -232,7 +232,7 @@ async def test_policies_decide_for_user_tokens(gateway, database, api):
 )
 async def test_bad_tokens_are_refused(gateway, token, complaint):
     """Without a valid key or token the API answers as the real server does: 400 outside, 403 inside."""
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=120) as http:
         answer = await http.get(
             f"{gateway.url}/storage/v1/bucket", headers={"Authorization": f"Bearer {token}"} if token else {}
         )

@@ -5,6 +5,7 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
+from rhythmai.local.postgres import free_port
 from supabase_standin.gateway import Gateway, GatewaySettings
 from tests.worker.line import Line
 from tests.worker.whole_worker import running_worker
@@ -23,7 +24,7 @@ async def db(database_url):
 @pytest.fixture
 async def queue(database_url, db):
     """A worker that is ready to claim."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         queue = await PostgresQueue.connect(
             database_url,
             name="whole",
@@ -52,7 +53,7 @@ def insert(db):
 async def gateway(database_url, tmp_path):
     """Realtime and Storage of the local stack; `.url`, `.key`, `.restart()` on the same port."""
     settings = GatewaySettings(
-        port=0, database_url=database_url, jwt_secret="j" * 40, secret_key="sb_secret_worker",
+        port=free_port(), database_url=database_url, jwt_secret="j" * 40, secret_key="sb_secret_worker",
         publishable_key="sb_publishable_worker", storage_dir=tmp_path / "storage",
     )  # fmt: skip
 

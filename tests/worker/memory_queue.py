@@ -69,7 +69,7 @@ async def settled_by(run, *, queue_of=MemoryQueue):
     queue = queue_of(job())
     listening = listener(queue, run)
     task = asyncio.create_task(listening.listen())
-    await asyncio.wait_for(queue.settled_one.wait(), 10)
+    await asyncio.wait_for(queue.settled_one.wait(), 120)
     listening.drain()
-    await asyncio.wait_for(task, 10)
+    await asyncio.wait_for(task, 120)
     return queue.settled, listening

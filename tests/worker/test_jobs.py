@@ -218,7 +218,7 @@ async def test_a_write_outlives_a_database_that_is_away(line, db, insert, write)
     job = await queue.claim()
     line.cut()
     writing = asyncio.create_task(WRITES[write](queue, job.lease))
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(120):
         await line.turned_away.wait()
         line.mend()
         await writing
@@ -238,7 +238,7 @@ async def test_patience_has_an_end():
 async def test_a_refused_login_names_the_variable(database_url):
     """A wrong password is a matter of settings, said at once and not retried."""
     wrong = database_url.replace("postgres:", "postgres:wrong", 1)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         with pytest.raises(Misconfigured, match="DATABASE_URL"):
             await PostgresQueue.connect(
                 wrong, name="b", kinds=("merge",), engine="", version="", lease=timedelta(seconds=9), job_timeout=timedelta(1)

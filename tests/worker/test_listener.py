@@ -28,7 +28,7 @@ async def test_a_full_box_does_not_ask_what_is_due():
     await listening.poll()
     assert asked == []
     go.set()
-    await asyncio.wait_for(queue.settled_one.wait(), 10)
+    await asyncio.wait_for(queue.settled_one.wait(), 120)
     await listening.poll()
     assert asked == [0]
 
@@ -50,9 +50,9 @@ async def test_a_wake_up_during_the_claim_is_not_lost():
 
     queue.on_claim = a_job_comes_just_after_the_look
     task = asyncio.create_task(listening.listen())
-    await asyncio.wait_for(ran.wait(), 10)  # the poll would take an hour
+    await asyncio.wait_for(ran.wait(), 120)  # the poll would take an hour
     listening.drain()
-    await asyncio.wait_for(task, 10)
+    await asyncio.wait_for(task, 120)
 
 
 async def test_no_more_jobs_run_than_there_are_slots():
@@ -75,7 +75,7 @@ async def test_no_more_jobs_run_than_there_are_slots():
     while len(queue.settled) < 5:
         await asyncio.sleep(0)
     listening.drain()
-    await asyncio.wait_for(task, 10)
+    await asyncio.wait_for(task, 120)
     assert most == 2
 
 
@@ -90,10 +90,10 @@ async def test_drain_lets_running_jobs_finish():
     queue = MemoryQueue(job(), job())
     listening = listener(queue, run, slots=1)
     task = asyncio.create_task(listening.listen())
-    await asyncio.wait_for(started.wait(), 10)
+    await asyncio.wait_for(started.wait(), 120)
     listening.drain()
     go.set()
-    await asyncio.wait_for(task, 10)
+    await asyncio.wait_for(task, 120)
     assert queue.settled == ["finish"]
     assert len(queue.jobs) == 1
 
@@ -111,12 +111,12 @@ async def test_what_is_late_is_handed_back(second_signal):
     grace = timedelta(hours=1) if second_signal else timedelta(0)
     listening = listener(queue, run, grace=grace)
     task = asyncio.create_task(listening.listen())
-    await asyncio.wait_for(started.wait(), 10)
+    await asyncio.wait_for(started.wait(), 120)
     listening.drain()
     if second_signal:
         await asyncio.sleep(0)
         listening.drain()
-    await asyncio.wait_for(task, 10)
+    await asyncio.wait_for(task, 120)
     assert queue.settled == ["release"]
 
 
@@ -138,6 +138,6 @@ async def test_a_database_that_is_away_does_not_end_the_loop():
 
     listening = listener(queue, run, poll_every=timedelta(milliseconds=1))
     task = asyncio.create_task(listening.listen())
-    await asyncio.wait_for(ran.wait(), 10)
+    await asyncio.wait_for(ran.wait(), 120)
     listening.drain()
-    await asyncio.wait_for(task, 10)
+    await asyncio.wait_for(task, 120)

@@ -69,9 +69,9 @@ async def test_a_lost_lease_writes_nothing():
     queue = MemoryQueue(job())
     listening = listener(queue, run)
     task = asyncio.create_task(listening.listen())
-    await asyncio.wait_for(ended.wait(), 10)
+    await asyncio.wait_for(ended.wait(), 120)
     listening.drain()
-    await asyncio.wait_for(task, 10)
+    await asyncio.wait_for(task, 120)
     assert queue.settled == []
 
 
@@ -90,13 +90,13 @@ async def test_a_verdict_of_the_heartbeat_stops_the_running_job(verdict, settled
     queue = MemoryQueue(job())
     listening = listener(queue, run)
     task = asyncio.create_task(listening.listen())
-    await asyncio.wait_for(started.wait(), 10)
+    await asyncio.wait_for(started.wait(), 120)
     (on_stop,) = listening.watch.values()
     await asyncio.to_thread(on_stop, verdict)
     while listening.watch:
         await asyncio.sleep(0)
     listening.drain()
-    await asyncio.wait_for(task, 10)
+    await asyncio.wait_for(task, 120)
     assert queue.settled == settled
     assert stopped_seen == [True]
 
@@ -124,7 +124,7 @@ async def test_a_job_that_does_not_stop_ends_the_process(stopped_by):
         listening.drain()
     else:
         listening.watch[started[0]](stopped_by)
-    await asyncio.wait_for(task, 10)
+    await asyncio.wait_for(task, 120)
     assert isinstance(listening.broken, DeviceLost)
     assert sorted(queue.settled) == sorted(
         {"cancelled": ["finish"], "lost": [], "drain": ["release"]}[stopped_by] + ["release"]
@@ -148,8 +148,8 @@ async def test_a_lease_is_watched_until_its_end_is_written():
     queue = Asking(job())
     listening = listener(queue, run)
     task = asyncio.create_task(listening.listen())
-    await asyncio.wait_for(queue.settled_one.wait(), 10)
+    await asyncio.wait_for(queue.settled_one.wait(), 120)
     listening.drain()
-    await asyncio.wait_for(task, 10)
+    await asyncio.wait_for(task, 120)
     assert watched == [True]
     assert not listening.watch

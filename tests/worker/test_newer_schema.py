@@ -80,7 +80,7 @@ async def test_a_worker_lives_through_an_upgrade_of_the_schema(worker, insert, d
     await queue.settle_delivery(delivery, delivered=True, error=None, again=False)
     assert await db.fetchval("select state from public.deliveries") == "delivered"
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         another = await PostgresQueue.connect(
             database_url, name="another", kinds=("merge",), engine="", version="0",
             lease=timedelta(seconds=30), job_timeout=timedelta(minutes=30),

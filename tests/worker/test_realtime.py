@@ -16,7 +16,7 @@ from worker.wakeups import RealtimeWakeUps
 async def wakes(gateway):
     woken = asyncio.Event()
     task = asyncio.create_task(RealtimeWakeUps(gateway.url, gateway.key).run(woken.set))
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(120):
         await woken.wait()  # subscribed
         woken.clear()
         await woken.wait()  # the second look: what was inserted just before the subscription was live
@@ -53,7 +53,7 @@ async def test_a_subscription_is_looked_behind_once_more(gateway):
             woken.set()
 
     task = asyncio.create_task(RealtimeWakeUps(gateway.url, gateway.key).run(wake))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         await woken.wait()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -73,7 +73,7 @@ async def test_a_socket_that_only_looks_alive_is_given_up(gateway):
             line.url, gateway.key, ping_every=timedelta(milliseconds=100), patience=timedelta(seconds=1)
         )
         task = asyncio.create_task(realtime.run(wake))
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(120):
             await woken.wait()
             woken.clear()
             enough = len(looks) + 1
@@ -99,7 +99,7 @@ async def test_a_storage_that_fails_once_is_asked_again(gateway):
         storage = SupabaseStorage(line.url, gateway.key)
         line.cut()
         putting = asyncio.create_task(storage.put("audios", "a/2-abc.flac", b"fLaC", "audio/flac"))
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(120):
             await line.turned_away.wait()
             line.mend()
             await putting

@@ -13,7 +13,7 @@ async def wakes(database_url, db):
     """An event that is set at each wake-up."""
     woken = asyncio.Event()
     task = asyncio.create_task(ListenWakeUps(database_url).run(woken.set))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         await woken.wait()  # the first look after connecting
         woken.clear()
         yield woken
@@ -45,7 +45,7 @@ async def test_a_connection_that_only_looks_alive_is_given_up(line):
     woken = asyncio.Event()
     listening = ListenWakeUps(line.url, check_every=timedelta(milliseconds=50), patience=timedelta(milliseconds=200))
     task = asyncio.create_task(listening.run(woken.set))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         await woken.wait()
         woken.clear()
         line.freeze()

@@ -68,7 +68,7 @@ async def end_a_job(queue, insert, url, **columns):
 
 
 async def settled(db, state):
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while (row := await db.fetchrow("select * from public.deliveries")) is None or row["state"] != state:
             await asyncio.sleep(0.01)
     return row
@@ -93,7 +93,7 @@ async def test_a_delivery_goes_on_with_the_jobs_trace(queue, insert, receiver, s
     with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
         job_id = await end_a_job(queue, insert, receiver.url, traceparent=trace)
         sending()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while not lines:
                 await asyncio.sleep(0.01)
     ((headers, _),) = receiver.got
@@ -124,8 +124,8 @@ async def test_what_is_not_taken_is_tried_again(queue, insert, db, receiver, sen
     receiver.status = status
     await end_a_job(queue, insert, receiver.url)
     sending()
-    await asyncio.wait_for(receiver.came.wait(), 20)
-    async with asyncio.timeout(20):
+    await asyncio.wait_for(receiver.came.wait(), 120)
+    async with asyncio.timeout(120):
         while (row := await db.fetchrow("select * from public.deliveries"))["last_error"] is None:
             await asyncio.sleep(0.01)
     assert (row["state"], row["attempt"]) == ("pending", 1)
@@ -168,9 +168,9 @@ async def test_a_slow_receiver_does_not_hold_the_others_up(queue, insert, db, re
     async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as silent:
         await end_a_job(queue, insert, f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}/hook")
         sending()
-        await asyncio.wait_for(connected.wait(), 20)
+        await asyncio.wait_for(connected.wait(), 120)
         await end_a_job(queue, insert, receiver.url)
-        await asyncio.wait_for(receiver.came.wait(), 20)
+        await asyncio.wait_for(receiver.came.wait(), 120)
         end.set()
 
 

@@ -37,7 +37,7 @@ class WholeWorker:
     queue: PostgresQueue
 
     async def until_ended(self, job_id):
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while True:
                 answer = json.loads(await self.queue._ask("select queue.answer($1)", job_id))
                 if answer["finished_at"]:
@@ -66,6 +66,6 @@ async def running_worker(database_url, queue, gateway, work_dir, **options) -> A
     listening = asyncio.create_task(listener.listen())
     yield WholeWorker(work_dir, storage, listener, queue)
     listener.drain()
-    await asyncio.wait_for(listening, 60)
+    await asyncio.wait_for(listening, 120)
     await asyncio.to_thread(heart.stop)
     await storage.close()
