@@ -77,7 +77,7 @@ async def up(
 
 
 def _for_programs(child: str, line: str) -> None:
-    event = {"timestamp": datetime.now(UTC).isoformat(), **_event(line), "child": child}
+    event = {"child": child, "timestamp": datetime.now(UTC).isoformat()} | _event(line)
     if event["event"] != "request":
         print(json.dumps(event, ensure_ascii=False), flush=True)
 
