@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from textwrap import fill
 from types import TracebackType
 from typing import Final, Self
 
@@ -44,9 +45,15 @@ class Screen:
     ) -> None:
         self.rest()
 
-    def say(self, line: str = "", style: str | None = None) -> None:
-        """A line that stays."""
-        self._console.print(_printable(line), style=style)
+    def say(self, line: str, style: str | None = None, hang: int = 0) -> None:
+        """A line that stays; what of it does not fit into a terminal goes on below, `hang` columns to the right."""
+        line = _printable(line)
+        if hang and self._console.is_terminal:
+            indent = " " * hang
+            line = fill(
+                line, self._console.width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+            )
+        self._console.print(line, style=style)
 
     def doing(self, what: str) -> None:
         """What goes on right now."""
@@ -113,7 +120,7 @@ class Screen:
             f"{result.duration:.1f} s" if result.duration else "",
         ]
         self.say(f"  {result.index + 1}. {result.title} ({', '.join(filter(None, facts))})", "bold")
-        self.say(f"     {result.prompt}")
+        self.say(f"     {result.prompt}", hang=5)
         self.say(f"     {result.audio_url}", "blue")
 
     def rest(self) -> None:

@@ -68,6 +68,6 @@ async def _given(data: Path | None) -> dict[str, str]:
 
 
 def _tell(screen: Screen, finding: Finding) -> None:
-    screen.say(f"{finding.verdict:<5} {finding.check:<12} {finding.text}", STYLES[finding.verdict])
+    screen.say(f"{finding.verdict:<5} {finding.check:<12} {finding.text}", STYLES[finding.verdict], hang=19)
     if finding.remedy:
-        screen.say(f"{'':<18} -> {finding.remedy}")
+        screen.say(f"{'':<18} -> {finding.remedy}", hang=22)

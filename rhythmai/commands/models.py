@@ -35,13 +35,13 @@ def list_(as_json: Json = False, folder: Folder = None) -> None:
         {
             "model": file.model,
             "file": file.file,
-            "size": f"{file.size_mb / 1000:.1f} GB",
             "here": "yes" if file.present else "no",
+            "size": f"{file.size_mb / 1000:.1f} GB",
             "licence": file.licence,
         }
         for file in files
     ]
-    show(rows, "There are no models.")
+    show(rows, "There are no models.", least=8)
 
 
 @app.command("pull")

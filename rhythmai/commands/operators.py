@@ -186,6 +186,6 @@ async def each(
         show_json(answers)
     else:
         for answer in answers:
-            print(f"{answer['job_id']} {answer['status']}")
+            print(answer["job_id"], answer["status"] + (" (stops soon)" if answer["status"] == "processing" else ""))
     if refused:
         raise BadInput("; ".join(refused))

@@ -55,7 +55,7 @@ async def merge(
     audio: Annotated[str | None, typer.Option(help="The URL of other music than a track of the job.")] = None,
     output: Annotated[Path | None, typer.Option(help="The file to save the new video in.")] = None,
     mode: Annotated[
-        Literal["replace", "mix"] | None, typer.Option(help="With the video's own sound or without (default: replace).")
+        Literal["replace", "mix"] | None, typer.Option(help="replace leaves the video's own sound out (default).")
     ] = None,
     music_gain_db: Annotated[float | None, typer.Option(min=-60, max=20, help="How much louder the music is.")] = None,
     duck: Annotated[bool | None, typer.Option(help="With mix: quieter music while somebody speaks.")] = None,

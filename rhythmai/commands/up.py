@@ -29,9 +29,9 @@ WORDS: Final = {
     "job.released": "job {job} goes back to the queue",
 }
 """How people are told the events of each day; of others they get the name and the values."""
-UNTOLD: Final = ("request", "api.listening", "Listening on", "gateway.ready", "metrics.served")
+UNTOLD: Final = frozenset({"request", "api.listening", "Listening", "gateway.ready", "metrics.served"})
 """What people are not told: a line a request, and the ports behind the front port."""
-ASIDE: Final = frozenset({"event", "timestamp", "level", "trace_id", "request_id", "worker"})
+ASIDE: Final = frozenset({"event", "timestamp", "level", "trace_id", "request_id", "worker", "exception"})
 
 
 @command
@@ -77,7 +77,7 @@ async def up(
 
 
 def _for_programs(child: str, line: str) -> None:
-    event = {"timestamp": datetime.now(UTC).isoformat(), **_event(line), "child": child}
+    event = {"child": child, "timestamp": datetime.now(UTC).isoformat()} | _event(line)
     if event["event"] != "request":
         print(json.dumps(event, ensure_ascii=False), flush=True)
 
@@ -90,13 +90,14 @@ def _for_people() -> Callable[[str, str], None]:
 
     def tell(child: str, line: str) -> None:
         event = _event(line)
-        if event["event"].startswith(UNTOLD):
+        if event["event"].partition(" ")[0] in UNTOLD:
             return
         try:
             words = WORDS[event["event"]].format_map(event)
         except (LookupError, ValueError, TypeError):
             values = [f"{name}={value}" for name, value in event.items() if name not in ASIDE]
-            words = " ".join([event["event"], *values])
+            raised = [f"{one['exc_type']}: {one['exc_value']}" for one in event.get("exception", [])]
+            words = " ".join([event["event"], *values, *raised])
         # Titles come from models and strangers: none of them moves the cursor.
         told = Text(plain_text(words), STYLES.get(event.get("level", ""), ""))
         console.print(Text(f"{child:<9}", STYLES.get(child, "")) + told, soft_wrap=True)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from uuid import uuid4
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
-from tests.cli.stack_process import BASE, call
+from tests.cli.stack_process import BASE, RHYTHMAI, call, clean_environment
+from tests.cli.terminal import Terminal
 
 NOWHERE = ("--data", "nowhere")
 
@@ -100,6 +105,29 @@ async def test_an_address_nobody_fetches_from(tmp_path):
     """What looks like an address and is none is named as it was written."""
     _, _, err = await call("submit", "ftp://host/a.mp4", cwd=tmp_path, API_URL="http://127.0.0.1:1")
     assert err.startswith("rhythmai: ftp://host/a.mp4 is no address to fetch from")
+
+
+async def test_an_interrupted_merge_says_that_it_goes_on(tmp_path):
+    """Ctrl-C ends the waiting for a merge and not the merge, and the way back is told."""
+    job_id, asked = str(uuid4()), asyncio.Event()
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.method == "POST":
+            return web.json_response({"job_id": job_id}, status=202)
+        asked.set()
+        return web.json_response({"job_id": job_id, "status": "pending", "completed_count": 0, "total_count": 1})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    async with TestServer(app) as server:
+        terminal = await Terminal.start(
+            *RHYTHMAI, "merge", "https://example.com/a.mp4", "--audio", "https://example.com/a.flac",
+            environment=clean_environment(API_URL=str(server.make_url(""))), cwd=tmp_path,
+        )  # fmt: skip
+        await asked.wait()
+        assert await terminal.end() == 130
+    await terminal.shows("The job goes on without you")
+    await terminal.shows(f"  rhythmai watch {job_id}\n")
 
 
 async def test_help_tells_users_from_operators(tmp_path):

@@ -178,6 +178,17 @@ async def test_urls_and_paths_reach_a_pipe(stack):
         assert await terminal.ended() == 0
 
 
+async def test_what_is_ready_is_saved_already(stack):
+    """The tracks of a job that still runs are saved as far as they are there, and how to see the others come is told."""
+    done, waiting = (await stack.call("submit", FILM, "--variants", 1)).strip(), await stack.waiting()
+    await stack.call("watch", done)
+    copy = "insert into public.results (job_id, attempt, index, audio_url) select $1, 1, index, audio_url from public.results where job_id = $2"
+    await stack.sql(copy, waiting, done)
+    code, out, err = await call("download", waiting, "--output", "some", cwd=stack.place, **stack.alone)
+    assert (code, out) == (0, "some/track-1.flac\n")
+    assert f"  rhythmai watch {waiting}\n" in err
+
+
 async def test_what_is_not_there_is_named(stack):
     """Tracks that are not there yet, or never, music without a name and a job of nobody are one line that says what to do."""
     waiting, nobody = await stack.waiting(), uuid4()

@@ -15,6 +15,7 @@ import asyncpg
 import psutil
 import pytest
 
+from rhythmai.commands.up import _for_people
 from rhythmai.local.home import Home
 from rhythmai.local.postgres import free_port
 from rhythmai.local.settings import LocalSettings
@@ -164,6 +165,25 @@ async def test_a_killed_stack_is_taken_over(place):
         assert await is_up(f"http://127.0.0.1:{port}")
     finally:
         await up.stop(signal.SIGTERM)
+
+
+def test_trouble_is_told_and_requests_are_not(capsys):
+    """A line a request is left out, one that went wrong is not; an error is told by its name, and no title moves the cursor."""
+    tell = _for_people()
+    tell("api", json.dumps({"event": "request", "route": "/api/v1/gen", "status": 200}))
+    tell("api", "Listening on http://127.0.0.1:1")
+    tell("api", json.dumps({"event": "request.broke", "error": "ValueError", "level": "error"}))
+    tell("worker", json.dumps({"event": "job.bug", "exception": [{"exc_type": "KeyError", "exc_value": "'x'"}]}))
+    tell("worker", json.dumps({"event": "result.ready", "job": "j", "title": "Rain\x1b[2J"}))
+    tell("worker", json.dumps({"event": "job.completed", "job": "j"}))
+    tell("postgres", "ended with code 1")
+    assert capsys.readouterr().out.splitlines() == [
+        "api      request.broke error=ValueError",
+        "worker   job.bug KeyError: 'x'",
+        'worker   job j: "Rain [2J" is ready',
+        "worker   job.completed job=j",
+        "postgres ended with code 1",
+    ]
 
 
 async def test_a_port_in_use_is_named(place):

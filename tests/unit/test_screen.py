@@ -68,3 +68,14 @@ def test_no_trouble_before_the_first_news_says_nothing(capsys):
         screen.doing("uploading a.mp4")
         screen.trouble(None)
     assert capsys.readouterr().out == "... uploading a.mp4\n"
+
+
+def test_a_long_line_goes_on_below_its_text(terminal, capsys):
+    """In a terminal a long line is broken between words and goes on to the right of its beginning; an address is never broken."""
+    with Screen() as screen:
+        screen.say("note  gpu  " + "word " * 30 + "https://example.com/" + "x" * 100, hang=11)
+    first, *more = seen(capsys.readouterr().out).splitlines()
+    assert first.startswith("note  gpu  word")
+    assert len(first) <= 100
+    assert all(line.startswith(" " * 11 + "word") for line in more[:-1])
+    assert more[-1] == " " * 11 + "https://example.com/" + "x" * 100
