@@ -174,7 +174,7 @@ class Track:
     """Raw music of one variant as an engine hands it over; mastering gives it its exact length and loudness."""
 
     index: int
-    samples: Samples  # (channels, samples)
+    samples: Samples  # (1 or 2 channels, samples)
     sample_rate: int
     bpm: float | None = None
     key: str | None = None
