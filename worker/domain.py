@@ -1,7 +1,5 @@
 """The nouns of a job: frozen values without I/O, shared by the listener, the pipeline and the adapters."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path

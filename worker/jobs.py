@@ -1,7 +1,5 @@
 """PostgresQueue: the jobs table through its SQL functions, on asyncpg."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Prometheus metrics of a worker, on a port of their own, loopback by default."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 

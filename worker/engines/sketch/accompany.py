@@ -1,7 +1,5 @@
 """Accompaniment: comping, pads, arpeggios and basses."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Composing: from a direction and the shape of a film to a score."""
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Drumming: the groove, fills that lead into what comes next, and the marks on the picture's cuts."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Melody: two short motifs, answered, varied and brought home, four bars at a time."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from worker.engines.sketch.measures import Measure, in_bar, swung

@@ -5,8 +5,6 @@ Figures of pitched players are (step, length in steps, velocity, what): what is 
 for comping, and root "1", fifth "5", octave "8", third "3" or approach "a" for basses.
 """
 
-from __future__ import annotations
-
 Figure = tuple[tuple[float, float, float, str], ...]
 Grid = dict[str, str]
 

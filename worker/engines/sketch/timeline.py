@@ -4,8 +4,6 @@ Cuts become section borders when the tempo needs to bend by at most four percent
 A cut that is out of reach gets an accent on the nearest half beat instead.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Sequence

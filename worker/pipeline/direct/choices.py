@@ -1,7 +1,5 @@
 """Choices of the local describer: what suits a look and a wish, and differs from what was chosen before."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Mastering: a raw track gets its exact length, fades, loudness and file."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
