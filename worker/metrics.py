@@ -22,17 +22,13 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._registry.register(GpuMemory())
         self._ends = Counter(
-            "rhythmai_worker_jobs",
-            "Attempts by how they ended here: completed, cancelled, failed, released or lost.",
-            ["kind", "outcome"],
+            "rhythmai_worker_jobs", "Attempts by how they ended here: completed, cancelled, failed, released or lost.", ["kind", "outcome"],
             registry=self._registry,
-        )
+        )  # fmt: skip
         self._retries = Counter(
-            "rhythmai_worker_retries",
-            "Attempts that failed for a reason that may pass: tried again while attempts are left.",
-            ["kind", "code"],
+            "rhythmai_worker_retries", "Attempts that failed for a reason that may pass: tried again while attempts are left.", ["kind", "code"],
             registry=self._registry,
-        )
+        )  # fmt: skip
         self._losses = Counter(
             "rhythmai_worker_lease_losses", "Attempts whose job was taken from this worker.", registry=self._registry
         )
