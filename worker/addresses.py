@@ -5,8 +5,6 @@ address that was checked: a second DNS answer (rebinding) is never asked for. Ra
 follow IANA's special-purpose registries; what hides on public addresses is added by hand.
 """
 
-from __future__ import annotations
-
 import ipaddress
 import socket
 from collections.abc import Callable

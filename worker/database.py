@@ -1,7 +1,5 @@
 """The database, present or away: which errors mean what, and how to wait for it."""
 
-from __future__ import annotations
-
 import asyncio
 import random
 import ssl

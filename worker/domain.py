@@ -1,7 +1,5 @@
 """The nouns of a job: frozen values without I/O, shared by the listener, the pipeline and the adapters."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -199,7 +197,7 @@ class Track:
     """Raw music of one variant as an engine hands it over; mastering gives it its exact length and loudness."""
 
     index: int
-    samples: Samples  # (channels, samples)
+    samples: Samples  # (1 or 2 channels, samples)
     sample_rate: int
     bpm: float | None = None
     key: str | None = None

@@ -13,8 +13,6 @@ WorkerError
  └── Misconfigured     the worker cannot start as it is set up: one line, exit code 2
 """
 
-from __future__ import annotations
-
 
 class WorkerError(Exception):
     """Base of all errors this package raises on purpose; `str()` is a sentence for the person who can act."""

@@ -6,8 +6,6 @@ every redirect. An object in the public buckets of our own Supabase project may 
 Nothing of ours travels along: no keys, no cookies, no proxy or netrc from the environment.
 """
 
-from __future__ import annotations
-
 import asyncio
 import re
 import secrets

@@ -1,7 +1,5 @@
 """Memory of the GPUs that this process uses, as PyTorch tells it; nothing where PyTorch or a GPU is not in use."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """The heartbeat: its own thread, its own event loop, its own connection, so that busy code never looks like death."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from collections.abc import Callable

@@ -1,11 +1,9 @@
 """PostgresQueue: the jobs table through its SQL functions, on asyncpg."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any, Self
 from uuid import UUID
@@ -23,17 +21,15 @@ from worker.rows import DELIVERY, PLAN, JobRow
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PostgresQueue:
     """Implements `ports.Queue`. Fenced writes are repeated while the database is away: they are idempotent."""
 
-    def __init__(
-        self, pool: asyncpg.Pool, *, worker_id: int, kinds: tuple[str, ...], job_timeout: timedelta, tracer: Tracer
-    ) -> None:
-        self._pool = pool
-        self._tracer = tracer
-        self.worker_id = worker_id
-        self._kinds = list(kinds)
-        self._job_timeout = job_timeout
+    pool: asyncpg.Pool
+    worker_id: int
+    kinds: tuple[str, ...]
+    job_timeout: timedelta
+    tracer: Tracer
 
     @classmethod
     async def connect(
@@ -76,7 +72,7 @@ class PostgresQueue:
             except BaseException:
                 pool.terminate()
                 raise
-            return cls(pool, worker_id=worker_id, kinds=kinds, job_timeout=job_timeout, tracer=tracer)
+            return cls(pool=pool, worker_id=worker_id, kinds=kinds, job_timeout=job_timeout, tracer=tracer)
 
         try:
             return await patiently(open_and_register)
@@ -88,13 +84,13 @@ class PostgresQueue:
         with suppress(QueueUnavailable):
             await self._ask("select queue.leave($1)", self.worker_id)
         with suppress(*AWAY):
-            await asyncio.wait_for(self._pool.close(), 5)
+            await asyncio.wait_for(self.pool.close(), 5)
 
     async def ready(self, engine: str) -> None:
         await patiently(lambda: self._ask("select queue.ready($1, $2)", self.worker_id, engine))
 
     async def claim(self) -> Job | None:
-        while (raw := await self._ask("select queue.claim($1, $2)", self.worker_id, self._job_timeout)) is not None:
+        while (raw := await self._ask("select queue.claim($1, $2)", self.worker_id, self.job_timeout)) is not None:
             try:
                 return JobRow.model_validate_json(raw).job()
             except (ValueError, LookupError, TypeError) as error:  # pydantic's is a ValueError
@@ -145,7 +141,7 @@ class PostgresQueue:
         await self._write("select queue.release($1, $2, $3)", lease)
 
     async def interactive_waiting(self) -> bool:
-        return bool(await self._ask("select queue.interactive_waiting($1)", self._kinds))
+        return bool(await self._ask("select queue.interactive_waiting($1)", self.kinds))
 
     async def claim_delivery(self) -> Delivery | None:
         raw = await self._ask("select queue.claim_delivery($1)", self.worker_id)
@@ -165,8 +161,8 @@ class PostgresQueue:
 
     async def _ask(self, call: str, *arguments: object) -> Any:
         try:
-            with self._tracer(function_of(call), kind="client", attributes={"db.system.name": "postgresql"}):
-                return await self._pool.fetchval(call, *arguments)
+            with self.tracer(function_of(call), kind="client", attributes={"db.system.name": "postgresql"}):
+                return await self.pool.fetchval(call, *arguments)
         except AWAY as error:
             raise QueueUnavailable(f"the database cannot be reached: {error or type(error).__name__}") from error
         except UNFIT as error:

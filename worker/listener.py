@@ -1,7 +1,5 @@
 """The loop of a worker: claim -> run -> settle -> sleep; drain on SIGTERM."""
 
-from __future__ import annotations
-
 import asyncio
 import random
 from collections.abc import Awaitable, Callable

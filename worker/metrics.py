@@ -1,7 +1,5 @@
 """Prometheus metrics of a worker, on a port of their own, loopback by default."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -24,17 +22,13 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._registry.register(GpuMemory())
         self._ends = Counter(
-            "rhythmai_worker_jobs",
-            "Attempts by how they ended here: completed, cancelled, failed, released or lost.",
-            ["kind", "outcome"],
+            "rhythmai_worker_jobs", "Attempts by how they ended here: completed, cancelled, failed, released or lost.", ["kind", "outcome"],
             registry=self._registry,
-        )
+        )  # fmt: skip
         self._retries = Counter(
-            "rhythmai_worker_retries",
-            "Attempts that failed for a reason that may pass: tried again while attempts are left.",
-            ["kind", "code"],
+            "rhythmai_worker_retries", "Attempts that failed for a reason that may pass: tried again while attempts are left.", ["kind", "code"],
             registry=self._registry,
-        )
+        )  # fmt: skip
         self._losses = Counter(
             "rhythmai_worker_lease_losses", "Attempts whose job was taken from this worker.", registry=self._registry
         )

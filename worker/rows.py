@@ -2,8 +2,6 @@
 knows. What it does not know is ignored.
 """
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Any
 from uuid import UUID

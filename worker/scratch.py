@@ -4,8 +4,6 @@ next on the box clears away.
 A lock on the folder says that its worker lives: the system drops it with the process, however that ends.
 """
 
-from __future__ import annotations
-
 import fcntl
 import os
 import shutil

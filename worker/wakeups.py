@@ -1,7 +1,5 @@
 """Wake-ups: a Realtime broadcast on the private topic `jobs`, and LISTEN. Each is enough alone; both are only hints."""
 
-from __future__ import annotations
-
 import asyncio
 import random
 from collections.abc import Callable

@@ -4,8 +4,6 @@ The signature is HMAC-SHA256 with WEBHOOK_SECRET over `<timestamp>.<body>`; docs
 Addresses are checked and pinned as in the fetcher; redirects are not followed.
 """
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import hmac

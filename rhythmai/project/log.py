@@ -1,7 +1,5 @@
 """Logs: JSON lines on stderr, readable ones when stderr is a terminal."""
 
-from __future__ import annotations
-
 import logging
 import sys
 

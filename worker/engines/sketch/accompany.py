@@ -1,7 +1,5 @@
 """Accompaniment: comping, pads, arpeggios and basses."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -110,23 +108,18 @@ def bass(measures: Sequence[Measure], key: Key, style: Style, centre: int) -> li
             continue
         root = nearest_pitch(centre + 1, (measure.chord.root,))
         goal = nearest_pitch(root, (measure.following.root,))
-        lively = measure.energy >= 0.55
-        for step, length, velocity, what in in_bar(BASS_LINES[style.basses[lively]], measure.bar):
-            match what:
-                case "5":
-                    pitch = root + (measure.chord.fifth - root) % 12
-                    pitch -= 12 if pitch > centre + 10 else 0
-                case "3":
-                    pitch = root + (measure.chord.tones[1] - root) % 12
-                case "8":
-                    pitch = root + 12
-                case "a":
-                    below = goal - 1 if (goal - 1) % 12 in key.degrees else goal - 2
-                    above = goal + 1 if (goal + 1) % 12 in key.degrees else goal + 2
-                    pitch = below if root <= goal else above
-                case _:
-                    pitch = root
+        below = goal - 1 if (goal - 1) % 12 in key.degrees else goal - 2
+        above = goal + 1 if (goal + 1) % 12 in key.degrees else goal + 2
+        fifth = root + (measure.chord.fifth - root) % 12
+        pitches = {
+            "1": root,
+            "3": root + (measure.chord.tones[1] - root) % 12,
+            "5": fifth - 12 if fifth > centre + 10 else fifth,
+            "8": root + 12,
+            "a": below if root <= goal else above,
+        }
+        for step, length, velocity, what in in_bar(BASS_LINES[style.basses[measure.energy >= 0.55]], measure.bar):
             start = measure.bar.at(swung(step, style) / 4)
             held = 0.94 * length * measure.bar.beat_s / 4
-            notes.append(Note(start, held, pitch, min(1.0, velocity * (0.7 + 0.3 * measure.energy))))
+            notes.append(Note(start, held, pitches[what], min(1.0, velocity * (0.7 + 0.3 * measure.energy))))
     return notes

@@ -1,7 +1,5 @@
 """Casting: who plays what, from the words of a direction."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import dataclass

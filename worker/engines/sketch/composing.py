@@ -1,7 +1,5 @@
 """Composing: from a direction and the shape of a film to a score."""
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Sequence
 
@@ -113,21 +111,19 @@ def _land(parts: list[Part], hits: list[Hit], timeline: Timeline, duration_s: fl
 
 def _accent(parts: list[Part], hits: list[Hit], timeline: Timeline, measures: list[Measure], drums: bool) -> None:
     """Cuts that no bar line reaches still get a mark, and a section on a cut begins with weight."""
-    on_cuts = [measure for measure in measures if measure.on_cut]
-    for part in parts:
-        if part.role == "comp" and not hits:
-            for measure in on_cuts:
-                root = nearest_pitch(PATCHES[part.instrument].centre - 24, (measure.chord.root,))
-                bar = measure.bar
-                part.notes += [Note(bar.start_s, 2 * bar.beat_s, pitch, 0.95) for pitch in (root, root + 12)]
+    comp = next((part for part in parts if part.role == "comp"), None)
+    for measure in measures:
+        if measure.on_cut and comp and not hits:
+            bar = measure.bar
+            root = nearest_pitch(PATCHES[comp.instrument].centre - 24, (measure.chord.root,))
+            comp.notes += [Note(bar.start_s, 2 * bar.beat_s, pitch, 0.95) for pitch in (root, root + 12)]
     for time_s in timeline.accents_s:
         measure = [m for m in measures if m.bar.start_s <= time_s + ROUNDING_S][-1]
         if drums:
             hits += [Hit(time_s, "crash", 0.5), Hit(time_s, "kick", 0.8)]
-        for part in parts:
-            if part.role == "comp":
-                pitches = voicing(measure.chord, 3, None, 67)
-                part.notes += [Note(time_s, measure.bar.beat_s, pitch, 0.85) for pitch in pitches]
+        if comp:
+            chord_of_three = voicing(measure.chord, 3, None, 67)
+            comp.notes += [Note(time_s, measure.bar.beat_s, pitch, 0.85) for pitch in chord_of_three]
 
 
 def _loosen(parts: list[Part], hits: list[Hit], style: Style, rng: np.random.Generator) -> None:

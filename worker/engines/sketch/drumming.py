@@ -1,7 +1,5 @@
 """Drumming: the groove, fills that lead into what comes next, and the marks on the picture's cuts."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,7 +19,9 @@ def drum(measures: Sequence[Measure], style: Style, rng: np.random.Generator) ->
             continue
         grid = full if measure.energy >= 0.52 else light
         steps = 4 * measure.bar.beats
-        fill_from = _fill_start(measure, number, steps)
+        fill_from = steps  # nothing leads into the middle of a section
+        if measure.left == 0 and measure.energy >= 0.5 and number:
+            fill_from -= 8 if measure.energy > 0.85 and steps >= 16 else 4
         for sound, line in grid.items():
             for step in range(min(steps, fill_from) if sound in {"snare", "clap", "gated", "tom"} else steps):
                 mark = line[step % 16 if step < 16 else step - 4]
@@ -32,13 +32,6 @@ def drum(measures: Sequence[Measure], style: Style, rng: np.random.Generator) ->
         hits += _fill(measure, style, fill_from, steps)
         hits += _marks(measure, number)
     return hits
-
-
-def _fill_start(measure: Measure, number: int, steps: int) -> int:
-    """The step from which a fill takes over, or the end of the bar."""
-    if measure.left or measure.energy < 0.5 or number == 0:
-        return steps
-    return steps - (8 if measure.energy > 0.85 and steps >= 16 else 4)
 
 
 def _fill(measure: Measure, style: Style, first: int, steps: int) -> list[Hit]:

@@ -1,7 +1,5 @@
 """Effects on a whole mix: tone, room, pump, dust and glue. Waves are (2, n) float32 at RATE."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import lru_cache
 

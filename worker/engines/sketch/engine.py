@@ -1,7 +1,5 @@
 """The sketch engine: a composer for machines without a GPU. It writes a score and plays it, in numpy and scipy alone."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 
 from worker.domain import Clip, Options, Track, Variant

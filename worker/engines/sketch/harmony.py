@@ -1,7 +1,5 @@
 """Harmony: chords of a key, progressions written in scale degrees, and voices that move as little as they can."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Drums: every sound as a short wave (n,), several takes of each so that no two strokes are the same."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Measures: each bar of the timeline with its chord, its energy and its place in the phrase."""
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import dataclass
 

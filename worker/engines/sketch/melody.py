@@ -1,7 +1,5 @@
 """Melody: two short motifs, answered, varied and brought home, four bars at a time."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from worker.engines.sketch.measures import Measure, in_bar, swung
@@ -16,11 +14,8 @@ PHRASES = ("AABC", "ABAC", "AABA", "ABBC")
 def sing(measures: list[Measure], key: Key, style: Style, centre: int, rng: np.random.Generator) -> list[Note]:
     """The tune over all measures that are lively enough to carry one."""
     rhythms = MOTIFS[style.motif]
-    order = rng.permutation(len(rhythms))
-    motifs = {}
-    for number, letter in enumerate("ABC"):
-        rhythm = rhythms[order[number % len(rhythms)]]
-        motifs[letter] = rhythm, _contour(len(rhythm), rng)
+    drawn = [rhythms[number] for number in rng.permutation(len(rhythms))]
+    motifs = {letter: (rhythm, _contour(len(rhythm), rng)) for letter, rhythm in zip("ABC", drawn, strict=True)}
     form = PHRASES[int(rng.integers(len(PHRASES)))]
     home = _degree_of(centre, key)
     notes: list[Note] = []

@@ -1,7 +1,5 @@
 """Mixing: players balanced by measurement, faders ridden from section to section, then the effects on the sum."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The instruments: each name of the vocabulary as a tone."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import partial
 

@@ -5,8 +5,6 @@ Figures of pitched players are (step, length in steps, velocity, what): what is 
 for comping, and root "1", fifth "5", octave "8", third "3" or approach "a" for basses.
 """
 
-from __future__ import annotations
-
 Figure = tuple[tuple[float, float, float, str], ...]
 Grid = dict[str, str]
 
@@ -46,7 +44,6 @@ DRUMS: dict[str, tuple[Grid, Grid]] = {
 
 COMPING: dict[str, Figure] = {
     "sustain": ((0, 16, 0.6, "all"),),
-    "block": ((0, 3.6, 0.8, "all"), (4, 3.6, 0.6, "all"), (8, 3.6, 0.7, "all"), (12, 3.6, 0.6, "all")),
     "pulse": tuple((step, 1.6, 0.85 if step in {0, 6, 12} else 0.5, "all") for step in range(0, 16, 2)),
     "arpeggio": tuple((2 * n, 5, 0.75 if n % 4 == 0 else 0.55, v) for n, v in enumerate("01231232")),
     "ripple": tuple((n, 2.5, 0.75 if n % 4 == 0 else 0.45, v) for n, v in enumerate("0123213201232132")),

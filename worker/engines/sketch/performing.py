@@ -1,7 +1,5 @@
 """Performing: a score becomes sound. Equal notes are made once and placed often."""
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Callable, Sequence
 

@@ -1,7 +1,5 @@
 """A score: what is played when. Times are seconds from the start of the video, pitches MIDI numbers."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """How each genre is played: one row a genre, in the words of `patterns` and the patches' names."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 Progressions = tuple[str, ...]

@@ -4,8 +4,6 @@ Cuts become section borders when the tempo needs to bend by at most four percent
 A cut that is out of reach gets an accent on the nearest half beat instead.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Sequence
@@ -142,20 +140,19 @@ def _sections(runs: list[list[Bar]], duration_s: float, scenes: Sequence[Scene],
     """Split what is between two cuts into phrases of four or eight bars and give each its energy."""
     most = 4 if sum(map(len, runs)) < 24 else 8
     phrases: list[list[Bar]] = []
-    on_cut: set[int] = set()
-    for run in runs:
+    on_cut: list[bool] = []
+    for number, run in enumerate(runs):
         for place, bar in enumerate(run):
-            if place == 0 and phrases:
-                on_cut.add(len(phrases))
             if place == 0 or (len(phrases[-1]) >= most and len(run) - place >= 2):
                 phrases.append([])
+                on_cut.append(place == 0 and number > 0)
             phrases[-1].append(bar)
     return tuple(
         Section(
             start_s=phrase[0].start_s,
             bars=len(phrase),
             energy=_energy(index, phrase, duration_s, scenes, drive),
-            on_cut=index in on_cut,
+            on_cut=on_cut[index],
         )
         for index, phrase in enumerate(phrases)
     )

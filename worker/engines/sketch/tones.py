@@ -6,8 +6,6 @@
 - `plucked`: a string after Karplus and Strong (1983), one period at a time.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any

@@ -1,7 +1,5 @@
 """Choices of the local describer: what suits a look and a wish, and differs from what was chosen before."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -66,8 +64,7 @@ def choose_instruments(
     beats = [name for name in wish.instruments if name in PERCUSSION]
     if wish.solo and pitched:
         return (pitched[0],)
-    willing = [name for name in genre.leads if name not in wish.unwanted]
-    fresh = sorted(willing, key=lambda name: (leads.count(name), genre.leads.index(name)))
+    fresh = sorted((name for name in genre.leads if name not in wish.unwanted), key=leads.count)
     lead = (pitched or fresh or ["piano"])[:1]
     others = pitched[1:]
     left_out = {*lead, *others, *wish.unwanted, *(BASSES if low else ())}

@@ -3,8 +3,6 @@
 It never fails a job. Whatever goes wrong, the local describer writes what is missing, and the name that is returned says why.
 """
 
-from __future__ import annotations
-
 import asyncio
 import base64
 from typing import Any, Literal, NamedTuple

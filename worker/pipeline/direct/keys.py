@@ -1,7 +1,5 @@
 """Keys: a tonic and a mode, read from the ways people write them."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

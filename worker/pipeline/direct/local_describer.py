@@ -1,7 +1,5 @@
 """The local describer: plausible directions from how a clip looks and what the user wrote, without any model."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """How a whole clip looks, as a composer would put it: how lively, how glad."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from worker.domain import Clip

@@ -4,8 +4,6 @@ MMAudio's text encoder is CLIP ViT-H: 77 positions, two of them for start and en
 so a caption that is too long loses whole tags, the least important first, and is never cut inside one.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import unicodedata

@@ -1,7 +1,5 @@
 """Replies of a vision-language model: from whatever text came back to valid, distinct directions."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,5 @@
 """Titles: an adjective of the mood and something the picture might show."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 
 import numpy as np

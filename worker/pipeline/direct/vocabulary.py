@@ -3,8 +3,6 @@
 Describers choose from these tables and engines look them up, so that a direction means the same on both sides.
 """
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Mapping

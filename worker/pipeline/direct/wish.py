@@ -1,7 +1,5 @@
 """What a user asks for, read from plain English. Tolerant: whatever is not understood is simply not a wish."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Audio files: samples and tags into FLAC, WAV, MP3 or M4A, through PyAV."""
 
-from __future__ import annotations
-
 import json
 import tempfile
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ What is decided is decided by milliseconds: the peak and the weighted energy of 
 arithmetic on some thousand of them. Samples are touched when the gain is known.
 """
 
-from __future__ import annotations
-
 import math
 from functools import lru_cache
 

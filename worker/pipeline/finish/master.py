@@ -1,7 +1,5 @@
 """Mastering: a raw track gets its exact length, fades, loudness and file."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -46,7 +44,7 @@ def master(track: Track, *, duration_s: float, format: str, tags: dict[str, str]
         )
     count = max(1, round(duration_s * rate))
     known_lufs = track.loudness_lufs if 0 <= samples.shape[1] - count <= SPARE_S * rate else None
-    samples = _exactly(samples, count)
+    samples = np.pad(samples[:, :count], ((0, 0), (0, max(0, count - samples.shape[1]))))  # cut or filled with silence
     samples = _faded(samples - samples.mean(axis=1, keepdims=True), rate)
     loud, lufs = _loud(samples, rate, duration_s >= SHORTEST_LOUD_S, known_lufs)
     data = write(loud, rate, format, tags)
@@ -60,23 +58,14 @@ def master(track: Track, *, duration_s: float, format: str, tags: dict[str, str]
     )
 
 
-def _exactly(samples: Samples, count: int) -> Samples:
-    """Cut or filled with silence to `count` samples; more than two channels are folded into two."""
-    if samples.shape[0] > 2:
-        samples = np.stack([samples[0::2].mean(axis=0), samples[1::2].mean(axis=0)])
-    return np.pad(samples[:, :count], ((0, 0), (0, max(0, count - samples.shape[1]))))
-
-
 def _faded(samples: Samples, rate: int) -> Samples:
     """10 ms in; out over 15 % of the track, at most 1.5 s, along a cosine."""
     count = samples.shape[1]
     rise = min(count // 4, round(0.010 * rate))
     fall = min(count // 2, round(min(1.5, 0.15 * count / rate) * rate))
     gain = np.ones(count, np.float32)
-    if rise:
-        gain[:rise] = np.sin(np.linspace(0, np.pi / 2, rise, dtype=np.float32)) ** 2
-    if fall:
-        gain[-fall:] *= np.cos(np.linspace(0, np.pi / 2, fall, dtype=np.float32)) ** 2
+    gain[:rise] = np.sin(np.linspace(0, np.pi / 2, rise, dtype=np.float32)) ** 2
+    gain[count - fall :] *= np.cos(np.linspace(0, np.pi / 2, fall, dtype=np.float32)) ** 2
     return samples * gain
 
 
