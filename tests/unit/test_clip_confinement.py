@@ -20,7 +20,7 @@ from worker.pipeline.look.confinement import missing
 
 ROOT = Path(intruder.__file__).parents[2]
 NOBODY = 65534
-NEED_LANDLOCK = ("write its own file", ".env beside it", "the folder", "exec")
+NEED_LANDLOCK = ("write its own file", ".env beside it", "the folder")
 SUBJECT = """
 import asyncio, os, subprocess, sys
 from pathlib import Path
