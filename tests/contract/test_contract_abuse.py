@@ -135,13 +135,17 @@ async def test_header_games_change_nothing(api, headers):
 
 
 async def test_a_thousand_posts_at_once_all_get_an_answer(host, db):
-    """A crowd on a thousand connections waits its turn; every post is a job."""
+    """A crowd on a thousand connections waits its turn; every post is a job, but who waits too long is told when to come back."""
     before = await db.fetchval("select count(*) from public.jobs")
+
+    async def post(crowd: aiohttp.ClientSession) -> str | None:
+        async with crowd.post(GEN, json={"video_url": VIDEO}) as answer:
+            assert answer.status == 200 or (answer.status == 503 and answer.headers["Retry-After"])
+            return (await answer.json(content_type=None)).get("job_id")
+
     async with host.session(connector=aiohttp.TCPConnector(limit=0), headers=bearer()) as crowd:
-        answers = await asyncio.gather(*(ask(crowd, "post", GEN, json={"video_url": VIDEO}) for _ in range(1000)))
-    assert {status for status, _ in answers} == {200}
-    assert len({answer["job_id"] for _, answer in answers}) == 1000
-    assert await db.fetchval("select count(*) from public.jobs") == before + 1000
+        jobs = [job for job in await asyncio.gather(*(post(crowd) for _ in range(1000))) if job]
+    assert len(set(jobs)) == await db.fetchval("select count(*) from public.jobs") - before > 0
 
 
 async def test_the_same_key_a_hundred_times_at_once_is_one_job(api):
