@@ -30,6 +30,8 @@ from worker.pipeline.look.media import NO_MEMORY, broken, check_size
 from worker.pipeline.look.selection import Selection
 from worker.pipeline.look.stills import SETTLED_S, SPREAD, StillPicker
 
+KEPT_BYTES = 768 * 2**20
+"""Decoded frames that wait for an engine until the stills are told: 9 s of 1080p at 25 frames a second."""
 _GAP_S = 0.5
 """How far from its end a picture may stop and still count as whole."""
 
@@ -41,8 +43,8 @@ Shown = tuple[tuple[int, ...], VideoFrame]
 def look(
     path: Path, max_duration_s: float, asked_s: float | None, views: Sequence[View], *, glance: bool
 ) -> tuple[dict[str, Any], tuple[Still, ...], deque[Shown]]:
-    """Decode the video once; return the fields of a `Clip` (without path and digest), its stills, and what of a small one the
-    views want to see. Raises Rejected.
+    """Decode the video once; return the fields of a `Clip` (without path and digest), its stills, and all the frames that the views
+    want to see, if they may be kept (`kept` of the fields). Raises Rejected.
 
     At a `glance` a demanding video is seen by its key frames, if they are many enough: some hundredths of the time.
     """
@@ -57,11 +59,15 @@ def look(
     changes: list[float] = []
     upright, end_s = True, 0.0
     kept: deque[Shown] = deque()
-    selection = Selection(measured.duration_s, [view.fps for view in views if measured.small])
+    room = KEPT_BYTES if views and measured.skip == "DEFAULT" else 0
+    selection = Selection(measured.duration_s, [view.fps for view in views])
     for at_s, length_s, frame in frames(path, measured):
         check_size(frame.width, frame.height)
-        if any(slots := selection.take(at_s)):
+        if room > 0 and any(slots := selection.take(at_s)):
             kept.append((slots, frame))
+            room -= sum(plane.buffer_size for plane in frame.planes)
+            if room <= 0:
+                kept.clear()
         if at_s >= measured.duration_s:
             break
         end_s = at_s + length_s
@@ -98,7 +104,7 @@ def look(
         "fps": measured.fps,
         "has_audio": measured.has_audio,
         "glanced": measured.glanced,
-        "kept": bool(views) and measured.small,
+        "kept": room > 0,
         "scenes": [asdict(scene) for scene in found],
     }
     return fields, picker.choose(found), kept

@@ -24,7 +24,7 @@ _LIGHT_PIXELS = 4e9
 _HEAVY_PIXELS = 60e9
 """Above this only key frames are decoded."""
 _GLANCE_PIXELS = 0.3e9
-"""Up to this a video is looked at in well under a second: there is nothing to hurry. Its frames take half a gigabyte as most are stored."""
+"""Up to this a video is looked at in well under a second: there is nothing to hurry."""
 _GLANCED_KEYS = 64
 """The most key frames of a glance: two seconds of one core for 1080p."""
 
@@ -54,11 +54,6 @@ class Footage:
         return self.width * self.height * self.fps * self.duration_s
 
     @property
-    def small(self) -> bool:
-        """Whether it is looked at in a moment, and all its frames may be kept until then."""
-        return self.pixels <= _GLANCE_PIXELS
-
-    @property
     def light(self) -> bool:
         """Whether every frame can be afforded."""
         return self.pixels <= _LIGHT_PIXELS
@@ -81,7 +76,7 @@ class Footage:
 
     def glance(self, stills: int) -> Self:
         """The same footage, to be seen by its key frames alone where that saves time and shows as much as so many stills."""
-        hurry = self.timed and self.keys >= stills and not self.small
+        hurry = self.timed and self.keys >= stills and self.pixels > _GLANCE_PIXELS
         return replace(self, glanced=True) if hurry else self
 
 

@@ -49,7 +49,8 @@ class ChildLooker:
     async def look(self, path: Path, duration_s: float | None) -> AsyncGenerator[Clip | Frames]:
         """Probe and watch a video file; with `duration_s` only its first seconds count, and it may be longer than the limit.
 
-        A demanding one is seen by its key frames first, and decoded again for what the engine needs; all others are decoded once.
+        A demanding one is seen by its key frames first. It is decoded again for what the engine needs, as is one whose frames are
+        too many to be kept; all others are decoded once.
         A longer look leaves the stills as they are.
         Raises Rejected (empty_file, not_a_video, no_video_stream, too_long, too_many_pixels, broken_video) or
         Unavailable (timeout, child_killed).

@@ -20,6 +20,9 @@ from av.video.reformatter import VideoReformatter
 from worker.domain import Pictures, View
 from worker.pipeline.look.resize import resize
 
+# Asked for now, by the warm process: a confined child cannot read what the processor can do, and would resize ten times as slowly.
+torch.backends.cpu.get_cpu_capability()
+
 NO_SLOTS = 4
 """Zero bytes for each view, where the next frame's slots would be: there is none."""
 THREADS = 4
