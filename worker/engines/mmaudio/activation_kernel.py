@@ -92,7 +92,8 @@ def _activate(
     x6 = _sample(row, first, length, stride_t, live, shift)
     x7 = _sample(row, first + 1, length, stride_t, live, shift)
     x8 = _sample(row, first + 2, length, stride_t, live, shift)
-    start = _even(x3, x4, x5, x6, x7, x8, a, b, EXACT)  # the doubled sample 2 * first: where the signal begins
+    # The doubled sample 2 * first: where the signal begins, everything before it is held at it.
+    start = _even(x3, x4, x5, x6, x7, x8, a, b, EXACT)
     even = start
     y1 = tl.zeros((BLOCK_C * BLOCK_G,), dtype=tl.float32)
     y2, y3, y4, y5 = y1, y1, y1, y1
