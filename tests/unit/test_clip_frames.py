@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import struct
 import subprocess
 from collections.abc import Awaitable, Callable
@@ -30,7 +29,7 @@ from worker.pipeline.look.frames import frames
 from worker.pipeline.look.look import ChildLooker
 from worker.pipeline.look.resize import resize
 from worker.pipeline.look.selection import Selection
-from worker.pipeline.look.telling import told
+from worker.pipeline.look.telling import Teller, told
 
 VIEWS = (View(fps=8, side=48, cropped=False), View(fps=25, side=32, cropped=True))
 
@@ -222,36 +221,28 @@ async def test_a_child_that_falls_silent_is_stopped(tmp_path) -> None:
 
 
 async def test_a_child_waits_while_nobody_watches(tmp_path, monkeypatch) -> None:
-    """So many frames wait for the engine and no more; when they are taken the child goes on."""
-    side, fps = 128, 8
-    stretch = telling.STRETCH_S * fps * side * side * 3
-    monkeypatch.setattr(telling, "WAITING_BYTES", 4 * stretch)
-    full, written = asyncio.Event(), 0
-    frame = struct.pack("<I", 1) + bytes(side * side * 3)
+    """Of four stretches that may be there at once one is watched, two wait and one is about to; when they are taken the child goes on."""
+    view = View(fps=8, side=64, cropped=False)
+    monkeypatch.setattr(telling, "WAITING_BYTES", 4 * telling.STRETCH_S * view.fps * view.side**2 * 3)
+    read: list[int] = []
+    stretch = Teller._stretch
 
-    async def child(fifo: Path) -> Ended:
-        nonlocal written
-        out = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
-        said = memoryview(frame * 8 * 60 + END + WELL)
-        while written < len(said):
-            try:
-                written += os.write(out, said[written:])
-            except BlockingIOError:
-                before = written
-                for _ in range(100):  # all who could read have had their turn
-                    await asyncio.sleep(0)
-                if before == written and not full.is_set() and written > 3 * stretch:
-                    full.set()
-        os.close(out)
-        return Ended(code=0, output=b"", complaints="")
+    async def counted(self, views, room):
+        read.append(len(read))
+        return await stretch(self, views, room)
 
-    views = (View(fps=fps, side=side, cropped=False),)
+    monkeypatch.setattr(Teller, "_stretch", counted)
+    said = (struct.pack("<I", 1) + bytes(view.side**2 * 3)) * view.fps * 60 + END + WELL
     async with (
-        told(child, tmp_path / "film", patience=timedelta(seconds=20), most_bytes=1000) as teller,
-        aclosing(teller.frames(views, 60.0)) as stretches,
+        told(told_by(said), tmp_path / "film", patience=timedelta(seconds=20), most_bytes=1000) as teller,
+        aclosing(teller.frames((view,), 60.0)) as stretches,
     ):
         seen = [await anext(stretches)]
-        await asyncio.wait_for(full.wait(), 20)
-        assert written < 6 * stretch
+        while len(read) < 4:
+            await asyncio.sleep(0)
+        for _ in range(5000):  # whoever could read on has had its turn
+            await asyncio.sleep(0)
+        assert len(read) == 4
+        assert not teller.child.done()
         seen += [frames async for frames in stretches]
     assert sum(len(one.pictures) for (one,) in seen) == 480

@@ -532,7 +532,7 @@ async def test_a_turn_that_was_given_to_a_job_that_is_gone_goes_to_the_next():
         await asyncio.sleep(0)
         tasks[0].cancel()
     tasks[1].cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 20)
     assert order == ["composes", "watches"]
     await take("again", composing=False)
     assert order[-1] == "again"
