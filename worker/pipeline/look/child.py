@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import signal
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from worker.errors import Rejected, Unavailable
-from worker.pipeline.look.confinement import bare_environment as bare_environment  # noqa: PLC0414
+from worker.pipeline.look.confinement import bare_environment
 from worker.pipeline.look.warm_process import ENVIRONMENT, PYTHON, WARM
 from worker.pipeline.look.zygote import STATUS, Order
 
@@ -138,20 +137,6 @@ async def _spawned(order: Order, limits: Limits) -> tuple[int | None, bytes, str
             process.kill()
             await process.wait()
     return process.returncode, output, complaints[-_TAIL_BYTES:].decode(errors="replace")
-
-
-def confine(pid: int, limits: Limits) -> None:
-    """Hold a process that has just been started to the limits."""
-    # Set from outside, as code between fork and exec is not safe in a threaded process. Other systems than Linux
-    # have no prlimit; they are for development.
-    if not hasattr(resource, "prlimit"):
-        return
-    cpu_s = int(limits.cpu.total_seconds())
-    with suppress(ProcessLookupError):
-        resource.prlimit(pid, resource.RLIMIT_CPU, (cpu_s, cpu_s + 5))
-        resource.prlimit(pid, resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (limits.file_bytes, limits.file_bytes))
-        resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
 
 
 async def _head(line: socket.socket, most: int) -> bytes:
