@@ -140,7 +140,7 @@ async def live(settings: Settings, tracer: Tracer) -> int:
     def on_order(order: Order) -> None:  # called in the heartbeat's thread
         loop.call_soon_threadsafe(orders.put_nowait, order)
 
-    # Side by side: a box without weights says so at once, also when the database is away.
+    # Side by side: a worker without weights says so at once, also when the database is away.
     engine_thread = ThreadPoolExecutor(1, "engine")
     loading = loop.run_in_executor(engine_thread, load_engine, settings)
     entering = asyncio.create_task(enter(settings, on_order, tracer))

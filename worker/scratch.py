@@ -1,5 +1,5 @@
 """A worker's own folder for the files of its running jobs. It goes with the worker; what one that was killed left behind, the
-next on the box clears away.
+next on the machine clears away.
 
 A lock on the folder says that its worker lives: the system drops it with the process, however that ends.
 """

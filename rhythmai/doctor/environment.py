@@ -27,17 +27,18 @@ BEGIN: Final = (
 )
 
 
-class Box(Settings, edge_api.settings.Settings):
+class Everything(Settings, edge_api.settings.Settings):
     """What the worker and the API read."""
 
 
-def read(given: Mapping[str, str]) -> tuple[Box, frozenset[str], list[Finding]]:
+def read(given: Mapping[str, str]) -> tuple[Everything, frozenset[str], list[Finding]]:
     """The settings, the fields that cannot be relied on, and what is wrong. `given` wins over the environment."""
     wrong = _wrong(given)
     stand_ins = {
-        name: STAND_INS.get(name, Box.model_fields[name].get_default(call_default_factory=True)) for name in wrong
+        name: STAND_INS.get(name, Everything.model_fields[name].get_default(call_default_factory=True))
+        for name in wrong
     }
-    settings = Box.model_validate({**given, **stand_ins})
+    settings = Everything.model_validate({**given, **stand_ins})
     lines, findings = dict(wrong), []
     if all(wrong.get(name, "").endswith("is not set") for name in STAND_INS):
         lines = {name: line for name, line in wrong.items() if name not in STAND_INS}
@@ -51,7 +52,7 @@ def read(given: Mapping[str, str]) -> tuple[Box, frozenset[str], list[Finding]]:
 def _wrong(given: Mapping[str, str]) -> dict[str, str]:
     """A sentence for each field that is missing or malformed."""
     try:
-        Box.model_validate(dict(given))
+        Everything.model_validate(dict(given))
     except ValidationError as error:
         names = [(str(e["loc"][0]).lower(), e["type"], e["msg"].removeprefix("Value error, ")) for e in error.errors()]
         return {

@@ -19,7 +19,7 @@ class Check(NamedTuple):
     """A check, and the settings it cannot do without."""
 
     name: str
-    examine: Callable[[environment.Box], Awaitable[list[Finding]]]
+    examine: Callable[[environment.Everything], Awaitable[list[Finding]]]
     needs: frozenset[str] = frozenset()
 
 
@@ -52,7 +52,7 @@ async def examine(given: Mapping[str, str], *, api_only: bool = False) -> AsyncI
     try:
         checks += () if api_only else of_workers()
     except ModuleNotFoundError as error:
-        yield fail("worker", what_to_install(error), "On a box of the API alone: rhythmai doctor --api-only")
+        yield fail("worker", what_to_install(error), "On a machine of the API alone: rhythmai doctor --api-only")
     for check in checks:
         if missing := sorted(check.needs & broken):
             yield note(check.name, f"not examined: {', '.join(missing).upper()} first")
@@ -61,7 +61,7 @@ async def examine(given: Mapping[str, str], *, api_only: bool = False) -> AsyncI
             yield finding
 
 
-async def _patiently(check: Check, settings: environment.Box) -> list[Finding]:
+async def _patiently(check: Check, settings: environment.Everything) -> list[Finding]:
     try:
         async with asyncio.timeout(PATIENCE_S):
             return await check.examine(settings)

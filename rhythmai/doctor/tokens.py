@@ -8,14 +8,14 @@ from typing import Final
 import jwt
 
 from edge_api.auth import published_keys
-from rhythmai.doctor.environment import Box
+from rhythmai.doctor.environment import Everything
 from rhythmai.doctor.finding import Finding, fail, note, ok
 
 CHECK: Final = "tokens"
 SET: Final = "Set JWT_SECRET (dashboard, Settings, JWT Keys), or change the project to asymmetric signing keys there"
 
 
-async def examine(settings: Box) -> list[Finding]:
+async def examine(settings: Everything) -> list[Finding]:
     if settings.jwt_secret:
         return [ok(CHECK, "users' tokens are verified with JWT_SECRET (HS256)")]
     # Visitors are served without keys; when nobody else is let in, nothing works.

@@ -12,7 +12,7 @@ async def state(db, worker) -> str:
 
 
 async def test_each_start_is_a_new_worker(db, queue):
-    """A box that comes back is another incarnation: its old id opens no fence."""
+    """A worker that comes back is another incarnation: its old id opens no fence."""
     await queue.insert()
     old = await queue.worker("box-1")
     job = await old.claim()
@@ -82,7 +82,7 @@ async def test_a_beat_hands_back_what_the_worker_does_not_know_of(db, queue):
 
 
 async def test_two_leases_of_one_job_are_told_apart(db, queue):
-    """A box that got its own overdue job again hears that the first lease is lost, and only that."""
+    """A worker that got its own overdue job again hears that the first lease is lost, and only that."""
     await queue.insert()
     worker = await queue.worker()
     first = await worker.claim()
@@ -113,7 +113,7 @@ async def test_after_a_silence_of_all_everybody_has_ten_seconds_to_come_back(db,
 
 
 async def test_a_lost_worker_comes_back_with_a_beat(db, queue):
-    """A frozen box that thaws hears that its job is lost, and is ready for the next one."""
+    """A frozen worker that thaws hears that its job is lost, and is ready for the next one."""
     await queue.insert()
     worker = await queue.worker()
     job = await worker.claim()
@@ -174,7 +174,7 @@ async def test_draining_is_asked_by_name_and_heard_with_the_next_beat(db, queue)
 
 
 async def test_operators_see_boxes_and_what_they_do(db, queue):
-    """workers() lists every box that has not signed off, with its jobs, their stage and since when."""
+    """workers() lists every worker that has not signed off, with its jobs, their stage and since when."""
     await queue.insert(lane="interactive")
     busy, silent, gone = await queue.worker("a"), await queue.worker("b"), await queue.worker("c")
     job = await busy.claim()

@@ -197,7 +197,7 @@ def test_warming_covers_the_usual_shapes(engine: MMAudioEngine):
 @pytest.mark.parametrize(
     ("device", "gpus", "words"),
     [
-        ("cuda:2", 2, "this box has 2 GPUs, cuda:0 to cuda:1"),
+        ("cuda:2", 2, "this machine has 2 GPUs, cuda:0 to cuda:1"),
         ("cuda:0", 0, "there is none"),
         ("gpu", 1, "DEVICE='gpu' is no device: set auto, cpu, cuda or cuda:N"),
     ],
@@ -229,7 +229,7 @@ def test_a_worker_that_cannot_start_says_what_to_do(tmp_path: Path, model: str, 
 @pytest.mark.parametrize("device", ["auto", "cuda"])
 def test_no_gpu_is_said_plainly(tmp_path: Path, device: str):
     """Without a GPU the worker names the ways out."""
-    with pytest.raises(Misconfigured, match="there is none: run the worker on a GPU box, set ENGINE=sketch"):
+    with pytest.raises(Misconfigured, match="there is none: run the worker on a GPU machine, set ENGINE=sketch"):
         MMAudioEngine.load("large_44k_v2", tmp_path, device)
 
 

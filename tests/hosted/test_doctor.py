@@ -22,7 +22,7 @@ VARIABLES = (
 
 @pytest.fixture
 def healthy(database_url, gateway):
-    """The environment of a box that has everything."""
+    """The environment of a machine that has everything."""
     return {
         "SUPABASE_URL": gateway.url,
         "SUPABASE_KEY": gateway.secret,

@@ -44,7 +44,7 @@ class Pipeline:
     looker: Looker
     describer: Describer
     engine: Engine | None
-    """None on a box that only merges."""
+    """None in a worker that only merges."""
     master: Master
     merger: Merger
     storage: Storage
@@ -93,7 +93,7 @@ class Pipeline:
         self, job: Job, folder: Path, stopped: Callable[[], bool], draining: Callable[[], bool], timings: Timings
     ) -> None:
         if self.engine is None:
-            raise Yielded("this box has no engine")
+            raise Yielded("this worker has no engine")
         await self.queue.set_stage(job.lease, Stage.FETCHING)
         with timings.of("fetch"):
             file = await self.fetcher.fetch(job.video_url, folder)

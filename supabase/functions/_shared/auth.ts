@@ -71,7 +71,7 @@ export function byPublishedKeys(supabaseUrl: string): Verify {
 }
 
 /** Turns an Authorization header into a user id, null for a visitor. */
-export class Doorkeeper {
+export class Authenticator {
   constructor(
     private readonly verify: Verify,
     private readonly publishableKey: string,

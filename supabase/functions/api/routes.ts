@@ -1,6 +1,6 @@
 // The calls of the contract: check the request, call an SQL function, answer.
 import { clientOf } from "../_shared/addresses.ts";
-import { byPublishedKeys, bySecret, Doorkeeper } from "../_shared/auth.ts";
+import { byPublishedKeys, bySecret, Authenticator } from "../_shared/auth.ts";
 import { read, readIfAny } from "../_shared/body.ts";
 import openapi from "../_shared/openapi.ts";
 import { jobNotFound, Problem } from "../_shared/problems.ts";
@@ -33,7 +33,7 @@ export class Routes {
   readonly watches: Watches;
   readonly #queue: Queue;
   readonly #uploads: Uploads;
-  readonly #door: Doorkeeper;
+  readonly #authenticator: Authenticator;
 
   constructor(private readonly settings: Settings) {
     const { databaseUrl, jwtSecret, supabaseUrl, publishableKey, requireAuth } = settings;
@@ -41,7 +41,7 @@ export class Routes {
     this.watches = new Watches(this.#queue);
     this.#uploads = new Uploads(settings);
     const verify = jwtSecret ? bySecret(jwtSecret) : byPublishedKeys(supabaseUrl);
-    this.#door = new Doorkeeper(verify, publishableKey, requireAuth);
+    this.#authenticator = new Authenticator(verify, publishableKey, requireAuth);
   }
 
   table(): Route[] {
@@ -121,7 +121,7 @@ export class Routes {
   }
 
   #user({ request }: Call): Promise<string | null> {
-    return this.#door.user(request.headers.get("Authorization"));
+    return this.#authenticator.user(request.headers.get("Authorization"));
   }
 
   #by({ request, traceparent, peer }: Call, owner: string | null): Asked {

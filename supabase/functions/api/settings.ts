@@ -73,7 +73,7 @@ function databaseUrl(env: Record<string, string | undefined>): URL {
   );
 }
 
-/** The words that edge_api takes, and no others: what is not understood must not leave a door open. */
+/** The words that edge_api takes, and no others: what is not understood must not leave anything open. */
 function flag(env: Record<string, string | undefined>, name: string): boolean {
   const word = (env[name] || "false").toLowerCase();
   if (/^(1|on|t|true|y|yes)$/.test(word)) return true;

@@ -49,9 +49,9 @@ def choose_device(device: str, model: Model, gpus: int | None = None) -> torch.d
     if place.type == "cpu" or (place.index or 0) < count:
         return place
     if count:
-        raise Misconfigured(f"DEVICE={device} is not here: this box has {count} GPUs, cuda:0 to cuda:{count - 1}")
+        raise Misconfigured(f"DEVICE={device} is not here: this machine has {count} GPUs, cuda:0 to cuda:{count - 1}")
     raise Misconfigured(
-        f"{model.name} needs a CUDA GPU and there is none: run the worker on a GPU box, set ENGINE=sketch, "
+        f"{model.name} needs a CUDA GPU and there is none: run the worker on a GPU machine, set ENGINE=sketch, "
         "or set DEVICE=cpu and wait about half an hour a job"
     )
 
