@@ -16,7 +16,7 @@ USED: Final = {SECRET, SERVICE_KEY, API_KEY}
 
 def make_token(user=None, *, secret=SECRET, algorithm="HS256", headers=None, **claims) -> str:
     """An access token as Supabase Auth makes them."""
-    whole = {"sub": str(user or uuid4()), "aud": "authenticated", "role": "authenticated", "exp": time.time() + 3600}
+    whole = {"sub": str(user or uuid4()), "aud": "authenticated", "role": "authenticated", "exp": time.time() + 86_400}
     whole = {name: value for name, value in {**whole, **claims}.items() if value is not None}
     token = jwt.encode(whole, secret, algorithm=algorithm, headers=headers)
     USED.add(token)
