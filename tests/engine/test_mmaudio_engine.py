@@ -84,9 +84,8 @@ def test_a_film_is_watched_once(engine: MMAudioEngine, film: Path, clip_of, vari
 
 def test_a_film_that_was_forgotten_may_be_watched_again(engine: MMAudioEngine, film: Path, clip_of, variant_of):
     """Composing opens no file: without its features the job is to be tried again."""
-    with pytest.raises(Unavailable, match="has forgotten what it saw") as caught:
+    with pytest.raises(Unavailable, match="has forgotten what it saw"):
         next(engine.compose(clip_of(film, 1.4), [variant_of(0, 1)], FAST, never))
-    assert caught.value.code == "film_forgotten"
 
 
 def test_the_picture_alone_needs_no_second_look(engine: MMAudioEngine, film: Path, clip_of, variant_of):
