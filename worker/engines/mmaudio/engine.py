@@ -171,9 +171,7 @@ class MMAudioEngine:
         long_enough(clip.duration_s)
         runtime, seen = self._runtime, None
         if options.conditioning != "text" and (seen := self._seen(clip, options)) is None:
-            raise Unavailable(
-                "The engine has forgotten what it saw of the film; try again later", code="film_forgotten"
-            )
+            raise Unavailable("The engine has forgotten what it saw of the film; try again later")
         windows = lay(clip.duration_s if seen is None else seen.duration_s, runtime.model.rate)
         negative = NEGATIVE_PROMPT if options.negative_prompt is None else options.negative_prompt
         texts = runtime.read([variant.direction.prompt for variant in variants])
