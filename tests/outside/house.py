@@ -17,7 +17,7 @@ from edge_api.settings import Settings
 from rhythmai.project.trace import untraced
 from tests.api.conftest import listening
 from tests.contract.keys import SECRET
-from tests.worker.box import running_box
+from tests.worker.whole_worker import running_worker
 from worker.metrics import Metrics
 from worker.webhooks import Webhooks
 
@@ -66,7 +66,7 @@ async def running_house(database_url, queue, gateway, folder, tracer=untraced) -
         port = stack.enter_context(house.metrics.served("127.0.0.1", 0))
         house.worker_metrics = f"http://127.0.0.1:{port}"
         house.box = await stack.enter_async_context(
-            running_box(
+            running_worker(
                 database_url,
                 queue,
                 gateway,
