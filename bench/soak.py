@@ -105,7 +105,8 @@ class Soak:
     ) -> None:
         self.stack, self.visitors, self.watchers, self.db, self.record = stack, visitors, watchers, db, record
         self._samples = stack.samples
-        self._phase = ""
+        self._asking = asyncio.Lock()
+        """Samples are taken while somebody waits for the queue to be empty: one connection serves both."""
 
     async def run(self, crowd: int, beside: int) -> None:
         """Warm-up, quiet, load, quiet. The quiet times have at least three samples."""
@@ -133,10 +134,14 @@ class Soak:
         await people
         try:
             async with asyncio.timeout(DRAIN_S):
-                while await self.db.fetchval(WAITING):
+                while await self._waiting():
                     await asyncio.sleep(0.5)
         except TimeoutError:
             self.visitors.wrong.append(f"jobs and callbacks still wait after {DRAIN_S} s")
+
+    async def _waiting(self) -> bool:
+        async with self._asking:
+            return bool(await self.db.fetchval(WAITING))
 
     async def _purge(self, over: asyncio.Event) -> None:
         command = ("-m", "rhythmai", "purge", "--older-than", "4m", "--data", str(self.stack.home.data))
@@ -159,7 +164,8 @@ class Soak:
         every_s = min(SAMPLE_S, seconds / 6)
         while not task.done():
             await asyncio.wait({task}, timeout=every_s)
-            self.record.samples.append((phase, await self._samples.take(self.db)))
+            async with self._asking:
+                self.record.samples.append((phase, await self._samples.take(self.db)))
             self._show(phase)
         await task
 

@@ -27,7 +27,7 @@ def register(database_url):
             lease=timedelta(hours=1), job_timeout=timedelta(hours=1),
         )  # fmt: skip
         await queue.ready("sketch")
-        await queue._pool.close()
+        await queue.pool.close()
 
     asyncio.run(enter())
 

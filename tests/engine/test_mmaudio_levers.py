@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.engine import tiny
+from tests.engine.film import show
 from tests.engine.tiny import TINY
 from worker.__main__ import load_engine
 from worker.domain import Options
@@ -50,7 +51,9 @@ def started(monkeypatch, tmp_path, models_dir):
 
 
 def made(engine: MMAudioEngine, clip, variant) -> np.ndarray:
-    return next(engine.compose(clip, [variant], Options(conditioning="text+clip"), lambda: False)).samples
+    options = Options(conditioning="text+clip")
+    show(engine, clip, options)
+    return next(engine.compose(clip, [variant], options, lambda: False)).samples
 
 
 def test_a_worker_without_levers_is_exact(started, caplog):

@@ -52,7 +52,7 @@ def claimed(url, **result):
         job = await queue.claim()
         if result:
             await queue.put_result(job.lease, Result(index=0, **result))
-        await queue._pool.close()
+        await queue.pool.close()
         return str(job.lease.job_id)
 
     return asyncio.run(work())

@@ -6,6 +6,7 @@ import asyncio
 import sys
 import tempfile
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -66,7 +67,7 @@ def place(span):
 async def test_a_job_is_one_trace(recorder, database_url, queue, gateway, db, video, tmp_path):
     """The request is the root; job and webhook are its children, over the row; stages and SQL calls are theirs. Nothing else is recorded."""
     recorder = recorder()
-    queue._tracer = recorder.tracer
+    queue = replace(queue, tracer=recorder.tracer)
     async with running_house(database_url, queue, gateway, tmp_path, recorder.tracer) as house:
         job_id, headers = await house.submit(video)
         named = await recorder.until("webhook")

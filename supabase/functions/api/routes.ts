@@ -1,6 +1,6 @@
 // The calls of the contract: check the request, call an SQL function, answer.
 import { clientOf } from "../_shared/addresses.ts";
-import { byPublishedKeys, bySecret, Authenticator } from "../_shared/auth.ts";
+import { Authenticator, byPublishedKeys, bySecret } from "../_shared/auth.ts";
 import { read, readIfAny } from "../_shared/body.ts";
 import openapi from "../_shared/openapi.ts";
 import { jobNotFound, Problem } from "../_shared/problems.ts";
