@@ -19,7 +19,7 @@ CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 class Terminal:
-    """`await shows(pattern)` waits until that was written since the last time; `said` is all of it, as a person reads it."""
+    """`await shows(pattern)` waits until that was written since the last time, or `ever`; `said` is all of it, as a person reads it."""
 
     @classmethod
     async def start(
@@ -56,12 +56,12 @@ class Terminal:
             self._over = True
         self._more.set()
 
-    async def shows(self, pattern: str) -> re.Match[str]:
+    async def shows(self, pattern: str, *, ever: bool = False) -> re.Match[str]:
         async with asyncio.timeout(TOO_LONG_S):
-            while not (found := re.compile(pattern).search(self.said, self._seen)):
+            while not (found := re.compile(pattern).search(self.said, 0 if ever else self._seen)):
                 assert not self._over, f"It never showed {pattern}:\n{self.said}"
                 await self._wait()
-        self._seen = found.end()
+        self._seen = max(self._seen, found.end())
         return found
 
     async def end(self, number: int = signal.SIGINT) -> int:

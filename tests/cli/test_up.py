@@ -120,9 +120,10 @@ async def test_people_are_told_in_sentences(place):
     data, port, db_port = place
     command = (*RHYTHMAI, "up", "--data", data, "--port", port, "--db-port", db_port)
     terminal = await Terminal.start(*command, environment=clean_environment(), cwd=data.parent)
-    await terminal.shows(r"ready to compose with sketch\n")
-    assert (await terminal.shows(r"Page, API, Realtime, Storage +(\S+)\n"))[1] == f"http://127.0.0.1:{port}"
-    await terminal.shows(re.escape(f"rhythmai submit VIDEO --data '{data}'"))
+    # A worker is ready when the database says so; its own line may come later.
+    await terminal.shows(r"ready to compose with sketch\n", ever=True)
+    assert (await terminal.shows(r"Page, API, Realtime, Storage +(\S+)\n", ever=True))[1] == f"http://127.0.0.1:{port}"
+    await terminal.shows(re.escape(f"rhythmai submit VIDEO --data '{data}'"), ever=True)
     variables = await environment(data)
     for _ in range(3):
         assert await is_up(variables["API_URL"])

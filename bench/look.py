@@ -1,0 +1,119 @@
+"""How long a stranger's film takes to be looked at, and to give an engine its frames: this tree against an older one, side by side.
+
+`python bench/look.py --before DIR`, where DIR holds the code of before the warm process: `git archive 41b47f5 | tar x -C DIR`.
+Seconds on the clock and of the processor, medians; the first call of each process, which starts and loads, is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import imageio_ffmpeg
+
+ROOT = Path(__file__).parent.parent
+METER = """
+import asyncio, json, resource, sys, time
+from pathlib import Path
+import psutil
+def processor_s():
+    own = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in own) + sum(sum(c.cpu_times()[:4]) for c in psutil.Process().children())
+async def main(once):
+    for _ in range(int(sys.argv[2]) + 1):
+        used, began = processor_s(), time.perf_counter()
+        await once(Path(sys.argv[1]))
+        print(json.dumps([time.perf_counter() - began, processor_s() - used]), flush=True)
+"""
+LOOK = """
+from worker.pipeline.look.look import ChildLooker
+async def once(path):
+    async for _ in ChildLooker().look(path, None): pass
+asyncio.run(main(once))
+"""
+FRAMES_NOW = """
+from worker.engines.mmaudio.features import VIEWS
+from worker.pipeline.look.look import ChildLooker
+looker = ChildLooker(views=VIEWS)
+async def once(path):
+    async for _ in looker.look(path, None): pass
+asyncio.run(main(once))
+"""
+FRAMES_BEFORE = """
+import torch
+from worker.domain import Options
+from worker.engines.mmaudio.frame_file import frame_file_of
+from worker.engines.mmaudio.frames import Film
+from worker.engines.mmaudio.predecoder import FramePredecoder
+from worker.pipeline.look.look import ChildLooker
+cpu = torch.device("cpu")
+async def once(path):
+    frame_file_of(path).unlink(missing_ok=True)
+    async for clip in ChildLooker(scenes=False).look(path, None): pass
+    await FramePredecoder(cpu).predecode(clip, Options())
+    for _ in Film(path, clip.duration_s, cpu): pass
+asyncio.run(main(once))
+"""
+FORK = """
+from worker.pipeline.look.child import Limits, run_child
+async def once(path):
+    await run_child(["/bin/true"], Limits(), task="Nothing")
+asyncio.run(main(once))
+"""
+
+
+def drawn(folder: Path, seconds: int, size: str) -> Path:
+    """A film in H.264, 25 frames a second, 6 Mbit/s."""
+    path = folder / f"{seconds}s-{size}.mp4"
+    subprocess.run(
+        [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i", f"testsrc2=s={size}:r=25:d={seconds}",
+         "-b:v", "6M", "-pix_fmt", "yuv420p", path], check=True,
+    )  # fmt: skip
+    return path
+
+
+def timed(tree: Path, program: str, film: Path, rounds: int) -> list[list[float]]:
+    """[seconds on the clock, of the processor] of each call but the first."""
+    said = subprocess.run(
+        [sys.executable, "-c", METER + program, film, str(rounds)],
+        cwd=tree, env=os.environ | {"PYTHONPATH": str(tree)}, stdout=subprocess.PIPE, text=True, check=True,
+    ).stdout  # fmt: skip
+    return [json.loads(line) for line in said.splitlines()][1:]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--before", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=3, help="how often the trees take turns (default 3)")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        small, large = drawn(Path(folder), 12, "640x360"), drawn(Path(folder), 8, "1920x1080")
+        rows = {
+            "look at 12 s of 640x360": (small, LOOK, LOOK, 5),
+            "8 s of 1080p to all frames of the engine": (large, FRAMES_BEFORE, FRAMES_NOW, 2),
+            "a child that does nothing": (small, FORK, FORK, 50),
+        }
+        for name, (film, before, now, calls) in rows.items():
+            taken: dict[str, list[list[float]]] = {"before": [], "now": []}
+            for _ in range(asked.rounds):
+                taken["before"] += timed(asked.before.resolve(), before, film, calls)
+                taken["now"] += timed(ROOT, now, film, calls)
+            told = {
+                tree: [statistics.median(column) for column in zip(*all_calls, strict=True)]
+                for tree, all_calls in taken.items()
+            }
+            print(
+                f"{name}: before {told['before'][0]:.3f} s ({told['before'][1]:.3f} of the processor), now {told['now'][0]:.3f} s "
+                f"({told['now'][1]:.3f}), {told['before'][0] / told['now'][0]:.2f} x",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
