@@ -40,7 +40,8 @@ from tests.chaos import audit  # noqa: E402
 SAMPLE_S, QUIET_S, WARM_UP_S = 10.0, 60.0, 120.0
 """At most: a short run has less of each."""
 LET_GO_S = 330
-"""How long it may be quiet at the end until all is given back: a pool keeps a connection that nobody uses for five minutes."""
+"""How long it may be quiet at the end until all is given back: a pool keeps a connection that nobody uses for five minutes.
+A rehearsal does not wait for pools."""
 DRAIN_S = 300
 """How long what was begun may take to end once nobody begins anything more."""
 SLOTS = 3
@@ -115,7 +116,7 @@ class Soak:
         await self._load("warm-up", warm_up_s, crowd, beside)
         await self._during("quiet before", asyncio.sleep(quiet_s), quiet_s)
         await self._load("load", seconds, crowd, beside)
-        await self._during("quiet after", self._let_go(quiet_s, LET_GO_S), quiet_s)
+        await self._during("quiet after", self._let_go(quiet_s, min(LET_GO_S, max(60, seconds))), quiet_s)
 
     async def _let_go(self, quiet_s: float, at_most_s: float) -> None:
         began = time.monotonic()
