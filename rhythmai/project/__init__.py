@@ -1,1 +1,1 @@
-"""The ground floor, which API, worker and face share: how DATABASE_URL is read and how a trace is told."""
+"""The ground floor, which API, worker and face share: the environment, DATABASE_URL, Storage, traces, logs, and which extra brings what."""
