@@ -8,8 +8,12 @@ import pytest
 from rhythmai.local.postgres import free_port
 from supabase_standin.gateway import Gateway, GatewaySettings
 from tests.worker.line import Line
+from tests.worker.memory_queue import job as made
+from tests.worker.seams import Seams
 from tests.worker.whole_worker import running_worker
 from worker.jobs import PostgresQueue
+from worker.pipeline.run import Pipeline
+from worker.timings import Timings
 
 
 @pytest.fixture
@@ -90,3 +94,26 @@ async def worker(database_url, queue, gateway, tmp_path):
     """A whole worker in this process: `await worker.until_ended(job_id)`."""
     async with running_worker(database_url, queue, gateway, tmp_path / "work") as worker:
         yield worker
+
+
+@pytest.fixture
+def seams():
+    return Seams()
+
+
+@pytest.fixture
+def pipeline(seams):
+    return Pipeline(
+        queue=seams, fetcher=seams, looker=seams, describer=seams, engine=seams, master=seams.master, merger=seams, storage=seams,
+        fit=lambda text: text[:3],
+    )  # fmt: skip
+
+
+@pytest.fixture
+def run(pipeline):
+    async def run(stopped=lambda: False, draining=lambda: False, **changes):
+        job = made(**{"lane": "interactive"} | changes)
+        await asyncio.wait_for(pipeline.run(job, stopped=stopped, draining=draining, timings=Timings()), 20)
+        return job
+
+    return run

@@ -1,0 +1,100 @@
+"""Every port of the pipeline, in memory."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+
+from worker.domain import Clip, Direction, Recording, Scene, Track
+from worker.errors import Cancelled
+
+SCENE = Scene(start_s=0, end_s=2, brightness=0.5, saturation=0.5, warmth=0.5, motion=0.5)
+CLIP = Clip(
+    path=Path("x"), digest="d", duration_s=2, width=8, height=8, fps=25, has_audio=False, scenes=(SCENE,), stills=()
+)
+
+
+def direction(name):
+    return Direction(
+        title=name, prompt=name, description="", genre="", instruments=(), tempo_bpm=90, key="C major", mood=""
+    )
+
+
+class Seams:
+    """Every port of the pipeline, in memory; `rows` and `objects` are what came out."""
+
+    name, model, frames = "fake", "1", None
+
+    def __init__(self):
+        self.rows, self.objects, self.stages, self.composed, self.threads, self.seen = [], {}, [], [], set(), []
+        self.rests, self.rested = [], threading.Event()
+        self.plan, self.waiting, self.closed, self.fail_on = None, False, threading.Event(), {}
+
+    async def set_stage(self, lease, stage):
+        self.stages.append(stage.value)
+
+    async def save_plan(self, lease, plan):
+        self.plan = self.plan or plan
+        return self.plan
+
+    async def put_result(self, lease, result):
+        self.rows.append(result)
+
+    async def interactive_waiting(self):
+        return self.waiting
+
+    async def fetch(self, url, into):
+        self.folder = into
+        file = into / "video"
+        file.write_bytes(b"x")
+        return file
+
+    async def look(self, path, duration_s):
+        yield CLIP
+        yield ("first",)
+        yield ("second",)
+
+    async def describe(self, clip, user_request, count, video_url):
+        return tuple(direction(f"d{i}") for i in range(count)), "local"
+
+    def prepare(self, clip, options, cancelled):
+        return self
+
+    def see(self, frames):
+        self.prepared = threading.current_thread().name
+        self.threads.add(threading.get_ident())
+        self.seen.append(frames)
+
+    def end(self):
+        self.seen.append("end")
+
+    def rest(self, busy):
+        self.rests.append(busy())
+        self.rested.set()
+
+    def compose(self, clip, variants, options, cancelled):
+        try:
+            self.threads.add(threading.get_ident())
+            for variant in variants:
+                self.composed.append(variant.index)
+                while variant.index in self.fail_on.get("hang", ()):
+                    if cancelled():
+                        raise Cancelled("stopped")
+                yield Track(index=variant.index, samples=np.zeros((1, 8), np.float32), sample_rate=4)
+        finally:
+            self.closed.set()
+
+    def master(self, track, *, duration_s, format, tags):
+        if error := self.fail_on.get(track.index):
+            raise error
+        return Recording(
+            data=bytes([track.index]), content_type="audio/flac", suffix=".flac", duration_s=duration_s, peaks=(), loudness_lufs=None
+        )  # fmt: skip
+
+    async def put(self, bucket, path, data, content_type):
+        self.objects[f"{bucket}/{path}"] = data.read_bytes() if isinstance(data, Path) else data
+        return f"https://storage/{bucket}/{path}"
+
+    async def merge(self, video, audio, into, options):
+        (into / "m.mp4").write_bytes(b"merged")
+        return into / "m.mp4"
