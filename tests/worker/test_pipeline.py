@@ -11,7 +11,7 @@ import pytest
 from tests.worker.seams import direction
 from worker.domain import Kind, Options, Plan, Variant
 from worker.errors import QueueUnavailable, Rejected, Unavailable, Yielded
-from worker.pipeline.run import derive_seed
+from worker.pipeline.plan import derive_seed
 
 
 async def test_a_job_makes_one_row_for_each_variant(run, seams):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import secrets
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
@@ -17,19 +16,13 @@ import structlog
 
 from worker.domain import Clip, Frames, Job, Kind, Plan, Result, Stage, Track, Variant
 from worker.errors import QueueUnavailable, Rejected, Unavailable, Yielded
+from worker.pipeline.plan import planned
 from worker.pipeline.turn import Turn
 from worker.ports import Describer, Engine, Fetcher, Looker, Master, Merger, Queue, Storage
 from worker.timings import Timings
 from worker.together import together
 
 log = structlog.get_logger()
-SEED_STEP = 0x9E3779B1
-"""Golden ratio of 2^32: variant i of seed s has seed s + i times this, so variant 0 has s itself."""
-
-
-def derive_seed(seed: int, index: int) -> int:
-    """The seed of a variant, 0..2^32-1."""
-    return (seed + index * SEED_STEP) % 2**32
 
 
 @dataclass(slots=True, kw_only=True)
@@ -157,12 +150,7 @@ class Pipeline:
                 directions, describer = await self.describer.describe(
                     clip, job.user_request, job.total_count, job.video_url
                 )
-            seed = secrets.randbits(32) if job.options.seed is None else job.options.seed
-            variants = tuple(
-                Variant(index=i, seed=derive_seed(seed, i), direction=direction)
-                for i, direction in enumerate(directions)
-            )
-            return await self.queue.save_plan(job.lease, Plan(variants=variants, describer=describer))
+            return await self.queue.save_plan(job.lease, planned(directions, describer, job.options.seed))
 
     async def _seen(
         self,
