@@ -9,7 +9,8 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from worker import __main__ as worker
+from worker import assembly
+from worker.__main__ import main
 from worker.engines.sketch.engine import SketchEngine
 
 HANG = Path(os.environ["HANG"])
@@ -24,6 +25,6 @@ class Hanging(SketchEngine):
 
 
 if __name__ == "__main__":  # the processes that master import this file, too
-    worker.load_engine = lambda settings: Hanging()
-    worker.Webhooks = partial(worker.Webhooks, policy=lambda address: None, poll_every=timedelta(seconds=1))
-    worker.main()
+    assembly.load_engine = lambda settings: Hanging()
+    assembly.Webhooks = partial(assembly.Webhooks, policy=lambda address: None, poll_every=timedelta(seconds=1))
+    main()

@@ -28,7 +28,7 @@ from rhythmai import schema
 from rhythmai.local.postgres import AlreadyRunning, Postgres, PostgresFailed, free_port
 from rhythmai.sample import make_sample
 from supabase_standin import BASELINE
-from worker.__main__ import EXIT_START_AGAIN
+from worker.assembly import EXIT_START_AGAIN
 from worker.database import AWAY
 from worker.errors import ServiceAway
 from worker.scratch import PREFIX

@@ -11,7 +11,7 @@ import pytest
 from tests.engine import tiny
 from tests.engine.film import show
 from tests.engine.tiny import TINY
-from worker.__main__ import load_engine
+from worker.assembly import load_engine
 from worker.domain import Options
 from worker.engines.mmaudio import weights
 from worker.engines.mmaudio.engine import MMAudioEngine

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.__main__ import EXIT_START_AGAIN
+from worker.assembly import EXIT_START_AGAIN
 
 ROOT = Path(__file__).parent.parent.parent
 DEPLOY = ROOT / "deploy"

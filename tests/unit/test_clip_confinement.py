@@ -48,9 +48,9 @@ print(ended.output.decode())
 """
 STARTING = """
 import ctypes, os
-from worker import __main__ as worker
+from worker import __main__ as worker, assembly
 
-worker.work = lambda settings: None
+assembly.work = lambda settings: None
 worker.asyncio.run = lambda nothing: print(ctypes.CDLL(None).prctl(3), *os.environ)
 worker.main()
 """

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from worker.__main__ import BEAT_EVERY
+from worker.assembly import BEAT_EVERY
 from worker.heartbeat import Heartbeat
 
 
