@@ -1,4 +1,5 @@
-"""How long a stranger's film takes to be looked at, and to give an engine its frames: this tree against an older one, side by side.
+"""How long a stranger's film takes to be looked at, and to give an engine its frames: this tree against an older one, and PyAV
+against torchcodec, side by side.
 
 `python bench/look.py --before DIR`, where DIR holds the code of before the warm process: `git archive 41b47f5 | tar x -C DIR`.
 Seconds on the clock and of the processor, medians; the first call of each process, which starts and loads, is left out.
@@ -67,6 +68,24 @@ async def once(path):
 asyncio.run(main(once))
 """
 
+PYAV = """
+import av
+async def once(path):
+    with av.open(str(path)) as container:
+        container.streams.video[0].thread_type = "AUTO"
+        container.streams.video[0].codec_context.thread_count = 4
+        for frame in container.decode(video=0): frame.reformat(format="rgb24")
+asyncio.run(main(once))
+"""
+TORCHCODEC = """
+import torch
+from torchcodec.decoders import VideoDecoder
+torch.set_num_threads(1)
+async def once(path):
+    for _ in VideoDecoder(str(path), num_ffmpeg_threads=4, seek_mode="approximate"): pass
+asyncio.run(main(once))
+"""
+
 
 def drawn(folder: Path, seconds: int, size: str) -> Path:
     """A film in H.264, 25 frames a second, 6 Mbit/s."""
@@ -87,6 +106,20 @@ def timed(tree: Path, program: str, film: Path, rounds: int) -> list[list[float]
     return [json.loads(line) for line in said.splitlines()][1:]
 
 
+def compared(name: str, film: Path, calls: int, rounds: int, **ways: tuple[Path, str]) -> None:
+    """Two ways take turns; the second is told as so many times the first."""
+    taken: dict[str, list[list[float]]] = {way: [] for way in ways}
+    for _ in range(rounds):
+        for way, (tree, program) in ways.items():
+            taken[way] += timed(tree, program, film, calls)
+    medians = {
+        way: [statistics.median(column) for column in zip(*all_calls, strict=True)] for way, all_calls in taken.items()
+    }
+    told = [f"{way} {clock:.3f} s ({processor:.3f} of the processor)" for way, (clock, processor) in medians.items()]
+    first, second = (clock for clock, _ in medians.values())
+    print(f"{name}: {', '.join(told)}, {first / second:.2f} x", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--before", type=Path, required=True)
@@ -94,25 +127,15 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         small, large = drawn(Path(folder), 12, "640x360"), drawn(Path(folder), 8, "1920x1080")
-        rows = {
-            "look at 12 s of 640x360": (small, LOOK, LOOK, 5),
-            "8 s of 1080p to all frames of the engine": (large, FRAMES_BEFORE, FRAMES_NOW, 2),
-            "a child that does nothing": (small, FORK, FORK, 50),
-        }
-        for name, (film, before, now, calls) in rows.items():
-            taken: dict[str, list[list[float]]] = {"before": [], "now": []}
-            for _ in range(asked.rounds):
-                taken["before"] += timed(asked.before.resolve(), before, film, calls)
-                taken["now"] += timed(ROOT, now, film, calls)
-            told = {
-                tree: [statistics.median(column) for column in zip(*all_calls, strict=True)]
-                for tree, all_calls in taken.items()
-            }
-            print(
-                f"{name}: before {told['before'][0]:.3f} s ({told['before'][1]:.3f} of the processor), now {told['now'][0]:.3f} s "
-                f"({told['now'][1]:.3f}), {told['before'][0] / told['now'][0]:.2f} x",
-                flush=True,
-            )
+        films = [
+            ("look at 12 s of 640x360", small, 5, LOOK, LOOK),
+            ("8 s of 1080p to all frames of the engine", large, 2, FRAMES_BEFORE, FRAMES_NOW),
+            ("a child that does nothing", small, 50, FORK, FORK),
+        ]
+        for name, film, calls, before, now in films:
+            compared(name, film, calls, asked.rounds, before=(asked.before.resolve(), before), now=(ROOT, now))
+        for name, film in (("12 s of 640x360 to RGB", small), ("8 s of 1080p to RGB", large)):
+            compared(name, film, 3, asked.rounds, torchcodec=(ROOT, TORCHCODEC), PyAV=(ROOT, PYAV))
 
 
 if __name__ == "__main__":

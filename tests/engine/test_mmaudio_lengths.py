@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from worker.engines.mmaudio import windows
@@ -63,6 +63,7 @@ def test_features_fill_whole_segments(duration: float):
     assert sync_features(duration) // 8 == (int(25 * duration + 1e-9) - 16) // 8 + 1 or duration * 25 % 1 > 0.999
 
 
+@example(166.078125, "44k")
 @given(DURATIONS, st.sampled_from(sorted(RATES)))
 def test_windows_stay_within_the_film(duration: float, mode: str):
     """Every window lies inside latents and features, the first starts at the start, the last ends at the end."""

@@ -82,7 +82,8 @@ def lay(duration_s: float, rate: AudioRate) -> Windows:
     clip_length, sync_length = clip_frames(NATIVE_S), sync_features(NATIVE_S)
     per_s = rate.sample_rate / rate.hop / 2
     hop_s = HOP_SEGMENTS * SEGMENT_S
-    count = max(2, int(np.ceil((latents - length) / (hop_s * per_s))) + 1)
+    # Starts are rounded: less than half a latent beyond a hop is no window more, it would start where the one before it does.
+    count = max(2, int(np.ceil((latents - length - 0.5) / (hop_s * per_s))) + 1)
     times = [k * hop_s for k in range(count - 1)] + [(latents - length) / per_s]
     segments = [min(round(t / SEGMENT_S), (sync_features(duration_s) - sync_length) // 8) for t in times]
     return Windows(
