@@ -69,12 +69,23 @@ asyncio.run(main(once))
 """
 
 PYAV = """
-import av
+import av, threading
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from av.video.reformatter import VideoReformatter
+converters = threading.local()
+def rgb(frame):
+    if not hasattr(converters, "mine"): converters.mine = VideoReformatter()
+    return converters.mine.reformat(frame, format="rgb24").planes[0]
 async def once(path):
-    with av.open(str(path)) as container:
+    with av.open(str(path)) as container, ThreadPoolExecutor(4) as threads:
         container.streams.video[0].thread_type = "AUTO"
         container.streams.video[0].codec_context.thread_count = 4
-        for frame in container.decode(video=0): frame.reformat(format="rgb24")
+        waiting = deque()
+        for frame in container.decode(video=0):
+            waiting.append(threads.submit(rgb, frame))
+            if len(waiting) > 16: waiting.popleft().result()
+        for one in waiting: one.result()
 asyncio.run(main(once))
 """
 TORCHCODEC = """
