@@ -10,6 +10,7 @@ import structlog
 from aiohttp import web
 
 from edge_api.app import make_runner
+from edge_api.connections import descriptors
 from edge_api.database import Database, refuse_hopeless
 from edge_api.metrics import Metrics
 from edge_api.settings import Misconfigured, Settings, read_settings
@@ -42,7 +43,7 @@ async def serve(settings: Settings, tracer: Tracer) -> None:
     await refuse_hopeless(str(settings.database_url))
     metrics = Metrics()
     database = await Database.open(str(settings.database_url), tracer=tracer)
-    api = make_runner(settings, database, metrics, tracer=tracer)
+    api = make_runner(settings, database, metrics, files=descriptors(), tracer=tracer)
     scrape = web.AppRunner(metrics.app(database.gauges), access_log=None)
     try:
         port = await listen(api, settings.api_host, settings.api_port)

@@ -21,7 +21,7 @@ def client_of(peer: str | None, forwarded: Sequence[str], trusted: Sequence[Netw
     """
     hops = [part.strip() for header in forwarded for part in header.split(",")]
     address = _address(peer)
-    while address is not None and hops and any(address in network for network in trusted):
+    while hops and _among(address, trusted):
         before = _address(hops.pop())
         if before is None:
             break
@@ -29,6 +29,15 @@ def client_of(peer: str | None, forwarded: Sequence[str], trusted: Sequence[Netw
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address, 64), strict=False))
     return str(address or "unknown")
+
+
+def trusts(peer: str | None, trusted: Sequence[Network]) -> bool:
+    """Whether the peer is a proxy whose word about its clients counts."""
+    return _among(_address(peer), trusted)
+
+
+def _among(address: Address | None, networks: Sequence[Network]) -> bool:
+    return address is not None and any(address in network for network in networks)
 
 
 def _address(text: str | None) -> Address | None:

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from edge_api.auth import Authenticator, JwksKeys, Keys, SecretKeys
 from edge_api.body import MAX_BODY_BYTES
+from edge_api.connections import MOST, RESERVED, Connections
 from edge_api.cors import Cors
 from edge_api.database import Database
 from edge_api.metrics import Metrics
@@ -35,10 +36,17 @@ def contract() -> dict[str, Any]:
 
 
 def make_runner(
-    settings: Settings, database: Database, metrics: Metrics, *, tracer: Tracer = untraced, static: Path = STATIC
+    settings: Settings,
+    database: Database,
+    metrics: Metrics,
+    *,
+    files: int = 1024,
+    tracer: Tracer = untraced,
+    static: Path = STATIC,
 ) -> web.AppRunner:
-    """The API, ready to listen. It closes the database at its end."""
-    watches = Watches(database)
+    """The API, ready to listen, for a process that may have so many files open. It closes the database at its end."""
+    connections = Connections(min(MOST, files - RESERVED), trusted=settings.trusted_proxies)
+    watches = Watches(database, limit=connections.most * 3 // 4, per_client=settings.streams_per_client)
     uploads = Uploads(settings.origin, settings.supabase_key)
     keys: Keys = SecretKeys(settings.jwt_secret) if settings.jwt_secret else JwksKeys(settings.origin)
     authenticator = Authenticator(
@@ -56,14 +64,14 @@ def make_runner(
     async def end_watches(_: web.Application) -> None:
         watches.close()
 
-    async def connections(_: web.Application) -> AsyncIterator[None]:
+    async def clients(_: web.Application) -> AsyncIterator[None]:
         yield
         await uploads.close()
         await database.close()
 
     app.on_shutdown.append(end_watches)
-    app.cleanup_ctx.append(connections)
-    return Runner(app, cors=Cors(settings.cors_origins), metrics=metrics, tracer=tracer)
+    app.cleanup_ctx.append(clients)
+    return Runner(app, cors=Cors(settings.cors_origins), metrics=metrics, connections=connections, tracer=tracer)
 
 
 @web.middleware

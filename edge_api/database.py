@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+from collections.abc import Mapping
 from typing import Any, Final, Self
 from uuid import UUID
 
@@ -38,6 +39,8 @@ UNFIT: Final = (
     asyncpg.SyntaxOrAccessError,
 )
 """The database answers but will not do: a wrong password, no such database, no migrations, no rights."""
+View = dict[str, Any]
+"""A job as GET /api/v1/job/{job_id} answers it."""
 HOPELESS: Final = (asyncpg.ClientConfigurationError, ssl.SSLCertVerificationError)
 """What connecting meets when DATABASE_URL has to change."""
 APPLICATION: Final = "rhythmai api"
@@ -125,6 +128,13 @@ class Database:
         """The job as JSON text, None when there is none for this caller. No span: streams look for as long as a job takes."""
         text: str | None = await self._ask("select queue.view($1, $2)", job, user, tracer=untraced)
         return text
+
+    async def moved(self, seen: Mapping[UUID, str | None]) -> list[tuple[UUID, str | None, View | None]]:
+        """Those of the jobs that are at another version than was seen, with it and the job; both are None of one that is gone."""
+        answer = await self._ask(
+            "select queue.moved($1::uuid[], $2::text[])", list(seen), list(seen.values()), tracer=untraced
+        )
+        return [(UUID(job), version, view) for job, version, view in json.loads(answer)]
 
     async def cancel(self, job: UUID, user: UUID | None) -> str | None:
         """Cancel, and answer like view."""

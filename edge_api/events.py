@@ -13,8 +13,9 @@ from uuid import UUID
 
 from aiohttp import web
 
+from edge_api.database import View
 from edge_api.problems import Problem
-from edge_api.watch import ENDED, View, Watches
+from edge_api.watch import ENDED, Watches
 
 KEEPALIVE_S: Final = 15.0
 SLOWEST_READER_S: Final = 20.0
@@ -50,7 +51,9 @@ def _frame(event: str, data: dict[str, Any], id: str | None = None) -> str:
     return "\n".join([*lines, f"id: {id}"] if id else lines) + "\n\n"
 
 
-async def stream(request: web.Request, watches: Watches, job: UUID, user: UUID | None) -> web.StreamResponse:
+async def stream(
+    request: web.Request, watches: Watches, job: UUID, user: UUID | None, client: str
+) -> web.StreamResponse:
     """GET /api/v1/job/{job_id}/events. Raises Problem before the stream has begun; later it just ends."""
     if request.headers.get("Last-Event-ID") == END_ID:
         return web.Response(status=204)
@@ -59,7 +62,7 @@ async def stream(request: web.Request, watches: Watches, job: UUID, user: UUID |
     clock = asyncio.get_running_loop().time
     spoke_at = clock()
     try:
-        async with aclosing(watches.views(job, user)) as views:
+        async with aclosing(watches.views(job, user, client)) as views:
             async for view in views:
                 text = teller.events(view) if view else ": still here\n\n" if clock() - spoke_at > KEEPALIVE_S else ""
                 if not response.prepared:

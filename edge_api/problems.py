@@ -36,6 +36,7 @@ STATUS: Final[Mapping[str, int]] = {
     "storage_unavailable": 503,
     "auth_unavailable": 503,
     "too_many_streams": 503,
+    "too_many_connections": 503,
 }
 """Every code and its status; `openapi.yaml` lists the same codes."""
 

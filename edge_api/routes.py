@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Final
 from uuid import UUID
@@ -12,12 +13,12 @@ from edge_api import events, models
 from edge_api.addresses import client_of
 from edge_api.auth import UUID_TEXT, Authenticator
 from edge_api.body import read, read_if_any
-from edge_api.database import Database
+from edge_api.database import Database, View
 from edge_api.problems import Problem
 from edge_api.server import TRACEPARENT
 from edge_api.settings import Network
 from edge_api.uploads import Uploads
-from edge_api.watch import View, Watches, not_found
+from edge_api.watch import Watches, not_found
 
 _KEY: Final = re.compile(r"[!-~]{1,255}")
 
@@ -63,7 +64,7 @@ class Routes:
         body = await read(request, models.Merge)
         job = await self._submit(request, "merge", user, body)
         at_once = _prefers_async(request)
-        view = None if at_once else await self._watches.end(job, user, self._merge_wait_s)
+        view = None if at_once else await self._watches.end(job, user, self._client(request), self._merge_wait_s)
         if view is None:
             headers = {"Location": f"/api/v1/job/{job}"} | ({"Preference-Applied": "respond-async"} if at_once else {})
             return web.json_response({"job_id": str(job)}, status=202, headers=headers)
@@ -91,7 +92,7 @@ class Routes:
         return web.json_response(await self._uploads.sign(body.content_type))
 
     async def view(self, request: web.Request) -> web.Response:
-        return _found(await self._database.view(_job(request), await self._user(request)))
+        return _found(await self._database.view(_job(request), await self._user(request)), request)
 
     async def cancel(self, request: web.Request) -> web.Response:
         return _found(await self._database.cancel(_job(request), await self._user(request)))
@@ -113,7 +114,8 @@ class Routes:
         return web.json_response({"job_id": str(job)})
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        return await events.stream(request, self._watches, _job(request), await self._user(request))
+        user = await self._user(request)
+        return await events.stream(request, self._watches, _job(request), user, self._client(request))
 
     async def ping(self, _: web.Request) -> web.Response:
         return web.json_response({"status": "ok", "message": "RhythmAI API is running"})
@@ -166,7 +168,15 @@ def _prefers_async(request: web.Request) -> bool:
     return any(preference.partition(";")[0].strip().lower() == "respond-async" for preference in preferences)
 
 
-def _found(view: str | None) -> web.Response:
+def _found(view: str | None, request: web.Request | None = None) -> web.Response:
+    """The job; where a request may have seen it already, with a mark that it can come back with."""
     if view is None:
         raise not_found()
-    return web.Response(text=view, content_type="application/json")
+    response = web.Response(text=view, content_type="application/json")
+    if request is not None:
+        mark = hashlib.sha256(view.encode()).hexdigest()[:32]
+        if any(seen.value in (mark, "*") for seen in request.if_none_match or ()):
+            response = web.Response(status=304)
+        response.etag = mark
+        response.headers["Cache-Control"] = "private, no-cache"
+    return response

@@ -12,6 +12,7 @@ from typing import Any, Final
 import structlog
 from aiohttp import web
 
+from edge_api.connections import Connections, Door
 from edge_api.cors import Cors
 from edge_api.metrics import Metrics
 from edge_api.problems import Problem, of_http
@@ -46,6 +47,7 @@ class Runner(web.AppRunner):
         *,
         cors: Cors,
         metrics: Metrics,
+        connections: Connections,
         tracer: trace.Tracer = trace.untraced,
         keepalive_s: float = KEEPALIVE_S,
     ) -> None:
@@ -58,13 +60,15 @@ class Runner(web.AppRunner):
         )
         self._cors = cors
         self._metrics = metrics
+        self._connections = connections
         self._tracer = tracer
         app.on_response_prepare.append(self._dress)
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
         return _Server(
-            _answering(server.request_handler, self._metrics, self._tracer),  # type: ignore[arg-type]
+            self._connections,
+            _answering(server.request_handler, self._metrics, self._tracer),
             request_factory=server.request_factory,
             handler_cancellation=True,  # nobody waits for a merge whose client has gone
             **server._kwargs,  # noqa: SLF001
@@ -77,11 +81,25 @@ class Runner(web.AppRunner):
 
 
 class _Server(web.Server):
-    def __call__(self) -> web.RequestHandler:
-        return _Connection(self, loop=self._loop, **self._kwargs)
+    def __init__(self, connections: Connections, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._guests = connections
+
+    def __call__(self) -> Door:  # type: ignore[override]
+        return Door(self._guests, lambda leave: _Connection(leave, self, loop=self._loop, **self._kwargs))
 
 
 class _Connection(web.RequestHandler):
+    __slots__ = ("_leave",)
+
+    def __init__(self, leave: Callable[[], None], *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._leave = leave
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        self._leave()
+
     def handle_error(
         self,
         request: web.BaseRequest,

@@ -47,6 +47,7 @@ class Settings(ProjectEnvironment):
     api_port: int = Field(default=8000, ge=0, le=65535)
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = ("*",)
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)] = ()
+    streams_per_client: int = Field(default=12, ge=1)
     require_auth: bool = False
     jwt_secret: str | None = Field(default=None, min_length=32)
     merge_wait_s: float = Field(default=50, ge=0, le=600)

@@ -177,6 +177,20 @@ as $$
 $$;
 comment on function queue.view(uuid, uuid) is 'queue.answer for a caller who may see the job; null otherwise.';
 
+-- What event streams ask for all the jobs that they are about, again and again: which of them are at another version than
+-- was seen (a word that moves with whatever a stream tells), with the job as answered. A job that is gone has neither.
+create function queue.moved(p_jobs uuid[], p_versions text[]) returns jsonb
+language sql stable set search_path = ''
+as $$
+  select coalesce(jsonb_agg(jsonb_build_array(m.job, m.version, queue.answer(m.job))), '[]')
+    from (select s.job, s.version as seen,
+                 (select concat_ws('/', j.status, j.stage, (select count(*) from public.results r where r.job_id = j.id))
+                    from public.jobs j where j.id = s.job) as version
+            from unnest(p_jobs, p_versions) as s(job, version)) m
+   where m.version is distinct from m.seen;
+$$;
+comment on function queue.moved(uuid[], text[]) is 'Those of the jobs whose version is not the one that was seen: [job, version, answer].';
+
 -- Immediate for a pending job, cooperative for a running one; an ended job stays as it is. Null is 404.
 create function queue.cancel(p_job uuid, p_user uuid default null) returns jsonb
 language plpgsql set search_path = ''

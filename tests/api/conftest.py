@@ -57,9 +57,9 @@ def start_api(stack, database_url) -> StartApi:
             "jwt_secret": SECRET,
             **settings,
         }
-        static = {"static": values.pop("static")} if "static" in values else {}
+        options = {name: values.pop(name) for name in ("static", "files") if name in values}
         database = await Database.open(values["database_url"])
-        start.runner = runner = make_runner(Settings(_env_file=None, **values), database, Metrics(), **static)
+        start.runner = runner = make_runner(Settings(_env_file=None, **values), database, Metrics(), **options)
         return await stack.enter_async_context(aiohttp.ClientSession(await listening(stack, runner)))
 
     return start

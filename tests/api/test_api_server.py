@@ -11,6 +11,7 @@ import structlog
 from aiohttp import web
 
 from edge_api.body import read
+from edge_api.connections import Connections
 from edge_api.cors import Cors
 from edge_api.metrics import Metrics
 from edge_api.models import Gen
@@ -24,7 +25,7 @@ def serve(stack):
     async def serve(handler, **options) -> tuple[str, int]:
         app = web.Application()
         app.router.add_route("*", "/x", handler)
-        runner = Runner(app, cors=Cors(["*"]), metrics=Metrics(), **options)
+        runner = Runner(app, cors=Cors(["*"]), metrics=Metrics(), connections=Connections(100), **options)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -278,3 +278,18 @@ async def test_ping_and_health(api, gen, hand):
     status, health = await ask(api, "get", "/healthz")
     assert (status, health["status"], health["database"]) == (200, "ok", "ok")
     assert health["workers"] >= 1
+
+
+async def test_what_was_seen_is_not_sent_again(api, gen, hand):
+    """A job that comes with the mark of an answer that was seen gets a 304 until it has changed."""
+    job = await gen()
+    async with api.get(f"/api/v1/job/{job}") as answer:
+        mark = answer.headers["ETag"]
+        assert answer.headers["Cache-Control"] == "private, no-cache"
+    for seen in (mark, f'"other", {mark}', f"W/{mark}", "*"):
+        async with api.get(f"/api/v1/job/{job}", headers={"If-None-Match": seen}) as answer:
+            assert (answer.status, answer.headers["ETag"], await answer.read()) == (304, mark, b"")
+    await hand.claim(job)
+    async with api.get(f"/api/v1/job/{job}", headers={"If-None-Match": mark}) as answer:
+        assert (answer.status, (await answer.json())["status"]) == (200, "processing")
+        assert answer.headers["ETag"] != mark

@@ -1,5 +1,6 @@
 """A worker's life: register, ready, beat, leave; and what operators see and ask."""
 
+import json
 from datetime import timedelta
 from uuid import UUID
 
@@ -234,3 +235,46 @@ async def test_an_operator_may_ask_for_the_missing_tracks(db, queue):
 async def test_a_retry_of_nothing_is_null(db):
     """An unknown job is null, as everywhere."""
     assert await db.fetchval("select queue.retry(gen_random_uuid())") is None
+
+
+async def test_a_beat_writes_rarely(db, queue):
+    """Beats come often; the row is written once a quarter of the lease has passed, at most every 7.5 seconds."""
+    worker = await queue.worker()
+    for lease, age, written in [
+        ("30 s", "7 s", False),
+        ("30 s", "7.6 s", True),
+        ("2 min", "7.6 s", True),
+        ("4 s", "1.1 s", True),
+    ]:
+        await db.execute(
+            f"update public.workers set lease = '{lease}', last_seen = now() - interval '{age}' where id = $1",
+            worker.id,
+        )
+        await worker.beat()
+        assert (
+            await db.fetchval(
+                "select now() - last_seen < interval '0.5 s' from public.workers where id = $1", worker.id
+            )
+            == written
+        )
+
+
+async def test_a_beat_under_a_held_snapshot_stays_as_short(db, dial, queue):
+    """With a dump at work, which keeps every dead version, a beat that writes reads as little after 2,000 writes as at first."""
+    worker = await queue.worker()
+    await db.execute("update public.workers set lease = '1 microsecond'")
+    holder = await dial()
+    async with holder.transaction(isolation="repeatable_read"):
+        await holder.fetchval("select count(*) from public.workers")
+
+        async def pages() -> int:
+            plan = await db.fetchval(
+                "explain (analyze, buffers, format json) select queue.beat($1, '{}', '{}')", worker.id
+            )
+            return (plan if isinstance(plan, list) else json.loads(plan))[0]["Plan"]["Shared Hit Blocks"]
+
+        await worker.beat()
+        first = min([await pages() for _ in range(20)])
+        for _ in range(2000):
+            await worker.beat()
+        assert min([await pages() for _ in range(20)]) <= first + 4

@@ -24,6 +24,7 @@ export const STATUS = {
   storage_unavailable: 503,
   auth_unavailable: 503,
   too_many_streams: 503,
+  too_many_connections: 503,
 } as const;
 
 export type Code = keyof typeof STATUS;

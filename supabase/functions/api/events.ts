@@ -2,7 +2,8 @@
 //
 // A stream begins with everything that is there already and ends with the job, so coming back needs no bookkeeping: not
 // after a lost connection, and not after the platform's wall clock has ended the function.
-import { ENDED, type View, type Watches } from "./watch.ts";
+import type { View } from "./queue.ts";
+import { ENDED, type Watches } from "./watch.ts";
 
 const KEEPALIVE_MS = 15_000;
 /** How long a reader may leave what it was sent where it is. */

@@ -2,6 +2,7 @@
 import postgres from "postgres";
 import { log } from "./log.ts";
 import { Problem } from "../_shared/problems.ts";
+import type { Schemas } from "../_shared/schema.ts";
 
 /** Few: the platform runs many of us beside each other. */
 const MAX_CONNECTIONS = 5;
@@ -16,8 +17,12 @@ export interface Asked {
   traceparent: string;
 }
 
-/** A job as GET /api/v1/job/{job_id} answers it, as JSON text. */
+/** A job as GET /api/v1/job/{job_id} answers it. */
+export type View = Schemas["Job"];
+/** The same as JSON text. */
 export type ViewText = string;
+/** A job that is at another version than was seen; both are null when it is gone. */
+export type Moved = { version: string | null; view: View | null };
 
 export class Queue {
   readonly #sql: postgres.Sql;
@@ -58,6 +63,13 @@ export class Queue {
   /** Null when there is none for this caller. */
   view(job: string, user: string | null): Promise<ViewText | null> {
     return this.#ask(this.#sql`select queue.view(${job}, ${user})::text`);
+  }
+
+  /** Null when the job is where it was. */
+  async moved(job: string, seen: string | null): Promise<Moved | null> {
+    const text = await this.#ask(this.#sql`select queue.moved(array[${job}::uuid], array[${seen}::text])::text`);
+    const [moved]: [string, string | null, View | null][] = JSON.parse(text!);
+    return moved ? { version: moved[1], view: moved[2] } : null;
   }
 
   /** Cancel, and answer like view. */

@@ -5,10 +5,10 @@ import { read, readIfAny } from "../_shared/body.ts";
 import openapi from "../_shared/openapi.ts";
 import { jobNotFound, Problem } from "../_shared/problems.ts";
 import { stream } from "./events.ts";
-import { type Asked, Queue, type ViewText } from "./queue.ts";
+import { type Asked, Queue, type View, type ViewText } from "./queue.ts";
 import type { Settings } from "./settings.ts";
 import { MAX_UPLOAD_BYTES, Uploads } from "./uploads.ts";
-import { type View, Watches } from "./watch.ts";
+import { Watches } from "./watch.ts";
 
 /** A request and what the shell around it found out already. */
 export interface Call {
@@ -101,7 +101,8 @@ export class Routes {
   }
 
   async view(call: Call): Promise<Response> {
-    return found(await this.#queue.view(jobOf(call), await this.#user(call)));
+    const view = await this.#queue.view(jobOf(call), await this.#user(call));
+    return await marked(found(view), view!, call.request.headers.get("If-None-Match") ?? "");
   }
 
   async cancel(call: Call): Promise<Response> {
@@ -164,6 +165,17 @@ function text(body: string, status = 200, headers: Record<string, string> = {}):
 function found(view: ViewText | null): Response {
   if (view === null) throw jobNotFound();
   return text(view);
+}
+
+/** The answer with a mark that the next request can come back with, or word that it has been seen. */
+async function marked(answer: Response, text: string, seen: string): Promise<Response> {
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
+  const mark = `"${hash.toHex().slice(0, 32)}"`;
+  const known = seen.split(",").some((one) => ["*", mark].includes(one.trim().replace(/^W\//, "")));
+  const response = known ? new Response(null, { status: 304 }) : answer;
+  response.headers.set("ETag", mark);
+  response.headers.set("Cache-Control", "private, no-cache");
+  return response;
 }
 
 function jobOf({ job }: Call): string {

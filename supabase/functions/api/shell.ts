@@ -36,7 +36,9 @@ export function answering(routes: Route[], corsOrigins: readonly string[]): Hand
     } catch (error) {
       response = (error instanceof Problem ? error : broke(error, { trace_id: traceId, request_id: id })).response();
     }
-    for (const [name, value] of Object.entries(HEADERS)) response.headers.set(name, value);
+    for (const [name, value] of Object.entries(HEADERS)) {
+      if (!response.headers.has(name)) response.headers.set(name, value);
+    }
     response.headers.set("X-Request-Id", id);
     allow(corsOrigins, request, response.headers);
     const ms = Math.round((performance.now() - began) * 10) / 10;

@@ -1,12 +1,9 @@
 // Watching a job until it ends: the waiting half of a merge, and the truth behind server-sent events.
 //
-// The job is read again and again, by primary key: that holds behind every pooler and without any notification. The
-// pause grows while nothing happens.
+// The job is asked again and again, by primary key, whether it has moved, and read only then: that holds behind every
+// pooler and without any notification. The pause grows while nothing happens.
 import { jobNotFound, Problem } from "../_shared/problems.ts";
-import type { Schemas } from "../_shared/schema.ts";
-import type { Queue, ViewText } from "./queue.ts";
-
-export type View = Schemas["Job"];
+import type { Moved, Queue, View } from "./queue.ts";
 
 export const ENDED: ReadonlySet<string> = new Set(["completed", "failed", "cancelled"]);
 const FIRST_PAUSE_MS = 200;
@@ -36,36 +33,35 @@ export class Watches {
     this.#open++;
     try {
       const stop = AbortSignal.any([this.#closing.signal, gone]);
-      let seen: ViewText | undefined;
-      let pause = FIRST_PAUSE_MS;
-      while (!stop.aborted) {
-        const text = await this.#look(job, user, seen);
-        if (text === seen) {
-          yield null;
-        } else {
-          [seen, pause] = [text, FIRST_PAUSE_MS];
-          const view: View = JSON.parse(text);
-          yield view;
-          if (ENDED.has(view.status)) return;
-        }
-        await rest(pause, stop);
-        pause = Math.min(pause * 1.3, LONGEST_PAUSE_MS);
+      const text = await this.queue.view(job, user);
+      let view: View | null = text && JSON.parse(text);
+      let [version, pause]: [string | null, number] = ["", FIRST_PAUSE_MS];
+      for (;;) {
+        if (!view) throw jobNotFound();
+        yield view;
+        if (ENDED.has(view.status)) return;
+        let moved: Moved | null;
+        do {
+          await rest(pause, stop);
+          if (stop.aborted) return;
+          pause = Math.min(pause * 1.3, LONGEST_PAUSE_MS);
+          moved = await this.#moved(job, version);
+          if (!moved) yield null;
+        } while (!moved);
+        [version, view, pause] = [moved.version, moved.view, FIRST_PAUSE_MS];
       }
     } finally {
       this.#open--;
     }
   }
 
-  async #look(job: string, user: string | null, seen: ViewText | undefined): Promise<ViewText> {
-    let text: ViewText | null;
+  async #moved(job: string, version: string | null): Promise<Moved | null> {
     try {
-      text = await this.queue.view(job, user);
+      return await this.queue.moved(job, version);
     } catch (error) {
-      if (seen === undefined || !(error instanceof Problem)) throw error;
-      return seen; // the database is away for a moment: the watch outlives it
+      if (error instanceof Problem) return null; // the database is away for a moment: the watch outlives it
+      throw error;
     }
-    if (text === null) throw jobNotFound();
-    return text;
   }
 
   /** The job once it has ended, null when that takes longer than `waitS` or nobody can watch now. */
