@@ -36,6 +36,7 @@ from worker.pipeline.run import Pipeline
 from worker.ports import Engine
 from worker.settings import Settings
 from worker.storage import SupabaseStorage
+from worker.tidying import Tidying
 from worker.wakeups import ListenWakeUps, RealtimeWakeUps
 from worker.webhooks import Webhooks
 
@@ -192,6 +193,8 @@ async def serve(
         engine=named,
     )
 
+    keep = None if settings.retention_days is None else timedelta(days=settings.retention_days)
+    tidying = Tidying(queue=queue, storage=storage, keep=keep)
     webhooks = Webhooks(outbox=queue, secret=settings.webhook_secret, tracer=tracer)
 
     def wake() -> None:
@@ -235,6 +238,7 @@ async def serve(
                 asyncio.create_task(RealtimeWakeUps(settings.origin, settings.supabase_key).run(wake)),
                 asyncio.create_task(obey()),
                 asyncio.create_task(webhooks.run()),
+                asyncio.create_task(tidying.run()),
             ]
             await listener.listen()
     finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -139,6 +140,13 @@ class PostgresQueue:
 
     async def release(self, lease: Lease) -> None:
         await self._write("select queue.release($1, $2, $3)", lease)
+
+    async def tidy(self, keep: timedelta | None) -> list[tuple[str, str]]:
+        found = await self._ask("select jsonb_agg(jsonb_build_array(bucket, path)) from queue.tidy($1)", keep)
+        return [(bucket, path) for bucket, path in json.loads(found or "[]")]
+
+    async def deleted(self, bucket: str, paths: Sequence[str]) -> None:
+        await self._ask("select queue.deleted($1, $2)", bucket, list(paths))
 
     async def interactive_waiting(self) -> bool:
         return bool(await self._ask("select queue.interactive_waiting($1)", self.kinds))

@@ -67,6 +67,16 @@ class Outbox(Protocol):
         """Say how a try went; a lost lease is nothing to worry about, since another worker tries."""
 
 
+class Retention(Protocol):
+    """What is to be forgotten. Raises QueueUnavailable when the database is away."""
+
+    async def tidy(self, keep: timedelta | None) -> list[tuple[str, str]]:
+        """Forget jobs that ended longer ago; return the (bucket, path) of objects that nobody needs, none if another worker has just asked."""
+
+    async def deleted(self, bucket: str, paths: Sequence[str]) -> None:
+        """Storage has deleted them."""
+
+
 class WakeUps(Protocol):
     """Something that may shorten a sleep. Hints only: the truth is the claim."""
 
@@ -92,6 +102,9 @@ class Storage(Protocol):
 
         Raises Unavailable, Rejected (larger than the bucket takes).
         """
+
+    async def remove(self, bucket: str, paths: Sequence[str]) -> None:
+        """Delete objects; one that is not there counts as deleted. Raises Unavailable."""
 
 
 class Describer(Protocol):

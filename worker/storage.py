@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
@@ -68,6 +69,14 @@ class SupabaseStorage:
             log.warning("storage.again", bucket=bucket, attempt=attempt, error=trouble)
             await asyncio.sleep(random.uniform(0.5, 1.0) * 0.5 * 2**attempt)
         return self._storage.public_url(bucket, path)
+
+    async def remove(self, bucket: str, paths: Sequence[str]) -> None:
+        client = await self._storage.client()
+        try:
+            await client.storage.from_(bucket).remove(list(paths))
+        except (StorageApiError, *TROUBLE) as error:
+            trouble = f"Storage refused to delete in {bucket}: {error or type(error).__name__}"
+            raise ServiceAway(trouble, code="storage_unavailable") from error
 
     async def close(self) -> None:
         await self._storage.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from rhythmai.buckets import Buckets
     from rhythmai.screen import Screen
 
-BATCH: Final = 100
-DELETED: Final = "select pg_stat_get_xact_tuples_deleted('public.jobs'::regclass)"
-"""What this connection deleted; transactions that were not reported yet count, too: only a difference tells."""
+BATCH: Final = 1000
 UNITS: Final = {"d": "days", "h": "hours", "m": "minutes"}
 
 
@@ -39,8 +37,10 @@ async def purge(
     age, target = parse_age(older_than), Target.find(data)
     with Screen(stderr=True) as screen:
         async with database(target) as connection, Buckets(target.supabase_url, target.supabase_key) as buckets:
-            jobs, tracks = await _old_jobs(connection, buckets, age, screen)
-            uploads = await _unused_uploads(connection, buckets, screen)
+            jobs = await _forgotten(connection, age, screen)
+            counts = await _deleted(connection, buckets, screen)
+    uploads = counts.pop("uploads", 0)
+    tracks = counts.total()
     if as_json:
         show_json({"jobs": jobs, "objects": tracks, "uploads": uploads})
     else:
@@ -57,31 +57,25 @@ def parse_age(text: str) -> timedelta:
     return timedelta(**{UNITS[found[2]]: int(found[1])})
 
 
-async def _old_jobs(
-    connection: asyncpg.Connection, buckets: Buckets, older_than: timedelta, screen: Screen
-) -> tuple[int, int]:
-    """A batch is forgotten once Storage has deleted its objects: after a failure the same batch comes again."""
-    jobs = objects = 0
-    while True:
-        async with connection.transaction():
-            before = await connection.fetchval(DELETED)
-            found = await connection.fetch("select bucket, path from queue.purge($1, $2)", older_than, BATCH)
-            deleted = await connection.fetchval(DELETED) - before
-            await buckets.remove([(row["bucket"], row["path"]) for row in found])
-        if not deleted:
-            return jobs, objects
-        jobs, objects = jobs + deleted, objects + len(found)
+async def _forgotten(connection: asyncpg.Connection, older_than: timedelta, screen: Screen) -> int:
+    """How many jobs; what nobody needs any more is discarded with them, as are unused uploads."""
+    jobs = 0
+    while forgotten := await connection.fetchval("select queue.purge($1)", older_than):
+        jobs += forgotten
         screen.doing(f"{jobs} jobs deleted")
+    await connection.execute("update private.settings set uploads_walked = ''")
+    while await connection.fetchval("select queue.discard_unused_uploads($1)", BATCH) == BATCH:
+        pass
+    return jobs
 
 
-async def _unused_uploads(connection: asyncpg.Connection, buckets: Buckets, screen: Screen) -> int:
-    uploads = 0
-    before: Sequence[tuple[str, str]] = []
-    while True:
-        rows = await connection.fetch("select bucket, path from queue.unused_uploads(p_limit => $1)", BATCH)
-        found = [(row["bucket"], row["path"]) for row in rows]
-        if not found or found == before:  # what Storage does not delete comes again: once is enough
-            return uploads
-        uploads += await buckets.remove(found)
-        screen.doing(f"{uploads} unused uploads deleted")
-        before = found
+async def _deleted(connection: asyncpg.Connection, buckets: Buckets, screen: Screen) -> Counter[str]:
+    """How many objects of each bucket; after a failure the rest comes again."""
+    counts: Counter[str] = Counter()
+    while found := await connection.fetch("select bucket, path from queue.discarded($1)", BATCH):
+        for bucket in {row["bucket"] for row in found}:
+            paths = [row["path"] for row in found if row["bucket"] == bucket]
+            counts[bucket] += await buckets.remove([(bucket, path) for path in paths])
+            await connection.execute("select queue.deleted($1, $2)", bucket, paths)
+        screen.doing(f"{counts.total()} objects deleted")
+    return counts

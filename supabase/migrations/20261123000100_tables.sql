@@ -27,9 +27,10 @@ create table private.settings (
   max_outages integer not null default 300 check (max_outages > 0),
   backoff_base interval not null default interval '2 seconds',
   backoff_cap interval not null default interval '5 minutes',
-  client_salt uuid not null default gen_random_uuid()
+  client_salt uuid not null default gen_random_uuid(),
+  uploads_walked text not null default ''
 );
-comment on table private.settings is 'One row of limits: flood guard, crash cap, outage cap, backoff, share of claims that look into the batch lane first.';
+comment on table private.settings is 'One row of limits: flood guard, crash cap, outage cap, backoff, share of claims that look into the batch lane first; and how far retention has walked through the uploads, by name.';
 insert into private.settings default values;
 
 create table public.workers (
@@ -147,10 +148,7 @@ create index jobs_deadline on public.jobs (deadline_at) where status = 'processi
 create unique index jobs_idempotency on public.jobs (tenant, idempotency_key) where idempotency_key is not null;
 create index jobs_owner on public.jobs (owner, created_at desc) where owner is not null;
 create index jobs_finished on public.jobs (finished_at) where finished_at is not null;
--- Which jobs read an object of our own buckets ('uploads/<name>'), and which music merges wait for: retention asks. The
--- condition is a `like`, which is cheap for the others; a question must repeat it.
-create index jobs_source on public.jobs using hash (substring(video_url from '/storage/v1/object/public/((?:uploads|videos|audios)/[^?#]+)'))
-  where video_url like '%/storage/v1/object/public/%';
+-- Which music merges wait for: retention asks.
 create index jobs_music on public.jobs using hash ((options ->> 'audio_url')) where kind = 'merge' and finished_at is null;
 
 -- Where the queue stands, kept outside MVCC: a sequence is changed in place, so it leaves no dead rows behind, even while

@@ -184,10 +184,10 @@ def test_nothing_to_work_on(rhythmai, monkeypatch):
 def test_purge_forgets_jobs_and_their_files(rhythmai, url, insert, sql, gateway):
     """purge deletes old jobs with their objects in Storage and uploads that no job uses, and leaves what is young."""
     environment = {"DATABASE_URL": url, "SUPABASE_URL": gateway.url, "SUPABASE_KEY": gateway.secret}
-    track, unused = gateway.put("audios", "a.flac", "audio/flac"), gateway.put("uploads", "u.mp4", "video/mp4")
+    old = insert()
+    track, unused = gateway.put("audios", f"{old}/a.flac", "audio/flac"), gateway.put("uploads", "u.mp4", "video/mp4")
     used = gateway.put("uploads", "used.mp4", "video/mp4")
-    insert()
-    old = claimed(url, audio_url=track)
+    assert claimed(url, audio_url=track) == old
     young = insert(video_url=used)
     sql(
         url,
@@ -206,10 +206,11 @@ def test_purge_forgets_jobs_and_their_files(rhythmai, url, insert, sql, gateway)
     assert gateway.get(used) == 200
 
 
-def test_purge_keeps_what_storage_did_not_delete(rhythmai, url, insert, sql, gateway):
-    """While Storage is away nothing is forgotten: the same jobs come again."""
-    insert()
-    job = claimed(url, audio_url=f"{gateway.url}/storage/v1/object/public/audios/b.flac")
+def test_purge_comes_back_to_what_storage_did_not_delete(rhythmai, url, insert, sql, gateway):
+    """While Storage is away the objects of purged jobs are remembered, and the next purge deletes them."""
+    job = insert()
+    track = gateway.put("audios", f"{job}/b.flac", "audio/flac")
+    claimed(url, audio_url=track)
     sql(
         url,
         "update public.jobs set status = 'completed', worker_id = null, deadline_at = null, finished_at = now() - interval '31 days'",
@@ -218,7 +219,10 @@ def test_purge_keeps_what_storage_did_not_delete(rhythmai, url, insert, sql, gat
         "purge", "--older-than", "30d", DATABASE_URL=url, SUPABASE_URL="http://127.0.0.1:9", SUPABASE_KEY="sb_secret_x"
     )
     assert (refused.code, "Storage" in refused.err) == (1, True)
-    assert [str(row["id"]) for row in sql(url, "select id from public.jobs")] == [job]
+    assert gateway.get(track) == 200
+    environment = {"DATABASE_URL": url, "SUPABASE_URL": gateway.url, "SUPABASE_KEY": gateway.secret}
+    assert json.loads(rhythmai("purge", "--older-than", "30d", "--json", **environment).out)["objects"] == 1
+    assert gateway.get(track) in {400, 404}
 
 
 def test_purge_goes_on_until_nothing_is_old(rhythmai, url, sql, gateway):
