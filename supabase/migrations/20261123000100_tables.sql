@@ -147,7 +147,7 @@ create index jobs_held on public.jobs (worker_id) where worker_id is not null;
 create index jobs_deadline on public.jobs (deadline_at) where status = 'processing';
 create unique index jobs_idempotency on public.jobs (tenant, idempotency_key) where idempotency_key is not null;
 create index jobs_owner on public.jobs (owner, created_at desc) where owner is not null;
-create index jobs_finished on public.jobs (finished_at) where finished_at is not null;
+create index jobs_finished on public.jobs (status, finished_at) where finished_at is not null;
 -- Which music merges wait for: retention asks.
 create index jobs_music on public.jobs using hash ((options ->> 'audio_url')) where kind = 'merge' and finished_at is null;
 
