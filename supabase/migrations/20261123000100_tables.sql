@@ -140,6 +140,7 @@ comment on function private.job_is_sound(public.jobs) is 'True, or a check viola
 alter table public.jobs add constraint jobs_sound check (private.job_is_sound(jobs));
 
 create index jobs_ready on public.jobs (kind, lane, priority desc, turn) where status = 'pending' and run_at is null;
+create index jobs_returned on public.jobs (kind, lane, priority, turn) where status = 'pending' and run_at is null and attempt > 0;
 create index jobs_tenant on public.jobs (tenant, kind, lane, priority, turn) where status = 'pending';
 create index jobs_backed_off on public.jobs (run_at) where status = 'pending' and run_at is not null;
 -- `worker_id is not null`, and not `status = 'processing'`, which means the same: the foreign key's own lookup uses it too.

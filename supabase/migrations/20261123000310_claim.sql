@@ -104,18 +104,25 @@ begin
     for v_late in
       select j.id, j.priority, j.tenant, j.seq from public.jobs j
        where j.kind = v_lane.kind and j.lane = v_lane.lane and j.priority = 0 and j.status = 'pending' and j.run_at is null
-         and j.turn >> 32 < v_lane.turn >> 32 and j.attempt = 0
-       order by j.turn limit 200 for update skip locked
+         and j.turn < v_lane.turn >> 32 << 32 and j.attempt = 0
+       order by j.turn limit 64 for update skip locked
     loop
       update public.jobs j set turn = private.turn_of(v_lane.kind, v_lane.lane, v_late.priority, v_late.tenant, v_late.seq)
        where j.id = v_late.id;
     end loop;
     -- The true head: jobs that came back keep their turns and may stand before the one served last.
     perform setval(v_lane.served, h.turn)
-       from (select j.turn from public.jobs j
-              where j.kind = v_lane.kind and j.lane = v_lane.lane and j.priority = 0 and j.status = 'pending' and j.run_at is null
-                and (j.turn >> 32 >= v_lane.turn >> 32 or j.attempt > 0)
-              order by j.turn limit 1) h;
+       from (select min(turn) as turn
+               from ((select j.turn from public.jobs j
+                       where j.kind = v_lane.kind and j.lane = v_lane.lane and j.priority = 0 and j.status = 'pending' and j.run_at is null
+                         and j.turn >= v_lane.turn >> 32 << 32
+                       order by j.turn limit 1)
+                     union all
+                     (select j.turn from public.jobs j
+                       where j.kind = v_lane.kind and j.lane = v_lane.lane and j.priority = 0 and j.status = 'pending' and j.run_at is null
+                         and j.attempt > 0
+                       order by j.turn limit 1)) heads) h
+      where h.turn is not null;
   end loop;
   return v_count;
 end

@@ -104,3 +104,24 @@ async def test_lists_of_jobs_walk_indexes(db, history, status):
         scans, fetched = (now - then for now, then in zip(await db.fetchrow(counted), before, strict=True))
     assert scans == 0
     assert fetched <= 20 * 12
+
+
+async def test_a_sweep_after_a_pause_reads_little(db, queue):
+    """Thousands of jobs that were paused and have missed their turns cost a sweep a bounded walk, and are drawn anew bit by bit."""
+    await db.execute(PENDING, 4000)
+    await db.execute("update public.jobs set run_at = 'infinity' where turn >> 32 < (select max(turn) >> 32 from public.jobs) - 6")
+    worker = await queue.worker()
+    for _ in range(300):
+        await worker.claim()
+    await db.execute("update public.jobs set run_at = null where run_at is not null")
+    await db.execute("vacuum analyze public.jobs")
+    counted = "select seq_scan, idx_tup_fetch from pg_stat_xact_user_tables where relid = 'public.jobs'::regclass"
+    late = "select count(*) from public.jobs where status = 'pending' and turn < (select last_value from private.served_generate_batch) >> 32 << 32"
+    before = await db.fetchval(late)
+    assert before > 1000
+    async with db.transaction():
+        first = await db.fetchrow(counted)
+        await db.fetchval("select queue.sweep()")
+        scans, fetched = (now - then for now, then in zip(await db.fetchrow(counted), first, strict=True))
+    assert (scans, fetched < 64 * 8) == (0, True)
+    assert await db.fetchval(late) == before - 64
