@@ -24,9 +24,9 @@ from worker.errors import Rejected, Unavailable
 from worker.pipeline.look import decoder, telling
 from worker.pipeline.look import look as looking
 from worker.pipeline.look.child import Ended
-from worker.pipeline.look.footage import measure
 from worker.pipeline.look.frames import frames
 from worker.pipeline.look.look import ChildLooker
+from worker.pipeline.look.probe import measure
 from worker.pipeline.look.resize import resize
 from worker.pipeline.look.selection import Selection
 from worker.pipeline.look.telling import Teller, told

@@ -19,6 +19,7 @@ from worker.domain import AUDIO_FORMATS, PROTOCOLS, VIDEO_FORMATS, Options
 from worker.errors import Rejected, Unavailable
 from worker.pipeline.look.answers import Heard, Measured
 from worker.pipeline.look.child import Limits, run_child
+from worker.pipeline.look.footage import Footage
 from worker.pipeline.look.look import ask_decoder
 from worker.together import together
 
@@ -58,10 +59,11 @@ class FfmpegMerger:
         `mode` "mix" keeps the original sound under the music, if there is any; `duck` lowers the music while it is loud.
         Raises Rejected (not_audio, and what `ChildLooker.look` raises for the video) or Unavailable.
         """
-        (picture, _), (music, _) = await together(
+        (measured, _), (music, _) = await together(
             ask_decoder("measure", video, self._max_duration_s, expect=Measured, limits=self._probing),
             ask_decoder("listen", audio, self._max_duration_s, expect=Heard, limits=self._probing),
         )
+        picture = measured.footage
         target = into / f"merged-{secrets.token_hex(8)}.mp4"
         ways = [_COPY, _ENCODE] if picture.codec in _COPIED and picture.timed else [_ENCODE]
         try:
@@ -93,7 +95,7 @@ class FfmpegMerger:
 
 
 def _command(
-    video: Path, audio: Path, target: Path, codec: dict[str, Any], *, picture: Measured, music: Heard, options: Options
+    video: Path, audio: Path, target: Path, codec: dict[str, Any], *, picture: Footage, music: Heard, options: Options
 ) -> list[str]:
     # Containers may start late and each stream of theirs later still: the first frame is set to time 0, sound follows.
     footage = _input(video, VIDEO_FORMATS, itsoffset=-picture.start_s if picture.timed else 0)
