@@ -216,6 +216,9 @@ class Recording:
     peaks: tuple[float, ...]
     """At most 800 points, each the absolute peak 0..1 of its stretch."""
     loudness_lufs: float | None
+    """Integrated loudness; None for silence and moments."""
+    true_peak_db: float | None
+    """In dBTP, before a lossy codec; None for silence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,6 +239,8 @@ class Result:
     bpm: float | None = None
     key: str | None = None
     peaks: tuple[float, ...] = ()
+    loudness_lufs: float | None = None
+    true_peak_db: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

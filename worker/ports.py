@@ -36,6 +36,9 @@ class Queue(Protocol):
 
     async def set_stage(self, lease: Lease, stage: Stage) -> None: ...
 
+    async def note(self, lease: Lease, sentence: str) -> None:
+        """Tell the user what went otherwise than asked; saying it again changes nothing."""
+
     async def save_plan(self, lease: Lease, plan: Plan) -> Plan:
         """Save the plan unless one is there; return the one that holds."""
 

@@ -263,6 +263,8 @@ class Pipeline:
                 bpm=track.bpm if track.bpm is not None else direction.tempo_bpm,
                 key=track.key or direction.key,
                 peaks=recording.peaks,
+                loudness_lufs=recording.loudness_lufs,
+                true_peak_db=recording.true_peak_db,
             ),
         )
         log.info("result.ready", index=variant.index, title=direction.title, loudness_lufs=recording.loudness_lufs)
