@@ -222,6 +222,15 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Merged:
+    """A video with music under it, ready for upload."""
+
+    file: Path
+    notes: tuple[str, ...] = ()
+    """What it has otherwise than asked, in sentences for the user."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """One row of `results`."""
 

@@ -14,6 +14,7 @@ from worker.domain import (
     Frames,
     Job,
     Lease,
+    Merged,
     Options,
     Plan,
     Recording,
@@ -171,5 +172,5 @@ class Master(Protocol):
 class Merger(Protocol):
     """Puts music under a video."""
 
-    async def merge(self, video: Path, audio: Path, into: Path, options: Options) -> Path:
+    async def merge(self, video: Path, audio: Path, into: Path, options: Options) -> Merged:
         """Return a new MP4 in the folder `into`, as long as the video. Raises Rejected, Unavailable."""

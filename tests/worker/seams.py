@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from worker.domain import Clip, Direction, Recording, Scene, Track
+from worker.domain import Clip, Direction, Merged, Recording, Scene, Track
 from worker.errors import Cancelled
 
 SCENE = Scene(start_s=0, end_s=2, brightness=0.5, saturation=0.5, warmth=0.5, motion=0.5)
@@ -101,4 +101,4 @@ class Seams:
 
     async def merge(self, video, audio, into, options):
         (into / "m.mp4").write_bytes(b"merged")
-        return into / "m.mp4"
+        return Merged(file=into / "m.mp4", notes=("One sound was left out.",))

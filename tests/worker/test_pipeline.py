@@ -161,3 +161,4 @@ async def test_a_merge_puts_one_video(run, seams):
     assert [(row.index, row.audio_url) for row in seams.rows] == [(0, None)]
     assert seams.rows[0].video_url.startswith("https://storage/videos/")
     assert seams.stages == ["fetching", "merging"]
+    assert seams.notes == ["One sound was left out."]
