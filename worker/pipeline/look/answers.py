@@ -6,9 +6,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
-from worker.pipeline.look.footage import Footage, Length, Rate, Side
+from worker.pipeline.look.footage import Footage, Length, Rate
 
 Seconds = Annotated[float, Field(ge=0, lt=1e6, allow_inf_nan=False)]
+Shown = Annotated[int, Field(gt=0, le=4 * 4096)]
+"""Pixels of a side, were they square."""
 Level = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -53,8 +55,8 @@ class SeenScene(BaseModel):
 class Seen(Answer):
     """Everything a Clip needs."""
 
-    width: Side
-    height: Side
+    width: Shown
+    height: Shown
     duration_s: Length
     fps: Rate
     has_audio: bool

@@ -17,7 +17,6 @@ from typing import Any, BinaryIO
 
 import av
 import av.subtitles.stream  # which PyAV loads when it opens a file
-import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
@@ -28,6 +27,7 @@ from worker.pipeline.look.frames import GAP_S, frames
 from worker.pipeline.look.media import NO_MEMORY, broken, check_size
 from worker.pipeline.look.probe import listen, measure
 from worker.pipeline.look.selection import Selection
+from worker.pipeline.look.small_picture import small_picture
 from worker.pipeline.look.stills import SETTLED_S, SPREAD, StillPicker
 
 KEPT_BYTES = 768 * 2**20
@@ -50,7 +50,8 @@ def look(
         measured = measured.glance(SPREAD)
     spacing_s = 1 / 30 if measured.light else 1 / 15
     reformatter = VideoReformatter()
-    picker = StillPicker(measured.picture_s, settled_s=0.0 if measured.glanced else SETTLED_S)
+    aspect = measured.pixel_aspect[0] / measured.pixel_aspect[1]
+    picker = StillPicker(measured.picture_s, pixel_aspect=aspect, settled_s=0.0 if measured.glanced else SETTLED_S)
     times: list[float] = []
     pictures: list[scenes.Thumbnail] = []
     changes: list[float] = []
@@ -71,18 +72,18 @@ def look(
         if times and at_s < times[-1] + 0.9 * spacing_s:
             continue
         try:
-            small = reformatter.reformat(frame, scenes.WIDTH, scenes.HEIGHT, "rgb24", interpolation="AREA")
+            picture = small_picture(reformatter, frame, scenes.WIDTH, scenes.HEIGHT, "AREA")
         except NO_MEMORY:
             raise
         except (av.FFmpegError, ValueError):
             continue
-        picture: scenes.Thumbnail = small.to_ndarray().astype(np.uint8, copy=False)
         change = scenes.difference(pictures[-1], picture) if pictures else 0.0
         times.append(at_s)
         pictures.append(picture)
         changes.append(change)
         upright = frame.rotation % 180 == 0
-        picker.see(at_s, frame, maybe_cut=change > (scenes.OTHER_SCENE if measured.glanced else scenes.CUT))
+        if at_s < measured.picture_s:
+            picker.see(at_s, frame, maybe_cut=change > (scenes.OTHER_SCENE if measured.glanced else scenes.CUT))
     if not pictures:
         raise broken("no frame of it can be decoded")
     whole = measured.skip == "NONKEY" or end_s > measured.duration_s - GAP_S
@@ -93,11 +94,11 @@ def look(
         else scenes.find_cuts(times, pictures, changes, duration_s)
     )
     found = scenes.describe(times, pictures, cuts, duration_s)
-    width, height = (measured.width, measured.height) if upright else (measured.height, measured.width)
+    width, height = max(1, round(measured.width * aspect)), measured.height
     fields = {
         "duration_s": duration_s,
-        "width": width,
-        "height": height,
+        "width": width if upright else height,
+        "height": height if upright else width,
         "fps": measured.fps,
         "has_audio": measured.has_audio,
         "glanced": measured.glanced,

@@ -84,8 +84,8 @@ class Footage:
     fps: Rate
     timed: bool
     """Whether frames carry presentation times. Where they have none (AVI) the n-th frame shown has the n-th time of decoding."""
-    even: bool
-    """Whether those without times follow each other at `fps`."""
+    pace: Count
+    """Ticks from one frame to the next, where those without times follow each other evenly; else 0."""
     jumps: bool
     """Whether the clock of a transport stream starts again or jumps; times are told as if it went on."""
     keys: Count

@@ -51,13 +51,18 @@ def _shown(path: Path, footage: Footage) -> Iterator[tuple[float, float, VideoFr
         prepare(stream, threads=4)
         stream.codec_context.skip_frame = footage.skip
         tick = stream.time_base or Fraction(1, round(footage.fps))
-        # Of frames without a time, of their packets: the n-th frame shown has the n-th of them.
+        # Frames without a time have one of their packets': the n-th shown has the n-th of them.
         counted: list[int] = []
         next_s = 0.0
-        for frame in _decoded(container, stream, counted, every_key=footage.every_key):
-            ticks = frame.pts if footage.timed else heappop(counted) if counted and not footage.even else None
-            # A flushed frame has lost its time base; the stream's is the same. The difference is exact, and rounded once.
-            at_s = next_s if ticks is None else float((ticks - footage.start) * tick)
+        for number, frame in enumerate(_decoded(container, stream, counted, every_key=footage.every_key)):
+            if footage.timed:
+                ticks = None if frame.pts is None else frame.pts - footage.start
+            elif footage.pace:
+                ticks = number * footage.pace
+            else:
+                ticks = heappop(counted) - footage.start if counted else None
+            # A flushed frame has lost its time base; the stream's is the same. Only the exact difference is rounded.
+            at_s = next_s if ticks is None else float(ticks * tick)
             length_s = (float(frame.duration * tick) if footage.timed else 0) or 1 / footage.fps
             next_s = at_s + length_s
             yield at_s, length_s, frame

@@ -50,18 +50,35 @@ def open_media(path: Path, formats: str) -> Iterator[InputContainer]:
     if path.stat().st_size == 0:
         raise Rejected("The file is empty; check that the upload was complete", code="empty_file")
     what, ours = looks_like(path)
+    options = {"protocol_whitelist": PROTOCOLS, "format_whitelist": formats}
     try:
-        container = av.open(str(path), options={"protocol_whitelist": PROTOCOLS, "format_whitelist": formats})
+        container = av.open(str(path), options=options)
     except NO_MEMORY:
         raise
     except (av.FFmpegError, ValueError) as error:
         if ours:
             raise broken(f"it begins like {what}, but the rest is missing or damaged") from error
-        raise Rejected(
-            f"The file is {what}, not a video; send MP4, MOV, WebM, MKV, AVI, TS, FLV or OGV", code="not_a_video"
-        ) from error
+        what = what or _other_format(path, options)
+        takes = "MP4, MOV, WebM, MKV, AVI, TS, FLV or OGV"
+        raise Rejected(f"The file is {what}, which we do not take; send {takes}", code="not_a_video") from error
     with container:
         yield container
+
+
+def _other_format(path: Path, options: dict[str, str]) -> str:
+    """What libav would take the file for, were it allowed to; only its log tells."""
+    av.logging.set_level(av.logging.WARNING)
+    try:
+        with av.logging.Capture() as told, av.open(str(path), options=options):
+            pass
+    except (av.FFmpegError, ValueError):
+        if not any("low score" in words for _, _, words in told):
+            for _, name, words in told:
+                if words.startswith("Format not on whitelist"):
+                    return f"of the format {av.ContainerFormat(name).long_name}"
+    finally:
+        av.logging.set_level(None)
+    return "of an unknown format"
 
 
 def packets(container: InputContainer, clock: Clock) -> Iterator[Packet[Stream]]:

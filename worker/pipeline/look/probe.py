@@ -6,19 +6,13 @@ is found out by decoding the first frame of each stream.
 
 from __future__ import annotations
 
-from array import array
 from fractions import Fraction
 from pathlib import Path
 
 import av
-import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
-from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.frame import Frame
-from av.packet import Packet
-from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -35,104 +29,15 @@ from worker.pipeline.look.media import (
     pictures,
     sounds,
 )
+from worker.pipeline.look.walk import Walk
 
 MAX_FPS = 240
 AS_LONG_S = 0.5
 """A sound that ends so soon after the picture does not make the film longer: encoders end sound where its last block ends."""
+MAX_ASPECT = 4
+"""Of a pixel; no camera has more than 2, and what goes beyond is a mistake."""
 _PROGRESSIVE = 1
 """libav's AVFieldOrder: 0 is unknown, all above are kinds of interlacing."""
-_STUMBLE = 2
-"""Frames that one without times may be off an even pace: muxers of AVI let the first one stand twice."""
-_TRIES = 64
-"""Packets of a stream in which a frame that can be decoded has to be."""
-
-
-class Walk:
-    """What the packets of one stream say."""
-
-    def __init__(self, stream: VideoStream | AudioStream, *, untimed: bool = False) -> None:
-        self.stream = stream
-        self.tick = stream.time_base or Fraction(1, 1000)
-        self.count = self.keys = self._unpresented = 0
-        self.frame: Frame | None = None
-        """The first that could be decoded."""
-        self._untimed = untimed
-        self._hidden: list[tuple[int, int]] = []
-        self._shown: tuple[int, int] | None = None
-        self._decoded = array("q")
-        rate = stream.average_rate or stream.guessed_rate or 25 if isinstance(stream, VideoStream) else 0
-        self._usual = max(1, round(1 / (rate * self.tick))) if rate else 0
-
-    def see(self, packet: Packet[Stream]) -> None:
-        """Take the next packet. Those that an edit list takes out do not count."""
-        self._try(packet)
-        pts, dts = packet.pts, packet.dts
-        length = packet.duration or self._usual
-        if packet.is_discard:
-            if pts is not None:
-                self._hidden.append((pts, length))
-            return
-        self.count += 1
-        self.keys += packet.is_keyframe
-        self._unpresented += pts is None
-        if pts is None and dts is None:  # no clock at all: they follow each other
-            pts = dts = self._shown[1] if self._shown else 0
-        if pts is not None:
-            self._shown = _wider(self._shown, pts, pts + length)
-        if dts is not None:
-            self._decoded.append(dts)
-
-    def behind(self, length_s: float) -> bool:
-        """Whether so much has been seen, or about so much where frames carry no times."""
-        return self._shown is not None and (self._shown[1] - self._shown[0]) * self.tick > length_s
-
-    @property
-    def timed(self) -> bool:
-        return not self._untimed and self._unpresented * 2 <= self.count
-
-    @property
-    def pace(self) -> int:
-        """Ticks from one frame to the next, where those that do not carry their times follow each other evenly; 0 where they do not."""
-        steps = np.diff(np.sort(self._decoded))
-        usual = int(np.median(steps)) if len(steps) else self._usual
-        return usual if self._decoded and abs(sum(steps) - len(steps) * usual) <= _STUMBLE * usual else 0
-
-    @property
-    def span(self) -> tuple[int, int]:
-        """First and last moment, in ticks."""
-        if self.timed or not self._decoded:
-            return self._shown or (0, 0)
-        first, last = min(self._decoded), max(self._decoded)
-        if pace := self.pace:
-            return first, first + self.count * pace
-        return first, last + round((last - first) / (self.count - 1))
-
-    @property
-    def span_s(self) -> tuple[float, float]:
-        first, end = self.span
-        return float(first * self.tick), float(end * self.tick)
-
-    @property
-    def length_s(self) -> float:
-        first, end = self.span
-        return float((end - first) * self.tick)
-
-    @property
-    def hidden_s(self) -> float:
-        return float(sum(length for _, length in self._hidden) * self.tick)
-
-    def end(self) -> None:
-        """That was all."""
-        self._try(None)
-
-    def _try(self, packet: Packet[Stream] | None) -> None:
-        if self.frame is None and self.count < _TRIES:
-            with as_far_as_it_goes():
-                self.frame = next(iter(self.stream.decode(packet)), None)
-
-
-def _wider(span: tuple[int, int] | None, first: int, end: int) -> tuple[int, int]:
-    return (first, end) if span is None else (min(span[0], first), max(span[1], end))
 
 
 def measure(path: Path, max_duration_s: float, asked_s: float | None = None) -> Footage:
@@ -243,7 +148,7 @@ def _footage(
         stream=picture.stream.index,
         width=context.width,
         height=context.height,
-        pixel_aspect=(aspect.numerator, aspect.denominator) if aspect > 0 else (1, 1),
+        pixel_aspect=(aspect.numerator, aspect.denominator) if 1 / MAX_ASPECT <= aspect <= MAX_ASPECT else (1, 1),
         codec=context.codec.canonical_name,
         profile=context.profile or "",
         pixel_format=form.name if form else "",
@@ -262,7 +167,7 @@ def _footage(
         duration_s=duration_s,
         fps=picture.count / picture.length_s,
         timed=picture.timed,
-        even=not picture.timed and picture.pace > 0,
+        pace=0 if picture.timed else picture.pace,
         jumps=jumps,
         keys=picture.keys,
         sounds=found,
