@@ -202,7 +202,7 @@ class Track:
     bpm: float | None = None
     key: str | None = None
     loudness_lufs: float | None = None
-    """Integrated loudness of `samples`, where the engine has measured it: mastering then begins with it."""
+    """Integrated loudness of `samples`, where the engine has measured it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

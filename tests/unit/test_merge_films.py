@@ -113,6 +113,14 @@ async def test_many_channels_without_places_are_heard(tmp_path) -> None:
     assert loudness(read_sound(result.file), 1, 5, 770) > 0.01
 
 
+async def test_music_that_cannot_be_folded_is_heard(tmp_path) -> None:
+    """The music may come in such channels, too."""
+    film, into = write_video(tmp_path / "a.mp4", [((200, 0, 0), 3)]), tmp_path / "into"
+    into.mkdir()
+    result = await FfmpegMerger().merge(film, ambisonic(tmp_path / "music.mkv"), into, Options())
+    assert loudness(read_sound(result.file), 0.5, 1.5, 880) > 0.1
+
+
 def broken(path: Path, kind: str) -> Path:
     """Make bytes that nobody can decode of the first stream of this kind; all headers are whole."""
     data = bytearray(path.read_bytes())

@@ -61,9 +61,7 @@ class FfmpegMerger:
         target = into / f"merged-{secrets.token_hex(8)}.mp4"
         try:
             for picture, sound in _ways(film, options):
-                command = _command(
-                    video, audio, target, film, picture, sound, music_s=heard.duration_s, options=options
-                )
+                command = _command(video, audio, target, film, picture, sound, heard.sound, options)
                 target.touch()
                 ended = await run_child(
                     command, self._limits, task="Merging", reads=[video, audio], writes=[target]
@@ -111,13 +109,12 @@ def _command(
     film: Footage,
     picture: dict[str, Any],
     sound: Sound | None,
-    *,
-    music_s: float,
+    track: Sound,
     options: Options,
 ) -> list[str]:
     # Containers may start late and each stream of theirs later still: the first frame is set to time 0, sound follows.
     shown = _input(video, VIDEO_FORMATS, itsoffset=-film.start_s if film.timed and not film.jumps else 0)
-    heard = music(_input(audio, AUDIO_FORMATS)["a:0"], music_s, film.duration_s, options.music_gain_db)
+    heard = music(_input(audio, AUDIO_FORMATS)[f"a:{track.number}"], track, film.duration_s, options.music_gain_db)
     if sound is not None:
         heard = mixed(heard, shown[f"a:{sound.number}"], sound, film, options)
     place = f"file:{target.absolute()}"

@@ -15,10 +15,10 @@ _CEILING = 10 ** (-2.25 / 20)
 """Of the limiter, which works between the samples too: the codec adds up to a decibel."""
 
 
-def music(given: Any, music_s: float, film_s: float, gain_db: float) -> Any:
+def music(given: Any, sound: Sound, film_s: float, gain_db: float) -> Any:
     """Music from 0 to the film's end: short music ends in silence, long music in a fade."""
-    track = _even(given.filter("asetpts", "PTS-STARTPTS"), film_s).filter("volume", f"{gain_db}dB")
-    if music_s > film_s + 0.1:
+    track = _even(given.filter("asetpts", "PTS-STARTPTS"), sound, film_s).filter("volume", f"{gain_db}dB")
+    if sound.end_s - sound.start_s > film_s + 0.1:
         fade_s = min(_FADE_S, film_s / 3)
         track = track.filter("afade", type="out", start_time=film_s - fade_s, duration=fade_s)
     return track
@@ -28,7 +28,7 @@ def mixed(track: Any, given: Any, sound: Sound, film: Footage, options: Options)
     """Music under a sound of the film, quieter while that is loud if it is to duck."""
     if film.jumps:  # whose times ffmpeg sets right itself, and then begins at 0
         given = given.filter("asetpts", f"PTS-STARTPTS+{sound.start_s:.6f}/TB")
-    original = _even(given if sound.folds else given.filter("pan", args=_folding(sound)), film.duration_s)
+    original = _even(given, sound, film.duration_s)
     if options.duck:
         split = original.filter_multi_output("asplit")
         original = split[0]
@@ -42,9 +42,11 @@ def limited(sound: Any) -> Any:
     return fine.filter("aresample", RATE_HZ)
 
 
-def _even(sound: Any, film_s: float) -> Any:
+def _even(given: Any, sound: Sound, film_s: float) -> Any:
     """Stereo at 48 kHz from time 0 (a late start becomes silence, an early one is cut) to exactly the film's end."""
-    resampled = sound.filter("aresample", RATE_HZ, **{"async": 1, "first_pts": 0})
+    if not sound.folds:
+        given = given.filter("pan", args=_folding(sound))
+    resampled = given.filter("aresample", RATE_HZ, **{"async": 1, "first_pts": 0})
     stereo = resampled.filter("aformat", sample_fmts="fltp", channel_layouts="stereo")
     return stereo.filter("apad", whole_dur=film_s).filter("atrim", end=film_s)
 
