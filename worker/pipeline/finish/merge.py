@@ -94,7 +94,7 @@ def _notes(film: Footage, sound: Sound | None, options: Options) -> tuple[str, .
     if options.mode != "mix" or (film.sounds and sound == film.sounds[0]):
         return ()
     if not film.sounds:
-        return ("The video has no sound, so the music plays alone.",)
+        return ("The video has no sound that can be used, so the music plays alone.",)
     first = film.sounds[0]
     kind = ", ".join(word for word in (first.codec, first.layout) if word)
     if sound is None:
