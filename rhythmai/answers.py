@@ -34,6 +34,9 @@ class Result(BaseModel):
     describer: str = ""
     peaks: tuple[float, ...] | None = None
     """The waveform: at most 800 absolute peaks, 0..1."""
+    loudness_lufs: float | None = None
+    """Integrated; -14 where the track's peaks allow it."""
+    true_peak_db: float | None = None
     created_at: datetime | None = None
 
 
@@ -59,6 +62,8 @@ class Job(Standing):
 
     job_id: UUID
     results: tuple[Result, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What went otherwise than asked, in sentences."""
     kind: Literal["generate", "merge"] = "generate"
     video_url: str = ""
     user_request: str = ""

@@ -202,7 +202,7 @@ class Track:
     bpm: float | None = None
     key: str | None = None
     loudness_lufs: float | None = None
-    """Integrated loudness of `samples`, where the engine has measured it: mastering then begins with it."""
+    """Integrated loudness of `samples`, where the engine has measured it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,6 +216,18 @@ class Recording:
     peaks: tuple[float, ...]
     """At most 800 points, each the absolute peak 0..1 of its stretch."""
     loudness_lufs: float | None
+    """Integrated loudness; None for silence and moments."""
+    true_peak_db: float | None
+    """In dBTP, before a lossy codec; None for silence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merged:
+    """A video with music under it, ready for upload."""
+
+    file: Path
+    notes: tuple[str, ...] = ()
+    """What it has otherwise than asked, in sentences for the user."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,6 +248,8 @@ class Result:
     bpm: float | None = None
     key: str | None = None
     peaks: tuple[float, ...] = ()
+    loudness_lufs: float | None = None
+    true_peak_db: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

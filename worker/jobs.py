@@ -113,6 +113,9 @@ class PostgresQueue:
     async def set_stage(self, lease: Lease, stage: Stage) -> None:
         await self._write("select queue.set_stage($1, $2, $3, $4)", lease, stage.value)
 
+    async def note(self, lease: Lease, sentence: str) -> None:
+        await self._write("select queue.note($1, $2, $3, $4)", lease, sentence)
+
     async def save_plan(self, lease: Lease, plan: Plan) -> Plan:
         answer = await patiently(
             lambda: self._ask(

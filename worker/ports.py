@@ -14,6 +14,7 @@ from worker.domain import (
     Frames,
     Job,
     Lease,
+    Merged,
     Options,
     Plan,
     Recording,
@@ -35,6 +36,9 @@ class Queue(Protocol):
         """How long until a backed-off job becomes ready; None when none waits."""
 
     async def set_stage(self, lease: Lease, stage: Stage) -> None: ...
+
+    async def note(self, lease: Lease, sentence: str) -> None:
+        """Tell the user what went otherwise than asked; saying it again changes nothing."""
 
     async def save_plan(self, lease: Lease, plan: Plan) -> Plan:
         """Save the plan unless one is there; return the one that holds."""
@@ -181,5 +185,5 @@ class Master(Protocol):
 class Merger(Protocol):
     """Puts music under a video."""
 
-    async def merge(self, video: Path, audio: Path, into: Path, options: Options) -> Path:
+    async def merge(self, video: Path, audio: Path, into: Path, options: Options) -> Merged:
         """Return a new MP4 in the folder `into`, as long as the video. Raises Rejected, Unavailable."""

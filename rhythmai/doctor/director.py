@@ -118,5 +118,5 @@ async def _ask(
 def _frame() -> str:
     """A small red JPEG as a data URL."""
     red = np.full((64, 64, 3), (255, 0, 0), dtype=np.uint8)
-    jpeg = to_jpeg(VideoFrame.from_ndarray(red, format="rgb24"))
+    jpeg = to_jpeg(VideoFrame.from_ndarray(red, format="rgb24"), 1.0)
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")

@@ -88,6 +88,7 @@ create table public.jobs (
     constraint jobs_traceparent check (traceparent ~ '^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$'),
   error text,
   error_code text,
+  notes text[] not null default '{}',
   created_at timestamptz not null default now(),
   started_at timestamptz,
   finished_at timestamptz
@@ -98,6 +99,7 @@ comment on column public.jobs.tenant is 'The fairness key, never null: the owner
 comment on column public.jobs.turn is 'Start-time fair queueing, stamped at insert: the round of the tenant in the upper bits, `seq` in the lower 32.';
 comment on column public.jobs.started_at is 'When a worker took the job for the first time; claimed_at: for the last time.';
 comment on column public.jobs.traceparent is 'W3C trace context: the trace that the job belongs to, from the request to the webhook, and its parent in it.';
+comment on column public.jobs.notes is 'Sentences for the user: what went otherwise than asked without failing the job.';
 comment on column public.jobs.run_at is 'null = ready; otherwise in backoff until then (and outside the ready index).';
 
 -- What a job may be, rule by rule; the first that is broken is named. One function, because Postgres reads the text of every
@@ -126,6 +128,7 @@ declare
     when j.attempt < 0 then 'jobs_attempt'
     when j.max_attempts < 1 then 'jobs_max_attempts'
     when j.crashes < 0 then 'jobs_crashes'
+    when cardinality(j.notes) > 16 then 'jobs_notes'
     when length(j.idempotency_key) not between 1 and 255 then 'jobs_idempotency_key'
   end;
 begin
@@ -192,6 +195,8 @@ create table public.results (
   bpm real,
   key text,
   peaks real[] constraint results_peaks check (cardinality(peaks) <= 800),
+  loudness_lufs real,
+  true_peak_db real,
   created_at timestamptz not null default now(),
   primary key (job_id, index),
   constraint results_has_media check (num_nonnulls(audio_url, video_url) = 1)

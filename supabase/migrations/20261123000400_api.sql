@@ -126,7 +126,8 @@ as $$
     else jsonb_build_object(
       'prompt', r.prompt, 'audio_url', r.audio_url, 'index', r.index, 'title', r.title, 'description', r.description,
       'seed', r.seed, 'duration', r.duration, 'bpm', r.bpm, 'key', r.key, 'engine', r.engine, 'model', r.model,
-      'describer', r.describer, 'peaks', to_jsonb(r.peaks), 'created_at', r.created_at)
+      'describer', r.describer, 'peaks', to_jsonb(r.peaks),
+      'loudness_lufs', r.loudness_lufs, 'true_peak_db', r.true_peak_db, 'created_at', r.created_at)
     end;
 $$;
 comment on function private.result_json(public.results, text) is 'One result as the contract shows it.';
@@ -159,6 +160,7 @@ as $$
     'completed_count', coalesce(r.count, 0), 'total_count', j.total_count, 'results', coalesce(r.results, '[]'),
     'error', case when j.status = 'failed' then j.error end,
     'error_code', case when j.status = 'failed' then j.error_code end,
+    'notes', to_jsonb(j.notes),
     'kind', j.kind, 'stage', j.stage, 'video_url', j.video_url, 'user_request', j.user_request,
     'created_at', j.created_at, 'started_at', j.started_at, 'finished_at', j.finished_at,
     'queue_position', private.queue_position(j))

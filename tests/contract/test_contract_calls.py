@@ -64,10 +64,16 @@ async def test_results_appear_one_by_one(api, gen, hand):
     assert (view["results"], view["error"], view["queue_position"] >= 1) == ([], None, True)
     await hand.claim(job)
     await hand.stage("composing")
-    await hand.result(index=0, prompt="slow piano", audio_url=AUDIO, seed=7, duration=12, peaks=[0, 0.5])
+    await hand.note("The track is quieter than usual.")
+    loud = {"loudness_lufs": -15.5, "true_peak_db": -1.25}
+    await hand.result(index=0, prompt="slow piano", audio_url=AUDIO, seed=7, duration=12, peaks=[0, 0.5], **loud)
     _, view = await ask(api, "get", path.upper().replace("API/V1/JOB", "api/v1/job"))
     assert (view["status"], view["stage"], view["completed_count"]) == ("processing", "composing", 1)
-    assert view["results"][0].items() >= {"prompt": "slow piano", "audio_url": AUDIO, "index": 0, "seed": 7}.items()
+    assert (
+        view["results"][0].items()
+        >= ({"prompt": "slow piano", "audio_url": AUDIO, "index": 0, "seed": 7} | loud).items()
+    )
+    assert view["notes"] == ["The track is quieter than usual."]
     await hand.finish()
     status, view = await ask(api, "get", path)
     assert (status, view["status"], view["error"]) == (200, "completed", None)

@@ -109,7 +109,9 @@ async def test_lists_of_jobs_walk_indexes(db, history, status):
 async def test_a_sweep_after_a_pause_reads_little(db, queue):
     """Thousands of jobs that were paused and have missed their turns cost a sweep a bounded walk, and are drawn anew bit by bit."""
     await db.execute(PENDING, 4000)
-    await db.execute("update public.jobs set run_at = 'infinity' where turn >> 32 < (select max(turn) >> 32 from public.jobs) - 6")
+    await db.execute(
+        "update public.jobs set run_at = 'infinity' where turn >> 32 < (select max(turn) >> 32 from public.jobs) - 6"
+    )
     worker = await queue.worker()
     for _ in range(300):
         await worker.claim()

@@ -10,6 +10,7 @@ import pytest
 NEWEST_ONLY = True
 WRITES: dict[str, Callable[[Any, Any], Awaitable[str]]] = {
     "set_stage": lambda worker, job: worker.stage(job),
+    "note": lambda worker, job: worker.note(job, "One sound was left out."),
     "save_plan": lambda worker, job: first(worker.plan(job, {"variants": []})),
     "put_result": lambda worker, job: worker.put(job, 1),
     "finish": lambda worker, job: worker.finish(job),
@@ -121,12 +122,29 @@ async def test_a_result_is_written_whole(db, queue):
     result = {
         "prompt": "warm strings", "title": "Dawn", "description": "calm", "audio_url": "https://s/a.flac",
         "seed": 2**32 - 1, "duration": 12.5, "engine": "sketch", "model": "1", "describer": "local", "bpm": 92.5,
-        "key": "D minor", "peaks": [0.0, 0.5, 1.0],
+        "key": "D minor", "peaks": [0.0, 0.5, 1.0], "loudness_lufs": -15.5, "true_peak_db": -1.25,
     }  # fmt: skip
     assert await worker.put(job, 2, **result) == "ok"
     row = await db.fetchrow("select * from public.results")
     assert {name: row[name] for name in result} == result
     assert (row["index"], row["attempt"]) == (2, 1)
+
+
+async def test_a_note_is_kept_once(db, queue):
+    """Sentences are shown in the order in which they were said, each once, also after a retry; of very many the first sixteen."""
+    job_id = await queue.submit()
+    worker = await queue.worker()
+    job = await worker.claim()
+    assert await worker.note(job, "First.") == "ok"
+    await worker.note(job, "Second.")
+    await worker.release(job)
+    job = await worker.claim()
+    await worker.note(job, "First.")
+    assert await db.fetchval("select queue.answer($1) -> 'notes'", job_id) == ["First.", "Second."]
+    for count in range(20):
+        await worker.note(job, f"{count}: {'long' * 200}")
+    notes = await db.fetchval("select queue.answer($1) -> 'notes'", job_id)
+    assert (len(notes), max(map(len, notes))) == (16, 500)
 
 
 async def test_a_result_is_never_overwritten(db, queue):

@@ -20,6 +20,7 @@ async def test_a_job_makes_one_row_for_each_variant(run, seams):
     assert [row.index for row in seams.rows] == [0, 1, 2]
     assert [row.seed for row in seams.rows] == [derive_seed(5, i) for i in range(3)]
     assert seams.rows[0].seed == 5
+    assert (seams.rows[0].loudness_lufs, seams.rows[0].true_peak_db) == (-14.0, -1.1)
     assert seams.stages == ["fetching", "describing", "composing"]
     assert len(seams.objects) == 3
     assert not seams.folder.exists()
@@ -160,3 +161,4 @@ async def test_a_merge_puts_one_video(run, seams):
     assert [(row.index, row.audio_url) for row in seams.rows] == [(0, None)]
     assert seams.rows[0].video_url.startswith("https://storage/videos/")
     assert seams.stages == ["fetching", "merging"]
+    assert seams.notes == ["One sound was left out."]

@@ -263,6 +263,8 @@ class Pipeline:
                 bpm=track.bpm if track.bpm is not None else direction.tempo_bpm,
                 key=track.key or direction.key,
                 peaks=recording.peaks,
+                loudness_lufs=recording.loudness_lufs,
+                true_peak_db=recording.true_peak_db,
             ),
         )
         log.info("result.ready", index=variant.index, title=direction.title, loudness_lufs=recording.loudness_lufs)
@@ -283,9 +285,11 @@ class Pipeline:
         await self.queue.set_stage(job.lease, Stage.MERGING)
         with timings.of("merge"):
             merged = await self.merger.merge(video, audio, folder / "merged", job.options)
-        digest = await asyncio.to_thread(_digest, merged)
+        for note in merged.notes:
+            await self.queue.note(job.lease, note)
+        digest = await asyncio.to_thread(_digest, merged.file)
         with timings.of("upload"):
-            url = await self.storage.put("videos", f"{job.lease.job_id}/{digest[:32]}.mp4", merged, "video/mp4")
+            url = await self.storage.put("videos", f"{job.lease.job_id}/{digest[:32]}.mp4", merged.file, "video/mp4")
         await self.queue.put_result(job.lease, Result(index=0, video_url=url))
 
 

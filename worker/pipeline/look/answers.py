@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
-from worker.pipeline.look.footage import Footage, Length, Rate
+from worker.pipeline.look.footage import Footage, Length, Rate, Sound
 
 Seconds = Annotated[float, Field(ge=0, lt=1e6, allow_inf_nan=False)]
 Shown = Annotated[int, Field(gt=0, le=4 * 4096)]
@@ -36,9 +36,9 @@ class Measured(Answer):
 
 
 class Heard(Answer):
-    """The length of a sound file."""
+    """What the sound of a file measures."""
 
-    duration_s: Length
+    sound: Sound
 
 
 class SeenScene(BaseModel):

@@ -131,7 +131,7 @@ def answer(
             case "measure":
                 return {"footage": asdict(measure(path, max_duration_s, asked_s))}, (), None
             case "listen":
-                return {"duration_s": listen(path)}, (), None
+                return {"sound": asdict(listen(path))}, (), None
             case _:
                 raise ValueError(f"no such task: {task}")
     except _REFUSED as error:
