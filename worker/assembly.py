@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
@@ -27,6 +26,7 @@ from worker.metrics import Metrics
 from worker.pipeline.direct.describe import OpenAIDescriber
 from worker.pipeline.direct.local_describer import LocalDescriber
 from worker.pipeline.direct.prompts import CountTokens, clip_tokens, estimate_tokens, fit
+from worker.pipeline.engine_thread import EngineThread
 from worker.pipeline.finish.master import master
 from worker.pipeline.finish.merge import FfmpegMerger
 from worker.pipeline.look.confinement import missing
@@ -73,6 +73,11 @@ def load_engine(settings: Settings) -> Engine | None:
         raise Misconfigured(
             f"ENGINE=mmaudio needs {error.name}: pip install 'rhythmai[gpu]', or set ENGINE=sketch for the procedural composer"
         ) from None
+
+
+def patience(settings: Settings) -> timedelta:
+    """How long a step of the engine may take: on a GPU it takes milliseconds, one of a big model on a CPU minutes."""
+    return timedelta(minutes=5) if settings.device == "cpu" else timedelta(seconds=15)
 
 
 def make_describer(settings: Settings, count_tokens: CountTokens) -> LocalDescriber | OpenAIDescriber:
@@ -128,7 +133,7 @@ async def live(settings: Settings, tracer: Tracer) -> int:
         loop.call_soon_threadsafe(orders.put_nowait, order)
 
     # Side by side: a worker without weights says so at once, also when the database is away.
-    engine_thread = ThreadPoolExecutor(1, "engine")
+    engine_thread = EngineThread(min(8 * patience(settings), timedelta(seconds=settings.job_timeout_s / 2)))
     loading = loop.run_in_executor(engine_thread, load_engine, settings)
     entering = asyncio.create_task(enter(settings, on_order, tracer))
     both: list[asyncio.Future[Any]] = [loading, entering]
@@ -150,7 +155,7 @@ async def live(settings: Settings, tracer: Tracer) -> int:
 async def serve(
     settings: Settings,
     engine: Engine | None,
-    engine_thread: ThreadPoolExecutor,
+    engine_thread: EngineThread,
     queue: PostgresQueue,
     heartbeat: Heartbeat,
     orders: asyncio.Queue[Order],
@@ -185,8 +190,7 @@ async def serve(
         slots=settings.worker_slots,
         poll_every=timedelta(seconds=settings.poll_s),
         grace=timedelta(seconds=settings.grace_s),
-        # A step on a GPU takes milliseconds, one of a big model on a CPU minutes.
-        patience=timedelta(minutes=5) if settings.device == "cpu" else timedelta(seconds=15),
+        patience=patience(settings),
         observe=metrics.ended,
         tracer=tracer,
         engine=named,

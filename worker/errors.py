@@ -9,6 +9,8 @@ WorkerError
  ├── LeaseLost         the job belongs to somebody else now: write nothing more
  ├── QueueUnavailable  the database is away: keep the models loaded, back off, go on
  ├── DeviceLost        the GPU is gone or hangs: hand back, exit 3, let the supervisor start the process again
+ │    └── DeviceStuck  the same, and it did so before this job came to it: no crash of this job
+ ├── QueueClosed       this process has closed its way to the database, and works no more
  ├── Unregistered      the database knows this worker no more: exit 3, a new start registers
  └── Misconfigured     the worker cannot start as it is set up: one line, exit code 2
 """
@@ -59,6 +61,14 @@ class QueueUnavailable(WorkerError):
 
 class DeviceLost(WorkerError):
     code = "device_lost"
+
+
+class DeviceStuck(DeviceLost):
+    pass
+
+
+class QueueClosed(WorkerError):
+    code = "queue_closed"
 
 
 class Unregistered(WorkerError):
