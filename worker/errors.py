@@ -15,6 +15,8 @@ WorkerError
  └── Misconfigured     the worker cannot start as it is set up: one line, exit code 2
 """
 
+import sys
+
 
 class WorkerError(Exception):
     """Base of all errors this package raises on purpose; `str()` is a sentence for the person who can act."""
@@ -77,3 +79,9 @@ class Unregistered(WorkerError):
 
 class Misconfigured(WorkerError):
     code = "misconfigured"
+
+    def tell(self) -> int:
+        """Say it on stderr, one line a fault; answers the exit code."""
+        for line in str(self).splitlines():
+            print(line, file=sys.stderr)
+        return 2

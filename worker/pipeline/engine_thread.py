@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 from typing import TypeVar
 
@@ -42,6 +43,13 @@ class EngineThread(ThreadPoolExecutor):
             return busy()
 
         return self.submit(work, asked)
+
+    def answers(self) -> bool:
+        """Whether it is free, now or in a moment: Python would wait for a thread that is not, before it ends."""
+        with suppress(TimeoutError):
+            self.submit(self.sign).result(1)
+            return True
+        return False
 
     async def wait_for(self, work: Future[T]) -> T:
         """What `work` answers. Raises DeviceLost where it hangs, DeviceStuck where the thread hung before it came to it."""
