@@ -157,6 +157,38 @@ def test_cancelling_ends_the_job(engine: MMAudioEngine, film: Path, clip_of, var
     assert made == [0, 1]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+    ],
+)
+def test_memory_that_runs_out_while_a_track_is_rendered(
+    engine: MMAudioEngine, clip_of, variant_of, monkeypatch, words: str
+):
+    """Graphs are let go of and the track is made all the same; where there are none the job is to be tried again, and the engine lives."""
+    asked, variants, there = Options(conditioning="text", steps=1), [variant_of(0, 1)], [True]
+
+    def forget() -> bool:
+        return bool(there and there.pop())
+
+    monkeypatch.setattr(engine._runtime.graphs, "forget", forget)
+    render = engine._runtime.vocoder.forward
+
+    def scarce(mel: torch.Tensor) -> torch.Tensor:
+        if there:
+            raise RuntimeError(words)
+        return render(mel)
+
+    monkeypatch.setattr(engine._runtime.vocoder, "forward", scarce)
+    (track,) = engine.compose(clip_of(Path("x"), 1.0), variants, asked, never)
+    assert np.isfinite(track.samples).all()
+    there.append(False)
+    with pytest.raises(Unavailable, match="out of memory"):
+        next(engine.compose(clip_of(Path("x"), 1.0), variants, asked, never))
+
+
 def test_cancelling_ends_a_long_track_between_its_pieces(engine: MMAudioEngine, clip_of, variant_of):
     """A long film's track is rendered in pieces, and a job cancelled meanwhile makes no further one."""
     asked_at: list[int] = []

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 
 import pytest
@@ -75,6 +76,25 @@ async def test_an_engine_that_breaks_keeps_what_was_ready(run, seams):
     with pytest.raises(Unavailable):
         await run()
     assert [row.index for row in seams.rows] == [0]
+
+
+async def test_a_row_carries_the_seed_that_was_used(run, pipeline, seams):
+    """Where the engine had to take another seed, row and tags say which."""
+    compose, master, tags = seams.compose, seams.master, []
+
+    def composes(*arguments):
+        for track in compose(*arguments):
+            yield replace(track, seed=99) if track.index == 1 else track
+
+    def masters(track, **options):
+        tags.append(options["tags"]["seed"])
+        return master(track, **options)
+
+    seams.compose, pipeline.master = composes, masters
+    await run(options=Options(seed=5))
+    seeds = [derive_seed(5, 0), 99, derive_seed(5, 2)]
+    assert [row.seed for row in sorted(seams.rows, key=lambda row: row.index)] == seeds
+    assert sorted(tags) == sorted(map(str, seeds))
 
 
 async def test_a_batch_job_makes_room_before_it_is_composed(run, seams):

@@ -231,11 +231,11 @@ class Pipeline:
 
     async def _put(self, job: Job, clip: Clip, plan: Plan, variant: Variant, track: Track, timings: Timings) -> None:
         assert self.engine is not None
-        direction = variant.direction
+        direction, seed = variant.direction, variant.seed if track.seed is None else track.seed
         tags = {
             "title": direction.title,
             "prompt": direction.prompt,
-            "seed": str(variant.seed),
+            "seed": str(seed),
             "engine": f"{self.engine.name} {self.engine.model}".strip(),
             "job": str(job.lease.job_id),
         }
@@ -261,7 +261,7 @@ class Pipeline:
                 title=direction.title,
                 description=direction.description,
                 audio_url=url,
-                seed=variant.seed,
+                seed=seed,
                 duration_s=recording.duration_s,
                 engine=self.engine.name,
                 model=self.engine.model,
