@@ -257,6 +257,7 @@ async def serve(
                 kinds=settings.worker_kinds,
                 engine=engine and engine.name,
                 model=engine and engine.model,
+                kernels=engine and engine.kernels,
             )
             beside += [
                 asyncio.create_task(ListenWakeUps(str(settings.database_url)).run(wake)),

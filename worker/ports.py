@@ -126,6 +126,10 @@ class Engine(Protocol):
     def model(self) -> str: ...
 
     @property
+    def kernels(self) -> str:
+        """What computes, for who wonders about its speed: fused kernels, or plain ones and why."""
+
+    @property
     def frames(self) -> tuple[View, ...] | None:
         """What it wants to see of a film; None: it goes by the clip's scenes."""
 

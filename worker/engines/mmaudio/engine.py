@@ -18,12 +18,15 @@ from torch import Tensor
 
 from worker.domain import Clip, Frames, Options, Track, Variant, View
 from worker.engines.mmaudio import loading, tokens, weights
+from worker.engines.mmaudio.activation import fastest
 from worker.engines.mmaudio.batching import out_of_memory
+from worker.engines.mmaudio.choice import WHY_PLAIN
 from worker.engines.mmaudio.copies import on_host
 from worker.engines.mmaudio.features import VIEWS, Encoding, Features, Watcher, long_enough
 from worker.engines.mmaudio.fp8 import Fp8MLP, use_fp8
 from worker.engines.mmaudio.lengths import CLIP_FPS, clip_frames, sync_features
 from worker.engines.mmaudio.lru_cache import LruCache
+from worker.engines.mmaudio.pointwise import pointwise
 from worker.engines.mmaudio.runtime import NoNumbers, Runtime
 from worker.engines.mmaudio.sampling import Sampler
 from worker.engines.mmaudio.track_loudness import track_lufs
@@ -107,6 +110,14 @@ class MMAudioEngine:
     @property
     def frames(self) -> tuple[View, ...]:
         return VIEWS
+
+    @property
+    def kernels(self) -> str:
+        device = self._runtime.device
+        if device.type != "cuda":
+            return f"plain: the engine computes on the {device.type.upper()}"
+        pointwise(device), fastest(device)
+        return "plain: " + "; ".join(f"{what}: {why}" for what, why in WHY_PLAIN.items()) if WHY_PLAIN else "fused"
 
     @property
     def exact(self) -> bool:
