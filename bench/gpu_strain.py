@@ -12,8 +12,8 @@ import torch
 from gpu_stand import Stand, apart
 
 from worker.domain import Track
+from worker.engines.mmaudio.batching import Batching
 from worker.engines.mmaudio.engine import MMAudioEngine
-from worker.engines.mmaudio.sampling import Batching
 from worker.errors import Cancelled, Unavailable
 
 GROWTH_MB = 16.0

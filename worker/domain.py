@@ -203,6 +203,8 @@ class Track:
     key: str | None = None
     loudness_lufs: float | None = None
     """Integrated loudness of `samples`, where the engine has measured it."""
+    seed: int | None = None
+    """Where another than the variant's had to be used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from rhythmai.project.dsn import connect_arguments, left_as_it_was
 from rhythmai.project.trace import Tracer, function_of, trace_id, untraced
 from worker.database import APPLICATION, AWAY, HOPELESS, UNFIT, patiently
 from worker.domain import Delivery, Job, Lease, Plan, Result, Stage
-from worker.errors import Cancelled, LeaseLost, Misconfigured, QueueUnavailable
+from worker.errors import Cancelled, LeaseLost, Misconfigured, QueueClosed, QueueUnavailable
 from worker.rows import DELIVERY, PLAN, JobRow
 
 log = structlog.get_logger()
@@ -82,7 +82,7 @@ class PostgresQueue:
 
     async def close(self) -> None:
         """Hand back what is held, sign off, close the pool. Does not raise when the database is away."""
-        with suppress(QueueUnavailable):
+        with suppress(QueueUnavailable, QueueClosed):
             await self._ask("select queue.leave($1)", self.worker_id)
         with suppress(*AWAY):
             await asyncio.wait_for(self.pool.close(), 5)
@@ -175,9 +175,11 @@ class PostgresQueue:
             with self.tracer(function_of(call), kind="client", attributes={"db.system.name": "postgresql"}):
                 return await self.pool.fetchval(call, *arguments)
         except AWAY as error:
+            if self.pool.is_closing():
+                raise QueueClosed("the pool of connections is closed") from error
             raise QueueUnavailable(f"the database cannot be reached: {error or type(error).__name__}") from error
-        except UNFIT as error:
-            # Somebody is migrating it, or lays grants anew: not a reason to throw loaded models away.
+        except (*UNFIT, *HOPELESS) as error:
+            # Somebody is migrating it, or lays grants and passwords anew: not a reason to throw loaded models away.
             raise QueueUnavailable(f"the database is not as we know it: {error}") from error
 
 

@@ -15,7 +15,9 @@ from worker.domain import Job, Lease, Verdict
 from worker.errors import (
     Cancelled,
     DeviceLost,
+    DeviceStuck,
     LeaseLost,
+    QueueClosed,
     QueueUnavailable,
     ServiceAway,
     Unavailable,
@@ -26,6 +28,8 @@ from worker.ports import Queue
 from worker.timings import Timings
 
 log = structlog.get_logger()
+LONGEST = timedelta(minutes=1)
+"""Between two claims that fail for a reason nobody foresaw."""
 BUG = Unavailable("something went wrong inside the worker; it is logged there", code="internal")
 """What nobody foresaw may pass with another try, and its traceback is for us, not for the user."""
 
@@ -69,7 +73,9 @@ class Listener:
     broken: WorkerError | None = field(default=None, init=False)
     """Why this process can work no more."""
     _awake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
-    _draining: bool = field(default=False, init=False)
+    _ending: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _failures: int = field(default=0, init=False)
+    """How many claims in a row failed for a reason nobody foresaw."""
     _running: dict[asyncio.Task[None], Job] = field(default_factory=dict, init=False)
 
     def wake(self) -> None:
@@ -78,17 +84,17 @@ class Listener:
 
     def drain(self) -> None:
         """Stop claiming; what runs may finish within the grace period, then it is handed back. A second call: now."""
-        if self._draining:
+        if self.draining:
             log.info("worker.hand_back_now", jobs=len(self._running))
             for task in self._running:
                 task.cancel()
-        self._draining = True
+        self._ending.set()
         self.wake()
 
     def give_up(self, error: WorkerError) -> None:
         """This process can work no more: it hands back at once what runs here, and ends."""
         self.broken = error
-        self._draining = True
+        self._ending.set()
         for task in self._running.keys() - {asyncio.current_task()}:
             task.cancel()
         self.wake()
@@ -100,22 +106,24 @@ class Listener:
 
     @property
     def draining(self) -> bool:
-        return self._draining
+        return self._ending.is_set()
 
     async def listen(self) -> None:
         """Run until drained."""
-        while not self._draining:
+        while not self.draining:
             # Cleared before the claim: a wake-up that comes during it must cost one more look, not be lost.
             self._awake.clear()
             sleep = await self.poll()
+            ends_sleep = self._ending if self._failures else self._awake
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._awake.wait(), sleep.total_seconds())
+                await asyncio.wait_for(ends_sleep.wait(), sleep.total_seconds())
         await self._finish_running()
 
     async def poll(self) -> timedelta:
-        """Fill the free slots; answer how long to sleep unless something wakes us."""
+        """Fill the free slots; answer how long to sleep unless something wakes us. Raises nothing: whatever goes wrong may pass."""
+        rest = self.poll_every * random.uniform(0.8, 1.2)
         try:
-            while len(self._running) < self.slots and not self._draining:
+            while len(self._running) < self.slots and not self.draining:
                 job = await self.queue.claim()
                 if job is None:
                     break
@@ -126,7 +134,15 @@ class Listener:
         except QueueUnavailable as error:
             log.warning("queue.unavailable", error=str(error))
             due = None
-        rest = self.poll_every * random.uniform(0.8, 1.2)
+        except QueueClosed as error:
+            self.give_up(error)
+            return rest
+        except Exception:
+            self._failures += 1
+            rest = min(rest * 2.0 ** min(self._failures - 1, 10), max(rest, LONGEST))
+            log.exception("queue.bug", again_in_s=round(rest.total_seconds(), 1))
+            return rest
+        self._failures = 0
         return rest if due is None else min(rest, due + timedelta(milliseconds=random.uniform(0, 50)))
 
     def _done(self, task: asyncio.Task[None]) -> None:
@@ -182,7 +198,7 @@ class Listener:
 
         self.watch.hold(job.lease, on_stop)
         work = asyncio.ensure_future(
-            self.run_job(job, stopped=stop.done, draining=lambda: self._draining, timings=timings)
+            self.run_job(job, stopped=stop.done, draining=self._ending.is_set, timings=timings)
         )
         try:
             both: list[asyncio.Future[Any]] = [work, stop]
@@ -203,14 +219,14 @@ class Listener:
     async def _stop(self, work: asyncio.Future[None]) -> None:
         work.cancel()
         done, _ = await asyncio.wait({work}, timeout=self.patience.total_seconds())
-        if not done:
+        if not done or (not work.cancelled() and isinstance(work.exception(), DeviceLost)):
             self.give_up(DeviceLost("a job that was told to stop does not: the device hangs"))
 
     async def _ended(self, job: Job, outcome: WorkerError | None) -> tuple[str, WorkerError | None]:
         """How the attempt ended, and why. Never raises: a job whose end cannot be written would be held until its deadline."""
         try:
             return await self._settle(job, outcome), outcome
-        except (LeaseLost, QueueUnavailable) as error:
+        except (LeaseLost, QueueUnavailable, QueueClosed) as error:
             # With the database away for long the lease runs out and somebody else takes the job; nothing is written twice.
             return "lost", error
         except Exception:
@@ -228,6 +244,10 @@ class Listener:
             case Cancelled():
                 await self.queue.finish(job.lease)
                 return "cancelled"
+            case DeviceStuck():
+                self.give_up(outcome)
+                await self.queue.release(job.lease)
+                return "released"
             case DeviceLost():
                 self.give_up(outcome)
                 await self.queue.crash(job.lease, code=outcome.code, message=str(outcome))

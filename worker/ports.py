@@ -58,7 +58,7 @@ class Queue(Protocol):
         """Hand the job back as if it had not been claimed (drain, yield)."""
 
     async def interactive_waiting(self) -> bool:
-        """Whether interactive work of our kinds waits: a batch job then yields between variants."""
+        """Whether interactive work of our kinds waits: a batch job then yields before it is composed."""
 
 
 class Outbox(Protocol):
@@ -143,6 +143,10 @@ class Engine(Protocol):
     def model(self) -> str: ...
 
     @property
+    def kernels(self) -> str:
+        """What computes, for who wonders about its speed: fused kernels, or plain ones and why."""
+
+    @property
     def frames(self) -> tuple[View, ...] | None:
         """What it wants to see of a film; None: it goes by the clip's scenes."""
 
@@ -155,7 +159,7 @@ class Engine(Protocol):
     def compose(
         self, clip: Clip, variants: Sequence[Variant], options: Options, cancelled: Callable[[], bool]
     ) -> Iterator[Track]:
-        """Yield each track as soon as it is ready, in the order of `variants`.
+        """Yield each track as soon as it is ready, in the order of `variants`; one that cannot be made does not take the others along.
 
         `cancelled()` is cheap and is asked at every step of the sampler; the generator then raises Cancelled.
         Raises Rejected (clip too short), Unavailable (out of memory, a film that was not shown), DeviceLost.

@@ -53,6 +53,13 @@ def test_dockerfiles_are_sound(file):
     assert not re.search(r"SUPABASE_KEY|DATABASE_URL|API_KEY", file.read_text()), "secrets come with the environment"
 
 
+def test_the_gpu_image_can_compile():
+    """Triton compiles with a C compiler when a worker starts: the image brings one, and the C library's headers."""
+    found = instructions(DEPLOY / "worker-cuda.Dockerfile")
+    (installed,) = (rest for word, rest in found if word == "RUN" and "apt-get install" in rest)
+    assert {"ffmpeg", "gcc", "libc6-dev"} <= set(installed.split())
+
+
 def test_the_build_context_is_enough():
     """What the wheel is made of is let in by .dockerignore, and .env never is."""
     let_in = set(re.findall(r"^!(.*)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))

@@ -23,7 +23,7 @@ def direction(name):
 class Seams:
     """Every port of the pipeline, in memory; `rows` and `objects` are what came out."""
 
-    name, model, frames = "fake", "1", None
+    name, model, kernels, frames = "fake", "1", "none", None
 
     def __init__(self):
         self.rows, self.objects, self.stages, self.composed, self.threads, self.seen = [], {}, [], [], set(), []

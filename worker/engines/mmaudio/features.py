@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from worker.domain import Frames, View
+from worker.engines.mmaudio.batching import Batching, out_of_memory
 from worker.engines.mmaudio.clip_towers import ImageTower
 from worker.engines.mmaudio.copies import on_device
 from worker.engines.mmaudio.lengths import (
@@ -21,7 +22,6 @@ from worker.engines.mmaudio.lengths import (
     covered_s,
     sync_features,
 )
-from worker.engines.mmaudio.sampling import Batching
 from worker.engines.mmaudio.synchformer import Synchformer
 from worker.errors import Rejected
 
@@ -58,16 +58,20 @@ def sync_pixels(frames: Tensor) -> Tensor:
 
 
 def in_batches(encode: Callable[[Tensor], Tensor], items: Tensor, batching: Batching) -> Tensor:
-    """Encode in batches, halving them while memory runs out. Raises Unavailable when one item does not fit."""
+    """Encode in batches, smaller ones while memory runs out. Raises Unavailable when one item does not fit."""
     done: list[Tensor] = []
-    at = 0
+    at, ran_out = 0, False
     while at < len(items):
         some = items[at : at + batching.size]
         try:
             done.append(encode(some))
             at += len(some)
-        except torch.OutOfMemoryError:
-            batching.halve(len(some))
+            continue
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+        batching.shrink(len(some), first=not ran_out)
+        ran_out = True
     return torch.cat(done)
 
 
@@ -79,10 +83,10 @@ class Encoding:
     segments: Batching
 
     @classmethod
-    def on(cls, device: torch.device) -> Encoding:
+    def on(cls, device: torch.device, make_room: Callable[[], bool] = lambda: False) -> Encoding:
         # Two seconds of film on a GPU: a larger batch is 3 % faster, but what is encoded while decoding goes on costs nothing.
         frames, segments = (16, 8) if device.type == "cuda" else (8, 4)
-        return cls(Batching(frames), Batching(segments))
+        return cls(Batching(frames, make_room), Batching(segments, make_room))
 
 
 class Watcher:
@@ -122,6 +126,8 @@ class Watcher:
         self._flush()
         if self._sync is not None and self._tail is not None:
             self._follow(self._tail[:0], self._sync, enough=1)
+        for batching in (self._encoding.frames, self._encoding.segments):
+            batching.job_done()
         seen, repeats = torch.cat(self._clip), torch.cat(self._repeats)
         shown = torch.arange(len(seen)).repeat_interleave(repeats)[: clip_frames(duration_s)]
         moments = torch.cat(self._moments)[: sync_features(duration_s)] if self._moments else None
