@@ -17,6 +17,7 @@ import structlog
 
 from rhythmai.project.telemetry import traced
 from rhythmai.project.trace import Tracer
+from worker.alarm import Alarm
 from worker.errors import Misconfigured, Unregistered
 from worker.fetch import HttpFetcher
 from worker.heartbeat import Heartbeat, Order
@@ -34,7 +35,7 @@ from worker.pipeline.look.confinement import missing
 from worker.pipeline.look.look import ChildLooker
 from worker.pipeline.look.warm_process import WARM
 from worker.pipeline.run import Pipeline
-from worker.ports import Engine
+from worker.ports import Engine, WakeUps
 from worker.settings import Settings
 from worker.storage import SupabaseStorage
 from worker.tidying import Tidying
@@ -42,6 +43,8 @@ from worker.wakeups import ListenWakeUps, RealtimeWakeUps
 from worker.webhooks import Webhooks
 
 log = structlog.get_logger()
+MOST_CONNECTIONS = 3
+"""To the database, of one worker: the heartbeat's, LISTEN's, and those of the queue."""
 BEAT_EVERY = timedelta(seconds=1.5)
 """Far more often than a lease needs: a beat is also how a running job learns within two seconds that it was cancelled."""
 EXIT_START_AGAIN = 3
@@ -108,6 +111,7 @@ async def enter(
         version=version("rhythmai"),
         lease=timedelta(seconds=settings.lease_s),
         job_timeout=timedelta(seconds=settings.job_timeout_s),
+        connections=MOST_CONNECTIONS - 1 - ("listen" in settings.wakeups),
         tracer=tracer,
     )
     heartbeat = Heartbeat(dsn, queue.worker_id, every=BEAT_EVERY, on_order=on_order)
@@ -226,9 +230,11 @@ async def serve(
     tidying = Tidying(queue=queue, storage=storage, keep=keep)
     webhooks = Webhooks(outbox=queue, secret=settings.webhook_secret, tracer=tracer)
 
-    def wake() -> None:
-        listener.wake()
-        webhooks.wake()
+    alarm = Alarm(kinds=settings.worker_kinds, look=listener.wake, deliver=webhooks.wake)
+    sources: dict[str, WakeUps] = {
+        "listen": ListenWakeUps(str(settings.database_url)),
+        "realtime": RealtimeWakeUps(settings.origin, settings.supabase_key),
+    }
 
     async def obey() -> None:
         while True:
@@ -263,13 +269,13 @@ async def serve(
                 kernels=engine and engine.kernels,
             )
             beside += [
-                asyncio.create_task(ListenWakeUps(str(settings.database_url)).run(wake)),
-                asyncio.create_task(RealtimeWakeUps(settings.origin, settings.supabase_key).run(wake)),
+                *(asyncio.create_task(sources[name].run(alarm.ring)) for name in settings.wakeups),
                 asyncio.create_task(webhooks.run()),
                 asyncio.create_task(tidying.run()),
             ]
             await listener.listen()
     finally:
+        alarm.stop()
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)

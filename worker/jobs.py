@@ -43,6 +43,7 @@ class PostgresQueue:
         version: str,
         lease: timedelta,
         job_timeout: timedelta,
+        connections: int = 2,
         tracer: Tracer = untraced,
     ) -> Self:
         """Open the pool and enter the worker in `workers`; waits with backoff while the database is away.
@@ -53,7 +54,7 @@ class PostgresQueue:
         async def open_and_register() -> Self:
             try:
                 pool = await asyncpg.create_pool(
-                    min_size=1, max_size=4, timeout=10, command_timeout=30, reset=left_as_it_was,
+                    min_size=1, max_size=connections, timeout=10, command_timeout=30, reset=left_as_it_was,
                     **connect_arguments(dsn, APPLICATION),
                 )  # fmt: skip
             except FileNotFoundError:

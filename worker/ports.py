@@ -23,6 +23,7 @@ from worker.domain import (
     Track,
     Variant,
     View,
+    Wake,
 )
 
 
@@ -84,8 +85,8 @@ class Retention(Protocol):
 class WakeUps(Protocol):
     """Something that may shorten a sleep. Hints only: the truth is the claim."""
 
-    async def run(self, wake: Callable[[], None]) -> None:
-        """Call `wake()` whenever work may have come, also after every (re)connect; reconnects for ever, until cancelled."""
+    async def run(self, wake: Callable[[Wake], None]) -> None:
+        """Call `wake` whenever work may have come, also after every (re)connect; reconnects for ever, until cancelled."""
 
 
 class Fetcher(Protocol):

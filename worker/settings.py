@@ -15,6 +15,7 @@ from rhythmai.project.environment import ProjectEnvironment, read
 from worker.errors import Misconfigured
 
 KindName = Literal["generate", "merge"]
+WakeUpsName = Literal["realtime", "listen"]
 SECRETS: Final = (
     "SUPABASE_KEY", "SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY", "DATABASE_URL", "SUPABASE_DB_URL", "API_KEY", "WEBHOOK_SECRET",
 )  # fmt: skip
@@ -87,6 +88,7 @@ class Settings(ProjectEnvironment):
 
     worker_name: str = Field(default_factory=socket.gethostname, min_length=1, max_length=200)
     worker_kinds: Annotated[tuple[KindName, ...], NoDecode] = ("generate", "merge")
+    wakeups: Annotated[tuple[WakeUpsName, ...], NoDecode] = ("realtime", "listen")
     worker_slots: int = Field(default=2, ge=1, le=16)
     job_timeout_s: float = Field(default=1800, gt=0, le=7 * DAY_S)
     lease_s: float = Field(default=30, ge=2, le=HOUR_S)
@@ -99,7 +101,7 @@ class Settings(ProjectEnvironment):
     max_duration_s: float = Field(default=180, gt=0, le=DAY_S)
     max_bytes: int = Field(default=512 * 2**20, gt=0)
 
-    @field_validator("worker_kinds", mode="before")
+    @field_validator("worker_kinds", "wakeups", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value

@@ -162,6 +162,8 @@ create index jobs_music on public.jobs using hash ((options ->> 'audio_url')) wh
 --                         the dead index entries of all jobs claimed before; an insert takes it for the current round.
 --   swept_ms              when the last sweep ran, in milliseconds of the epoch: busy workers sweep once a second.
 --   beat_ms, heard_ms     when any worker beat last, and since when workers can be heard again after a silence of all.
+--   woken_<what>, owed_<what>  when workers were woken last for a kind of job or for webhooks, and when that was put off last.
+--   hearing               how many workers hear of it.
 create sequence private.served_generate_interactive minvalue 0;
 create sequence private.served_generate_batch minvalue 0;
 create sequence private.served_merge_interactive minvalue 0;
@@ -169,6 +171,20 @@ create sequence private.served_merge_batch minvalue 0;
 create sequence private.swept_ms minvalue 0;
 create sequence private.beat_ms minvalue 0;
 create sequence private.heard_ms minvalue 0;
+create sequence private.hearing minvalue 0;
+create sequence private.woken_generate minvalue 0;
+create sequence private.woken_merge minvalue 0;
+create sequence private.woken_webhook minvalue 0;
+create sequence private.owed_generate minvalue 0;
+create sequence private.owed_merge minvalue 0;
+create sequence private.owed_webhook minvalue 0;
+comment on sequence private.hearing is 'How many workers live: a hint.';
+comment on sequence private.woken_generate is 'When workers were woken for a generate job, in milliseconds of the epoch: a hint.';
+comment on sequence private.woken_merge is 'When workers were woken for a merge job, in milliseconds of the epoch: a hint.';
+comment on sequence private.woken_webhook is 'When workers were woken for a webhook, in milliseconds of the epoch: a hint.';
+comment on sequence private.owed_generate is 'When a wake-up for a generate job was put off, in milliseconds of the epoch: a hint.';
+comment on sequence private.owed_merge is 'When a wake-up for a merge job was put off, in milliseconds of the epoch: a hint.';
+comment on sequence private.owed_webhook is 'When a wake-up for a webhook was put off, in milliseconds of the epoch: a hint.';
 comment on sequence private.served_generate_interactive is 'The turn of the last interactive generate job claimed: a hint.';
 comment on sequence private.served_generate_batch is 'The turn of the last batch generate job claimed: a hint.';
 comment on sequence private.served_merge_interactive is 'The turn of the last interactive merge job claimed: a hint.';

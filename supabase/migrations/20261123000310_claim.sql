@@ -51,8 +51,23 @@ as $$
 $$;
 comment on function private.database_since() is 'Since when workers could beat; a function of its own so that tests can move it.';
 
+-- Backed-off jobs whose moment has come are ready.
+create function private.ready_due() returns boolean
+language plpgsql set search_path = ''
+as $$
+begin
+  update public.jobs j set run_at = null
+   where j.id = any (array(select d.id from public.jobs d
+                            where d.status = 'pending' and d.run_at is not null and d.run_at <= now()
+                            order by d.run_at limit 1000 for update skip locked));
+  return found;
+end
+$$;
+comment on function private.ready_due() is 'Ready the backed-off jobs that are due; whether there were any.';
+
 -- Put right what time has made wrong: jobs of dead workers, jobs past their deadline, backed-off jobs that are due, hints
--- that are off. Bounded, and it skips what others hold. Claims call it: one of them each second, and each that finds nothing.
+-- that are off. Bounded, and it skips what others hold. Claims call it: one of them each second, and those that find nothing,
+-- once in as many milliseconds as there are workers beyond twenty.
 create function queue.sweep() returns integer
 language plpgsql set search_path = ''
 as $$
@@ -65,6 +80,7 @@ declare
   v_since timestamptz := private.database_since();
 begin
   perform setval('private.swept_ms', (extract(epoch from clock_timestamp()) * 1000)::bigint);
+  perform setval('private.hearing', (select count(*) from public.workers w where w.state in ('loading', 'ready')));
   for v_worker in
     select w.id, w.name from public.workers w
      where w.state in ('loading', 'ready') and greatest(w.last_seen, v_since) < now() - w.lease
@@ -89,10 +105,7 @@ begin
     v_count := v_count + 1;
   end loop;
 
-  update public.jobs j set run_at = null
-   where j.id = any (array(select d.id from public.jobs d
-                            where d.status = 'pending' and d.run_at is not null and d.run_at <= now()
-                            order by d.run_at limit 1000 for update skip locked));
+  perform private.ready_due();
 
   for v_lane in
     select k.kind, k.lane, l.served, coalesce(pg_sequence_last_value(l.served), 0) as turn
@@ -167,7 +180,8 @@ as $$
 declare
   v_ms bigint := extract(epoch from clock_timestamp()) * 1000;
   v_swept bigint := coalesce(pg_sequence_last_value('private.swept_ms'), 0);
-  v_sweep boolean := abs(v_ms - v_swept) >= 1000; -- also when the clock was set back
+  v_since_ms bigint := abs(v_ms - v_swept); -- also when the clock was set back
+  v_sweep boolean := v_since_ms >= 1000;
   v_lanes text[] := array['interactive', 'batch'];
   v_kinds text[];
   v_kind text;
@@ -210,7 +224,8 @@ begin
       end loop;
     end loop;
     exit when v_sweep;
-    v_sweep := true;
+    v_sweep := v_since_ms >= coalesce(pg_sequence_last_value('private.hearing'), 0) - 20;
+    exit when not (v_sweep or private.ready_due());
   end loop;
   return null;
 end

@@ -127,7 +127,7 @@ begin
     return 'lost';
   end if;
   perform private.requeue_lost(v_job, p_code, p_error);
-  perform private.wake();
+  perform private.wake(v_job.kind);
   return 'ok';
 end
 $$;
@@ -148,16 +148,19 @@ comment on function queue.finish(uuid, integer, bigint) is 'Fenced: end a job.';
 create function queue.release(p_job uuid, p_attempt integer, p_worker bigint) returns text
 language plpgsql set search_path = ''
 as $$
+declare
+  v_kind text;
 begin
   update public.jobs j
      set status = case when j.cancel_requested then 'cancelled' else 'pending' end,
          finished_at = case when j.cancel_requested then now() end,
          worker_id = null, deadline_at = null, stage = null, max_attempts = j.max_attempts + 1
-   where j.id = p_job and j.attempt = p_attempt and j.worker_id = p_worker and j.status = 'processing';
+   where j.id = p_job and j.attempt = p_attempt and j.worker_id = p_worker and j.status = 'processing'
+  returning j.kind into v_kind;
   if not found then
     return 'lost';
   end if;
-  perform private.wake();
+  perform private.wake(v_kind);
   return 'ok';
 end
 $$;
