@@ -1,15 +1,16 @@
-"""The clocks of transport streams, which jump and start again: recordings that were joined, broadcasts that were cut."""
+"""The clocks of transport streams, which jump and start again: recordings that were joined, broadcasts that were cut.
+
+All times are in ticks of 90 kHz, which every stream of a transport stream counts.
+"""
 
 from __future__ import annotations
-
-from fractions import Fraction
 
 from av.packet import Packet
 from av.stream import Stream
 
-_BACK, _AHEAD = Fraction(-1, 10), Fraction(10)
-"""Seconds to which a packet may be early or late before it is a jump, as in the ffmpeg program."""
-_OVERLAP = Fraction(-1)
+_BACK, _AHEAD = -9_000, 900_000
+"""How early or late a packet may be before it is a jump, as in the ffmpeg program: a tenth of a second, ten seconds."""
+_OVERLAP = -90_000
 """So early it may be after a jump, where one stream of the part before was longer than another."""
 
 
@@ -20,9 +21,9 @@ class Clock:
     """
 
     def __init__(self) -> None:
-        self._moves = [Fraction(0)]
+        self._moves = [0]
         self._part: dict[int, int] = {}
-        self._due: dict[int, Fraction] = {}
+        self._due: dict[int, int] = {}
 
     @property
     def jumped(self) -> bool:
@@ -30,20 +31,20 @@ class Clock:
 
     def mend(self, packet: Packet[Stream]) -> None:
         """Move the packet's times."""
-        ticks, tick = packet.dts if packet.dts is not None else packet.pts, packet.time_base
-        if ticks is None or not tick:
+        at = packet.dts if packet.dts is not None else packet.pts
+        if at is None:
             return
-        stream, at = packet.stream_index, ticks * tick
-        part, due = self._part.get(stream, 0), self._due.get(stream)
-        if due is not None and not _BACK <= at + self._moves[part] - due <= _AHEAD:
+        stream = packet.stream_index
+        part = self._part.setdefault(stream, len(self._moves) - 1)
+        due = self._due.get(stream, at + self._moves[part])
+        if not _BACK <= at + self._moves[part] - due <= _AHEAD:
             later = range(part + 1, len(self._moves))
             part = next((i for i in later if _OVERLAP <= at + self._moves[i] - due <= _AHEAD), len(self._moves))
             if part == len(self._moves):
                 self._moves.append(due - at)
             self._part[stream] = part
         move = self._moves[part]
-        self._due[stream] = at + move + (packet.duration or 0) * tick
+        self._due[stream] = at + move + (packet.duration or 0)
         if move:
-            shift = round(move / tick)
-            packet.pts = None if packet.pts is None else packet.pts + shift
-            packet.dts = None if packet.dts is None else packet.dts + shift
+            packet.pts = None if packet.pts is None else packet.pts + move
+            packet.dts = None if packet.dts is None else packet.dts + move
