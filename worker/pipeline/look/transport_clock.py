@@ -14,7 +14,7 @@ _OVERLAP = -90_000
 """So early it may be after a jump, where one stream of the part before was longer than another."""
 
 
-class Clock:
+class TransportClock:
     """Lets time go on where a stream's clock does not. Packets come in the order of the file.
 
     Streams jump together, one packet sooner or later: whoever comes second is moved as far as the first, so that they keep step.
