@@ -109,6 +109,12 @@ def test_frames_without_times_are_counted(tmp_path, options: list[str], rate: in
     assert footage.fps == pytest.approx(rate, rel=1e-3)
 
 
+def test_a_single_frame_without_a_time_lasts_as_long_as_others_would(tmp_path, source: Path) -> None:
+    """What the header of an AVI claims to be its rate is that of its smallest step."""
+    footage = measured(copy(source, tmp_path / "a.avi", "-an", "-frames:v", "1"))
+    assert footage.duration_s == pytest.approx(0.04)
+
+
 def test_frames_that_an_avi_leaves_out_count(tmp_path, source: Path) -> None:
     """Where a recorder dropped frames the others keep their times."""
     dropped = ["-i", source, "-vf", "select='lt(n\\,10)+not(mod(n\\,5))'", "-fps_mode", "vfr", "-an", "-c:v", "mpeg4"]
