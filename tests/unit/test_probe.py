@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import asdict
 from pathlib import Path
 
+import av
 import pytest
 from pydantic import ValidationError
 
@@ -14,6 +16,7 @@ from worker.errors import Rejected
 from worker.pipeline.look.answers import Measured
 from worker.pipeline.look.footage import Footage
 from worker.pipeline.look.probe import measure
+from worker.pipeline.look.walk import Walk
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +75,24 @@ def test_a_transport_stream_goes_on_where_its_clock_does_not(
             assert heard.end_s == pytest.approx(2.0 * parts, abs=0.1)
 
 
+def test_streams_keep_step_over_a_jump(tmp_path, source: Path) -> None:
+    """Sound that is longer than its picture, or begins with the second part, stays where its picture is."""
+    once = copy(source, tmp_path / "once.ts").read_bytes()
+    silent = copy(source, tmp_path / "silent.ts", "-an").read_bytes()
+    longer = ["-i", source, "-c:v", "copy", "-af", "apad=pad_dur=0.4", "-c:a", "aac"]
+    first = make(tmp_path / "longer.ts", *longer).read_bytes()
+    for path, data, start_s in (
+        (tmp_path / "a.ts", silent + once, 2.0),
+        (tmp_path / "b.ts", first * 3, 0.0),
+    ):
+        path.write_bytes(data)
+        footage = measured(path)
+        assert footage.fps == 25.0
+        (sound,) = footage.sounds
+        assert sound.start_s == pytest.approx(start_s, abs=0.1)
+        assert sound.end_s == pytest.approx(footage.picture_s, abs=0.5)
+
+
 def test_a_clock_that_comes_to_its_end_begins_anew(tmp_path, source: Path) -> None:
     """The times of a transport stream have 33 bits, which are full after 26.5 hours."""
     footage = measured(copy(source, tmp_path / "a.ts", "-output_ts_offset", "95441"))
@@ -86,6 +107,12 @@ def test_frames_without_times_are_counted(tmp_path, options: list[str], rate: in
     footage = measured(copy(source, tmp_path / "a.avi"))
     assert footage.duration_s == pytest.approx(3.0, abs=0.002)
     assert footage.fps == pytest.approx(rate, rel=1e-3)
+
+
+def test_a_single_frame_without_a_time_lasts_as_long_as_others_would(tmp_path, source: Path) -> None:
+    """What the header of an AVI claims to be its rate is that of its smallest step."""
+    footage = measured(copy(source, tmp_path / "a.avi", "-an", "-frames:v", "1"))
+    assert footage.duration_s == pytest.approx(0.04)
 
 
 def test_frames_that_an_avi_leaves_out_count(tmp_path, source: Path) -> None:
@@ -136,12 +163,21 @@ def test_what_an_edit_list_hides_is_told(tmp_path) -> None:
     assert measured(source).hidden_s == 0
 
 
+def test_what_an_edit_list_hides_tells_how_a_film_is_decoded(tmp_path) -> None:
+    """Its first frame is enough for that, else all that is hidden would be decoded for nothing."""
+    source = film(tmp_path / "a.mp4", "-g", "50", "-bf", "0", seconds=4, sound=False)
+    with av.open(str(make(tmp_path / "cut.mp4", "-ss", "3.2", "-i", source, "-c", "copy"))) as container:
+        walk = Walk(container.streams.video[0])
+        for packet in itertools.takewhile(lambda packet: packet.is_discard, container.demux(video=0)):
+            walk.see(packet)
+    assert (walk.count, walk.frame is not None) == (0, True)
+
+
 def test_how_pixels_are_to_be_understood_is_told(tmp_path) -> None:
     """Their format and depth, aspect, order of fields, and colours."""
     plain = measured(film(tmp_path / "a.mp4", sound=False))
-    assert (plain.pixel_format, plain.bits, plain.rgb, plain.interlaced, plain.pixel_aspect) == (
+    assert (plain.pixel_format, plain.rgb, plain.interlaced, plain.pixel_aspect) == (
         "yuv420p",
-        8,
         False,
         False,
         (1, 1),
@@ -153,7 +189,7 @@ def test_how_pixels_are_to_be_understood_is_told(tmp_path) -> None:
     tags = "setparams=color_trc=smpte2084:color_primaries=bt2020:colorspace=bt2020nc:range=tv"
     source = ["-f", "lavfi", "-i", "testsrc2=s=96x64:r=25:d=1", "-vf", tags]
     hdr = measured(make(tmp_path / "d.mov", *source, "-c:v", "prores_ks", "-pix_fmt", "yuv422p10le"))
-    assert (hdr.bits, hdr.transfer, hdr.primaries, hdr.matrix, hdr.colour_range) == (10, 16, 9, 9, 1)
+    assert (hdr.pixel_format, hdr.transfer, hdr.primaries, hdr.matrix, hdr.colour_range) == ("yuv422p10le", 16, 9, 9, 1)
     rgb = measured(make(tmp_path / "e.mov", *source[:4], "-c:v", "qtrle", "-pix_fmt", "rgb24"))
     assert rgb.rgb
 

@@ -15,12 +15,13 @@ from av.video.stream import VideoStream
 
 from worker.domain import PROTOCOLS
 from worker.errors import Rejected
-from worker.pipeline.look.clock import Clock
 from worker.pipeline.look.signature import looks_like
+from worker.pipeline.look.transport_clock import TransportClock
 
 MAX_SIDE = 4096
 MAX_PACKETS = 2_000_000
-MAX_SOUNDS = 64
+MAX_STREAMS = 64
+"""Of a kind; what is beyond does not count."""
 _NO_FILM = Disposition.attached_pic | Disposition.timed_thumbnails
 NO_MEMORY = (MemoryError, av.BlockingIOError)
 """How libav says that memory ran out (its own MemoryError is a Python one, too), and that there is none for a thread."""
@@ -81,7 +82,7 @@ def _other_format(path: Path, options: dict[str, str]) -> str:
     return "of an unknown format"
 
 
-def packets(container: InputContainer, clock: Clock) -> Iterator[Packet[Stream]]:
+def packets(container: InputContainer, clock: TransportClock) -> Iterator[Packet[Stream]]:
     """Yield what can be read. A cut-off file ends where its bytes end. Raises Rejected for absurdly many packets."""
     jumpy = container.format.name == "mpegts"
     with as_far_as_it_goes():
@@ -102,16 +103,17 @@ def pictures(container: InputContainer) -> list[VideoStream]:
     known = [stream for stream in moving if stream.codec_context is not None]  # PyAV's stubs do not say so
     if not known:
         raise broken("its codec is unknown")
-    for stream in known:
+    known = sorted(known, key=lambda stream: (stream is not best, not stream.disposition & Disposition.default))
+    for stream in known[:MAX_STREAMS]:
         prepare(stream, threads=1)
-    return sorted(known, key=lambda stream: (stream is not best, not stream.disposition & Disposition.default))
+    return known[:MAX_STREAMS]
 
 
 def sounds(container: InputContainer) -> list[AudioStream]:
     """Return the sounds that may be decoded, libav's choice first."""
     best = container.streams.best("audio")
     known = [stream for stream in container.streams.audio if stream.codec_context is not None]
-    return sorted(known, key=lambda stream: stream is not best)[:MAX_SOUNDS]
+    return sorted(known, key=lambda stream: stream is not best)[:MAX_STREAMS]
 
 
 def prepare(stream: VideoStream, *, threads: int) -> None:

@@ -6,6 +6,7 @@ is found out by decoding the first frame of each stream.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,7 +19,6 @@ from av.video.stream import VideoStream
 
 from worker.domain import AUDIO_FORMATS, VIDEO_FORMATS
 from worker.errors import Rejected
-from worker.pipeline.look.clock import Clock
 from worker.pipeline.look.footage import Footage, Sound
 from worker.pipeline.look.media import (
     as_far_as_it_goes,
@@ -29,6 +29,7 @@ from worker.pipeline.look.media import (
     pictures,
     sounds,
 )
+from worker.pipeline.look.transport_clock import TransportClock
 from worker.pipeline.look.walk import Walk
 
 MAX_FPS = 240
@@ -48,7 +49,7 @@ def measure(path: Path, max_duration_s: float, asked_s: float | None = None) -> 
     """
     allowed_s = max_duration_s if asked_s is None else min(asked_s, max_duration_s)
     with open_media(path, VIDEO_FORMATS) as container:
-        clock = Clock()
+        clock = TransportClock()
         untimed = container.format.name == "avi"
         seen = [Walk(stream, untimed=untimed) for stream in pictures(container)]
         heard = [Walk(stream) for stream in sounds(container)]
@@ -75,27 +76,28 @@ def measure(path: Path, max_duration_s: float, asked_s: float | None = None) -> 
         return _footage(picture, context, min(duration_s, allowed_s), jumps=clock.jumped, found=found)
 
 
-def listen(path: Path) -> Sound:
-    """Return the sound of a file that is to be heard, by its packets: libav's choice of those whose first frame decodes.
+def listen(path: Path) -> float:
+    """Return the length in seconds of the first sound stream, by its packets; its first frame must decode.
 
     Raises Rejected (not_audio).
     """
     sorry = "The audio file cannot be read as sound; send FLAC, WAV, MP3, M4A, AAC or Ogg"
     try:
         with open_media(path, AUDIO_FORMATS) as container:
-            walks = {stream.index: Walk(stream) for stream in sounds(container)}
-            for packet in packets(container, Clock()):
-                if packet.stream_index in walks and packet.size:
-                    walks[packet.stream_index].see(packet)
-            for sound in [_sound(walk, walk.span_s[0]) for walk in walks.values()]:
-                if sound.decodes and sound.end_s > 0:
-                    return sound
+            for walk in [Walk(stream) for stream in container.streams.audio[:1]]:
+                for packet in packets(container, TransportClock()):
+                    if packet.stream_index == walk.stream.index and packet.size:
+                        walk.see(packet)
+                if walk.frame is not None and walk.length_s > 0:
+                    return walk.length_s
     except Rejected as error:
         raise Rejected(sorry, code="not_audio") from error
     raise Rejected(sorry, code="not_audio")
 
 
-def _walk(container: InputContainer, clock: Clock, seen: list[Walk], heard: list[Walk], allowed_s: float) -> Walk:
+def _walk(
+    container: InputContainer, clock: TransportClock, seen: list[Walk], heard: list[Walk], allowed_s: float
+) -> Walk:
     """Take the packets, up to somewhat behind what is allowed; return the picture that is the film."""
     walks = {walk.stream.index: walk for walk in [*heard, *seen]}
     for packet in packets(container, clock):
@@ -121,7 +123,7 @@ def _sound(walk: Walk, first_s: float) -> Sound:
     start_s, end_s = walk.span_s
     folds = False
     if isinstance(walk.frame, AudioFrame):
-        with as_far_as_it_goes():
+        with suppress(ValueError), as_far_as_it_goes():  # PyAV does not know some layouts
             folds = bool(AudioResampler(format="fltp", layout="stereo", rate=48_000).resample(walk.frame))
     streams = [stream.index for stream in walk.stream.container.streams.audio]
     return Sound(
@@ -153,7 +155,6 @@ def _footage(
         codec=context.codec.canonical_name,
         profile=context.profile or "",
         pixel_format=form.name if form else "",
-        bits=form.components[0].bits if form and form.components else 8,
         rgb=bool(form and form.is_rgb),
         interlaced=context.field_order > _PROGRESSIVE or bool(frame and frame.interlaced_frame),
         transfer=told.color_trc,

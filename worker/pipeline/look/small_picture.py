@@ -6,7 +6,6 @@ nothing of what is brighter than white.)
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -14,8 +13,6 @@ import numpy.typing as npt
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
-_Codes = npt.NDArray[np.uint16]
-_Light = npt.NDArray[np.float32]
 PQ, HLG = 16, 18
 """Transfer functions by their code points in ITU-T H.273."""
 _WIDE = 9
@@ -33,12 +30,15 @@ def small_picture(
     reformatter: VideoReformatter, frame: VideoFrame, width: int, height: int, interpolation: str = "BILINEAR"
 ) -> npt.NDArray[np.uint8]:
     """Return (height, width, 3), RGB for a screen of BT.709. Raises av.FFmpegError, ValueError."""
-    to_light = _TO_LIGHT.get(frame.color_trc)
-    form = "rgb24" if to_light is None else "rgb48le"
+    hdr = frame.color_trc in (PQ, HLG)
+    form = "rgb48le" if hdr else "rgb24"
     small = reformatter.reformat(frame, width, height, form, interpolation=interpolation).to_ndarray()
-    if to_light is None:
+    if not hdr:
         return small.astype(np.uint8, copy=False)
-    light = to_light(small.astype(np.uint16, copy=False))
+    light = _light(frame.color_trc)[small]
+    if frame.color_trc == HLG:  # which is light of the scene: a display of 1000 nits makes this of it
+        luminance = light @ np.array([0.2627, 0.678, 0.0593], np.float32)
+        light = light * luminance[..., None] ** 0.2 * (1000 / _WHITE_NITS)
     if frame.color_primaries == _WIDE:
         light = np.maximum(light @ _NARROW.T, 0)
     room = 1 - _SHOULDER
@@ -47,30 +47,13 @@ def small_picture(
     return picture
 
 
-def _pq(codes: _Codes) -> _Light:
-    return _pq_table()[codes]
-
-
-def _hlg(codes: _Codes) -> _Light:
-    """As a display of 1000 nits shows it."""
-    scene = _hlg_table()[codes]
-    luminance = scene @ np.array([0.2627, 0.678, 0.0593], np.float32)
-    return (scene * luminance[..., None] ** 0.2 * (1000 / _WHITE_NITS)).astype(np.float32)
-
-
 @cache
-def _pq_table() -> _Light:
-    code = np.linspace(0, 1, 2**16) ** (32 / 2523)
-    nits = 10_000 * (np.maximum(code - 107 / 128, 0) / (2413 / 128 - 2392 / 128 * code)) ** (16384 / 2610)
-    return (nits / _WHITE_NITS).astype(np.float32)
-
-
-@cache
-def _hlg_table() -> _Light:
+def _light(transfer: int) -> npt.NDArray[np.floating]:
+    """For each 16-bit code its light: PQ's in times of paper white, HLG's of the scene, 0..1."""
     code = np.linspace(0, 1, 2**16)
-    bright = (np.exp((code - 0.55991073) / 0.17883277) + 0.28466892) / 12
-    return np.where(code <= 0.5, code**2 / 3, bright).astype(np.float32)
-
-
-_TO_LIGHT: dict[int, Callable[[_Codes], _Light]] = {PQ: _pq, HLG: _hlg}
-"""From codes to light, 1.0 is paper white."""
+    if transfer == HLG:
+        bright = (np.exp((code - 0.55991073) / 0.17883277) + 0.28466892) / 12
+        return np.where(code <= 0.5, code**2 / 3, bright).astype(np.float32)
+    root = code ** (32 / 2523)
+    nits = 10_000 * (np.maximum(root - 107 / 128, 0) / (2413 / 128 - 2392 / 128 * root)) ** (16384 / 2610)
+    return (nits / _WHITE_NITS).astype(np.float32)

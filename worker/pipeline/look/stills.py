@@ -55,7 +55,7 @@ class StillPicker:
         return tuple(kept)
 
 
-def to_jpeg(frame: VideoFrame, pixel_aspect: float) -> bytes:
+def to_jpeg(frame: VideoFrame, pixel_aspect: float = 1.0) -> bytes:
     """Encode upright, with square pixels, at most 512 pixels long, at about JPEG quality 80."""
     width = frame.width * pixel_aspect
     scale = min(1.0, LONGEST_SIDE / max(width, frame.height))
