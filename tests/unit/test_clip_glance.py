@@ -25,7 +25,6 @@ FOOTAGE = Footage(
     codec="h264",
     profile="High",
     pixel_format="yuv420p",
-    bits=8,
     rgb=False,
     interlaced=False,
     transfer=1,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import asdict
 from pathlib import Path
 
+import av
 import pytest
 from pydantic import ValidationError
 
@@ -14,6 +16,7 @@ from worker.errors import Rejected
 from worker.pipeline.look.answers import Measured
 from worker.pipeline.look.footage import Footage
 from worker.pipeline.look.probe import measure
+from worker.pipeline.look.walk import Walk
 
 
 @pytest.fixture(scope="module")
@@ -136,12 +139,21 @@ def test_what_an_edit_list_hides_is_told(tmp_path) -> None:
     assert measured(source).hidden_s == 0
 
 
+def test_what_an_edit_list_hides_tells_how_a_film_is_decoded(tmp_path) -> None:
+    """Its first frame is enough for that, else all that is hidden would be decoded for nothing."""
+    source = film(tmp_path / "a.mp4", "-g", "50", "-bf", "0", seconds=4, sound=False)
+    with av.open(str(make(tmp_path / "cut.mp4", "-ss", "3.2", "-i", source, "-c", "copy"))) as container:
+        walk = Walk(container.streams.video[0])
+        for packet in itertools.takewhile(lambda packet: packet.is_discard, container.demux(video=0)):
+            walk.see(packet)
+    assert (walk.count, walk.frame is not None) == (0, True)
+
+
 def test_how_pixels_are_to_be_understood_is_told(tmp_path) -> None:
     """Their format and depth, aspect, order of fields, and colours."""
     plain = measured(film(tmp_path / "a.mp4", sound=False))
-    assert (plain.pixel_format, plain.bits, plain.rgb, plain.interlaced, plain.pixel_aspect) == (
+    assert (plain.pixel_format, plain.rgb, plain.interlaced, plain.pixel_aspect) == (
         "yuv420p",
-        8,
         False,
         False,
         (1, 1),
@@ -153,7 +165,7 @@ def test_how_pixels_are_to_be_understood_is_told(tmp_path) -> None:
     tags = "setparams=color_trc=smpte2084:color_primaries=bt2020:colorspace=bt2020nc:range=tv"
     source = ["-f", "lavfi", "-i", "testsrc2=s=96x64:r=25:d=1", "-vf", tags]
     hdr = measured(make(tmp_path / "d.mov", *source, "-c:v", "prores_ks", "-pix_fmt", "yuv422p10le"))
-    assert (hdr.bits, hdr.transfer, hdr.primaries, hdr.matrix, hdr.colour_range) == (10, 16, 9, 9, 1)
+    assert (hdr.pixel_format, hdr.transfer, hdr.primaries, hdr.matrix, hdr.colour_range) == ("yuv422p10le", 16, 9, 9, 1)
     rgb = measured(make(tmp_path / "e.mov", *source[:4], "-c:v", "qtrle", "-pix_fmt", "rgb24"))
     assert rgb.rgb
 

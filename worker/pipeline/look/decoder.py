@@ -1,4 +1,4 @@
-"""The program that touches hostile media: `python -m worker.pipeline.look.decoder TASK PATH MAX_DURATION_S ASKED_S OUT [VIEWS]`.
+"""The program that touches hostile media: `python -m worker.pipeline.look.decoder TASK PATH MAX_DURATION_S ASKED_S VIEWS`.
 
 It answers in OUT: a line of JSON, then the JPEGs it announces, then the frames that an engine wants to see (VIEWS, a list in JSON),
 and whether that went well, as another line. A refusal is `{"code": ..., "message": ...}`. Whoever starts it sets the
@@ -158,27 +158,27 @@ def _tell(out: BinaryIO, fields: dict[str, Any], stills: Sequence[Still] = ()) -
 
 
 def main(arguments: Sequence[str]) -> None:
-    task, file, max_s, asked, into, *described = arguments
+    task, file, max_s, asked, wanted = arguments
     path, max_duration_s, asked_s = Path(file), float(max_s), float(asked) if asked != "all" else None
-    views = [View(**view) for each in described for view in json.loads(each)]
-    with Path(into).open("wb") as out:
-        shown: Iterator[Shown] | None
-        if task == "follow":
-            shown = follow(path, max_duration_s, asked_s, views)
-        else:
-            fields, stills, shown = answer(task, path, max_duration_s, asked_s, views)
-            _tell(out, fields, stills)
-        if shown is None:
-            return
-        from worker.pipeline.look.showing import NO_SLOTS, send  # brings torch
+    views = [View(**view) for view in json.loads(wanted)]
+    out = sys.stdout.buffer
+    shown: Iterator[Shown] | None
+    if task == "follow":
+        shown = follow(path, max_duration_s, asked_s, views)
+    else:
+        fields, stills, shown = answer(task, path, max_duration_s, asked_s, views)
+        _tell(out, fields, stills)
+    if shown is None:
+        return
+    from worker.pipeline.look.showing import NO_SLOTS, send  # brings torch
 
-        end: dict[str, str] = {}
-        try:
-            send(shown, views, out)
-        except _REFUSED as error:
-            end = _refusal(error)
-        out.write(bytes(NO_SLOTS * len(views)))
-        _tell(out, end)
+    end: dict[str, str] = {}
+    try:
+        send(shown, views, out)
+    except _REFUSED as error:
+        end = _refusal(error)
+    out.write(bytes(NO_SLOTS * len(views)))
+    _tell(out, end)
 
 
 if __name__ == "__main__":

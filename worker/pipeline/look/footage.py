@@ -59,8 +59,6 @@ class Footage:
     profile: Name
     """As libav names it: "High", "High 4:4:4 Predictive", "Main 10"; empty where there is none."""
     pixel_format: Name
-    bits: Count
-    """Of each of a pixel's values."""
     rgb: bool
     interlaced: bool
     transfer: Count

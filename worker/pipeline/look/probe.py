@@ -153,7 +153,6 @@ def _footage(
         codec=context.codec.canonical_name,
         profile=context.profile or "",
         pixel_format=form.name if form else "",
-        bits=form.components[0].bits if form and form.components else 8,
         rgb=bool(form and form.is_rgb),
         interlaced=context.field_order > _PROGRESSIVE or bool(frame and frame.interlaced_frame),
         transfer=told.color_trc,

@@ -98,9 +98,12 @@ class Walk:
         self._try(None)
 
     def _try(self, packet: Packet[Stream] | None) -> None:
-        if self.frame is None and self.count < _TRIES:
-            with as_far_as_it_goes():
-                self.frame = next(iter(self.stream.decode(packet)), None)
+        if self.frame is not None or self.count >= _TRIES:
+            return
+        if packet is not None and packet.is_discard:  # the decoder would keep to itself what an edit list takes out
+            packet = Packet(bytes(packet))
+        with as_far_as_it_goes():
+            self.frame = next(iter(self.stream.decode(packet)), None)
 
 
 def _wider(span: tuple[int, int] | None, first: int, end: int) -> tuple[int, int]:
