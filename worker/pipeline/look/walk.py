@@ -33,8 +33,14 @@ class Walk:
         self._hidden = 0
         self._shown: tuple[int, int] | None = None
         self._decoded = array("q")
-        rate = stream.average_rate or stream.guessed_rate or 25 if isinstance(stream, VideoStream) else 0
-        self._usual = max(1, round(1 / (rate * self.tick))) if rate else 0
+        self._usual = 0
+        """Ticks of a frame that says nothing of how long it is."""
+        if isinstance(stream, VideoStream):
+            rates = [stream.average_rate, stream.guessed_rate, Fraction(25)]
+            rate = next(
+                filter(None, rates[1:] if untimed else rates)
+            )  # an average counts what was left out of an AVI, too
+            self._usual = max(1, round(1 / (rate * self.tick)))
 
     def see(self, packet: Packet[Stream]) -> None:
         """Take the next packet. Those that an edit list takes out do not count."""
@@ -65,19 +71,22 @@ class Walk:
     @property
     def pace(self) -> int:
         """Ticks from one frame to the next, where those that do not carry their times follow each other evenly; 0 where they do not."""
-        steps = np.diff(np.sort(np.array(self._decoded, np.float64)))
-        usual = max(1, int(np.median(steps))) if len(steps) else self._usual
-        return usual if abs(steps.sum() - len(steps) * usual) <= _STUMBLE * usual else 0
+        usual, off = self._steps()
+        return usual if off <= _STUMBLE * usual else 0
 
     @property
     def span(self) -> tuple[int, int]:
         """First and last moment, in ticks."""
         if self.timed or not self._decoded:
             return self._shown or (0, 0)
-        first, last = min(self._decoded), max(self._decoded)
-        if pace := self.pace:
-            return first, first + self.count * pace
-        return first, last + round((last - first) / (self.count - 1))
+        first, usual = min(self._decoded), self._steps()[0]
+        return first, first + self.count * self.pace if self.pace else max(self._decoded) + usual
+
+    def _steps(self) -> tuple[int, float]:
+        """How long a frame usually stands, by the times of decoding, and how much all of them are off that pace."""
+        steps = np.diff(np.sort(np.array(self._decoded, np.float64)))
+        usual = max(1, int(np.median(steps))) if len(steps) else self._usual
+        return usual, abs(float(steps.sum()) - len(steps) * usual)
 
     @property
     def span_s(self) -> tuple[float, float]:
