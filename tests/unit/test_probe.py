@@ -75,6 +75,24 @@ def test_a_transport_stream_goes_on_where_its_clock_does_not(
             assert heard.end_s == pytest.approx(2.0 * parts, abs=0.1)
 
 
+def test_streams_keep_step_over_a_jump(tmp_path, source: Path) -> None:
+    """Sound that is longer than its picture, or begins with the second part, stays where its picture is."""
+    once = copy(source, tmp_path / "once.ts").read_bytes()
+    silent = copy(source, tmp_path / "silent.ts", "-an").read_bytes()
+    longer = ["-i", source, "-c:v", "copy", "-af", "apad=pad_dur=0.4", "-c:a", "aac"]
+    first = make(tmp_path / "longer.ts", *longer).read_bytes()
+    for path, data, start_s in (
+        (tmp_path / "a.ts", silent + once, 2.0),
+        (tmp_path / "b.ts", first * 3, 0.0),
+    ):
+        path.write_bytes(data)
+        footage = measured(path)
+        assert footage.fps == 25.0
+        (sound,) = footage.sounds
+        assert sound.start_s == pytest.approx(start_s, abs=0.1)
+        assert sound.end_s == pytest.approx(footage.picture_s, abs=0.5)
+
+
 def test_a_clock_that_comes_to_its_end_begins_anew(tmp_path, source: Path) -> None:
     """The times of a transport stream have 33 bits, which are full after 26.5 hours."""
     footage = measured(copy(source, tmp_path / "a.ts", "-output_ts_offset", "95441"))

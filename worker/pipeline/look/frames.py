@@ -12,9 +12,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from worker.domain import VIDEO_FORMATS
-from worker.pipeline.look.clock import Clock
 from worker.pipeline.look.footage import Footage
 from worker.pipeline.look.media import as_far_as_it_goes, open_media, packets, prepare
+from worker.pipeline.look.transport_clock import TransportClock
 
 GAP_S = 0.5
 """How far from its end a picture may stop and still count as whole."""
@@ -72,7 +72,7 @@ def _decoded(
     container: InputContainer, stream: VideoStream, counted: list[int], *, every_key: int | None
 ) -> Iterator[VideoFrame]:
     keys = 0
-    for packet in packets(container, Clock()):
+    for packet in packets(container, TransportClock()):
         if packet.stream_index != stream.index or not packet.size:
             continue
         if every_key is not None:

@@ -15,8 +15,8 @@ from av.video.stream import VideoStream
 
 from worker.domain import PROTOCOLS
 from worker.errors import Rejected
-from worker.pipeline.look.clock import Clock
 from worker.pipeline.look.signature import looks_like
+from worker.pipeline.look.transport_clock import TransportClock
 
 MAX_SIDE = 4096
 MAX_PACKETS = 2_000_000
@@ -81,7 +81,7 @@ def _other_format(path: Path, options: dict[str, str]) -> str:
     return "of an unknown format"
 
 
-def packets(container: InputContainer, clock: Clock) -> Iterator[Packet[Stream]]:
+def packets(container: InputContainer, clock: TransportClock) -> Iterator[Packet[Stream]]:
     """Yield what can be read. A cut-off file ends where its bytes end. Raises Rejected for absurdly many packets."""
     jumpy = container.format.name == "mpegts"
     with as_far_as_it_goes():

@@ -18,7 +18,6 @@ from av.video.stream import VideoStream
 
 from worker.domain import AUDIO_FORMATS, VIDEO_FORMATS
 from worker.errors import Rejected
-from worker.pipeline.look.clock import Clock
 from worker.pipeline.look.footage import Footage, Sound
 from worker.pipeline.look.media import (
     as_far_as_it_goes,
@@ -29,6 +28,7 @@ from worker.pipeline.look.media import (
     pictures,
     sounds,
 )
+from worker.pipeline.look.transport_clock import TransportClock
 from worker.pipeline.look.walk import Walk
 
 MAX_FPS = 240
@@ -48,7 +48,7 @@ def measure(path: Path, max_duration_s: float, asked_s: float | None = None) -> 
     """
     allowed_s = max_duration_s if asked_s is None else min(asked_s, max_duration_s)
     with open_media(path, VIDEO_FORMATS) as container:
-        clock = Clock()
+        clock = TransportClock()
         untimed = container.format.name == "avi"
         seen = [Walk(stream, untimed=untimed) for stream in pictures(container)]
         heard = [Walk(stream) for stream in sounds(container)]
@@ -84,7 +84,7 @@ def listen(path: Path) -> Sound:
     try:
         with open_media(path, AUDIO_FORMATS) as container:
             walks = {stream.index: Walk(stream) for stream in sounds(container)}
-            for packet in packets(container, Clock()):
+            for packet in packets(container, TransportClock()):
                 if packet.stream_index in walks and packet.size:
                     walks[packet.stream_index].see(packet)
             for sound in [_sound(walk, walk.span_s[0]) for walk in walks.values()]:
@@ -95,7 +95,9 @@ def listen(path: Path) -> Sound:
     raise Rejected(sorry, code="not_audio")
 
 
-def _walk(container: InputContainer, clock: Clock, seen: list[Walk], heard: list[Walk], allowed_s: float) -> Walk:
+def _walk(
+    container: InputContainer, clock: TransportClock, seen: list[Walk], heard: list[Walk], allowed_s: float
+) -> Walk:
     """Take the packets, up to somewhat behind what is allowed; return the picture that is the film."""
     walks = {walk.stream.index: walk for walk in [*heard, *seen]}
     for packet in packets(container, clock):
