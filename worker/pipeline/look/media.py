@@ -20,7 +20,8 @@ from worker.pipeline.look.transport_clock import TransportClock
 
 MAX_SIDE = 4096
 MAX_PACKETS = 2_000_000
-MAX_SOUNDS = 64
+MAX_STREAMS = 64
+"""Of a kind; what is beyond does not count."""
 _NO_FILM = Disposition.attached_pic | Disposition.timed_thumbnails
 NO_MEMORY = (MemoryError, av.BlockingIOError)
 """How libav says that memory ran out (its own MemoryError is a Python one, too), and that there is none for a thread."""
@@ -102,16 +103,17 @@ def pictures(container: InputContainer) -> list[VideoStream]:
     known = [stream for stream in moving if stream.codec_context is not None]  # PyAV's stubs do not say so
     if not known:
         raise broken("its codec is unknown")
-    for stream in known:
+    known = sorted(known, key=lambda stream: (stream is not best, not stream.disposition & Disposition.default))
+    for stream in known[:MAX_STREAMS]:
         prepare(stream, threads=1)
-    return sorted(known, key=lambda stream: (stream is not best, not stream.disposition & Disposition.default))
+    return known[:MAX_STREAMS]
 
 
 def sounds(container: InputContainer) -> list[AudioStream]:
     """Return the sounds that may be decoded, libav's choice first."""
     best = container.streams.best("audio")
     known = [stream for stream in container.streams.audio if stream.codec_context is not None]
-    return sorted(known, key=lambda stream: stream is not best)[:MAX_SOUNDS]
+    return sorted(known, key=lambda stream: stream is not best)[:MAX_STREAMS]
 
 
 def prepare(stream: VideoStream, *, threads: int) -> None:

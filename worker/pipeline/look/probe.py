@@ -6,6 +6,7 @@ is found out by decoding the first frame of each stream.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -123,7 +124,7 @@ def _sound(walk: Walk, first_s: float) -> Sound:
     start_s, end_s = walk.span_s
     folds = False
     if isinstance(walk.frame, AudioFrame):
-        with as_far_as_it_goes():
+        with suppress(ValueError), as_far_as_it_goes():  # PyAV does not know some layouts
             folds = bool(AudioResampler(format="fltp", layout="stereo", rate=48_000).resample(walk.frame))
     streams = [stream.index for stream in walk.stream.container.streams.audio]
     return Sound(
