@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from aiohttp import web
@@ -68,10 +68,10 @@ class Routes:
         if view is None:
             headers = {"Location": f"/api/v1/job/{job}"} | ({"Preference-Applied": "respond-async"} if at_once else {})
             return web.json_response({"job_id": str(job)}, status=202, headers=headers)
-        return web.json_response({"video_url": await self._merged(view)})
+        return web.json_response(await self._merged(view))
 
-    async def _merged(self, view: View) -> str:
-        """The video of a merge that has ended. Raises Problem: merge_failed, merge_unavailable, merge_cancelled."""
+    async def _merged(self, view: View) -> dict[str, Any]:
+        """The video of a merge that has ended, and what it has otherwise than asked. Raises Problem: merge_failed, merge_unavailable, merge_cancelled."""
         job = {"job_id": view["job_id"]}
         if view["status"] == "cancelled":
             raise Problem(
@@ -80,8 +80,8 @@ class Routes:
         if view["status"] == "failed":
             code = "merge_unavailable" if await self._database.may_pass(view["error_code"]) else "merge_failed"
             raise Problem(code, f"The merge failed: {view['error']}", error_code=view["error_code"], **job)
-        url: str = view["results"][0]["video_url"]
-        return url
+        made = {"video_url": view["results"][0]["video_url"], "notes": view["notes"]}
+        return {name: value for name, value in made.items() if value}
 
     async def upload(self, request: web.Request) -> web.Response:
         await self._user(request)

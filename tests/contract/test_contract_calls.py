@@ -206,6 +206,14 @@ async def test_merge_waits_for_the_video(api, hand, db):
     await hand.result(index=0, video_url="https://example.com/merged.mp4")
     await hand.finish()
     assert await asking == (200, {"video_url": "https://example.com/merged.mp4"})
+    asking = asyncio.create_task(ask(api, "post", "/api/v1/merge", json=MERGE))
+    job = await newest_merge(db)
+    await hand.claim(job)
+    await hand.note("The music plays alone.")
+    await hand.result(index=0, video_url="https://example.com/merged.mp4")
+    await hand.finish()
+    said = {"video_url": "https://example.com/merged.mp4", "notes": ["The music plays alone."]}
+    assert await asking == (200, said)
     _, view = await ask(api, "get", f"/api/v1/job/{job}")
     assert (view["kind"], view["results"]) == ("merge", [{"index": 0, "video_url": "https://example.com/merged.mp4"}])
 

@@ -4,6 +4,7 @@ import { Authenticator, byPublishedKeys, bySecret } from "../_shared/auth.ts";
 import { read, readIfAny } from "../_shared/body.ts";
 import openapi from "../_shared/openapi.ts";
 import { jobNotFound, Problem } from "../_shared/problems.ts";
+import type { Schemas } from "../_shared/schema.ts";
 import { stream } from "./events.ts";
 import { type Asked, Queue, type View, type ViewText } from "./queue.ts";
 import type { Settings } from "./settings.ts";
@@ -72,13 +73,13 @@ export class Routes {
     const job = await this.#queue.submit("merge", video_url, "", options, this.#by(call, user));
     const atOnce = prefersAsync(call.request);
     const view = atOnce ? null : await this.watches.end(job, user, this.settings.mergeWaitS, call.request.signal);
-    if (view) return json({ video_url: await this.#merged(view) });
+    if (view) return json(await this.#merged(view));
     const headers = { Location: `${this.settings.base}/api/v1/job/${job}` };
     return json({ job_id: job }, 202, atOnce ? { ...headers, "Preference-Applied": "respond-async" } : headers);
   }
 
-  /** The video of a merge that has ended. Throws Problem: merge_failed, merge_unavailable, merge_cancelled. */
-  async #merged({ job_id, status, error, error_code, results }: View): Promise<string> {
+  /** The video of a merge that has ended, and what it has otherwise than asked. Throws Problem: merge_failed, merge_unavailable, merge_cancelled. */
+  async #merged({ job_id, status, error, error_code, results, notes }: View): Promise<Schemas["Merged"]> {
     if (status === "cancelled") {
       const detail = "The merge was cancelled while it ran; post it again if you want it";
       throw new Problem("merge_cancelled", detail, {}, { job_id });
@@ -87,7 +88,8 @@ export class Routes {
       const code = await this.#queue.mayPass(error_code) ? "merge_unavailable" : "merge_failed";
       throw new Problem(code, `The merge failed: ${error}`, {}, { error_code, job_id });
     }
-    return (results[0] as { video_url: string }).video_url;
+    const { video_url } = results[0] as Schemas["Merged"];
+    return notes.length ? { video_url, notes } : { video_url };
   }
 
   async upload(call: Call): Promise<Response> {

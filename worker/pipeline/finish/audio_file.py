@@ -56,23 +56,26 @@ def write(samples: Samples, rate: int, format: str, tags: dict[str, str]) -> byt
     if kind.rates and rate not in kind.rates:
         raise Rejected(f"{format} cannot hold {rate} Hz; use flac or wav.", code="bad_format")
     tags = {name: text.replace("\0", "") for name, text in tags.items() if text}
+    comment, own = "", b""
+    if format == "wav":  # INFO chunks have no names of our own
+        comment = json.dumps(tags, ensure_ascii=False)
+    elif format == "m4a":  # what libav cannot write: a comment keeps its place, so that nothing moves afterwards
+        own = _own_tags(tags)
+        comment = "\x1a" * (len(own) - len(_comment("")))
+    given = tags | ({"comment": comment} if comment else {})
     with tempfile.TemporaryDirectory(prefix="rhythmai-") as folder:  # lengths and the index are written last, in front
         path = Path(folder) / f"track.{format}"
         try:
-            (_encode_outside if format == "mp3" else _encode)(samples, rate, kind, path, tags)
+            (_encode_outside if format == "mp3" else _encode)(samples, rate, kind, path, given)
         except (av.FFmpegError, OSError) as error:
             raise Unavailable(f"Writing {format} failed: {error}", code="encoder") from error
-        return _with_own_tags(path.read_bytes(), tags) if format == "m4a" else path.read_bytes()
+        return path.read_bytes().replace(_comment(comment), own, 1 if own else 0)
 
 
 def _encode(samples: Samples, rate: int, kind: FileFormat, path: Path, tags: dict[str, str]) -> None:
     layout = "stereo" if samples.shape[0] == 2 else "mono"
     with av.open(str(path), "w", format=kind.container, container_options={"movflags": "+faststart"}) as output:
         output.metadata.update(tags)
-        if kind.container == "wav":  # INFO chunks have no names of our own
-            output.metadata["comment"] = json.dumps(tags, ensure_ascii=False)
-        elif kind.container == "ipod":
-            output.metadata["comment"] = _room_for(tags)
         stream = output.add_stream(kind.codec, rate=rate, options=dict(kind.options))
         assert isinstance(stream, av.AudioStream)
         stream.layout = layout
@@ -102,36 +105,22 @@ def _encode_outside(samples: Samples, rate: int, kind: FileFormat, path: Path, t
 
 
 def _own_tags(tags: dict[str, str]) -> bytes:
-    """Tags that MP4 has no names for, as the free-form atoms of iTunes, which libav reads by their names, too."""
-
-    def atom(kind: bytes, *parts: bytes) -> bytes:
-        return (8 + sum(map(len, parts))).to_bytes(4, "big") + kind + b"".join(parts)
-
-    return b"".join(
-        atom(
-            b"----",
-            atom(b"mean", bytes(4), b"com.apple.iTunes"),
-            atom(b"name", bytes(4), name.encode()),
-            atom(b"data", b"\0\0\0\1", bytes(4), text.encode()),  # 1: UTF-8
-        )
-        for name, text in tags.items()
-        if name != "title"
-    )
+    """Tags that MP4 has no names for, as free-form atoms of iTunes, which libav reads by their names, too."""
+    mean = _atom(b"mean", bytes(4), b"com.apple.iTunes")
+    named = ((_atom(b"name", bytes(4), name.encode()), _text(text)) for name, text in tags.items() if name != "title")
+    return b"".join(_atom(b"----", mean, name, text) for name, text in named)
 
 
-_COMMENT = 24
-"""Bytes of an atom ©cmt beside its text."""
+def _comment(text: str) -> bytes:
+    return _atom(b"\xa9cmt", _text(text))
 
 
-def _room_for(tags: dict[str, str]) -> str:
-    """A comment whose atom is as long as our own tags, which libav cannot write: nothing moves when they take its place."""
-    return "\x1a" * max(0, len(_own_tags(tags)) - _COMMENT)
+def _text(text: str) -> bytes:
+    return _atom(b"data", b"\0\0\0\1", bytes(4), text.encode())  # 1 is UTF-8
 
 
-def _with_own_tags(data: bytes, tags: dict[str, str]) -> bytes:
-    comment = _room_for(tags).encode()
-    at = data.index(comment) - _COMMENT if comment else 0
-    return data[:at] + _own_tags(tags) + data[at + _COMMENT + len(comment) :] if comment else data
+def _atom(name: bytes, *parts: bytes) -> bytes:
+    return (8 + sum(map(len, parts))).to_bytes(4, "big") + name + b"".join(parts)
 
 
 def _dithered(samples: Samples) -> npt.NDArray[np.int16]:

@@ -26,6 +26,7 @@ from worker.pipeline.look.footage import Footage, Sound
 from worker.pipeline.look.look import ask_decoder
 from worker.together import together
 
+_NO_DISK = "No space left"
 _NO_MEMORY = ("Cannot allocate memory", "Resource temporarily unavailable", "malloc of size")
 """What ffmpeg, a thread that cannot start and x264 say."""
 _SOUNDS = 3
@@ -68,11 +69,13 @@ class FfmpegMerger:
                 )  # fmt: skip
                 if ended.code == 0:
                     return Merged(file=target, notes=_notes(film, sound, options))
+                if any(words in ended.complaints for words in (_NO_DISK, *_NO_MEMORY)):
+                    break
         except BaseException:
             target.unlink(missing_ok=True)
             raise
         target.unlink(missing_ok=True)
-        if "No space left" in ended.complaints:
+        if _NO_DISK in ended.complaints:
             raise Unavailable("The worker's disk is full; try again later", code="no_disk")
         if any(words in ended.complaints for words in _NO_MEMORY):
             raise Rejected("Merging needs more memory than it may have; send a smaller video", code="too_demanding")

@@ -76,20 +76,21 @@ def measure(path: Path, max_duration_s: float, asked_s: float | None = None) -> 
         return _footage(picture, context, min(duration_s, allowed_s), jumps=clock.jumped, found=found)
 
 
-def listen(path: Path) -> float:
-    """Return the length in seconds of the first sound stream, by its packets; its first frame must decode.
+def listen(path: Path) -> Sound:
+    """Return the sound of a file that is to be heard, by its packets: libav's choice of those whose first frame decodes.
 
     Raises Rejected (not_audio).
     """
     sorry = "The audio file cannot be read as sound; send FLAC, WAV, MP3, M4A, AAC or Ogg"
     try:
         with open_media(path, AUDIO_FORMATS) as container:
-            for walk in [Walk(stream) for stream in container.streams.audio[:1]]:
-                for packet in packets(container, TransportClock()):
-                    if packet.stream_index == walk.stream.index and packet.size:
-                        walk.see(packet)
-                if walk.frame is not None and walk.length_s > 0:
-                    return walk.length_s
+            walks = {stream.index: Walk(stream) for stream in sounds(container)}
+            for packet in packets(container, TransportClock()):
+                if packet.stream_index in walks and packet.size:
+                    walks[packet.stream_index].see(packet)
+            for sound in [_sound(walk, walk.span_s[0]) for walk in walks.values()]:
+                if sound.decodes and sound.end_s > 0:
+                    return sound
     except Rejected as error:
         raise Rejected(sorry, code="not_audio") from error
     raise Rejected(sorry, code="not_audio")

@@ -143,9 +143,9 @@ async def told(
     try:
         yield Teller(stream, running, patience, most_bytes)
     finally:
+        pipe.close()  # before anything is waited for: whoever is cancelled in here leaves nothing open
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        pipe.close()
 
 
 def _refusal(line: bytes) -> Rejected:
