@@ -90,7 +90,7 @@ def estimate_tokens(text: str) -> int:
     """
     total = 0
     for piece in re.findall(r"[a-z]+|\s+|.", text.lower()):
-        if not piece.isspace():
+        if piece.strip(" \t\n\r\f\v"):  # to the tokenizer other blanks may be tokens
             total += 2 if piece in _known_words() else len(piece.encode()) * (1 if piece.isascii() else 2)
     return total
 
