@@ -47,15 +47,14 @@ _ALONE = r"\b(?:solo|only|just|alone|nur|allein\w*|seule?|seulement|uniquement|s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
+    """What must play and what must not; a tempo by number, or a range from a word ("not too fast" is in the middle)."""
+
     genres: tuple[str, ...] = ()
     instruments: tuple[str, ...] = ()
     moods: tuple[str, ...] = ()
     unwanted: frozenset[str] = frozenset()
-    """Instruments that must not play."""
     tempo_bpm: float | None = None
-    """An exact number."""
     tempo_range: tuple[float, float] | None = None
-    """From a word such as "slow"; "not too fast" is in the middle."""
     key: Key | None = None
     mode: str | None = None
     solo: bool = False
