@@ -164,7 +164,9 @@ class Database:
                     return await connection.fetchval(call, *arguments)
         except AWAY as error:
             log.warning("database.away", error=_said(error))
-            raise _unavailable("The database cannot be reached; try again in a few seconds") from error
+            read_only = isinstance(error, asyncpg.InvalidTransactionStateError)
+            what = "is read-only and takes no jobs" if read_only else "cannot be reached"
+            raise _unavailable(f"The database {what}; try again in a few seconds") from error
         except asyncpg.PostgresError as error:
             problem = _translated(error)
             if problem is None:

@@ -13,13 +13,11 @@ _BLANK: Final = r"\x00-\x20\x7f-\xa0\u2000-\u200f\u2028-\u202f\u3000\ufeff"
 URL_PATTERN: Final = rf"^[Hh][Tt][Tt][Pp][Ss]?://[^{_BLANK}/?#@\\]+([/?#][^{_BLANK}]*)?$"
 TEXT_PATTERN: Final = r"^[^\x00]*$"
 KEY_PATTERN: Final = r"^[A-G](#|b)? (major|minor|dorian|phrygian|lydian|mixolydian)$"
+TYPE_PATTERN: Final = (
+    r"^(([Vv][Ii][Dd][Ee][Oo]|[Aa][Uu][Dd][Ii][Oo]|[Ii][Mm][Aa][Gg][Ee]|[Aa][Pp][Pp][Ll][Ii][Cc][Aa][Tt][Ii][Oo][Nn])"
+    r"/[\x20-\x7e]+)?$"
+)
 MAX_UPLOAD_BYTES: Final = 512 * 2**20
-
-VideoType = Literal[
-    "video/mp4", "video/quicktime", "video/webm", "video/x-matroska",
-    "video/x-msvideo", "video/mp2t", "video/x-flv", "video/ogg",
-]  # fmt: skip
-"""What bucket `uploads` takes."""
 
 
 def _address(value: str) -> str:
@@ -31,6 +29,14 @@ def _address(value: str) -> str:
 def _text(value: str) -> str:
     if "\0" in value:
         raise PydanticCustomError("text", "must not hold the character U+0000")
+    return value
+
+
+def _media_type(value: str) -> str:
+    if not re.fullmatch(TYPE_PATTERN[1:-1], value):
+        raise PydanticCustomError(
+            "media_type", 'must be a media type such as "video/mp4", or empty where it is not known'
+        )
     return value
 
 
@@ -119,6 +125,7 @@ class Upload(Body):
     """POST /api/v1/upload."""
 
     filename: Annotated[str, _shape(TEXT_PATTERN, min_length=1, max_length=255), AfterValidator(_text)]
-    content_type: VideoType
+    content_type: Annotated[str, _shape(TYPE_PATTERN, max_length=255), AfterValidator(_media_type)]
+    """A hint: what is in the file decides."""
     size: Annotated[int, Field(ge=1, le=2**53 - 1), Whole]
     """Bytes; more than MAX_UPLOAD_BYTES is 413, not 422."""

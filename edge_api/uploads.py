@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -17,6 +18,8 @@ from rhythmai.project.storage import TROUBLE, StorageClient
 log = structlog.get_logger()
 
 BUCKET: Final = "uploads"
+OTHER: Final = "application/octet-stream"
+"""What all is called that nobody calls a video; its content decides."""
 SUFFIX: Final = {
     "video/mp4": ".mp4",
     "video/quicktime": ".mov",
@@ -40,7 +43,10 @@ class Uploads:
 
     async def sign(self, content_type: str) -> dict[str, object]:
         """The answer of POST /api/v1/upload. Raises Problem storage_unavailable."""
-        path = secrets.token_hex(16) + SUFFIX[content_type]
+        content_type = content_type.partition(";")[0].strip().lower()
+        if not re.fullmatch(r"video/[a-z0-9][a-z0-9.+-]*", content_type):
+            content_type = OTHER
+        path = secrets.token_hex(16) + SUFFIX.get(content_type, "")
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 client = await self._storage.client()

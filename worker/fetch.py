@@ -34,12 +34,9 @@ _COMPRESSED = re.compile(
     r"(?<![\w-])(?:(?:x-)?(?:gzip|compress|bzip2)|deflate|br|zstd|dcb|dcz|exi|pack200-gzip|aes128gcm|lzma|xz|lz4|snappy)(?![\w-])"
 )
 """Content codings that change the bytes. Other words (aws-chunked, none, utf-8) come from servers that mean something else."""
-_LONGEST_LINE, _MOST_HEADERS = 2**16, 1000
-"""Of an answer's headers; content policies and signed links are long."""
-_WITHOUT_A_FILE = {204, 205}
+_LONGEST_LINE, _MOST_HEADERS = 2**16, 1000  # of an answer: content policies and signed links are long
 _REDIRECTS = {301, 302, 303, 307, 308}
-_PASSING = {408, 425, 429}
-"""Client errors that go away by themselves."""
+_PASSING = {408, 425, 429}  # client errors that go away by themselves
 
 
 def covers(supabase_url: str, url: str) -> bool:
@@ -103,16 +100,10 @@ class HttpFetcher:
         stall_s = self.stall.total_seconds()
         connector = aiohttp.TCPConnector() if own else checked_connector(self.resolver, self.policy)
         async with aiohttp.ClientSession(
-            connector=connector,
-            timeout=aiohttp.ClientTimeout(total=None, connect=stall_s, sock_read=stall_s),
-            headers=_HEADERS,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            trust_env=False,
-            max_line_size=_LONGEST_LINE,
-            max_field_size=_LONGEST_LINE,
-            max_headers=_MOST_HEADERS,
-        ) as session:
+            connector=connector, timeout=aiohttp.ClientTimeout(total=None, connect=stall_s, sock_read=stall_s),
+            headers=_HEADERS, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=False,
+            max_line_size=_LONGEST_LINE, max_field_size=_LONGEST_LINE, max_headers=_MOST_HEADERS,
+        ) as session:  # fmt: skip
             hop = URL(url, encoded=True) if own else public_url(url, self.policy)
             for _ in range(MAX_REDIRECTS + 1):
                 async with session.get(hop, allow_redirects=False) as answer:
@@ -144,7 +135,8 @@ def _redirected(base: URL, answer: aiohttp.ClientResponse) -> str:
     Only bytes that no URL may hold are escaped, one by one, whatever encoding they are in.
     """
     raw = next((value.strip() for name, value in answer.raw_headers if name.lower() == b"location"), b"")
-    location = re.sub(rb"[^!-\[\]-~]", lambda byte: b"%%%02X" % byte[0][0], raw).decode("ascii")
+    text = raw.decode("utf-8", "surrogateescape")
+    location = re.sub(r"[\x00-\x20\x7f\\\udc80-\udcff]", lambda char: f"%{ord(char[0]) & 0xFF:02X}", text)
     try:
         parsed = URL(location, encoded=True)
         if parsed.scheme:
@@ -172,7 +164,7 @@ def _expect_the_file(answer: aiohttp.ClientResponse, url: str, *, own: bool) -> 
     if status >= 300:
         raise Rejected(f"{said}; give a link that anyone can open without signing in", code="http_error")
     part = _RANGE.fullmatch(answer.headers.get("Content-Range", "").strip())
-    if status in _WITHOUT_A_FILE or (status == 206 and not (part and int(part["last"]) + 1 == int(part["total"]))):
+    if status in {204, 205} or (status == 206 and not (part and int(part["last"]) + 1 == int(part["total"]))):
         raise Rejected(
             f"{said}, which brings no file or a part of one; give a link to the whole file", code="http_error"
         )
@@ -189,8 +181,6 @@ def _translated(error: Exception, url: str) -> WorkerError:
     match error:
         case TimeoutError():
             return Unavailable(f"{where} took too long to answer; try again later", code="timeout")
-        case aiohttp.InvalidURL():
-            return Rejected(f"{where!r} is not a URL; give a plain http:// or https:// link", code="bad_url")
         case aiohttp.ClientConnectorDNSError():
             return Unavailable(f"The host {error.host} was not found; check the link's spelling", code="unreachable")
         case aiohttp.ClientConnectorCertificateError():

@@ -221,12 +221,17 @@ comment on function queue.may_pass(text) is 'Whether a job that failed with this
 
 -- What /healthz tells: how many workers beat, and how many of them take jobs.
 create function queue.health() returns jsonb
-language sql stable set search_path = ''
+language plpgsql stable set search_path = ''
 as $$
-  select jsonb_build_object(
+begin
+  if current_setting('transaction_read_only')::boolean then
+    raise read_only_sql_transaction using message = 'the database takes no jobs: it is read-only';
+  end if;
+  return jsonb_build_object(
     'workers', (select count(*) from public.workers w
                  where w.state in ('loading', 'ready') and w.last_seen > now() - w.lease),
     'workers_ready', (select count(*) from public.workers w
                        where w.state = 'ready' and not w.draining and w.last_seen > now() - w.lease));
+end
 $$;
-comment on function queue.health() is 'Counts of living workers, for /healthz.';
+comment on function queue.health() is 'Counts of living workers, for /healthz. Raises read_only_sql_transaction where no job can be inserted.';

@@ -21,7 +21,7 @@ NOWHERE = ("--data", "nowhere")
     [
         (["demo", "nope.mp4"], "nope.mp4 is not a file"),
         (["demo", "."], ". is not a file"),
-        (["demo", "notes.txt"], "notes.txt is not a video by its name"),
+        (["demo", "notes.txt"], "notes.txt is not a video but text"),
         (["demo", "--output", "notes.txt"], "--output"),
         (["env", *NOWHERE], "No local stack runs on nowhere"),
         (["submit", "a.mp4", *NOWHERE], "No local stack runs on nowhere"),

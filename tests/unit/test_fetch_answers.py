@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.stranger import fetcher, refused
+from tests.unit.stranger import Names, fetcher, refused
 from worker.errors import Rejected
 
 FILM = b"film" * 1250
@@ -181,3 +181,20 @@ async def test_a_long_reason_and_a_long_location_are_read(tmp_path: Path) -> Non
     async with server(words) as (origin, targets):
         await fetcher().fetch(f"{origin}/start", tmp_path)
     assert targets[-1] == long
+
+
+async def test_a_host_of_another_script_is_found_after_a_redirect_too(tmp_path: Path) -> None:
+    """Names outside of ASCII are asked for as DNS knows them, whatever the redirect's bytes look like."""
+    asked: list[str] = []
+
+    async def resolve(host: str, _: int) -> list[str]:
+        asked.append(host)
+        return ["127.0.0.1"]
+
+    def words(target: bytes) -> bytes:
+        location = f"http://bücher.example:{origin.rpartition(':')[2]}/ü".encode()
+        return answer(b"Location: " + location, status=b"302 Found") if target == b"/start" else answer()
+
+    async with server(words) as (origin, targets):
+        await fetcher(resolver=Names(resolve)).fetch(f"{origin}/start", tmp_path)
+    assert (asked, targets) == (["xn--bcher-kva.example"], [b"/start", b"/%C3%BC"])

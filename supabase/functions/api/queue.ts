@@ -122,7 +122,9 @@ function translated(error: unknown): unknown {
   }
   switch (error.code.slice(0, 2)) {
     case "08": // connection
-    case "25": // read-only: a replica, or a primary no more
+    case "25": // read-only: a replica, a primary no more, or one whose disk is full
+      log("warning", "database.away", { error: error.code });
+      return unavailable("The database is read-only and takes no jobs; try again in a few seconds");
     case "40": // deadlock, serialization
     case "53": // resources
     case "57": // an operator steps in

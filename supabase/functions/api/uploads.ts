@@ -9,7 +9,9 @@ import type { Settings } from "./settings.ts";
 
 export const MAX_UPLOAD_BYTES = 512 * 2 ** 20;
 const BUCKET = "uploads";
-const SUFFIX = {
+/** What all is called that nobody calls a video; its content decides. */
+const OTHER = "application/octet-stream";
+const SUFFIX: Record<string, string> = {
   "video/mp4": ".mp4",
   "video/quicktime": ".mov",
   "video/webm": ".webm",
@@ -37,8 +39,10 @@ export class Uploads {
   }
 
   /** The answer of POST /api/v1/upload. Throws Problem storage_unavailable. */
-  async sign(contentType: Schemas["Upload"]["content_type"]): Promise<Schemas["Signed"]> {
-    const path = randomHex() + SUFFIX[contentType];
+  async sign(declared: Schemas["Upload"]["content_type"]): Promise<Schemas["Signed"]> {
+    const type = declared.split(";")[0]!.trim().toLowerCase();
+    const contentType = /^video\/[a-z0-9][a-z0-9.+-]*$/.test(type) ? type : OTHER;
+    const path = randomHex() + (SUFFIX[contentType] ?? "");
     const { data, error } = await this.#storage.from(BUCKET).createSignedUploadUrl(path);
     if (error) {
       log("warning", "storage.away", { error: error.name });

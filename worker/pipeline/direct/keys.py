@@ -57,7 +57,8 @@ class Key:
 
 
 def plain(text: str) -> str:
-    """The text without accents, as people write it in a hurry."""
+    """The text without accents, ligatures and curly apostrophes, as people write it in a hurry."""
+    text = text.replace("œ", "oe").replace("ß", "ss").replace("’", "'")
     return "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
 
 

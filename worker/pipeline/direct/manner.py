@@ -6,11 +6,9 @@ from typing import Any, Self
 
 from worker.pipeline.direct.replies import SCHEMA
 
-MOST_STILLS = 16
-_FORMATS = ("json_schema", "json_object", "text")
+_WEAKER = {"json_schema": "json_object", "json_object": "text"}
 _ABOUT_THE_CALLER = {401, 403, 407, 408, 409, 429}
-_UNSPOKEN = {400, 404, 405, 413, 415, 422, 501}
-"""Statuses by which endpoints refuse something, often without a word about what it was."""
+_UNSPOKEN = {400, 404, 405, 413, 415, 422, 501}  # what was refused is often left open
 _STREAM = re.compile(r"\b(?:non-?)?stream(?:ing|ed)?\b")
 _SYSTEM = re.compile(
     r"\bsystem\b.{0,20}(?:role|message|prompt|instruction)|role.*\bsystem\b|\broles (?:must|are)|developer instruction"
@@ -21,30 +19,27 @@ _TOO_MUCH = re.compile(r"too (?:large|long|big|many)|context (?:length|window)|p
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manner:
-    """Refusals only ever take something away, so asking again and again comes to an end."""
+    """Refusals only ever take something away, so asking again and again comes to an end.
+
+    `video`: whether a film is shown by its address, where it has one; `left_out`: parameters that are not sent; `system`: whether the
+    instructions are a message of their own.
+    """
 
     video: bool
-    """Whether a film is shown by its address, where it has one."""
-    stills: int = MOST_STILLS
+    stills: int = 16
     format: str = "json_schema"
     left_out: frozenset[str] = frozenset()
-    """Parameters that it does not take."""
     system: bool = True
-    """Whether the instructions are a message of their own."""
     stream: bool = False
 
     def parameters(self, tokens: int) -> dict[str, Any]:
         """What is asked besides model and messages; the answer has at most `tokens`."""
-        wanted: dict[str, Any] = {
-            "temperature": 0.9,
-            "enable_thinking": False,
-            "response_format": {"type": self.format},
-        }
+        wanted: dict[str, Any] = {"temperature": 0.9, "enable_thinking": False}
+        wanted["max_completion_tokens" if "max_tokens" in self.left_out else "max_tokens"] = tokens
+        if self.format != "text":
+            wanted["response_format"] = {"type": self.format}
         if self.format == "json_schema":
             wanted["response_format"]["json_schema"] = {"name": "directions", "strict": True, "schema": SCHEMA}
-        if self.format == "text":
-            del wanted["response_format"]
-        wanted["max_completion_tokens" if "max_tokens" in self.left_out else "max_tokens"] = tokens
         return {name: value for name, value in wanted.items() if name not in self.left_out}
 
     def after(self, status: int, said: str, *, sent: set[str], stills: int) -> Self | None:
@@ -69,6 +64,6 @@ class Manner:
             return replace(self, stills=stills // 2)
         if status not in _UNSPOKEN and not named:
             return None
-        if self.format != "text":
-            return replace(self, format=_FORMATS[_FORMATS.index(self.format) + 1])
+        if self.format in _WEAKER:
+            return replace(self, format=_WEAKER[self.format])
         return None if stills else replace(self, video=False, format="json_schema")

@@ -75,23 +75,14 @@ class Reply(BaseModel):
 
     def direction(self, count_tokens: CountTokens | None) -> Direction:
         told = ". ".join(part.rstrip(".") for part in (self.dynamics, self.placement) if part)
+        prompt = caption(
+            genre=self.genre, instruments=self.instruments, tempo=f"{pace(self.tempo_bpm)} tempo", mood=f"{self.mood} mood",
+            extras=self.caption.split(","), count_tokens=count_tokens,
+        )  # fmt: skip
         return Direction(
-            title=self.title,
-            prompt=caption(
-                genre=self.genre,
-                instruments=self.instruments,
-                tempo=f"{pace(self.tempo_bpm)} tempo",
-                mood=f"{self.mood} mood",
-                extras=self.caption.split(","),
-                count_tokens=count_tokens,
-            ),
-            description=f"{told[0].upper()}{told[1:]}." if told else "",
-            genre=self.genre,
-            instruments=tuple(self.instruments),
-            tempo_bpm=round(self.tempo_bpm, 1),
-            key=str(find_key(self.key) or ""),
-            mood=self.mood,
-        )
+            title=self.title, prompt=prompt, description=f"{told[0].upper()}{told[1:]}." if told else "", genre=self.genre,
+            instruments=tuple(self.instruments), tempo_bpm=round(self.tempo_bpm, 1), key=str(find_key(self.key) or ""), mood=self.mood,
+        )  # fmt: skip
 
 
 def _closed(properties: dict[str, Any]) -> dict[str, Any]:
@@ -99,9 +90,8 @@ def _closed(properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
-_TEXTS = ("title", "genre", "dynamics", "mood", "key", "placement", "caption")
 _PROPERTIES: dict[str, Any] = {
-    **{name: {"type": "string"} for name in _TEXTS},
+    **{name: {"type": "string"} for name in ("title", "genre", "dynamics", "mood", "key", "placement", "caption")},
     "instruments": {"type": "array", "items": {"type": "string"}},
     "tempo_bpm": {"type": "number"},
 }
