@@ -62,13 +62,8 @@ def load_engine(settings: Settings) -> Engine | None:
             settings.mmaudio_model,
             models_dir=settings.models_dir,
             device=settings.device or "auto",
-            sampler=Sampler(
-                steps=settings.mmaudio_steps,
-                sway=settings.mmaudio_sway,
-                interval=settings.mmaudio_guided,
-            ),
+            sampler=Sampler(steps=settings.mmaudio_steps, interval=settings.mmaudio_guided),
             clip_fps=settings.mmaudio_clip_fps,
-            clip_fp8=settings.mmaudio_clip_fp8,
         )
     except ModuleNotFoundError as error:
         raise Misconfigured(

@@ -69,7 +69,7 @@ class Chaos:
                 Program(
                     name,
                     command,
-                    environment | {"WORKER_NAME": name, "HANG": str(self.hang(name))},
+                    environment | {"WORKER_NAME": name, "HANG": str(self.hang(name)), "CLAIM": str(self.fails(name))},
                     self.folder / f"{name}.log",
                 )
                 for name in (f"worker{i}" for i in range(self.count))
@@ -92,6 +92,10 @@ class Chaos:
     def hang(self, name):
         """While this file is there, the engine of that worker hangs."""
         return self.folder / f"{name}.hangs"
+
+    def fails(self, name):
+        """While this file is there, the claims of that worker fail."""
+        return self.folder / f"{name}.fails"
 
     async def lay(self):
         async def build(db):

@@ -21,7 +21,9 @@ class Trouble:
         self.end = time.monotonic() + seconds
         await asyncio.gather(
             self.one_by_one(
-                self.kill, self.kill_zygote, self.stop_for_a_while, self.drain, self.hang, self.cancel, rest_s=2
+                self.kill, self.kill_zygote, self.stop_for_a_while, self.drain, self.hang_composing, self.hang_preparing,
+                self.fail_claims, self.cancel,
+                rest_s=2,
             ),
             self.one_by_one(
                 self.restart_postgres, self.crash_postgres, self.restart_gateway, self.break_storage, self.break_receiver,
@@ -71,17 +73,35 @@ class Trouble:
         await asyncio.sleep(self.chaos.lease_s * self.dice.uniform(1.1, 2.0))
         worker.tell(signal.SIGCONT)
 
-    async def hang(self):
+    async def hang_composing(self):
+        await self.hang("compose")
+
+    async def hang_preparing(self):
+        """This one does not go on: its worker ends by itself, and is started again."""
+        await self.hang(self.dice.choice(["prepare", "watch"]), for_good=True)
+
+    async def hang(self, where, *, for_good=False):
         """A device that hangs under a living heart: the deadline takes its jobs away, and then it goes on."""
         worker, held = await self.victim()
         jobs, hang = [job for _, job, _ in held], self.chaos.hang(worker.name)
         self.hung.append(worker)
-        hang.touch()
+        hang.write_text(where)
         mine = "id = any($1) and status = 'processing' and worker_id in (select id from public.workers where name = $2)"
         await self.chaos.ask("execute", f"update public.jobs set deadline_at = now() where {mine}", jobs, worker.name)
         overdue = "id = any($1) and status = 'processing' and deadline_at < now()"
         await self.chaos.until(f"select not exists (select from public.jobs where {overdue})", jobs, patience_s=20)
+        end = time.monotonic() + 40
+        while for_good and jobs and worker.gone is None and time.monotonic() < end:
+            await asyncio.sleep(0.2)
         hang.unlink()
+
+    async def fail_claims(self):
+        """Every claim of a worker fails for a reason that nobody foresaw; it backs off, and works again afterwards."""
+        worker, _ = await self.victim()
+        fails = self.chaos.fails(worker.name)
+        fails.touch()
+        await asyncio.sleep(self.dice.uniform(1, 5))
+        fails.unlink()
 
     async def cancel(self):
         jobs = await self.chaos.ask("fetch", OPEN, ["pending", "processing"])

@@ -23,7 +23,6 @@ from worker.engines.mmaudio.batching import out_of_memory
 from worker.engines.mmaudio.choice import WHY_PLAIN
 from worker.engines.mmaudio.copies import on_host
 from worker.engines.mmaudio.features import VIEWS, Encoding, Features, Watcher, long_enough
-from worker.engines.mmaudio.fp8 import Fp8MLP, use_fp8
 from worker.engines.mmaudio.lengths import CLIP_FPS, clip_frames, sync_features
 from worker.engines.mmaudio.lru_cache import LruCache
 from worker.engines.mmaudio.pointwise import pointwise
@@ -49,7 +48,6 @@ class MMAudioEngine:
         """`sampler` and `clip_fps` (8, 4, 2 or 1) are the levers; left alone, results are the reference's."""
         self._runtime, self._sampler = runtime, sampler or Sampler()
         self._every = CLIP_FPS // clip_fps
-        self._fp8 = any(isinstance(part, Fp8MLP) for part in runtime.image.modules())
         self._encoding = Encoding.on(runtime.device, runtime.graphs.forget)
         self._films: LruCache[tuple[str, float, bool], Features] = LruCache(FILMS_KEPT)
 
@@ -62,7 +60,6 @@ class MMAudioEngine:
         *,
         sampler: Sampler | None = None,
         clip_fps: int = CLIP_FPS,
-        clip_fp8: bool = False,
     ) -> Self:
         """Load all weights, which takes about a minute, and warm up for the usual lengths.
 
@@ -78,8 +75,6 @@ class MMAudioEngine:
             log.info("licence: %s: %s", file.name, file.licence)
         try:
             runtime = loading.runtime(row, parts, place)
-            if clip_fp8:
-                use_fp8(runtime.image)
             engine = cls(runtime, sampler=sampler, clip_fps=clip_fps)
             if place.type == "cuda":
                 engine.warm()
@@ -93,9 +88,8 @@ class MMAudioEngine:
             log.warning("%s composes on the CPU: expect about half an hour a job", row.name)
         if not engine.exact:
             log.warning(
-                "levers are set, results are not the reference's: %s, CLIP at %d fps%s",
-                engine._sampler, clip_fps, " in FP8" if clip_fp8 else "",
-            )  # fmt: skip
+                "levers are set, results are not the reference's: %s, CLIP at %d fps", engine._sampler, clip_fps
+            )
         log.info("%s is ready on %s after %.0f s", row.name, place, time.perf_counter() - started)
         return engine
 
@@ -122,7 +116,7 @@ class MMAudioEngine:
     @property
     def exact(self) -> bool:
         """Whether no lever is set: what it makes is what the reference would have made."""
-        return self._sampler == Sampler() and self._every == 1 and not self._fp8
+        return self._sampler == Sampler() and self._every == 1
 
     def prepare(self, clip: Clip, options: Options, cancelled: Callable[[], bool]) -> Viewing | None:
         """Encode the film stretch by stretch, unless what was seen of it is still known; see `worker.ports.Engine`."""
