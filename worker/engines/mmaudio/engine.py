@@ -28,6 +28,7 @@ from worker.engines.mmaudio.lru_cache import LruCache
 from worker.engines.mmaudio.pointwise import pointwise
 from worker.engines.mmaudio.runtime import NoNumbers, Runtime
 from worker.engines.mmaudio.sampling import Sampler
+from worker.engines.mmaudio.synchformer import grouped_kernel
 from worker.engines.mmaudio.track_loudness import track_lufs
 from worker.engines.mmaudio.windows import lay
 from worker.errors import Cancelled, DeviceLost, Misconfigured, Unavailable
@@ -107,10 +108,10 @@ class MMAudioEngine:
 
     @property
     def kernels(self) -> str:
-        device = self._runtime.device
+        device = self._runtime.flow.empty_clip_feat.device
         if device.type != "cuda":
             return f"plain: the engine computes on the {device.type.upper()}"
-        pointwise(device), fastest(device)
+        pointwise(device), fastest(device), grouped_kernel(device)
         return "plain: " + "; ".join(f"{what}: {why}" for what, why in WHY_PLAIN.items()) if WHY_PLAIN else "fused"
 
     @property
