@@ -34,6 +34,7 @@ from worker.pipeline.look.confinement import missing
 from worker.pipeline.look.look import ChildLooker
 from worker.pipeline.look.warm_process import WARM
 from worker.pipeline.run import Pipeline
+from worker.pipeline.turn import Turn
 from worker.ports import Engine
 from worker.settings import Settings
 from worker.storage import SupabaseStorage
@@ -201,6 +202,7 @@ async def serve(
         fit=partial(fit, count_tokens=count_tokens) if reads_captions else str,
         work_dir=settings.work_dir,
         engine_thread=engine_thread,
+        turn=Turn(timedelta(seconds=settings.job_timeout_s / 2)),
         mastering=mastering_pool,
     )
     listener = Listener(
