@@ -21,7 +21,7 @@ class Trouble:
         self.end = time.monotonic() + seconds
         await asyncio.gather(
             self.one_by_one(
-                self.kill, self.kill_zygote, self.stop_for_a_while, self.drain, self.hang_composing, self.hang_preparing,
+                self.kill, self.kill_zygote, self.stop_for_a_while, self.drain, self.hang, self.hang_for_good,
                 self.fail_claims, self.cancel,
                 rest_s=2,
             ),
@@ -73,27 +73,32 @@ class Trouble:
         await asyncio.sleep(self.chaos.lease_s * self.dice.uniform(1.1, 2.0))
         worker.tell(signal.SIGCONT)
 
-    async def hang_composing(self):
-        await self.hang("compose")
-
-    async def hang_preparing(self):
-        """This one does not go on: its worker ends by itself, and is started again."""
-        await self.hang(self.dice.choice(["prepare", "watch"]), for_good=True)
-
-    async def hang(self, where, *, for_good=False):
+    async def hang(self):
         """A device that hangs under a living heart: the deadline takes its jobs away, and then it goes on."""
         worker, held = await self.victim()
         jobs, hang = [job for _, job, _ in held], self.chaos.hang(worker.name)
         self.hung.append(worker)
-        hang.write_text(where)
+        hang.write_text("compose")
         mine = "id = any($1) and status = 'processing' and worker_id in (select id from public.workers where name = $2)"
         await self.chaos.ask("execute", f"update public.jobs set deadline_at = now() where {mine}", jobs, worker.name)
         overdue = "id = any($1) and status = 'processing' and deadline_at < now()"
         await self.chaos.until(f"select not exists (select from public.jobs where {overdue})", jobs, patience_s=20)
-        end = time.monotonic() + 40
-        while for_good and jobs and worker.gone is None and time.monotonic() < end:
+        hang.unlink()
+
+    async def hang_for_good(self):
+        """One that does not go on, while a film is watched: its worker finds out by itself, long before the deadline, and ends."""
+        worker, _ = await self.victim()
+        hang, end = self.chaos.hang(worker.name), time.monotonic() + 2 * self.chaos.job_timeout_s
+        self.hung.append(worker)
+        hang.write_text(self.dice.choice(["prepare", "watch"]))
+        while worker.gone is None and time.monotonic() < end and await self.open_jobs():
             await asyncio.sleep(0.2)
         hang.unlink()
+
+    async def open_jobs(self):
+        return await self.chaos.ask(
+            "fetchval", "select count(*) from public.jobs where status in ('pending', 'processing')"
+        )
 
     async def fail_claims(self):
         """Every claim of a worker fails for a reason that nobody foresaw; it backs off, and works again afterwards."""

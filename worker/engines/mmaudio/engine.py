@@ -126,12 +126,17 @@ class MMAudioEngine:
             return None
         runtime = self._runtime
         sync = runtime.synchformer if options.conditioning == "full" else None
-        watcher = Watcher(runtime.image, sync, every=self._every, encoding=self._encoding)
+
+        def go_on() -> None:
+            if cancelled():
+                raise Cancelled("the job was cancelled while its video was watched")
+
+        watcher = Watcher(runtime.image, sync, every=self._every, encoding=self._encoding, before_each=go_on)
 
         def keep() -> None:
             self._films.put(_key(clip, with_sync=sync is not None), watcher.features(clip.duration_s))
 
-        return Viewing(watcher, keep, self._ours, cancelled)
+        return Viewing(watcher, keep, self._ours)
 
     def compose(
         self, clip: Clip, variants: Sequence[Variant], options: Options, cancelled: Callable[[], bool]
@@ -269,12 +274,9 @@ class Viewing:
     watcher: Watcher
     keep: Callable[[], None]
     ours: Callable[[], AbstractContextManager[None]]
-    cancelled: Callable[[], bool]
 
     @torch.inference_mode()
     def see(self, frames: Frames) -> None:
-        if self.cancelled():
-            raise Cancelled("the job was cancelled while its video was watched")
         with self.ours():
             self.watcher.see(frames)
 
