@@ -35,6 +35,7 @@ from worker.pipeline.look.confinement import missing
 from worker.pipeline.look.look import ChildLooker
 from worker.pipeline.look.warm_process import WARM
 from worker.pipeline.run import Pipeline
+from worker.pipeline.turn import Turn
 from worker.ports import Engine, WakeUps
 from worker.settings import Settings
 from worker.storage import SupabaseStorage
@@ -66,13 +67,8 @@ def load_engine(settings: Settings) -> Engine | None:
             settings.mmaudio_model,
             models_dir=settings.models_dir,
             device=settings.device or "auto",
-            sampler=Sampler(
-                steps=settings.mmaudio_steps,
-                sway=settings.mmaudio_sway,
-                interval=settings.mmaudio_guided,
-            ),
+            sampler=Sampler(steps=settings.mmaudio_steps, interval=settings.mmaudio_guided),
             clip_fps=settings.mmaudio_clip_fps,
-            clip_fp8=settings.mmaudio_clip_fp8,
         )
     except ModuleNotFoundError as error:
         raise Misconfigured(
@@ -211,6 +207,7 @@ async def serve(
         fit=partial(fit, count_tokens=count_tokens) if reads_captions else str,
         work_dir=settings.work_dir,
         engine_thread=engine_thread,
+        turn=Turn(timedelta(seconds=settings.job_timeout_s / 2)),
         mastering=mastering_pool,
     )
     listener = Listener(

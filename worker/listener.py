@@ -77,6 +77,8 @@ class Listener:
     _failures: int = field(default=0, init=False)
     """How many claims in a row failed for a reason nobody foresaw."""
     _running: dict[asyncio.Task[None], Job] = field(default_factory=dict, init=False)
+    _settling: set[asyncio.Task[None] | None] = field(default_factory=set, init=False)
+    """Those of them that write their end: what they have to say must not be lost."""
 
     def wake(self) -> None:
         """Shorten the sleep: work may have come."""
@@ -86,18 +88,22 @@ class Listener:
         """Stop claiming; what runs may finish within the grace period, then it is handed back. A second call: now."""
         if self.draining:
             log.info("worker.hand_back_now", jobs=len(self._running))
-            for task in self._running:
-                task.cancel()
+            self._hand_back()
         self._ending.set()
         self.wake()
 
     def give_up(self, error: WorkerError) -> None:
         """This process can work no more: it hands back at once what runs here, and ends."""
+        if self.broken is not None:  # what runs has been told, and writes its end
+            return
         self.broken = error
         self._ending.set()
-        for task in self._running.keys() - {asyncio.current_task()}:
-            task.cancel()
+        self._hand_back()
         self.wake()
+
+    def _hand_back(self) -> None:
+        for task in self._running.keys() - self._settling - {asyncio.current_task()}:
+            task.cancel()
 
     @property
     def running(self) -> int:
@@ -147,6 +153,7 @@ class Listener:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._running.pop(task, None)
+        self._settling.discard(task)
         self.wake()
 
     async def _finish_running(self) -> None:
@@ -154,8 +161,7 @@ class Listener:
             return
         log.info("worker.draining", jobs=len(self._running), grace_s=self.grace.total_seconds())
         _, late = await asyncio.wait(self._running, timeout=self.grace.total_seconds())
-        for task in late:
-            task.cancel()
+        self._hand_back()
         if late:
             _, stuck = await asyncio.wait(late, timeout=2 * self.patience.total_seconds())
             if stuck:  # the database is away, too; what we hold is taken from us when our lease ends
@@ -175,6 +181,7 @@ class Listener:
             log.info("job.started", kind=job.kind.value, lane=job.lane, done=len(job.done))
             with timings.timed("total"):
                 outcome = await self._outcome(job, timings)
+            self._settling.add(asyncio.current_task())
             ended, outcome = await self._ended(job, outcome)
             span.tell({"rhythmai.outcome": ended})
             if ended in {"failed", "lost"} and outcome is not None:
@@ -209,9 +216,10 @@ class Listener:
             lost = stop.result() == "lost"
             return LeaseLost("another attempt owns the job") if lost else Cancelled("the user cancelled the job")
         except asyncio.CancelledError:
-            # The grace period is over: hand the job back.
+            # The grace period is over, or the worker gives up: hand the job back, but for the one that was the reason.
             await self._stop(work)
-            return Yielded("the worker stops")
+            error = work.exception() if work.done() and not work.cancelled() else None
+            return error if isinstance(error, DeviceLost) else Yielded("the worker stops")
         finally:
             if not stop.done():
                 stop.cancel()

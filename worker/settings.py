@@ -81,10 +81,8 @@ class Settings(ProjectEnvironment):
     models_dir: Annotated[Path, AfterValidator(at_home)] = Field(default_factory=lambda: data_home() / "models")
     device: str = ""
     mmaudio_steps: int = Field(default=25, ge=1, le=100)
-    mmaudio_sway: float = Field(default=0, ge=-1, le=1)
     mmaudio_guided: Annotated[tuple[float, float], NoDecode, BeforeValidator(_pair), AfterValidator(_interval)] = (0, 1)
     mmaudio_clip_fps: Annotated[int, AfterValidator(_of_eight)] = 8
-    mmaudio_clip_fp8: bool = False
 
     worker_name: str = Field(default_factory=socket.gethostname, min_length=1, max_length=200)
     worker_kinds: Annotated[tuple[KindName, ...], NoDecode] = ("generate", "merge")

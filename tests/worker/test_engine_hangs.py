@@ -60,6 +60,17 @@ async def test_a_hang_ends_the_process_wherever_it_is(working, seams, hang, wher
     assert len(queue.jobs) == 1
 
 
+async def test_only_one_job_is_known_to_have_crashed(working, pipeline, queue, insert, db, hang):
+    """In the database, too: the others are pending with no crash and no attempt lost, for another worker or the next start of this one."""
+    hang("see")
+    pipeline.queue = queue
+    for _ in range(3):
+        await insert(lane="interactive")
+    await working(queue)
+    rows = await db.fetch("select status, crashes, max_attempts - attempt as left from public.jobs order by crashes")
+    assert [tuple(row) for row in rows] == [("pending", 0, 3), ("pending", 0, 3), ("pending", 1, 2)]
+
+
 async def test_a_hang_between_jobs_is_no_jobs_fault(working, pipeline, seams, hang):
     """Who finds the engine hanging in its quiet moment is handed back, and the process ends."""
     hang("rest")

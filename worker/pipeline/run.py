@@ -51,7 +51,7 @@ class Pipeline:
     """Where the engine was loaded."""
     mastering: Executor = field(default_factory=lambda: ThreadPoolExecutor(2, "mastering"))
     """Where tracks are mastered: few at a time, and never in the engine's way."""
-    _turn: Turn = field(default_factory=Turn)
+    turn: Turn = field(default_factory=Turn)
     """Who has the engine."""
     _generating: int = 0
     """Jobs that are here and want the engine sooner or later."""
@@ -172,7 +172,7 @@ class Pipeline:
         visit = Visit(self.engine_thread, stopped)
 
         async def watching(step: Callable[[], None]) -> None:
-            async with self._turn.taken(composing=False):
+            async with self.turn.taken(composing=False):
                 await visit.do(step)
 
         try:
@@ -209,7 +209,7 @@ class Pipeline:
             while (track := await visit.do(partial(next, tracks, None))) is not None:
                 yield track
 
-        async with self._turn.taken(composing=True):
+        async with self.turn.taken(composing=True):
             if reason := await self._room_needed(job, draining):
                 raise Yielded(reason)
             tracks = await visit.do(partial(self.engine.compose, clip, variants, job.options, visit.over))

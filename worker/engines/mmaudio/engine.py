@@ -23,12 +23,12 @@ from worker.engines.mmaudio.batching import out_of_memory
 from worker.engines.mmaudio.choice import WHY_PLAIN
 from worker.engines.mmaudio.copies import on_host
 from worker.engines.mmaudio.features import VIEWS, Encoding, Features, Watcher, long_enough
-from worker.engines.mmaudio.fp8 import Fp8MLP, use_fp8
 from worker.engines.mmaudio.lengths import CLIP_FPS, clip_frames, sync_features
 from worker.engines.mmaudio.lru_cache import LruCache
 from worker.engines.mmaudio.pointwise import pointwise
 from worker.engines.mmaudio.runtime import NoNumbers, Runtime
 from worker.engines.mmaudio.sampling import Sampler
+from worker.engines.mmaudio.synchformer import grouped_kernel
 from worker.engines.mmaudio.track_loudness import track_lufs
 from worker.engines.mmaudio.windows import lay
 from worker.errors import Cancelled, DeviceLost, Misconfigured, Unavailable
@@ -49,7 +49,6 @@ class MMAudioEngine:
         """`sampler` and `clip_fps` (8, 4, 2 or 1) are the levers; left alone, results are the reference's."""
         self._runtime, self._sampler = runtime, sampler or Sampler()
         self._every = CLIP_FPS // clip_fps
-        self._fp8 = any(isinstance(part, Fp8MLP) for part in runtime.image.modules())
         self._encoding = Encoding.on(runtime.device, runtime.graphs.forget)
         self._films: LruCache[tuple[str, float, bool], Features] = LruCache(FILMS_KEPT)
 
@@ -62,7 +61,6 @@ class MMAudioEngine:
         *,
         sampler: Sampler | None = None,
         clip_fps: int = CLIP_FPS,
-        clip_fp8: bool = False,
     ) -> Self:
         """Load all weights, which takes about a minute, and warm up for the usual lengths.
 
@@ -78,8 +76,6 @@ class MMAudioEngine:
             log.info("licence: %s: %s", file.name, file.licence)
         try:
             runtime = loading.runtime(row, parts, place)
-            if clip_fp8:
-                use_fp8(runtime.image)
             engine = cls(runtime, sampler=sampler, clip_fps=clip_fps)
             if place.type == "cuda":
                 engine.warm()
@@ -93,9 +89,8 @@ class MMAudioEngine:
             log.warning("%s composes on the CPU: expect about half an hour a job", row.name)
         if not engine.exact:
             log.warning(
-                "levers are set, results are not the reference's: %s, CLIP at %d fps%s",
-                engine._sampler, clip_fps, " in FP8" if clip_fp8 else "",
-            )  # fmt: skip
+                "levers are set, results are not the reference's: %s, CLIP at %d fps", engine._sampler, clip_fps
+            )
         log.info("%s is ready on %s after %.0f s", row.name, place, time.perf_counter() - started)
         return engine
 
@@ -113,16 +108,16 @@ class MMAudioEngine:
 
     @property
     def kernels(self) -> str:
-        device = self._runtime.device
+        device = self._runtime.flow.empty_clip_feat.device
         if device.type != "cuda":
             return f"plain: the engine computes on the {device.type.upper()}"
-        pointwise(device), fastest(device)
+        pointwise(device), fastest(device), grouped_kernel(device)
         return "plain: " + "; ".join(f"{what}: {why}" for what, why in WHY_PLAIN.items()) if WHY_PLAIN else "fused"
 
     @property
     def exact(self) -> bool:
         """Whether no lever is set: what it makes is what the reference would have made."""
-        return self._sampler == Sampler() and self._every == 1 and not self._fp8
+        return self._sampler == Sampler() and self._every == 1
 
     def prepare(self, clip: Clip, options: Options, cancelled: Callable[[], bool]) -> Viewing | None:
         """Encode the film stretch by stretch, unless what was seen of it is still known; see `worker.ports.Engine`."""
@@ -131,12 +126,17 @@ class MMAudioEngine:
             return None
         runtime = self._runtime
         sync = runtime.synchformer if options.conditioning == "full" else None
-        watcher = Watcher(runtime.image, sync, every=self._every, encoding=self._encoding)
+
+        def go_on() -> None:
+            if cancelled():
+                raise Cancelled("the job was cancelled while its video was watched")
+
+        watcher = Watcher(runtime.image, sync, every=self._every, encoding=self._encoding, before_each=go_on)
 
         def keep() -> None:
             self._films.put(_key(clip, with_sync=sync is not None), watcher.features(clip.duration_s))
 
-        return Viewing(watcher, keep, self._ours, cancelled)
+        return Viewing(watcher, keep, self._ours)
 
     def compose(
         self, clip: Clip, variants: Sequence[Variant], options: Options, cancelled: Callable[[], bool]
@@ -274,12 +274,9 @@ class Viewing:
     watcher: Watcher
     keep: Callable[[], None]
     ours: Callable[[], AbstractContextManager[None]]
-    cancelled: Callable[[], bool]
 
     @torch.inference_mode()
     def see(self, frames: Frames) -> None:
-        if self.cancelled():
-            raise Cancelled("the job was cancelled while its video was watched")
         with self.ours():
             self.watcher.see(frames)
 

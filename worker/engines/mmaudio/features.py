@@ -57,12 +57,19 @@ def sync_pixels(frames: Tensor) -> Tensor:
     return (clip_pixels(frames) - 0.5) / 0.5
 
 
-def in_batches(encode: Callable[[Tensor], Tensor], items: Tensor, batching: Batching) -> Tensor:
-    """Encode in batches, smaller ones while memory runs out. Raises Unavailable when one item does not fit."""
+def in_batches(
+    encode: Callable[[Tensor], Tensor],
+    items: Tensor,
+    batching: Batching,
+    before_each: Callable[[], None] = lambda: None,
+) -> Tensor:
+    """Encode in batches, smaller ones while memory runs out; `before_each` may raise, to stop there. Raises Unavailable when one
+    item does not fit."""
     done: list[Tensor] = []
     at, ran_out = 0, False
     while at < len(items):
         some = items[at : at + batching.size]
+        before_each()
         try:
             done.append(encode(some))
             at += len(some)
@@ -96,10 +103,16 @@ class Watcher:
     """
 
     def __init__(
-        self, image: ImageTower, sync: Synchformer | None, *, every: int = 1, encoding: Encoding | None = None
+        self,
+        image: ImageTower,
+        sync: Synchformer | None,
+        *,
+        every: int = 1,
+        encoding: Encoding | None = None,
+        before_each: Callable[[], None] = lambda: None,
     ) -> None:
         self._image, self._sync, self._every = image, sync, every
-        self._encoding = encoding or Encoding.on(image.proj.device)
+        self._encoding, self._before_each = encoding or Encoding.on(image.proj.device), before_each
         self._waiting: list[Tensor] = []
         self._clip: list[Tensor] = []
         self._repeats: list[Tensor] = []
@@ -110,6 +123,7 @@ class Watcher:
 
     def see(self, frames: Frames) -> None:
         """The next stretch: a strip for CLIP and one for Synchformer."""
+        self._before_each()
         device = self._image.proj.device
         clip, sync = (on_device(torch.from_numpy(strip.pictures), device) for strip in frames)
         clip_repeats, sync_repeats = (torch.from_numpy(strip.repeats) for strip in frames)
@@ -153,9 +167,9 @@ class Watcher:
 
     def _flush(self) -> None:
         if any(map(len, self._waiting)):  # the last frames of a film may be Synchformer's alone
-            frames = torch.cat(self._waiting)
-            self._clip.append(in_batches(lambda f: self._image(clip_pixels(f)), frames, self._encoding.frames))
-            self._waiting = []
+            frames, self._waiting = torch.cat(self._waiting), []
+            seen = in_batches(lambda f: self._image(clip_pixels(f)), frames, self._encoding.frames, self._before_each)
+            self._clip.append(seen)
 
     def _follow(self, frames: Tensor, sync: Synchformer, *, enough: int) -> None:
         """Whole segments of what has come so far, once there are `enough`; the rest waits for more frames."""
@@ -165,7 +179,7 @@ class Watcher:
             some = min(ready, self._encoding.segments.size)
             used = tail[: (some - 1) * SEGMENT_STRIDE + SEGMENT_FRAMES]
             tokens = sync.patch_embed_3d(sync_pixels(used)[None])
-            segments = in_batches(sync.segments, sync.windows(tokens)[0], self._encoding.segments)
+            segments = in_batches(sync.segments, sync.windows(tokens)[0], self._encoding.segments, self._before_each)
             self._moments.append(segments.flatten(0, 1))
             tail, ready = tail[some * SEGMENT_STRIDE :], ready - some
         self._tail = tail

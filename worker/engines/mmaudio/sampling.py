@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -35,21 +34,16 @@ def _event() -> torch.cuda.Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampler:
-    """How to integrate. The defaults are the reference; `sway` and `interval` trade exactness for speed.
-
-    sway: moves times towards the noise, t + sway * (cos(pi t / 2) - 1 + t), for fewer steps (-1 is usual).
-    interval: guidance only while t is in it; outside only the conditional pass is evaluated.
-    """
+    """How to integrate; the defaults are the reference."""
 
     steps: int = STEPS
     guidance: float = GUIDANCE
-    sway: float = 0.0
     interval: tuple[float, float] = (0.0, 1.0)
+    """Guidance only while t is in it; outside only the conditional pass is evaluated."""
 
     def times(self) -> Tensor:
         """(steps + 1,) float32 from 0, noise, to 1, music."""
-        times = torch.linspace(0, 1, self.steps + 1)
-        return times if self.sway == 0 else times + self.sway * (torch.cos(math.pi / 2 * times) - 1 + times)
+        return torch.linspace(0, 1, self.steps + 1)
 
     def guides(self, time: float) -> bool:
         """Whether the unconditional pass counts at this time; at strength 1 it cancels out, below it is switched off."""
