@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Base64Bytes, BaseModel, ConfigDict
 
 Status = Literal["pending", "processing", "completed", "failed", "cancelled"]
 ENDED: Final = frozenset[Status]({"completed", "failed", "cancelled"})
@@ -32,8 +32,8 @@ class Result(BaseModel):
     engine: str = ""
     model: str = ""
     describer: str = ""
-    peaks: tuple[float, ...] | None = None
-    """The waveform: at most 800 absolute peaks, 0..1."""
+    peaks: Base64Bytes | None = None
+    """The waveform: at most 160 absolute peaks, 255 is full scale."""
     loudness_lufs: float | None = None
     """Integrated; -14 where the track's peaks allow it."""
     true_peak_db: float | None = None

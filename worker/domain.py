@@ -215,8 +215,8 @@ class Recording:
     content_type: str
     suffix: str
     duration_s: float
-    peaks: tuple[float, ...]
-    """At most 800 points, each the absolute peak 0..1 of its stretch."""
+    peaks: str
+    """The waveform in base64: at most 160 bytes, each the absolute peak of its stretch; 255 is full scale."""
     loudness_lufs: float | None
     """Integrated loudness; None for silence and moments."""
     true_peak_db: float | None
@@ -249,7 +249,7 @@ class Result:
     describer: str = ""
     bpm: float | None = None
     key: str | None = None
-    peaks: tuple[float, ...] = ()
+    peaks: str = ""
     loudness_lufs: float | None = None
     true_peak_db: float | None = None
 

@@ -210,7 +210,7 @@ create table public.results (
   describer text not null default '',
   bpm real,
   key text,
-  peaks real[] constraint results_peaks check (cardinality(peaks) <= 800),
+  peaks text constraint results_peaks check (length(peaks) <= 216),
   loudness_lufs real,
   true_peak_db real,
   created_at timestamptz not null default now(),

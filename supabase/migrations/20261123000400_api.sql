@@ -126,7 +126,7 @@ as $$
     else jsonb_build_object(
       'prompt', r.prompt, 'audio_url', r.audio_url, 'index', r.index, 'title', r.title, 'description', r.description,
       'seed', r.seed, 'duration', r.duration, 'bpm', r.bpm, 'key', r.key, 'engine', r.engine, 'model', r.model,
-      'describer', r.describer, 'peaks', to_jsonb(r.peaks),
+      'describer', r.describer, 'peaks', r.peaks,
       'loudness_lufs', r.loudness_lufs, 'true_peak_db', r.true_peak_db, 'created_at', r.created_at)
     end;
 $$;

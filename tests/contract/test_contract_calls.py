@@ -66,7 +66,7 @@ async def test_results_appear_one_by_one(api, gen, hand):
     await hand.stage("composing")
     await hand.note("The track is quieter than usual.")
     loud = {"loudness_lufs": -15.5, "true_peak_db": -1.25}
-    await hand.result(index=0, prompt="slow piano", audio_url=AUDIO, seed=7, duration=12, peaks=[0, 0.5], **loud)
+    await hand.result(index=0, prompt="slow piano", audio_url=AUDIO, seed=7, duration=12, peaks="AIA=", **loud)
     _, view = await ask(api, "get", path.upper().replace("API/V1/JOB", "api/v1/job"))
     assert (view["status"], view["stage"], view["completed_count"]) == ("processing", "composing", 1)
     assert (
@@ -86,7 +86,7 @@ async def test_a_job_answers_exactly_the_described_members(api, gen, hand):
     schemas = components["schemas"]
     job = await gen(variants=1)
     await hand.claim(job)
-    await hand.result(index=0, prompt="x", audio_url=AUDIO, seed=1, duration=2.5, bpm=90, peaks=[0.1])
+    await hand.result(index=0, prompt="x", audio_url=AUDIO, seed=1, duration=2.5, bpm=90, peaks="GQ==")
     _, view = await ask(api, "get", f"/api/v1/job/{job}")
     whole = {"$ref": "#/components/schemas/Job", "components": components}
     jsonschema_rs.Draft202012Validator(whole).validate(view)

@@ -144,7 +144,7 @@ async def test_the_answer_has_the_contract_s_names(db, queue):
     worker = await queue.worker()
     job = await worker.claim()
     await worker.stage(job)
-    await worker.put(job, 1, title="Dawn", peaks=[0.5])
+    await worker.put(job, 1, title="Dawn", peaks="gA==")
     answer = await db.fetchval("select queue.answer($1)", job_id)
     (result,) = answer.pop("results")
     created, started = answer.pop("created_at"), answer.pop("started_at")
@@ -159,7 +159,7 @@ async def test_the_answer_has_the_contract_s_names(db, queue):
         "prompt", "audio_url", "index", "title", "description", "seed", "duration", "bpm", "key", "engine", "model",
         "describer", "peaks", "loudness_lufs", "true_peak_db", "created_at",
     }  # fmt: skip
-    assert (result["index"], result["title"], result["peaks"]) == (1, "Dawn", [0.5])
+    assert (result["index"], result["title"], result["peaks"]) == (1, "Dawn", "gA==")
 
 
 async def test_a_merge_answers_with_its_video(db, queue):

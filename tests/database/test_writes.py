@@ -122,7 +122,7 @@ async def test_a_result_is_written_whole(db, queue):
     result = {
         "prompt": "warm strings", "title": "Dawn", "description": "calm", "audio_url": "https://s/a.flac",
         "seed": 2**32 - 1, "duration": 12.5, "engine": "sketch", "model": "1", "describer": "local", "bpm": 92.5,
-        "key": "D minor", "peaks": [0.0, 0.5, 1.0], "loudness_lufs": -15.5, "true_peak_db": -1.25,
+        "key": "D minor", "peaks": "AID/", "loudness_lufs": -15.5, "true_peak_db": -1.25,
     }  # fmt: skip
     assert await worker.put(job, 2, **result) == "ok"
     row = await db.fetchrow("select * from public.results")
@@ -280,3 +280,21 @@ async def test_a_job_that_breaks_devices_does_not_travel_through_all_of_them(que
         row = await queue.job(job)
         assert (row["crashes"], row["run_at"]) == (crashes, None)
     assert (row["status"], row["error_code"]) == (status, code)
+
+
+async def test_a_result_is_small(db, queue):
+    """A result with a waveform and a long caption takes less than 1,000 bytes in an answer and in an event."""
+    await queue.insert()
+    worker = await queue.worker()
+    job = await worker.claim()
+    await worker.put(
+        job, 0, prompt="slow cinematic piano, soft strings that open with the picture, " * 2, title="Tender Clearing",
+        description="A quiet piano over strings, growing with the second scene.", engine="mmaudio", model="large_44k_v2",
+        describer="openai:ernie-4.5-vl-28b-a3b", key="D minor", bpm=72, seed=2**32 - 1, duration=175.04, peaks="A" * 216,
+        audio_url=f"https://abcdefghijklmnopqrst.supabase.co/storage/v1/object/public/audios/{job['id']}/0-2c26b46b68ffc68f.flac",
+        loudness_lufs=-14.01, true_peak_db=-1.13,
+    )  # fmt: skip
+    assert (
+        await db.fetchval("select octet_length(private.result_json(r, 'generate')::text) from public.results r")
+        < 1000
+    )

@@ -92,7 +92,7 @@ class Seams:
         if error := self.fail_on.get(track.index):
             raise error
         return Recording(
-            data=bytes([track.index]), content_type="audio/flac", suffix=".flac", duration_s=duration_s, peaks=(), loudness_lufs=-14.0, true_peak_db=-1.1
+            data=bytes([track.index]), content_type="audio/flac", suffix=".flac", duration_s=duration_s, peaks="", loudness_lufs=-14.0, true_peak_db=-1.1
         )  # fmt: skip
 
     async def put(self, bucket, path, data, content_type):

@@ -133,7 +133,7 @@ async def test_a_retry_sees_plan_and_results_of_the_first_attempt(queue, insert,
     job_id = await insert()
     job = await queue.claim()
     await queue.save_plan(job.lease, PLAN)
-    await queue.put_result(job.lease, Result(index=0, audio_url="https://example.com/a.flac", peaks=(0.5,)))
+    await queue.put_result(job.lease, Result(index=0, audio_url="https://example.com/a.flac", peaks="gA=="))
     await queue.fail(job.lease, code="unavailable", message="later", again=True)
     assert await queue.claim() is None
     assert await queue.next_due() < timedelta(minutes=5)
