@@ -112,7 +112,7 @@ async def _ask(
     client: openai.AsyncOpenAI, model: str, seen: list[dict[str, Any]], options: dict[str, Any] | None = None
 ) -> None:
     messages: Any = [{"role": "user", "content": [*seen, {"type": "text", "text": ASK}]}]
-    await client.chat.completions.create(model=model, messages=messages, max_tokens=16, **(options or {}))
+    await client.chat.completions.create(model=model, messages=messages, **(options or {}))
 
 
 def _frame() -> str:

@@ -67,6 +67,20 @@ async def test_any_parameter_may_be_refused_in_any_words(name, told):
     assert gone == {name}
 
 
+async def test_a_limit_that_is_too_high_is_left_to_the_endpoint():
+    """Where fewer tokens may be asked for than we ask, the endpoint's own limit holds; no still is given up for it."""
+
+    def answer(body):
+        asked = body.get("max_tokens") or body.get("max_completion_tokens") or 0
+        said = f"max_tokens is too large: {asked}. This model supports at most 1000 completion tokens."
+        return refusal(400, said) if asked > 1000 else reply(3)
+
+    bodies = await asked(answer, clips=2)
+    assert len(bodies) == 4
+    assert len(images(bodies[-1])) == 16
+    assert set(bodies[-1]) == set(bodies[0]) - {"max_tokens"}
+
+
 @pytest.mark.parametrize(
     ("message", "most"),
     [

@@ -20,6 +20,7 @@ PHRASES = [
     ("piano instead of guitars, 90 bpm", "piano", "acoustic guitar", 90.0, "", ""),
     ("not only violins but also a harp, F# MAJOR", "violin harp", "", None, "", "F# major"),
     ("no more drums; more energetic, non-stop fast", "", DRUMS, FAST, "energetic", ""),
+    ("neither piano nor harp, nothing too fast", "", "piano harp", MEDIUM, "", ""),
     ("a minor problem at the office, playful, without any bass", "", BASS, None, "playful", "minor"),
     # German
     ("weniger Schlagzeug, mehr Bass", BASS, DRUMS, None, "", ""),
@@ -32,6 +33,7 @@ PHRASES = [
     ("geheimnisvoll, Kontrabass statt Orgel, B-Dur", "upright bass", "organ", None, "mysterious", "Bb major"),
     ("energiegeladene E-Gitarren, 140 Schläge pro Minute", "electric guitar", "", 140.0, "energetic", ""),
     ("Am Strand: verträumt und langsamer", "", "", SLOW, "dreamy", ""),
+    ("weder Klavier noch Orgel, dafür mit Streichern; nichts Schnelles", "strings", "piano organ", MEDIUM, "", ""),
     # French
     ("moins de batterie, plus de basse", BASS, DRUMS, None, "", ""),
     ("pas trop vite", "", "", MEDIUM, "", ""),

@@ -109,7 +109,7 @@ class OpenAIDescriber:
             stills = [clip.stills[number * len(clip.stills) // shown] for number in range(shown)]
             if not url and not stills:
                 raise _Unusable("was not asked: the clip has no frames")
-            parameters = manner.parameters(tokens=4000 + 350 * count)  # room for thoughts, too
+            parameters = manner.parameters(tokens=1500 + 350 * count)  # room for some thoughts, too
             try:
                 text = await self._complete(
                     _messages(manner, clip, stills, user_request, count, url), parameters, manner.stream

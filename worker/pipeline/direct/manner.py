@@ -45,6 +45,8 @@ class Manner:
     def after(self, status: int, said: str, *, sent: set[str], stills: int) -> Self | None:
         """The manner to try after a refusal of `sent` parameters and so many stills (0: the film's address); None when there is none."""
         said = said.lower()
+        if "max_completion_tokens" in sent:  # some know it, and go on calling it by its old name
+            said = said.replace("max_tokens", "max_completion_tokens")
         named = min((name for name in sent if name in said), key=said.index, default=None)
         if status in _ABOUT_THE_CALLER:
             return None

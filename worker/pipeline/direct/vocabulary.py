@@ -68,7 +68,7 @@ def _form(word: str) -> str:
     endings = {"o": "(?:[oaie]|[oa]s)", "a": "(?:as?|e)", "e": "e[rsnm]?"}
     if len(word) < 5:
         return re.escape(word)
-    return re.escape(word[:-1]) + endings.get(word[-1], re.escape(word[-1]) + "(?:e?s|e[rnm]?)?")
+    return re.escape(word[:-1]) + endings.get(word[-1], re.escape(word[-1]) + "(?:e?s|e[rnm]?|n)?")
 
 
 def _finder(table: Mapping[str, Words]) -> Callable[[str], tuple[str, ...]]:

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from worker.pipeline.direct.keys import MODE_NAMES, Key, find_key, plain
 from worker.pipeline.direct.vocabulary import FAMILIES, find_genres, find_instruments, find_moods
 
-_MEDIUM_BPM = (86.0, 114.0)
 _TEMPO_WORDS = {
     (56.0, 82.0): r"slow(?:ly|er)?|adagio|largo|downtempo|ballade?|balada|lullaby|unhurried|langsam\w*|lent[aeo]?s?|lent[ae]mente?|despacio|devagar",
-    _MEDIUM_BPM: r"mid-?tempo|moderat[eo]|andante|walking pace|mittelschnell\w*|gemassigt\w*|moderee?|moderad[ao]"
+    (86.0, 114.0): r"mid-?tempo|moderat[eo]|andante|walking pace|mittelschnell\w*|gemassigt\w*|moderee?|moderad[ao]"
     r"|(?:medium|mittlere[ns]?) tempo|(?:tempo|ritmo|velocidad|velocita) (?:moyen|medi[ao])",
     (122.0, 164.0): r"fast(?:er)?|quick(?:ly|er)?|up-?tempo|rapid\w{0,5}|allegro|presto|vivace|high tempo|fast-paced|racing|frantic"
     r"|schnell\w*|flott\w*|rasch\w*|vite|veloc[ei]\w*|veloz|depressa",
@@ -25,9 +24,9 @@ _NOT_MEANT = {
 }
 """Words that look like a refusal, or like the only thing wanted, and what they come to."""
 _NO = (
-    r"(?:no|not any|nicht|kein\w*) (?:more|mehr)(?! (?:than|als))|no|not|without|avoid|\w+n't|dont|never|except|minus|less|fewer|nor|hate"
-    r"|skip|instead of|rather than|kein\w*|ohne|nicht|nie(?:mals)?|weniger|ausser|(?:an)?statt|sans|pas|aucune?|jamais|moins|ni|sauf"
-    r"|au lieu d[eu]?|sin|nada de|ningun\w*|nunca|menos|tampoco|en vez de|en lugar de|senza|non|ne|niente|nessun\w*|meno|invece di|sem|nao"
+    r"(?:no|not any|nicht|kein\w*) (?:more|mehr)(?! (?:than|als))|no|not|without|avoid|\w+n't|dont|never|neither|nothing|except|minus|less|fewer|nor|hate"
+    r"|skip|instead of|rather than|kein\w*|ohne|nichts?|weder|nie(?:mals)?|weniger|ausser|(?:an)?statt|sans|pas|rien|aucune?|jamais|moins|ni|sauf"
+    r"|au lieu d[eu]?|sin|nada|ningun\w*|nunca|menos|tampoco|en vez de|en lugar de|senza|non|ne|niente|nessun\w*|meno|invece di|sem|nao"
     r"|nenhum\w*|em vez de|exceto"
 )
 _STOPS = (
@@ -86,7 +85,7 @@ def read_wish(text: str) -> Wish:
         moods=find_moods(wanted),
         unwanted=frozenset(unwanted.difference(instruments) | set(refused_instruments)),
         tempo_bpm=min(220.0, max(40.0, float(bpm[1]))) if bpm else None,
-        tempo_range=_tempo(wanted) or (_MEDIUM_BPM if _tempo(refused) else None),
+        tempo_range=_tempo(wanted) or ((86.0, 114.0) if _tempo(refused) else None),
         key=key,
         mode=MODE_NAMES[mode[0]] if mode else None,
         solo=bool(re.search(_ALONE, wanted)) and len(instruments) == 1,
