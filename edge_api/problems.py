@@ -116,7 +116,7 @@ def _place(loc: tuple[int | str, ...]) -> str:
 def _message(kind: str, message: str) -> str:
     if kind in _OURS:
         return _OURS[kind]
-    return re.sub(r"^(Input|String|List) should|^Value error, | after validation, not .*$", _short, message)
+    return re.sub(r"^(Input|String|List|Dictionary) should|^Value error, | after validation, not .*$", _short, message)
 
 
 def _short(words: re.Match[str]) -> str:

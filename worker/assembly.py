@@ -192,7 +192,7 @@ async def serve(
         engine=named,
     )
 
-    webhooks = Webhooks(outbox=queue, secret=settings.webhook_secret, tracer=tracer)
+    webhooks = Webhooks(outbox=queue, secrets=settings.webhook_secret, tracer=tracer)
 
     def wake() -> None:
         listener.wake()

@@ -201,7 +201,9 @@ comment on table public.results is 'One row per finished track (or merged video)
 create index results_owner on public.results (owner, created_at desc) where owner is not null;
 
 create table public.deliveries (
-  job_id uuid primary key references public.jobs (id) on delete cascade,
+  id uuid primary key default gen_random_uuid(),
+  job_id uuid not null references public.jobs (id) on delete cascade,
+  result smallint,
   url text not null,
   attempt integer not null default 0,
   max_attempts integer not null default 12,
@@ -211,9 +213,12 @@ create table public.deliveries (
   last_error text,
   created_at timestamptz not null default now(),
   delivered_at timestamptz,
+  constraint deliveries_once unique nulls not distinct (job_id, result),
   constraint deliveries_pending_has_time check ((state = 'pending') = (next_at is not null))
 );
+comment on column public.deliveries.id is 'The id of the message, the same in every try; a job that ends anew has a new one to tell.';
+comment on column public.deliveries.result is 'The index of the result that is ready; null: the job has ended.';
 comment on column public.deliveries.next_at is 'When the next try is due; while a worker tries, when its lease ends.';
-comment on table public.deliveries is 'The webhook outbox: a row is made in the transaction that ends a job with a callback_url.';
+comment on table public.deliveries is 'The webhook outbox: a row is made in the transaction that ends a job with a callback_url, or brings a result it asked to hear of.';
 create index deliveries_held on public.deliveries (worker_id) where worker_id is not null;
 create index deliveries_due on public.deliveries (next_at) where state = 'pending';

@@ -54,9 +54,11 @@ as $$
 declare
   v_verdict text := private.fence(p_job, p_attempt, p_worker);
   v_count smallint;
+  v_hook text;
 begin
   if v_verdict = 'ok' then
-    select j.total_count into v_count from public.jobs j where j.id = p_job;
+    select j.total_count, case when j.options -> 'events' ? 'result.ready' then j.options ->> 'callback_url' end
+      into v_count, v_hook from public.jobs j where j.id = p_job;
     if ((p_result ->> 'index')::integer between 0 and v_count - 1) is not true then
       raise exception using errcode = '22023',
         message = format('result index %s is not one of this job''s %s', p_result ->> 'index', v_count);
@@ -68,6 +70,10 @@ begin
            coalesce(r.describer, ''), r.bpm, r.key, r.peaks
       from jsonb_populate_record(null::public.results, p_result) r
     on conflict (job_id, index) do nothing;
+    if found and v_hook is not null then
+      insert into public.deliveries (job_id, result, url) values (p_job, (p_result ->> 'index')::smallint, v_hook);
+      perform private.wake();
+    end if;
   end if;
   return v_verdict;
 end

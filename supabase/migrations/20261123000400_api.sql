@@ -150,7 +150,7 @@ as $$
 $$;
 comment on function private.queue_position(public.jobs) is 'The place of a pending job in its lane, 1 is next; null when it does not wait.';
 
--- The answer of GET /job: also the body of webhooks. `error` is shown when the job failed, not while it is retried.
+-- The answer of GET /job. `error` is shown when the job failed, not while it is retried.
 create function queue.answer(p_job uuid) returns jsonb
 language sql stable set search_path = ''
 as $$
@@ -160,6 +160,7 @@ as $$
     'error', case when j.status = 'failed' then j.error end,
     'error_code', case when j.status = 'failed' then j.error_code end,
     'kind', j.kind, 'stage', j.stage, 'video_url', j.video_url, 'user_request', j.user_request,
+    'metadata', coalesce(j.options -> 'metadata', '{}'),
     'created_at', j.created_at, 'started_at', j.started_at, 'finished_at', j.finished_at,
     'queue_position', private.queue_position(j))
   from public.jobs j,

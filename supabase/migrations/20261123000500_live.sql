@@ -77,16 +77,18 @@ language plpgsql security definer set search_path = ''
 as $$
 begin
   insert into public.deliveries (job_id, url) values (new.id, new.options ->> 'callback_url')
-    on conflict (job_id) do update -- a job that an operator retried ends twice, and its last word counts
-      set state = 'pending', attempt = 0, next_at = now(), worker_id = null, last_error = null, delivered_at = null;
+    on conflict (job_id, result) do update -- a job that an operator retried ends twice, and its last word counts
+      set id = gen_random_uuid(), created_at = now(), state = 'pending', attempt = 0, next_at = now(), worker_id = null,
+          last_error = null, delivered_at = null;
   perform private.wake();
   return null;
 end
 $$;
-comment on function private.after_end_of_job() is 'Makes the row of deliveries for a job with a callback_url.';
+comment on function private.after_end_of_job() is 'Makes the row of deliveries for a job whose end its callback_url wants to hear of.';
 
 create trigger jobs_delivery after update on public.jobs
-  for each row when (old.finished_at is null and new.finished_at is not null and new.options ->> 'callback_url' is not null)
+  for each row when (old.finished_at is null and new.finished_at is not null and new.options ->> 'callback_url' is not null
+    and coalesce(new.options -> 'events' ? ('job.' || new.status), true))
   execute function private.after_end_of_job();
 
 -- Who may join a topic. By primary key, as its own owner: a policy that reads jobs would run under the visitor's RLS.

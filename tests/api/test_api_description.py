@@ -11,7 +11,7 @@ from edge_api.problems import STATUS
 
 CHECKED = {
     "type", "enum", "pattern", "minLength", "maxLength", "minimum", "maximum", "minItems", "maxItems", "items",
-    "properties", "required", "additionalProperties", "default",
+    "properties", "required", "additionalProperties", "maxProperties", "default",
 }  # fmt: skip
 
 
@@ -37,6 +37,8 @@ def normal(schema: dict, definitions: dict) -> dict:
         del plain["default"]
     if "items" in plain:
         plain["items"] = normal(plain["items"], definitions)
+    if isinstance(plain.get("additionalProperties"), dict):
+        plain["additionalProperties"] = normal(plain["additionalProperties"], definitions)
     if "properties" in plain:
         plain["properties"] = {name: normal(part, definitions) for name, part in plain["properties"].items()}
     return plain

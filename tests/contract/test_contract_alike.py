@@ -88,6 +88,7 @@ VALUES = [
     f'"plan": [{{{MANY}}}]',
     f'"{"🎻" * 100}": 1', f'"a{"🎻" * 100}": 1', '"\\ud800": 1', '"\\u0000": 1', '"": 1', '"user_request": "\\udfbb\\ud83c"', '"a": 01', '"a": .5',
     '"user_request": "\t"', '"user_request": "\\x"', '"seed": "x", "seed": 1', '"z": 1, "a": 2', '"callback_url": ""', '"format": []',
+    '"metadata": {"a b": 1, "": null, "c": 1}', '"metadata": {"a": "\\u0007", "b": 1}', '"metadata": {"__proto__": "x"}', '"events": [1, "x"]',
 ]  # fmt: skip
 BODIES = [
     post(""), post("null"), post("[]"), post("\ufeff{}"), post("{}".encode("utf-16")), post("{} {}"), post(b'{"a": "\xed\xa0\x80"}'),

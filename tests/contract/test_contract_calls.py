@@ -23,7 +23,8 @@ async def test_gen_makes_an_interactive_job_and_answers_only_its_id(api, db):
     """`POST /api/v1/gen` inserts the row; what goes beyond video and wish becomes its options, null is left out."""
     asked = {
         "variants": 2, "seed": 2**32 - 1, "duration": 8.5, "negative_prompt": "vocals", "conditioning": "text",
-        "format": "mp3", "callback_url": "https://example.com/hook",
+        "format": "mp3", "callback_url": "https://example.com/hook", "events": ["job.failed", "result.ready"],
+        "metadata": {"order": "4711", "who.is-it": "☀"},
     }  # fmt: skip
     body = {"video_url": VIDEO, "user_request": "warm ☀", **asked, "plan": None}
     status, answer = await ask(api, "post", "/api/v1/gen", json=body, headers={"traceparent": TRACE})
@@ -38,6 +39,7 @@ async def test_gen_makes_an_interactive_job_and_answers_only_its_id(api, db):
     assert (row["owner"], row["status"], row["traceparent"]) == (None, "pending", TRACE)
     assert row["tenant"].startswith("client:")
     assert json.loads(row["options"]) == asked
+    assert (await ask(api, "get", f"/api/v1/job/{answer['job_id']}"))[1]["metadata"] == asked["metadata"]
 
 
 async def test_a_plan_is_kept_as_it_was_written(gen, db):

@@ -153,6 +153,7 @@ async def test_the_answer_has_the_contract_s_names(db, queue):
     assert answer == {
         "job_id": str(job_id), "status": "processing", "completed_count": 1, "total_count": 3, "error": None, "error_code": None,
         "kind": "generate", "stage": "composing", "video_url": "https://example.com/a.mp4", "user_request": "calm",
+        "metadata": {},
         "finished_at": None, "queue_position": None,
     }  # fmt: skip
     assert set(result) == {

@@ -63,12 +63,15 @@ def test_every_word_of_the_request_schemas_is_understood():
     """The contract's bodies use no keyword of JSON Schema that speaks of other places, but those that schema.ts follows."""
     text = (SHARED / "schema.ts").read_text()
     follows = re.findall(r'"(\$?\w+)"', text[text.index("FOLLOWS = ") : text.index("]);", text.index("FOLLOWS = "))])
-    of_a_value = {"type", "enum", "minimum", "maximum", "minLength", "maxLength", "pattern", "minItems", "maxItems"}
+    of_a_value = {"type", "enum", "minimum", "maximum", "minLength", "maxLength", "pattern", "minItems", "maxItems",
+                  "maxProperties", "propertyNames"}  # fmt: skip
     known = {*follows, *of_a_value, "required", "description", "default", "examples"}
     schemas = contract()["components"]["schemas"]
 
     def words(schema: dict) -> set[str]:
         parts = [*schema.get("properties", {}).values(), *schema.get("oneOf", [])]
+        if isinstance(schema.get("additionalProperties"), dict):
+            parts.append(schema["additionalProperties"])
         if "items" in schema:
             parts.append(schema["items"])
         if "$ref" in schema:
