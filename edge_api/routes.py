@@ -14,8 +14,8 @@ from edge_api.addresses import client_of
 from edge_api.auth import UUID_TEXT, Authenticator
 from edge_api.body import read, read_if_any
 from edge_api.database import Database, View
-from edge_api.problems import Problem
-from edge_api.server import TRACEPARENT
+from edge_api.problems import Problem, page
+from edge_api.server import ORIGIN, TRACEPARENT
 from edge_api.settings import Network
 from edge_api.uploads import Uploads
 from edge_api.watch import Watches, not_found
@@ -51,6 +51,7 @@ class Routes:
         app.router.add_delete("/api/v1/job/{job_id}", self.cancel)
         app.router.add_post("/api/v1/job/{job_id}/again", self.again)
         app.router.add_get("/api/v1/job/{job_id}/events", self.events, allow_head=False)
+        app.router.add_get("/api/v1/problems/{code}", self.problem)
         app.router.add_get("/api/v1/ping", self.ping)
         app.router.add_get("/healthz", self.healthz)
 
@@ -66,7 +67,9 @@ class Routes:
         at_once = _prefers_async(request)
         view = None if at_once else await self._watches.end(job, user, self._client(request), self._merge_wait_s)
         if view is None:
-            headers = {"Location": f"/api/v1/job/{job}"} | ({"Preference-Applied": "respond-async"} if at_once else {})
+            headers = {"Location": f"{request[ORIGIN]}/api/v1/job/{job}"} | (
+                {"Preference-Applied": "respond-async"} if at_once else {}
+            )
             return web.json_response({"job_id": str(job)}, status=202, headers=headers)
         return web.json_response({"video_url": await self._merged(view)})
 
@@ -116,6 +119,12 @@ class Routes:
     async def events(self, request: web.Request) -> web.StreamResponse:
         user = await self._user(request)
         return await events.stream(request, self._watches, _job(request), user, self._client(request))
+
+    async def problem(self, request: web.Request) -> web.Response:
+        try:
+            return web.Response(text=page(request.match_info["code"]), content_type="text/html")
+        except KeyError:
+            raise Problem("not_found", "No problem has this code; all of them are listed at /openapi.json") from None
 
     async def ping(self, _: web.Request) -> web.Response:
         return web.json_response({"status": "ok", "message": "RhythmAI API is running"})

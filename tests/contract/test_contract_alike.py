@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from edge_api.contract import contract
 from tests.contract.conftest import NO_JOB, VIDEO, silent
 from tests.contract.hosts import HOSTS, Host
 from tests.contract.keys import SECRET, bearer, make_token
@@ -100,6 +101,7 @@ PATHS = [
     "/api/v1/ping", "/api/v1/./ping", "/x/../api/v1/ping", "/api/v1/x/../ping", "/api/v1/job/../ping", "/api/v1/job/%2e%2e/ping",
     "/api/v1\\ping", "/api/v1/p%69ng", "/openapi%2ejson", "//api/v1/ping", "/api/v1/ping?x=%2e%2e", "/api/v1/ping/", "http://a/api/v1/ping",
     "/api/v1/job/%41", "/api/v1/job/1", f"/api/v1/job/{NO_JOB}", f"/api/v1/job/{{{NO_JOB}}}", "/nothing", "/api/v1/ping;x",
+    "/api/v1/problems/", "/api/v1/problems/constructor", "/api/v1/problems/not_found/",
 ]  # fmt: skip
 TOKENS = {
     "another header too": [signed(), signed(uuid4())],
@@ -157,6 +159,14 @@ async def test_an_empty_body_is_none(both, db, kind):
     ):
         for host in both:
             assert answered(await said(host, raw, more=True))[0] == "200"
+
+
+async def test_the_pages_about_problems_are_the_same(both):
+    """Byte for byte, for every code."""
+    for code in contract()["components"]["schemas"]["Code"]["enum"]:
+        one, other = [(await said(host, request(f"GET /api/v1/problems/{code}"), more=True)) for host in both]
+        assert one.partition("<!doctype")[2] in other
+        assert len(one.partition("<!doctype")[2]) > 200
 
 
 async def test_the_statuses_are_the_right_ones(both, db):

@@ -10,7 +10,7 @@ import asyncpg
 import jsonschema_rs
 import pytest
 
-from edge_api.app import contract
+from edge_api.contract import contract
 from tests.contract.conftest import VIDEO, ask
 from tests.contract.keys import bearer
 
@@ -233,7 +233,7 @@ async def test_merge_does_not_wait_when_it_is_asked_not_to(api):
     """With `Prefer: respond-async` the answer is 202 with the job and its address."""
     async with api.post("/api/v1/merge", json=MERGE, headers={"Prefer": "wait=10, respond-async"}) as answer:
         assert (answer.status, answer.headers["Preference-Applied"]) == (202, "respond-async")
-        assert answer.headers["Location"] == f"/api/v1/job/{(await answer.json())['job_id']}"
+        assert answer.headers["Location"] == f"{api._base_url}/api/v1/job/{(await answer.json())['job_id']}"
     assert (await ask(api, "delete", answer.headers["Location"]))[0] == 200
 
 
@@ -243,7 +243,7 @@ async def test_a_merge_that_takes_too_long_answers_with_its_job(start):
         async with api.post("/api/v1/merge", json=MERGE) as answer:
             assert (answer.status, "Preference-Applied" in answer.headers) == (202, False)
             job = (await answer.json())["job_id"]
-            assert answer.headers["Location"] == f"/api/v1/job/{job}"
+            assert answer.headers["Location"] == f"{api._base_url}/api/v1/job/{job}"
         assert (await ask(api, "delete", f"/api/v1/job/{job}"))[1]["status"] == "cancelled"
 
 

@@ -7,8 +7,7 @@ import re
 
 import pytest
 
-from edge_api.app import contract
-from edge_api.problems import STATUS
+from edge_api.contract import contract
 from tests.functions.conftest import FUNCTIONS
 from tests.functions.made import SHARED, write_contract, write_database
 
@@ -50,13 +49,6 @@ def test_the_database_s_types_are_up_to_date(tmp_path, database_url):
     """database.ts is what `supabase gen types` makes of the migrations: else run `python -m tests.functions`."""
     write_database(tmp_path, tmp_path, database_url)
     assert (SHARED / "database.ts").read_text() == (tmp_path / "database.ts").read_text()
-
-
-def test_both_hosts_know_the_same_problems():
-    """Every code has the same status on both."""
-    text = (SHARED / "problems.ts").read_text()
-    table = text[text.index("STATUS = {") : text.index("} as const")]
-    assert {code: int(status) for code, status in re.findall(r"(\w+): (\d+)", table)} == STATUS
 
 
 def test_every_word_of_the_request_schemas_is_understood():

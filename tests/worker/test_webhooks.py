@@ -13,7 +13,7 @@ import structlog
 from aiohttp import web
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from edge_api.app import contract
+from edge_api.contract import contract
 from tests.unit.stranger import Names
 from worker.domain import Result
 from worker.errors import Misconfigured

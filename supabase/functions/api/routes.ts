@@ -3,7 +3,7 @@ import { clientOf } from "../_shared/addresses.ts";
 import { Authenticator, byPublishedKeys, bySecret } from "../_shared/auth.ts";
 import { read, readIfAny } from "../_shared/body.ts";
 import openapi from "../_shared/openapi.ts";
-import { jobNotFound, Problem } from "../_shared/problems.ts";
+import { jobNotFound, page, Problem } from "../_shared/problems.ts";
 import { stream } from "./events.ts";
 import { type Asked, Queue, type View, type ViewText } from "./queue.ts";
 import type { Settings } from "./settings.ts";
@@ -16,8 +16,10 @@ export interface Call {
   /** What the job of this request takes as its own. */
   traceparent: string;
   peer: string;
-  /** The {job_id} of the path. */
-  job: string;
+  /** What stands before /api/v1 in the addresses of its answer. */
+  origin: string;
+  /** The {job_id} or {code} of the path. */
+  named: string;
 }
 
 export interface Route {
@@ -27,6 +29,7 @@ export interface Route {
   methods: Record<string, (call: Call) => Response | Promise<Response>>;
 }
 
+const HTML = "text/html; charset=utf-8";
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 export class Routes {
@@ -53,6 +56,7 @@ export class Routes {
       route(job, { GET: (call) => this.view(call), DELETE: (call) => this.cancel(call) }),
       route(`${job}/again`, { POST: (call) => this.again(call) }),
       route(`${job}/events`, { GET: (call) => this.events(call) }),
+      route("/api/v1/problems/{code}", { GET: ({ named }) => text(page(named), 200, { "Content-Type": HTML }) }),
       route("/api/v1/ping", { GET: () => json({ status: "ok", message: "RhythmAI API is running" }) }),
       route("/healthz", { GET: async () => json({ status: "ok", database: "ok", ...await this.#queue.health() }) }),
       route("/openapi.json", { GET: () => json(describedAt(this.settings.base)) }),
@@ -73,7 +77,7 @@ export class Routes {
     const atOnce = prefersAsync(call.request);
     const view = atOnce ? null : await this.watches.end(job, user, this.settings.mergeWaitS, call.request.signal);
     if (view) return json({ video_url: await this.#merged(view) });
-    const headers = { Location: `${this.settings.base}/api/v1/job/${job}` };
+    const headers = { Location: `${call.origin}/api/v1/job/${job}` };
     return json({ job_id: job }, 202, atOnce ? { ...headers, "Preference-Applied": "respond-async" } : headers);
   }
 
@@ -140,7 +144,7 @@ function route(name: string, methods: Route["methods"]): Route {
   return {
     name,
     methods,
-    pattern: new RegExp(`^${name.replace("{job_id}", "(?<job>[^/%{}]+)").replace(".", "\\.")}$`),
+    pattern: new RegExp(`^${name.replace(/\{\w+\}/, "(?<named>[^/%{}]+)").replace(".", "\\.")}$`),
   };
 }
 
@@ -178,9 +182,9 @@ async function marked(answer: Response, text: string, seen: string): Promise<Res
   return response;
 }
 
-function jobOf({ job }: Call): string {
-  if (!UUID.test(job)) throw new Problem("not_found", "A job id is a UUID, as POST /api/v1/gen answered it");
-  return job;
+function jobOf({ named }: Call): string {
+  if (!UUID.test(named)) throw new Problem("not_found", "A job id is a UUID, as POST /api/v1/gen answered it");
+  return named;
 }
 
 function prefersAsync(request: Request): boolean {
