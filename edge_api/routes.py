@@ -21,6 +21,8 @@ from edge_api.uploads import Uploads
 from edge_api.watch import Watches, not_found
 
 _KEY: Final = re.compile(r"[!-~]{1,255}")
+_QUOTED: Final = re.compile(r'"((?:[^"\\]|\\["\\])+)"')
+"""A key as an RFC 9651 string."""
 
 
 class Routes:
@@ -167,6 +169,8 @@ def _whole_header(request: web.Request, name: str) -> str | None:
 
 def _idempotency_key(request: web.Request) -> str | None:
     key = _whole_header(request, "Idempotency-Key")
+    if key is not None and (quoted := _QUOTED.fullmatch(key)):
+        key = re.sub(r"\\(.)", r"\1", quoted[1])
     if key is not None and not _KEY.fullmatch(key):
         raise Problem("invalid_request", "The Idempotency-Key must be 1 to 255 visible ASCII characters")
     return key

@@ -123,7 +123,7 @@ TOKENS = {
     "another scheme": ["Authorization: Basic eA=="],
 }
 KEYS = [
-    [f"Idempotency-Key: {uuid4()}", f"Idempotency-Key: {uuid4()}"], ["Idempotency-Key: short"], ["Idempotency-Key:"],
+    [f"Idempotency-Key: {uuid4()}", f"Idempotency-Key: {uuid4()}"], ["Idempotency-Key: short"], ['Idempotency-Key: ""'], ["Idempotency-Key:"],
     ["Idempotency-Key: a key with spaces in it"], ["Idempotency-Key: short", signed()],
 ]  # fmt: skip
 OTHERS = [

@@ -112,6 +112,15 @@ async def test_cancel_is_immediate_for_a_pending_job_and_a_wish_for_a_running_on
     assert (await ask(api, "get", f"/api/v1/job/{running}"))[1]["status"] == "cancelled"
 
 
+@pytest.mark.parametrize(("bare", "quoted"), [("{}", '"{}"'), ('{}"\\', '"{}\\"\\\\"'), ('"{}"x"', '"\\"{}\\"x\\""')])
+async def test_a_key_in_quotes_is_the_bare_one(gen, bare, quoted):
+    """An RFC 9651 string and its content are one key; what is no such string is taken as it stands."""
+    key = uuid4().hex
+    first = await gen(headers={"Idempotency-Key": bare.format(key)})
+    assert await gen(headers={"Idempotency-Key": quoted.format(key)}) == first
+    assert await gen(headers={"Idempotency-Key": f'"{key}'}) != first
+
+
 async def test_the_same_idempotency_key_answers_with_the_first_job(api, gen):
     """A repeated request is one job; the same key with another body is refused."""
     key = {"Idempotency-Key": uuid4().hex}

@@ -62,12 +62,12 @@ async def test_every_described_address_is_true(hosted):
         _, described = await ask(api, "get", "/functions/v1/api/openapi.json")
         for path, calls in described["paths"].items():
             (server,) = calls.get("servers", described["servers"])
-            address = server["url"] + path.replace("{job_id}", str(uuid4())).replace("{code}", "not_found")
+            address = server["url"] + path.replace("{job_id}", str(uuid4())).replace("{code}", "internal")
             for method in {"get", "post", "delete"} & set(calls):
                 async with api.request(method, address) as response:
                     answer = await response.text()
                 assert "nothing at this address" not in answer, address
-                assert "method_not_allowed" not in answer
+                assert response.status != 405
 
 
 async def test_addresses_in_answers_are_those_that_clients_see(hosted):

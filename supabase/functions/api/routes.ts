@@ -29,6 +29,8 @@ export interface Route {
   methods: Record<string, (call: Call) => Response | Promise<Response>>;
 }
 
+/** A key as an RFC 9651 string. */
+const QUOTED = /^"((?:[^"\\]|\\["\\])+)"$/;
 const HTML = "text/html; charset=utf-8";
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
@@ -132,7 +134,9 @@ export class Routes {
   #by({ request, traceparent, peer }: Call, owner: string | null): Asked {
     const { clientHeader } = this.settings;
     const client = clientOf(peer, clientHeader ? request.headers.get(clientHeader) : null);
-    const key = request.headers.get("Idempotency-Key");
+    const sent = request.headers.get("Idempotency-Key");
+    const quoted = sent && QUOTED.exec(sent);
+    const key = quoted ? quoted[1]!.replace(/\\(.)/g, "$1") : sent;
     if (key !== null && !/^[!-~]{1,255}$/.test(key)) {
       throw new Problem("invalid_request", "The Idempotency-Key must be 1 to 255 visible ASCII characters");
     }
