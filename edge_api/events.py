@@ -23,15 +23,16 @@ KEEPALIVE_S: Final = 15.0
 SLOWEST_READER_S: Final = 20.0
 END_ID: Final = "end"
 """The id of a stream's last event: an EventSource that comes back with it is told that there is nothing more."""
-_ID: Final = re.compile(r"([0-9a-f]{1,2}):([a-z]*/[a-z]*/[0-8]|)")
+_ID: Final = re.compile(r"([0-9a-f]{1,3}):([a-z]*/[a-z]*/[0-8]|)")
+PLAN: Final = 1 << 8
 STATE: Final = ("job_id", "status", "stage", "completed_count", "total_count", "error", "error_code")
 
 
 class Teller:
     """Turns views of one job into the events that a client has not had yet.
 
-    An id is `<told>:<version>`: the indices of the results that were told, as the bits of a hexadecimal number, and the version of
-    the state that was, its status, stage and count. One that is none of ours counts as nothing told.
+    An id is `<told>:<version>`: what was told, as the bits of a hexadecimal number, one for the index of each result and one above
+    them for the plan; and the version of the state that was, its status, stage and count. One that is none of ours counts as nothing.
     """
 
     def __init__(self, last_id: str = "") -> None:
@@ -40,8 +41,11 @@ class Teller:
         self._version = found[2] if found else ""
 
     def events(self, view: View) -> str:
-        """Event `result` for each new track, then event `job` when the state differs."""
+        """Event `plan` once there is one, `result` for each new track, then event `job` when the state differs."""
         frames = []
+        if view["directions"] and not self._told & PLAN:
+            self._told |= PLAN
+            frames.append(self._frame("plan", {"job_id": view["job_id"], "directions": view["directions"]}))
         for result in view["results"]:
             if not self._told >> result["index"] & 1:
                 self._told |= 1 << result["index"]

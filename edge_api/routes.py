@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from typing import Final
 from uuid import UUID
 
@@ -60,7 +61,7 @@ class Routes:
     async def gen(self, request: web.Request) -> web.Response:
         user = await self._user(request)
         body = await read(request, models.Gen)
-        return web.json_response({"job_id": str(await self._submit(request, "generate", user, body))})
+        return _made(request, await self._submit(request, "generate", user, body))
 
     async def merge(self, request: web.Request) -> web.Response:
         user = await self._user(request)
@@ -69,10 +70,7 @@ class Routes:
         at_once = _prefers_async(request)
         view = None if at_once else await self._watches.end(job, user, self._client(request), self._merge_wait_s)
         if view is None:
-            headers = {"Location": f"{request[ORIGIN]}/api/v1/job/{job}"} | (
-                {"Preference-Applied": "respond-async"} if at_once else {}
-            )
-            return web.json_response({"job_id": str(job)}, status=202, headers=headers)
+            return _made(request, job, status=202, headers={"Preference-Applied": "respond-async"} if at_once else {})
         return web.json_response({"video_url": await self._merged(view)})
 
     async def _merged(self, view: View) -> str:
@@ -116,7 +114,7 @@ class Routes:
         )
         if job is None:
             raise not_found()
-        return web.json_response({"job_id": str(job)})
+        return _made(request, job)
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         user = await self._user(request)
@@ -153,6 +151,15 @@ class Routes:
             key=_idempotency_key(request),
             traceparent=request[TRACEPARENT],
         )
+
+
+def _made(
+    request: web.Request, job: UUID, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """A new job, and where it goes on from here."""
+    url = f"{request[ORIGIN]}/api/v1/job/{job}"
+    body = {"job_id": str(job), "urls": {"job": url, "events": f"{url}/events", "cancel": url}}
+    return web.json_response(body, status=status, headers={"Location": url, **(headers or {})})
 
 
 def _job(request: web.Request) -> UUID:

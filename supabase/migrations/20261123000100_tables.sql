@@ -25,11 +25,12 @@ create table private.settings (
   batch_first_share real not null default 0.1 check (batch_first_share between 0 and 1),
   max_crashes integer not null default 2 check (max_crashes > 0),
   max_outages integer not null default 300 check (max_outages > 0),
+  keep_for interval check (keep_for > interval '0'),
   backoff_base interval not null default interval '2 seconds',
   backoff_cap interval not null default interval '5 minutes',
   client_salt uuid not null default gen_random_uuid()
 );
-comment on table private.settings is 'One row of limits: flood guard, crash cap, outage cap, backoff, share of claims that look into the batch lane first.';
+comment on table private.settings is 'One row of limits: flood guard, how long ended jobs are kept (null: for ever), crash cap, outage cap, backoff, share of claims that look into the batch lane first.';
 insert into private.settings default values;
 
 create table public.workers (
@@ -64,6 +65,10 @@ create table public.jobs (
   tenant text not null default 'sql',
   status text not null default 'pending',
   stage text,
+  stage_at timestamptz,
+  engine text,
+  took_s jsonb not null default '{}',
+  expected_s jsonb not null default '{}',
   lane text not null default 'batch',
   priority smallint not null default 0,
   turn bigint not null default 0,
@@ -96,6 +101,10 @@ comment on table public.jobs is 'The queue: one row per job, from its insert to 
 comment on column public.jobs.tenant is 'The fairness key, never null: the owner, else a hash of the client address, else ''sql''.';
 comment on column public.jobs.turn is 'Start-time fair queueing, stamped at insert: the round of the tenant in the upper bits, `seq` in the lower 32.';
 comment on column public.jobs.started_at is 'When a worker took the job for the first time; claimed_at: for the last time.';
+comment on column public.jobs.stage_at is 'Since when the stage is.';
+comment on column public.jobs.engine is 'That of the worker which has, or had last, the job.';
+comment on column public.jobs.took_s is 'How many seconds each stage of the last attempt took, as far as it is over.';
+comment on column public.jobs.expected_s is 'How many seconds each stage was expected to take when the last attempt began: progress is told by it.';
 comment on column public.jobs.traceparent is 'W3C trace context: the trace that the job belongs to, from the request to the webhook, and its parent in it.';
 comment on column public.jobs.run_at is 'null = ready; otherwise in backoff until then (and outside the ready index).';
 

@@ -12,7 +12,7 @@ declare
   v_data jsonb;
 begin
   if d.result is null then
-    v_data := v_answer - 'queue_position' || jsonb_build_object(
+    v_data := v_answer - array['queue_position', 'progress', 'eta_s', 'directions'] || jsonb_build_object(
       'video_url', regexp_replace(v_answer ->> 'video_url', '[?#].*$', ''),
       'results', (select coalesce(jsonb_agg(r - 'peaks' order by (r -> 'index')), '[]') from jsonb_array_elements(v_answer -> 'results') r));
   else

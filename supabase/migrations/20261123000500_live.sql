@@ -1,6 +1,7 @@
 -- What is seen live. Events are hints and views, never the truth, so no trigger here may fail a write.
 --   topic 'jobs'      event 'wake'     one per insert statement, however many rows: shortens a worker's sleep
 --   topic 'job:<id>'  event 'job'      status, stage, counts, error
+--                     event 'plan'     the directions of all variants, before there is any music
 --                     event 'result'   the whole result
 
 -- Wake workers, by NOTIFY and by Realtime. A wake-up that cannot be sent is no reason to fail.
@@ -51,6 +52,24 @@ comment on function private.after_update_of_job() is 'Sends event job on the pri
 create trigger jobs_event after update on public.jobs
   for each row when (old.status is distinct from new.status or old.stage is distinct from new.stage)
   execute function private.after_update_of_job();
+
+create function private.after_plan_of_job() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+begin
+  perform realtime.send(jsonb_build_object('job_id', new.id, 'directions', private.directions(new.plan)),
+                        'plan', 'job:' || new.id, true);
+  return null;
+exception when others then
+  raise warning 'event of the plan of job % not sent: %', new.id, sqlerrm;
+  return null;
+end
+$$;
+comment on function private.after_plan_of_job() is 'Sends event plan on the private topic of the job.';
+
+create trigger jobs_plan after update on public.jobs
+  for each row when (old.plan is null and new.plan is not null)
+  execute function private.after_plan_of_job();
 
 create function private.after_insert_of_result() returns trigger
 language plpgsql security definer set search_path = ''

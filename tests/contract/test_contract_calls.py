@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -19,7 +20,52 @@ MERGE = {"video_url": VIDEO, "audio_url": AUDIO}
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
 
 
-async def test_gen_makes_an_interactive_job_and_answers_only_its_id(api, db):
+async def test_what_makes_a_job_leads_on_to_it(api, gen, db):
+    """`gen`, `again` and an unfinished `merge` answer with the addresses of the job, its events and its end."""
+    for path, body in (
+        ("gen", {"video_url": VIDEO}), (f"job/{await gen()}/again", {}), ("merge", {"video_url": VIDEO, "audio_url": AUDIO}),
+    ):  # fmt: skip
+        async with api.post(f"/api/v1/{path}", json=body, headers={"Prefer": "respond-async"}) as answer:
+            made = await answer.json()
+        url = f"{api._base_url}/api/v1/job/{made['job_id']}"
+        assert made["urls"] == {"job": url, "events": f"{url}/events", "cancel": url}
+        assert answer.headers["Location"] == url
+        assert (await ask(api, "get", made["urls"]["job"]))[1]["status"] == "pending"
+        assert (await ask(api, "delete", made["urls"]["cancel"]))[1]["status"] == "cancelled"
+        async with api.get(made["urls"]["events"]) as answer:
+            assert b"id: end" in await answer.read()
+
+
+async def test_a_job_tells_how_far_it_is_and_what_will_be_heard(api, gen, hand, db):
+    """Progress grows from 0 to 100, directions are there before any music, and what is not kept for ever says until when."""
+    job = await gen(variants=2)
+    path = f"/api/v1/job/{job}"
+    seen = [(await ask(api, "get", path))[1]]
+    await hand.claim(job)
+    await hand.stage("describing")
+    await hand.plan("piano", "strings")
+    seen.append((await ask(api, "get", path))[1])
+    assert [direction["title"] for direction in seen[1]["directions"]] == ["piano", "strings"]
+    assert seen[1]["results"] == []
+    await hand.stage("composing")
+    for index in range(2):
+        await hand.result(index=index, audio_url=AUDIO)
+        seen.append((await ask(api, "get", path))[1])
+    await hand.finish()
+    await db.execute("update private.settings set keep_for = '1 day'")
+    seen.append((await ask(api, "get", path))[1])
+    await db.execute("update private.settings set keep_for = null")
+    told = [view["progress"] for view in seen]
+    assert told == sorted(set(told))
+    assert (told[0], told[-1]) == (0, 100)
+    assert [view["eta_s"] is None for view in seen] == [True, False, False, False, True]
+    assert [view["expires_at"] is None for view in seen] == [True] * 4 + [False]
+    assert datetime.fromisoformat(seen[-1]["expires_at"]) - datetime.fromisoformat(
+        seen[-1]["finished_at"]
+    ) == timedelta(days=1)
+
+
+async def test_gen_makes_an_interactive_job(api, db):
     """`POST /api/v1/gen` inserts the row; what goes beyond video and wish becomes its options, null is left out."""
     asked = {
         "variants": 2, "seed": 2**32 - 1, "duration": 8.5, "negative_prompt": "vocals", "conditioning": "text",
@@ -28,7 +74,7 @@ async def test_gen_makes_an_interactive_job_and_answers_only_its_id(api, db):
     }  # fmt: skip
     body = {"video_url": VIDEO, "user_request": "warm ☀", **asked, "plan": None}
     status, answer = await ask(api, "post", "/api/v1/gen", json=body, headers={"traceparent": TRACE})
-    assert (status, list(answer)) == (200, ["job_id"])
+    assert (status, list(answer)) == (200, ["job_id", "urls"])
     row = await db.fetchrow("select * from public.jobs where id = $1", UUID(answer["job_id"]))
     assert (row["video_url"], row["user_request"], row["lane"], row["total_count"]) == (
         VIDEO,

@@ -34,6 +34,15 @@ async def test_a_stream_tells_every_change_and_ends_with_the_job(api, gen, hand)
         assert (event, data["status"], data["completed_count"]) == ("job", "pending", 0)
         assert set(data) == {"job_id", "status", "stage", "completed_count", "total_count", "error", "error_code"}
         await hand.claim(job)
+        while data["status"] != "processing":
+            _, data, _ = await anext(stream)
+        await hand.plan("piano", "strings")
+        event, plan, _ = await anext(stream)
+        assert (event, plan["job_id"], [one["title"] for one in plan["directions"]]) == (
+            "plan",
+            job,
+            ["piano", "strings"],
+        )
         await hand.stage("composing")
         while data["stage"] != "composing":
             event, data, _ = await anext(stream)
@@ -68,17 +77,20 @@ async def test_a_resume_sends_only_what_is_missing(api, gen, hand):
     path = f"/api/v1/job/{job}/events"
     await hand.claim(job)
     await hand.stage("composing")
+    await hand.plan("a", "b", "c")
     await hand.result(index=2, audio_url=AUDIO)
     await hand.result(index=0, audio_url=AUDIO)
     async with asyncio.timeout(120), api.get(path) as answer:
         stream = frames(answer)
-        heard = [await anext(stream) for _ in range(3)]
-    assert [(event, data.get("index")) for event, data, _ in heard] == [("result", 0), ("result", 2), ("job", None)]
-    assert len({mark for _, _, mark in heard}) == 3
+        heard = [await anext(stream) for _ in range(4)]
+    whole = [("plan", None), ("result", 0), ("result", 2), ("job", None)]
+    assert [(event, data.get("index")) for event, data, _ in heard] == whole
+    assert len({mark for _, _, mark in heard}) == 4
     await hand.result(index=1, audio_url=AUDIO)
     await hand.finish()
     rest = [("result", 1), ("job", None)]
-    for (*_, mark), missing in zip(heard, ([("result", 1), ("result", 2), ("job", None)], rest, rest), strict=True):
+    missed = ([("result", 0), ("result", 1), whole[2], rest[1]], [rest[0], whole[2], rest[1]], rest, rest)
+    for (*_, mark), missing in zip(heard, missed, strict=True):
         async with api.get(path, headers={"Last-Event-ID": mark}) as answer:
             told = [frame async for frame in frames(answer)]
         assert [(event, data.get("index")) for event, data, _ in told] == missing

@@ -66,7 +66,7 @@ async def test_every_described_address_is_true(hosted):
             for method in {"get", "post", "delete"} & set(calls):
                 async with api.request(method, address) as response:
                     answer = await response.text()
-                assert "nothing at this address" not in answer, address
+                assert "nothing at this address; the API" not in answer, address
                 assert response.status != 405
 
 

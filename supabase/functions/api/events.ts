@@ -10,7 +10,8 @@ const KEEPALIVE_MS = 15_000;
 const SLOWEST_READER_MS = 20_000;
 /** The id of a stream's last event: an EventSource that comes back with it is told that there is nothing more. */
 const END_ID = "end";
-const ID = /^([0-9a-f]{1,2}):([a-z]*\/[a-z]*\/[0-8]|)$/;
+const ID = /^([0-9a-f]{1,3}):([a-z]*\/[a-z]*\/[0-8]|)$/;
+const PLAN = 1 << 8;
 const STATE = ["job_id", "status", "stage", "completed_count", "total_count", "error", "error_code"] as const;
 
 /** GET /api/v1/job/{job_id}/events. Throws Problem before the stream has begun; later it just ends. */
@@ -60,8 +61,9 @@ export async function stream(
 
 /** Turns views of one job into the events that a client has not had yet.
  *
- * An id is `<told>:<version>`: the indices of the results that were told, as the bits of a hexadecimal number, and the
- * version of the state that was, its status, stage and count. One that is none of ours counts as nothing told. */
+ * An id is `<told>:<version>`: what was told, as the bits of a hexadecimal number, one for the index of each result and one
+ * above them for the plan; and the version of the state that was, its status, stage and count. One that is none of ours
+ * counts as nothing. */
 class Teller {
   #told: number;
   #version: string;
@@ -72,9 +74,13 @@ class Teller {
     this.#version = found?.[2] ?? "";
   }
 
-  /** Event `result` for each new track, then event `job` when the state differs. */
+  /** Event `plan` once there is one, `result` for each new track, then event `job` when the state differs. */
   events(view: View): string {
     const frames: string[] = [];
+    if (view.directions.length > 0 && !(this.#told & PLAN)) {
+      this.#told |= PLAN;
+      frames.push(this.#frame("plan", { job_id: view.job_id, directions: view.directions }));
+    }
     for (const result of view.results) {
       if (this.#told >> result.index & 1) continue;
       this.#told |= 1 << result.index;

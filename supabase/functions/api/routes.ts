@@ -4,6 +4,7 @@ import { Authenticator, byPublishedKeys, bySecret } from "../_shared/auth.ts";
 import { read, readIfAny } from "../_shared/body.ts";
 import openapi from "../_shared/openapi.ts";
 import { jobNotFound, page, Problem } from "../_shared/problems.ts";
+import type { Schemas } from "../_shared/schema.ts";
 import { stream } from "./events.ts";
 import { type Asked, Queue, type View, type ViewText } from "./queue.ts";
 import type { Settings } from "./settings.ts";
@@ -69,7 +70,7 @@ export class Routes {
     const user = await this.#user(call);
     const { video_url, user_request, ...options } = await read(call.request, "Gen");
     const by = this.#by(call, user);
-    return json({ job_id: await this.#queue.submit("generate", video_url, user_request ?? "", options, by) });
+    return made(call, await this.#queue.submit("generate", video_url, user_request ?? "", options, by));
   }
 
   async merge(call: Call): Promise<Response> {
@@ -79,8 +80,7 @@ export class Routes {
     const atOnce = prefersAsync(call.request);
     const view = atOnce ? null : await this.watches.end(job, user, this.settings.mergeWaitS, call.request.signal);
     if (view) return json({ video_url: await this.#merged(view) });
-    const headers = { Location: `${call.origin}/api/v1/job/${job}` };
-    return json({ job_id: job }, 202, atOnce ? { ...headers, "Preference-Applied": "respond-async" } : headers);
+    return made(call, job, 202, atOnce ? { "Preference-Applied": "respond-async" } : {});
   }
 
   /** The video of a merge that has ended. Throws Problem: merge_failed, merge_unavailable, merge_cancelled. */
@@ -120,7 +120,7 @@ export class Routes {
     const { seed, variant } = await readIfAny(call.request, "Again");
     const job = await this.#queue.again(jobOf(call), seed ?? null, variant ?? null, this.#by(call, user));
     if (job === null) throw jobNotFound();
-    return json({ job_id: job });
+    return made(call, job);
   }
 
   async events(call: Call): Promise<Response> {
@@ -160,6 +160,13 @@ function describedAt(base: string): object {
     path.startsWith("/api/") ? [path, calls] : [path, { servers, ...calls }]
   );
   return { ...openapi, servers: [{ url: base }], paths: Object.fromEntries(paths) };
+}
+
+/** A new job, and where it goes on from here. */
+function made({ origin }: Call, job_id: string, status = 200, headers: Record<string, string> = {}): Response {
+  const url = `${origin}/api/v1/job/${job_id}`;
+  const urls = { job: url, events: `${url}/events`, cancel: url };
+  return json({ job_id, urls } satisfies Schemas["Made"], status, { Location: url, ...headers });
 }
 
 function json(body: object, status = 200, headers: Record<string, string> = {}): Response {
