@@ -39,7 +39,7 @@ def make_runner(
     uploads = Uploads(settings.origin, settings.supabase_key)
     keys: Keys = SecretKeys(settings.jwt_secret) if settings.jwt_secret else JwksKeys(settings.origin)
     authenticator = Authenticator(
-        keys, publishable_key=settings.supabase_publishable_key, require_auth=settings.require_auth
+        keys, database.key_of, publishable_key=settings.supabase_publishable_key, require_auth=settings.require_auth
     )
     routes = Routes(
         database, watches, uploads, authenticator, trusted=settings.trusted_proxies, merge_wait_s=settings.merge_wait_s

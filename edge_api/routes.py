@@ -6,13 +6,14 @@ import hashlib
 import re
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import quote
 from uuid import UUID
 
 from aiohttp import web
 
 from edge_api import events, models
 from edge_api.addresses import client_of
-from edge_api.auth import UUID_TEXT, Authenticator
+from edge_api.auth import UUID_TEXT, Authenticator, unauthorized
 from edge_api.body import read, read_if_any
 from edge_api.database import Database, View
 from edge_api.problems import Problem, page
@@ -50,6 +51,7 @@ class Routes:
         app.router.add_post("/api/v1/gen", self.gen)
         app.router.add_post("/api/v1/merge", self.merge)
         app.router.add_post("/api/v1/upload", self.upload)
+        app.router.add_get("/api/v1/jobs", self.jobs)
         app.router.add_get("/api/v1/job/{job_id}", self.view)
         app.router.add_delete("/api/v1/job/{job_id}", self.cancel)
         app.router.add_post("/api/v1/job/{job_id}/again", self.again)
@@ -87,12 +89,29 @@ class Routes:
         return url
 
     async def upload(self, request: web.Request) -> web.Response:
-        await self._user(request)
+        user = await self._user(request)
         body = await read(request, models.Upload)
         if body.size > models.MAX_UPLOAD_BYTES:
             limit = models.MAX_UPLOAD_BYTES // 2**20
             raise Problem("payload_too_large", f"A video may have at most {limit} MB; send a shorter or smaller one")
-        return web.json_response(await self._uploads.sign(body.content_type))
+        signed = await self._uploads.sign(body.content_type)
+        if user:
+            await self._database.ticket(user, str(signed["video_url"]).rpartition("/")[2])
+        return web.json_response(signed)
+
+    async def jobs(self, request: web.Request) -> web.Response:
+        user = await self._user(request)
+        if user is None:
+            raise unauthorized(
+                "A list is of a signed-in user's jobs, or of a key's: send Authorization: Bearer <access token>"
+            )
+        # Quoted, because Postgres takes no U+0000; what is right has nothing to quote.
+        status, cursor, limit = (
+            quote(request.query[name], errors="replace") if name in request.query else None
+            for name in ("status", "cursor", "limit")
+        )
+        text = await self._database.page(user, status, cursor, limit)
+        return web.Response(text=text, content_type="application/json")
 
     async def view(self, request: web.Request) -> web.Response:
         return _found(await self._database.view(_job(request), await self._user(request)), request)

@@ -33,6 +33,28 @@ create table private.settings (
 comment on table private.settings is 'One row of limits: flood guard, how long ended jobs are kept (null: for ever), crash cap, outage cap, backoff, share of claims that look into the batch lane first.';
 insert into private.settings default values;
 
+-- A key stands in public.jobs.owner as a user does, so that whatever holds for users holds for it.
+create table private.keys (
+  id uuid primary key default gen_random_uuid(),
+  name text not null unique constraint keys_name check (length(name) between 1 and 200),
+  hash text not null unique constraint keys_hash check (hash ~ '^[0-9a-f]{64}$'),
+  pending_limit integer not null constraint keys_limit check (pending_limit > 0),
+  created_at timestamptz not null default now(),
+  revoked_at timestamptz
+);
+comment on table private.keys is 'Keys for servers, rk_...: the SHA-256 of each, and how many of its jobs, and of its uploads, may wait.';
+alter table private.keys enable row level security;
+
+-- What a key may upload to and has not made a job of yet. It counts until the signature is over.
+create table private.tickets (
+  path text primary key,
+  key_id uuid not null references private.keys (id) on delete cascade,
+  created_at timestamptz not null default now()
+);
+comment on table private.tickets is 'Uploads that were signed for a key and that no job of it reads yet.';
+alter table private.tickets enable row level security;
+create index tickets_key on private.tickets (key_id, created_at);
+
 create table public.workers (
   id bigint generated always as identity primary key,
   name text not null constraint workers_name check (length(name) between 1 and 200),
@@ -62,6 +84,7 @@ create table public.jobs (
   id uuid primary key default gen_random_uuid(),
   kind text not null default 'generate',
   owner uuid,
+  key_id uuid references private.keys (id) on delete restrict,
   tenant text not null default 'sql',
   status text not null default 'pending',
   stage text,
@@ -98,7 +121,8 @@ create table public.jobs (
 ) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500,
         autovacuum_analyze_scale_factor = 0.01, autovacuum_analyze_threshold = 500);
 comment on table public.jobs is 'The queue: one row per job, from its insert to its end. `attempt` is the fencing token and only ever grows.';
-comment on column public.jobs.tenant is 'The fairness key, never null: the owner, else a hash of the client address, else ''sql''.';
+comment on column public.jobs.owner is 'The user, or the key, whose job it is; null: whoever knows its id.';
+comment on column public.jobs.tenant is 'The fairness key, never null: the owner, the key as key:<id>, else a hash of the client address, else ''sql''.';
 comment on column public.jobs.turn is 'Start-time fair queueing, stamped at insert: the round of the tenant in the upper bits, `seq` in the lower 32.';
 comment on column public.jobs.started_at is 'When a worker took the job for the first time; claimed_at: for the last time.';
 comment on column public.jobs.stage_at is 'Since when the stage is.';
@@ -154,7 +178,8 @@ create index jobs_backed_off on public.jobs (run_at) where status = 'pending' an
 create index jobs_held on public.jobs (worker_id) where worker_id is not null;
 create index jobs_deadline on public.jobs (deadline_at) where status = 'processing';
 create unique index jobs_idempotency on public.jobs (tenant, idempotency_key) where idempotency_key is not null;
-create index jobs_owner on public.jobs (owner, created_at desc) where owner is not null;
+create index jobs_owner on public.jobs (owner, created_at desc, id desc) where owner is not null;
+create index jobs_key on public.jobs (key_id) where key_id is not null;
 create index jobs_finished on public.jobs (finished_at) where finished_at is not null;
 -- Which jobs read an object of our own buckets ('uploads/<name>'), and which music merges wait for: retention asks. The
 -- condition is a `like`, which is cheap for the others; a question must repeat it.

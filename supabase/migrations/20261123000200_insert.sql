@@ -198,7 +198,7 @@ begin
       new.total_count := (new.options ->> 'variants')::numeric;
     end if;
   end if;
-  if new.owner is not null then
+  if new.owner is not null and new.key_id is null then
     new.tenant := new.owner::text;
   end if;
   -- The transaction remembers whose job came last: for a backfill, which may be all of one tenant, the next round is the

@@ -7,13 +7,13 @@ language plpgsql stable set search_path = ''
 as $$
 begin
   if p_owner is not null then
-    return p_owner;
+    return coalesce((select 'key:' || k.id from private.keys k where k.id = p_owner), p_owner::text);
   end if;
   return (select coalesce('client:' || left(encode(sha256(convert_to(s.client_salt || p_client, 'UTF8')), 'hex'), 32), 'sql')
             from private.settings s);
 end
 $$;
-comment on function private.tenant_of(uuid, text) is 'The fairness key: the owner, else a salted hash of the client address, else ''sql''.';
+comment on function private.tenant_of(uuid, text) is 'The fairness key: the owner, the key as key:<id>, else a salted hash of the client address, else ''sql''.';
 
 -- The one way in for all of them: with an idempotency key, the same request (by its hash) again answers with the first job.
 create function private.enter(
@@ -26,7 +26,9 @@ declare
   v_tenant text := private.tenant_of(p_owner, p_client);
   v_hash text := encode(sha256(convert_to(p_request::text, 'UTF8')), 'hex');
   v_job public.jobs;
+  v_key private.keys;
 begin
+  select * into v_key from private.keys k where k.id = p_owner;
   if p_idempotency_key is not null then
     if p_owner is null and length(p_idempotency_key) < 16 then
       raise exception using errcode = '22023',
@@ -43,12 +45,13 @@ begin
     end if;
   end if;
   if p_owner is not null then
-    perform private.guard_flood(v_tenant, (select s.pending_per_owner from private.settings s));
+    perform private.guard_flood(v_tenant, coalesce(v_key.pending_limit, (select s.pending_per_owner from private.settings s)));
+    delete from private.tickets t where t.key_id = v_key.id and right(p_video_url, length(t.path)) = t.path;
   elsif p_client is not null then
     perform private.guard_flood(v_tenant, (select s.pending_per_client from private.settings s));
   end if;
-  insert into public.jobs (kind, video_url, user_request, options, owner, tenant, lane, idempotency_key, request_hash, traceparent)
-  values (p_kind, p_video_url, p_user_request, p_options, p_owner, v_tenant, 'interactive', p_idempotency_key, v_hash,
+  insert into public.jobs (kind, video_url, user_request, options, owner, key_id, tenant, lane, idempotency_key, request_hash, traceparent)
+  values (p_kind, p_video_url, p_user_request, p_options, p_owner, v_key.id, v_tenant, 'interactive', p_idempotency_key, v_hash,
           coalesce(p_traceparent, private.new_traceparent()))
   returning * into v_job;
   return v_job.id;

@@ -1,6 +1,6 @@
 // The calls of the contract: check the request, call an SQL function, answer.
 import { clientOf } from "../_shared/addresses.ts";
-import { Authenticator, byPublishedKeys, bySecret } from "../_shared/auth.ts";
+import { Authenticator, byPublishedKeys, bySecret, unauthorized } from "../_shared/auth.ts";
 import { read, readIfAny } from "../_shared/body.ts";
 import openapi from "../_shared/openapi.ts";
 import { jobNotFound, page, Problem } from "../_shared/problems.ts";
@@ -47,7 +47,7 @@ export class Routes {
     this.watches = new Watches(this.#queue);
     this.#uploads = new Uploads(settings);
     const verify = jwtSecret ? bySecret(jwtSecret) : byPublishedKeys(supabaseUrl);
-    this.#authenticator = new Authenticator(verify, publishableKey, requireAuth);
+    this.#authenticator = new Authenticator(verify, publishableKey, requireAuth, (hash) => this.#queue.keyOf(hash));
   }
 
   table(): Route[] {
@@ -56,6 +56,7 @@ export class Routes {
       route("/api/v1/gen", { POST: (call) => this.gen(call) }),
       route("/api/v1/merge", { POST: (call) => this.merge(call) }),
       route("/api/v1/upload", { POST: (call) => this.upload(call) }),
+      route("/api/v1/jobs", { GET: (call) => this.jobs(call) }),
       route(job, { GET: (call) => this.view(call), DELETE: (call) => this.cancel(call) }),
       route(`${job}/again`, { POST: (call) => this.again(call) }),
       route(`${job}/events`, { GET: (call) => this.events(call) }),
@@ -97,13 +98,28 @@ export class Routes {
   }
 
   async upload(call: Call): Promise<Response> {
-    await this.#user(call);
+    const user = await this.#user(call);
     const { size, content_type } = await read(call.request, "Upload");
     if (size > MAX_UPLOAD_BYTES) {
       const detail = `A video may have at most ${MAX_UPLOAD_BYTES / 2 ** 20} MB; send a shorter or smaller one`;
       throw new Problem("payload_too_large", detail);
     }
-    return json(await this.#uploads.sign(content_type));
+    const signed = await this.#uploads.sign(content_type);
+    if (user !== null) await this.#queue.ticket(user, signed.video_url.split("/").at(-1)!);
+    return json(signed);
+  }
+
+  async jobs(call: Call): Promise<Response> {
+    const user = await this.#user(call);
+    if (user === null) {
+      throw unauthorized(
+        "A list is of a signed-in user's jobs, or of a key's: send Authorization: Bearer <access token>",
+      );
+    }
+    const query = new URL(call.request.url).searchParams;
+    // Quoted, because Postgres takes no U+0000; what is right has nothing to quote.
+    const asked = (name: string) => query.has(name) ? encodeURIComponent(query.get(name)!) : null;
+    return text((await this.#queue.page(user, asked("status"), asked("cursor"), asked("limit")))!);
   }
 
   async view(call: Call): Promise<Response> {
