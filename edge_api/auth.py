@@ -7,9 +7,11 @@ The algorithm is fixed by configuration, never by the token: HS256 with JWT_SECR
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import hmac
 import re
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 from uuid import UUID
 
@@ -114,19 +116,25 @@ class JwksKeys:
             self._fetching = None
 
 
-class Authenticator:
-    """Turns an Authorization header into a user id, None for a visitor."""
+KeyOf = Callable[[str], Awaitable[UUID | None]]
 
-    def __init__(self, keys: Keys, *, publishable_key: str = "", require_auth: bool = False) -> None:
+
+class Authenticator:
+    """Turns an Authorization header into a user id, None for a visitor. A server's key is a user, whose id `key_of` finds by its hash."""
+
+    def __init__(
+        self, keys: Keys, key_of: KeyOf | None = None, *, publishable_key: str = "", require_auth: bool = False
+    ) -> None:
         self._keys = keys
+        self._key_of = key_of
         self._publishable_key = publishable_key.encode()
         self._require_auth = require_auth
 
     async def user(self, authorization: str | None) -> UUID | None:
-        """Raises Problem: unauthorized, auth_unavailable."""
+        """Raises Problem: unauthorized, auth_unavailable, database_unavailable."""
         user = await self._user(authorization)
         if user is None and self._require_auth:
-            raise _unauthorized(
+            raise unauthorized(
                 "Sign in: this server takes requests of signed-in users only (Authorization: Bearer <access token>)"
             )
         return user
@@ -136,8 +144,12 @@ class Authenticator:
             return None
         bearer = _BEARER.fullmatch(authorization)
         if bearer is None:
-            raise _unauthorized("The Authorization header must be `Bearer <access token>`, or be left out")
+            raise unauthorized("The Authorization header must be `Bearer <access token>`, or be left out")
         token = bearer[1]
+        if self._key_of and token.startswith("rk_"):
+            if (known := await self._key_of(hashlib.sha256(token.encode()).hexdigest())) is None:
+                raise unauthorized("This key is unknown or revoked; `rhythmai keys add` makes one")
+            return known
         if self._is_public_key(token):
             return None
         try:
@@ -153,13 +165,13 @@ class Authenticator:
             if any(type(claims.get(name, 0)) not in {int, float} for name in ("exp", "nbf", "iat")):
                 raise jwt.InvalidTokenError("a time is not a number")
         except jwt.ExpiredSignatureError as error:
-            raise _unauthorized("The access token has expired; refresh the session and try again") from error
+            raise unauthorized("The access token has expired; refresh the session and try again") from error
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError) as error:
-            raise _unauthorized(
+            raise unauthorized(
                 "The access token is not valid; sign in again, or leave the Authorization header out"
             ) from error
         if claims.get("role") != "authenticated" or not UUID_TEXT.fullmatch(claims["sub"]):
-            raise _unauthorized("The access token is not one of a signed-in user; sign in, or leave it out")
+            raise unauthorized("The access token is not one of a signed-in user; sign in, or leave it out")
         return UUID(claims["sub"])
 
     def _is_public_key(self, token: str) -> bool:
@@ -172,7 +184,7 @@ class Authenticator:
             return False
 
 
-def _unauthorized(detail: str) -> Problem:
+def unauthorized(detail: str) -> Problem:
     return Problem("unauthorized", detail, headers={"WWW-Authenticate": "Bearer"})
 
 

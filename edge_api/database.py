@@ -141,6 +141,20 @@ class Database:
         text: str | None = await self._ask("select queue.cancel($1, $2)", job, user)
         return text
 
+    async def page(self, user: UUID, status: str | None, cursor: str | None, limit: str | None) -> str:
+        """A page of the user's jobs as JSON text. Raises Problem: invalid_request."""
+        text: str = await self._ask("select queue.list($1, $2, $3, $4)", user, status, cursor, limit)
+        return text
+
+    async def key_of(self, hash: str) -> UUID | None:
+        """The id of a server's key; None when it is unknown or revoked."""
+        key: UUID | None = await self._ask("select queue.key_of($1)", hash)
+        return key
+
+    async def ticket(self, user: UUID, path: str) -> None:
+        """Count an upload where there is a limit. Raises Problem: too_many_jobs."""
+        await self._ask("select queue.ticket($1, $2)", user, path)
+
     async def may_pass(self, code: str | None) -> bool:
         """Whether a job that failed with this code may work with another try."""
         return bool(await self._ask("select queue.may_pass($1)", code))

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
 
-from pydantic import Base64Bytes, BaseModel, ConfigDict
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
 Status = Literal["pending", "processing", "completed", "failed", "cancelled"]
 ENDED: Final = frozenset[Status]({"completed", "failed", "cancelled"})
@@ -40,6 +40,18 @@ class Result(BaseModel):
     created_at: datetime | None = None
 
 
+class PlannedTrack(BaseModel):
+    """What a track will be, before there is any music."""
+
+    model_config = ConfigDict(frozen=True)
+
+    index: int
+    title: str = ""
+    description: str = ""
+    tempo_bpm: float | None = None
+    key: str | None = None
+
+
 class Standing(BaseModel):
     """Where a job stands, without its results: also the payload of the Realtime event `job`."""
 
@@ -67,6 +79,13 @@ class Job(Standing):
     kind: Literal["generate", "merge"] = "generate"
     video_url: str = ""
     user_request: str = ""
+    metadata: dict[str, str] = Field(default_factory=dict)
+    progress: int = 0
+    """0 to 100; never less than before within an attempt."""
+    eta_s: int | None = None
+    directions: tuple[PlannedTrack, ...] = ()
+    """As soon as the plan is made."""
+    expires_at: datetime | None = None
     created_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None

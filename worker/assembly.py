@@ -225,7 +225,7 @@ async def serve(
 
     keep = None if settings.retention_days is None else timedelta(days=settings.retention_days)
     tidying = Tidying(queue=queue, storage=storage, keep=keep)
-    webhooks = Webhooks(outbox=queue, secret=settings.webhook_secret, tracer=tracer)
+    webhooks = Webhooks(outbox=queue, secrets=settings.webhook_secret, tracer=tracer)
 
     alarm = Alarm(kinds=settings.worker_kinds, look=listener.wake, deliver=webhooks.wake)
     sources: dict[str, WakeUps] = {

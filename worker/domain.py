@@ -256,8 +256,9 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """A webhook to send, held under a short lease."""
+    """A webhook to send, held under a short lease; `id` is the message's, the same in every try."""
 
+    id: UUID
     job_id: UUID
     url: str
     attempt: int

@@ -159,11 +159,13 @@ class PostgresQueue:
         raw = await self._ask("select queue.claim_delivery($1)", self.worker_id)
         return None if raw is None else DELIVERY.validate_json(raw)
 
-    async def settle_delivery(self, delivery: Delivery, *, delivered: bool, error: str | None, again: bool) -> None:
+    async def settle_delivery(
+        self, delivery: Delivery, *, delivered: bool, error: str | None, again: bool, wait_s: float = 0
+    ) -> None:
         await patiently(
             lambda: self._ask(
-                "select queue.settle_delivery($1, $2, $3, $4, $5, $6)",
-                delivery.job_id, delivery.attempt, self.worker_id, delivered, error, again,
+                "select queue.settle_delivery($1, $2, $3, $4, $5, $6, $7)",
+                delivery.id, delivery.attempt, self.worker_id, delivered, error, again, wait_s,
             )
         )  # fmt: skip
 

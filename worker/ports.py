@@ -68,7 +68,9 @@ class Outbox(Protocol):
     async def claim_delivery(self) -> Delivery | None:
         """Take the next delivery that is due, or None."""
 
-    async def settle_delivery(self, delivery: Delivery, *, delivered: bool, error: str | None, again: bool) -> None:
+    async def settle_delivery(
+        self, delivery: Delivery, *, delivered: bool, error: str | None, again: bool, wait_s: float = 0
+    ) -> None:
         """Say how a try went; a lost lease is nothing to worry about, since another worker tries."""
 
 

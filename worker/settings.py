@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -19,6 +20,7 @@ WakeUpsName = Literal["realtime", "listen"]
 SECRETS: Final = (
     "SUPABASE_KEY", "SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY", "DATABASE_URL", "SUPABASE_DB_URL", "API_KEY", "WEBHOOK_SECRET",
 )  # fmt: skip
+MADE_BY: Final = "`echo whsec_$(openssl rand -base64 32)`"
 HOUR_S: Final = 3600
 DAY_S: Final = 24 * HOUR_S
 
@@ -67,6 +69,16 @@ def _interval(times: tuple[float, float]) -> tuple[float, float]:
     return times
 
 
+def _secrets(value: object) -> object:
+    """Named by their place: what the variable holds is not repeated."""
+    listed = tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else ()
+    for place, secret in enumerate(listed, start=1):
+        found = re.fullmatch(r"whsec_([A-Za-z0-9+/]+)={0,2}", secret)
+        if not found or not 24 <= len(found[1]) * 3 // 4 <= 64:
+            raise ValueError(f"its secret {place} is not whsec_ and the base64 of 24 to 64 bytes; {MADE_BY} makes one")
+    return listed
+
+
 class Settings(ProjectEnvironment):
     """Every variable is documented in .env.example."""
 
@@ -94,7 +106,7 @@ class Settings(ProjectEnvironment):
     grace_s: float = Field(default=60, ge=0, le=DAY_S)
     retention_days: float | None = Field(default=None, gt=0)
     work_dir: Annotated[Path, AfterValidator(at_home), AfterValidator(_writable)] | None = None
-    webhook_secret: str = ""
+    webhook_secret: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_secrets)] = ()
 
     max_duration_s: float = Field(default=180, gt=0, le=DAY_S)
     max_bytes: int = Field(default=512 * 2**20, gt=0)

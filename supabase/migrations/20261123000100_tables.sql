@@ -25,13 +25,36 @@ create table private.settings (
   batch_first_share real not null default 0.1 check (batch_first_share between 0 and 1),
   max_crashes integer not null default 2 check (max_crashes > 0),
   max_outages integer not null default 300 check (max_outages > 0),
+  keep_for interval check (keep_for > interval '0'),
   backoff_base interval not null default interval '2 seconds',
   backoff_cap interval not null default interval '5 minutes',
   client_salt uuid not null default gen_random_uuid(),
   uploads_walked text not null default ''
 );
-comment on table private.settings is 'One row of limits: flood guard, crash cap, outage cap, backoff, share of claims that look into the batch lane first; and how far retention has walked through the uploads, by name.';
+comment on table private.settings is 'One row of limits: flood guard, how long ended jobs are kept (null: for ever), crash cap, outage cap, backoff, share of claims that look into the batch lane first; and how far retention has walked through the uploads, by name.';
 insert into private.settings default values;
+
+-- A key stands in public.jobs.owner as a user does, so that whatever holds for users holds for it.
+create table private.keys (
+  id uuid primary key default gen_random_uuid(),
+  name text not null unique constraint keys_name check (length(name) between 1 and 200),
+  hash text not null unique constraint keys_hash check (hash ~ '^[0-9a-f]{64}$'),
+  pending_limit integer not null constraint keys_limit check (pending_limit > 0),
+  created_at timestamptz not null default now(),
+  revoked_at timestamptz
+);
+comment on table private.keys is 'Keys for servers, rk_...: the SHA-256 of each, and how many of its jobs, and of its uploads, may wait.';
+alter table private.keys enable row level security;
+
+-- What a key may upload to and has not made a job of yet. It counts until the signature is over.
+create table private.tickets (
+  path text primary key,
+  key_id uuid not null references private.keys (id) on delete cascade,
+  created_at timestamptz not null default now()
+);
+comment on table private.tickets is 'Uploads that were signed for a key and that no job of it reads yet.';
+alter table private.tickets enable row level security;
+create index tickets_key on private.tickets (key_id, created_at);
 
 create table public.workers (
   id bigint generated always as identity primary key,
@@ -62,9 +85,14 @@ create table public.jobs (
   id uuid primary key default gen_random_uuid(),
   kind text not null default 'generate',
   owner uuid,
+  key_id uuid references private.keys (id) on delete restrict,
   tenant text not null default 'sql',
   status text not null default 'pending',
   stage text,
+  stage_at timestamptz,
+  engine text,
+  took_s jsonb not null default '{}',
+  expected_s jsonb not null default '{}',
   lane text not null default 'batch',
   priority smallint not null default 0,
   turn bigint not null default 0,
@@ -95,9 +123,14 @@ create table public.jobs (
 ) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500,
         autovacuum_analyze_scale_factor = 0.01, autovacuum_analyze_threshold = 500);
 comment on table public.jobs is 'The queue: one row per job, from its insert to its end. `attempt` is the fencing token and only ever grows.';
-comment on column public.jobs.tenant is 'The fairness key, never null: the owner, else a hash of the client address, else ''sql''.';
+comment on column public.jobs.owner is 'The user, or the key, whose job it is; null: whoever knows its id.';
+comment on column public.jobs.tenant is 'The fairness key, never null: the owner, the key as key:<id>, else a hash of the client address, else ''sql''.';
 comment on column public.jobs.turn is 'Start-time fair queueing, stamped at insert: the round of the tenant in the upper bits, `seq` in the lower 32.';
 comment on column public.jobs.started_at is 'When a worker took the job for the first time; claimed_at: for the last time.';
+comment on column public.jobs.stage_at is 'Since when the stage is.';
+comment on column public.jobs.engine is 'That of the worker which has, or had last, the job.';
+comment on column public.jobs.took_s is 'How many seconds each stage of the last attempt took, as far as it is over.';
+comment on column public.jobs.expected_s is 'How many seconds each stage was expected to take when the last attempt began: progress is told by it.';
 comment on column public.jobs.traceparent is 'W3C trace context: the trace that the job belongs to, from the request to the webhook, and its parent in it.';
 comment on column public.jobs.notes is 'Sentences for the user: what went otherwise than asked without failing the job.';
 comment on column public.jobs.run_at is 'null = ready; otherwise in backoff until then (and outside the ready index).';
@@ -150,7 +183,8 @@ create index jobs_backed_off on public.jobs (run_at) where status = 'pending' an
 create index jobs_held on public.jobs (worker_id) where worker_id is not null;
 create index jobs_deadline on public.jobs (deadline_at) where status = 'processing';
 create unique index jobs_idempotency on public.jobs (tenant, idempotency_key) where idempotency_key is not null;
-create index jobs_owner on public.jobs (owner, created_at desc) where owner is not null;
+create index jobs_owner on public.jobs (owner, created_at desc, id desc) where owner is not null;
+create index jobs_key on public.jobs (key_id) where key_id is not null;
 create index jobs_finished on public.jobs (status, finished_at) where finished_at is not null;
 -- Which music merges wait for: retention asks.
 create index jobs_music on public.jobs using hash ((options ->> 'audio_url')) where kind = 'merge' and finished_at is null;
@@ -221,7 +255,9 @@ comment on table public.results is 'One row per finished track (or merged video)
 create index results_owner on public.results (owner, created_at desc) where owner is not null;
 
 create table public.deliveries (
-  job_id uuid primary key references public.jobs (id) on delete cascade,
+  id uuid primary key default gen_random_uuid(),
+  job_id uuid not null references public.jobs (id) on delete cascade,
+  result smallint,
   url text not null,
   attempt integer not null default 0,
   max_attempts integer not null default 12,
@@ -231,9 +267,12 @@ create table public.deliveries (
   last_error text,
   created_at timestamptz not null default now(),
   delivered_at timestamptz,
+  constraint deliveries_once unique nulls not distinct (job_id, result),
   constraint deliveries_pending_has_time check ((state = 'pending') = (next_at is not null))
 );
+comment on column public.deliveries.id is 'The id of the message, the same in every try; a job that ends anew has a new one to tell.';
+comment on column public.deliveries.result is 'The index of the result that is ready; null: the job has ended.';
 comment on column public.deliveries.next_at is 'When the next try is due; while a worker tries, when its lease ends.';
-comment on table public.deliveries is 'The webhook outbox: a row is made in the transaction that ends a job with a callback_url.';
+comment on table public.deliveries is 'The webhook outbox: a row is made in the transaction that ends a job with a callback_url, or brings a result it asked to hear of.';
 create index deliveries_held on public.deliveries (worker_id) where worker_id is not null;
 create index deliveries_due on public.deliveries (next_at) where state = 'pending';

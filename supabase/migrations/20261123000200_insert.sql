@@ -48,8 +48,9 @@ declare
   v_shown text;
   v_error text;
   v_allowed text[] := case p_kind
-    when 'merge' then array['audio_url', 'mode', 'music_gain_db', 'duck', 'callback_url']
-    else array['variants', 'seed', 'duration', 'negative_prompt', 'conditioning', 'format', 'plan', 'steps', 'guidance', 'callback_url']
+    when 'merge' then array['audio_url', 'mode', 'music_gain_db', 'duck', 'callback_url', 'events', 'metadata']
+    else array['variants', 'seed', 'duration', 'negative_prompt', 'conditioning', 'format', 'plan', 'steps', 'guidance',
+               'callback_url', 'events', 'metadata']
   end;
 begin
   if jsonb_typeof(p_options) <> 'object' then
@@ -84,6 +85,18 @@ begin
     elsif v_key = 'duck' then
       if jsonb_typeof(v_value) <> 'boolean' then
         return format('options.duck must be true or false, not %s', v_shown);
+      end if;
+    elsif v_key = 'events' then
+      if jsonb_typeof(v_value) <> 'array' or jsonb_array_length(v_value) = 0
+        or not v_value <@ '["job.completed", "job.failed", "job.cancelled", "result.ready"]' then
+        return format('options.events must name some of job.completed, job.failed, job.cancelled and result.ready, not %s', v_shown);
+      end if;
+    elsif v_key = 'metadata' then
+      if jsonb_typeof(v_value) <> 'object' or (select count(*) from jsonb_object_keys(v_value)) > 16
+        or exists (select from jsonb_each(v_value) m
+                    where m.key !~ '^[A-Za-z0-9_.-]{1,40}$' or jsonb_typeof(m.value) <> 'string'
+                       or length(m.value #>> '{}') > 200 or m.value #>> '{}' ~ '[\x01-\x1f]') then
+        return 'options.metadata must be at most 16 strings of at most 200 characters, none of them a control character, by names of letters, digits, ., _ and -';
       end if;
     elsif v_key = 'plan' then
       if jsonb_typeof(v_value) <> 'array' or jsonb_array_length(v_value) not between 1 and 8 then
@@ -185,7 +198,7 @@ begin
       new.total_count := (new.options ->> 'variants')::numeric;
     end if;
   end if;
-  if new.owner is not null then
+  if new.owner is not null and new.key_id is null then
     new.tenant := new.owner::text;
   end if;
   -- The transaction remembers whose job came last: for a backfill, which may be all of one tenant, the next round is the

@@ -1,6 +1,15 @@
 -- The way of a job to a worker and back: sweep, claim, settle.
 -- One state per predicate and one partial index each, so that every step is a short index walk whatever the history is.
 
+-- How long the stages of an attempt took, the one that ends now included.
+create function private.took_s(j public.jobs) returns jsonb
+language sql stable set search_path = ''
+as $$
+  select case when j.stage is null then j.took_s
+    else j.took_s || jsonb_build_object(j.stage, round(extract(epoch from now() - coalesce(j.stage_at, now())), 3)) end;
+$$;
+comment on function private.took_s(public.jobs) is 'Seconds by stage of the attempt that runs, up to now.';
+
 -- End an attempt: cancelled if the user asked so, pending again where p_again allows it, completed when something came
 -- out, else failed. The caller holds the row locked. An error that may pass waits before the next attempt: capped,
 -- exponential, fully jittered. A job taken from its worker (p_crashes) does not wait: it has waited for the lease already.
@@ -22,6 +31,7 @@ begin
   update public.jobs
      set status = v_status, worker_id = null, deadline_at = null, stage = null,
          crashes = j.crashes + p_crashes,
+         took_s = private.took_s(j),
          run_at = now() + v_wait,
          finished_at = case when v_status <> 'pending' then now() end,
          error = case when v_tells then p_error end,

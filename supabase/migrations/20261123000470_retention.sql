@@ -138,6 +138,7 @@ begin
     return;
   end if;
   perform setval('private.tidied_ms', v_ms);
+  update private.settings s set keep_for = p_retention where s.keep_for is distinct from p_retention; -- users are told
   if p_retention is not null then
     perform queue.purge(p_retention, 1000);
   end if;

@@ -1,6 +1,7 @@
 -- What is seen live. Events are hints and views, never the truth, so no trigger here may fail a write.
 --   topic 'jobs'      event 'wake'     one per insert statement, however many rows: shortens a worker's sleep
 --   topic 'job:<id>'  event 'job'      status, stage, counts, error
+--                     event 'plan'     the directions of all variants, before there is any music
 --                     event 'result'   the whole result
 
 -- Wake workers, by NOTIFY and by Realtime: p_what is a kind of job or 'webhook'. A large fleet is woken at most four times a
@@ -79,6 +80,24 @@ create trigger jobs_event after update on public.jobs
   for each row when (old.status is distinct from new.status or old.stage is distinct from new.stage)
   execute function private.after_update_of_job();
 
+create function private.after_plan_of_job() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+begin
+  perform realtime.send(jsonb_build_object('job_id', new.id, 'directions', private.directions(new.plan)),
+                        'plan', 'job:' || new.id, true);
+  return null;
+exception when others then
+  raise warning 'event of the plan of job % not sent: %', new.id, sqlerrm;
+  return null;
+end
+$$;
+comment on function private.after_plan_of_job() is 'Sends event plan on the private topic of the job.';
+
+create trigger jobs_plan after update on public.jobs
+  for each row when (old.plan is null and new.plan is not null)
+  execute function private.after_plan_of_job();
+
 create function private.after_insert_of_result() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
@@ -104,16 +123,18 @@ language plpgsql security definer set search_path = ''
 as $$
 begin
   insert into public.deliveries (job_id, url) values (new.id, new.options ->> 'callback_url')
-    on conflict (job_id) do update -- a job that an operator retried ends twice, and its last word counts
-      set state = 'pending', attempt = 0, next_at = now(), worker_id = null, last_error = null, delivered_at = null;
+    on conflict (job_id, result) do update -- a job that an operator retried ends twice, and its last word counts
+      set id = gen_random_uuid(), created_at = now(), state = 'pending', attempt = 0, next_at = now(), worker_id = null,
+          last_error = null, delivered_at = null;
   perform private.wake('webhook');
   return null;
 end
 $$;
-comment on function private.after_end_of_job() is 'Makes the row of deliveries for a job with a callback_url.';
+comment on function private.after_end_of_job() is 'Makes the row of deliveries for a job whose end its callback_url wants to hear of.';
 
 create trigger jobs_delivery after update on public.jobs
-  for each row when (old.finished_at is null and new.finished_at is not null and new.options ->> 'callback_url' is not null)
+  for each row when (old.finished_at is null and new.finished_at is not null and new.options ->> 'callback_url' is not null
+    and coalesce(new.options -> 'events' ? ('job.' || new.status), true))
   execute function private.after_end_of_job();
 
 -- Who may join a topic. By primary key, as its own owner: a policy that reads jobs would run under the visitor's RLS.

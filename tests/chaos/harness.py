@@ -52,7 +52,7 @@ class Chaos:
     async def run(self, jobs, seconds):
         """Break things for `seconds` while `jobs` jobs run, then let the rest finish; returns the verdict."""
         self.postgres = Postgres(self.folder / "postgres", password=secrets.token_hex(8), port=free_port())
-        gateway_port, secret = free_port(), secrets.token_hex(16)
+        gateway_port, secret = free_port(), f"whsec_{secrets.token_hex(16)}"
         async with Road(f"http://127.0.0.1:{gateway_port}") as self.road, Receiver(secret) as self.receiver:
             await self.start_postgres()
             environment = {

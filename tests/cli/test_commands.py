@@ -140,7 +140,7 @@ async def test_help_tells_users_from_operators(tmp_path):
     assert commands == [
         ["demo", "up", "env", "doctor", "models"],
         ["submit", "watch", "download", "merge", "again", "cancel"],
-        ["migrate", "top", "workers", "drain", "jobs", "retry", "purge"],
+        ["migrate", "top", "workers", "drain", "jobs", "retry", "purge", "keys"],
     ]
 
 

@@ -127,7 +127,7 @@ class World(RuleBasedStateMachine):
         body = {**MERGE, "mode": "mix", "duck": duck}
         answer = self.ask("POST", "/api/v1/merge", who, body, key, Prefer="respond-async")
         if answer.status_code == 202:
-            assert answer.headers["Location"] == f"/api/v1/job/{answer.json()['job_id']}"
+            assert answer.headers["Location"] == f"{self.host.url}/api/v1/job/{answer.json()['job_id']}"
         return self.made(answer, who, key, ["merge", body], kind="merge", total=1)
 
     @rule(

@@ -147,12 +147,14 @@ async def test_the_answer_has_the_contract_s_names(db, queue):
     await worker.put(job, 1, title="Dawn", peaks="gA==")
     answer = await db.fetchval("select queue.answer($1)", job_id)
     (result,) = answer.pop("results")
+    assert (0 < answer.pop("progress") < 100, answer.pop("eta_s") > 0) == (True, True)
     created, started = answer.pop("created_at"), answer.pop("started_at")
     assert created
     assert started
     assert answer == {
         "job_id": str(job_id), "status": "processing", "completed_count": 1, "total_count": 3, "error": None, "error_code": None,
         "notes": [], "kind": "generate", "stage": "composing", "video_url": "https://example.com/a.mp4", "user_request": "calm",
+        "metadata": {}, "directions": [], "expires_at": None,
         "finished_at": None, "queue_position": None,
     }  # fmt: skip
     assert set(result) == {

@@ -295,6 +295,5 @@ async def test_a_result_is_small(db, queue):
         loudness_lufs=-14.01, true_peak_db=-1.13,
     )  # fmt: skip
     assert (
-        await db.fetchval("select octet_length(private.result_json(r, 'generate')::text) from public.results r")
-        < 1000
+        await db.fetchval("select octet_length(private.result_json(r, 'generate')::text) from public.results r") < 1000
     )

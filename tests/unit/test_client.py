@@ -48,6 +48,15 @@ class Api:
         return json.loads(self.asked[index][2])
 
 
+PAGES = [
+    {
+        "jobs": [{"job_id": str(uuid4()), "status": "pending"}, {"job_id": str(uuid4()), "status": "failed"}],
+        "next_cursor": "1.a",
+    },
+    {"jobs": [{"job_id": str(JOB), "status": "completed"}], "next_cursor": None},
+]
+
+
 @pytest.fixture
 async def api():
     api = Api()
@@ -246,3 +255,12 @@ async def test_a_download_needs_its_folder(api, client, tmp_path):
     api.lay("GET /track", (200, b"x"))
     with pytest.raises(BadInput, match=r"none/t\.flac cannot be written"):
         await client.download(f"{api.url}/track", tmp_path / "none" / "t.flac")
+
+
+async def test_a_list_goes_on_to_its_end(api):
+    """Page after page, as a key that Realtime would not take."""
+    api.lay("GET /jobs", *((200, page) for page in PAGES))
+    async with Client(api.url, supabase_url="http://127.0.0.1:9", key="sb_publishable_x", user_token="rk_x") as client:
+        assert [job.job_id async for job in client.jobs()][-1] == JOB
+        assert not client._topic(JOB).joined
+    assert [headers["Authorization"] for _, headers, _ in api.asked] == ["Bearer rk_x"] * 2

@@ -76,7 +76,7 @@ async def test_a_worker_lives_through_an_upgrade_of_the_schema(worker, insert, d
     assert (gone["status"], gone["error_code"]) == ("failed", "not_found")
 
     delivery = await queue.claim_delivery()
-    assert (delivery.job_id, delivery.body["status"]) == (job, "completed")
+    assert (delivery.job_id, delivery.body["type"]) == (job, "job.completed")
     await queue.settle_delivery(delivery, delivered=True, error=None, again=False)
     assert await db.fetchval("select state from public.deliveries") == "delivered"
 

@@ -70,15 +70,19 @@ export function byPublishedKeys(supabaseUrl: string): Verify {
     (await jwtVerify(token, find, { ...claims, algorithms: ["ES256", "RS256", "EdDSA"] })).payload;
 }
 
-/** Turns an Authorization header into a user id, null for a visitor. */
+/** The id of the server's key with this SHA-256, in hexadecimal digits; null when it is unknown or revoked. */
+export type KeyOf = (hash: string) => Promise<string | null>;
+
+/** Turns an Authorization header into a user id, null for a visitor. A server's key is a user whose id `keyOf` finds. */
 export class Authenticator {
   constructor(
     private readonly verify: Verify,
     private readonly publishableKey: string,
     private readonly requireAuth: boolean,
+    private readonly keyOf: KeyOf,
   ) {}
 
-  /** Throws Problem: unauthorized, auth_unavailable. */
+  /** Throws Problem: unauthorized, auth_unavailable, database_unavailable. */
   async user(authorization: string | null): Promise<string | null> {
     const user = await this.#user(authorization);
     if (user === null && this.requireAuth) {
@@ -94,6 +98,12 @@ export class Authenticator {
     const token = /^bearer +([!-~]+) *$/i.exec(authorization)?.[1];
     if (token === undefined) {
       throw unauthorized("The Authorization header must be `Bearer <access token>`, or be left out");
+    }
+    if (token.startsWith("rk_")) {
+      const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(token)));
+      const known = await this.keyOf(hash.toHex());
+      if (known === null) throw unauthorized("This key is unknown or revoked; `rhythmai keys add` makes one");
+      return known;
     }
     if (this.#isPublicKey(token)) return null;
     let payload: JWTPayload;
@@ -127,7 +137,7 @@ function invalid(): Problem {
   return unauthorized("The access token is not valid; sign in again, or leave the Authorization header out");
 }
 
-function unauthorized(detail: string): Problem {
+export function unauthorized(detail: string): Problem {
   return new Problem("unauthorized", detail, { "WWW-Authenticate": "Bearer" });
 }
 

@@ -77,6 +77,21 @@ export class Queue {
     return this.#ask(this.#sql`select queue.cancel(${job}, ${user})::text`);
   }
 
+  /** A page of the user's jobs. Throws Problem invalid_request. */
+  page(user: string, status: string | null, cursor: string | null, limit: string | null): Promise<ViewText | null> {
+    return this.#ask(this.#sql`select queue.list(${user}, ${status}, ${cursor}, ${limit})::text`);
+  }
+
+  /** The id of a server's key; null when it is unknown or revoked. */
+  keyOf(hash: string): Promise<string | null> {
+    return this.#ask(this.#sql`select queue.key_of(${hash})`);
+  }
+
+  /** Count an upload where there is a limit. Throws Problem too_many_jobs. */
+  async ticket(user: string, path: string): Promise<void> {
+    await this.#ask(this.#sql`select queue.ticket(${user}, ${path})::text`);
+  }
+
   /** `workers` and `workers_ready`. */
   async health(): Promise<Record<string, number>> {
     return JSON.parse((await this.#ask(this.#sql`select queue.health()::text`))!);

@@ -1,9 +1,9 @@
 // The calls of the contract: check the request, call an SQL function, answer.
 import { clientOf } from "../_shared/addresses.ts";
-import { Authenticator, byPublishedKeys, bySecret } from "../_shared/auth.ts";
+import { Authenticator, byPublishedKeys, bySecret, unauthorized } from "../_shared/auth.ts";
 import { read, readIfAny } from "../_shared/body.ts";
 import openapi from "../_shared/openapi.ts";
-import { jobNotFound, Problem } from "../_shared/problems.ts";
+import { jobNotFound, page, Problem } from "../_shared/problems.ts";
 import type { Schemas } from "../_shared/schema.ts";
 import { stream } from "./events.ts";
 import { type Asked, Queue, type View, type ViewText } from "./queue.ts";
@@ -17,8 +17,10 @@ export interface Call {
   /** What the job of this request takes as its own. */
   traceparent: string;
   peer: string;
-  /** The {job_id} of the path. */
-  job: string;
+  /** What stands before /api/v1 in the addresses of its answer. */
+  origin: string;
+  /** The {job_id} or {code} of the path. */
+  named: string;
 }
 
 export interface Route {
@@ -28,6 +30,9 @@ export interface Route {
   methods: Record<string, (call: Call) => Response | Promise<Response>>;
 }
 
+/** A key as an RFC 9651 string. */
+const QUOTED = /^"((?:[^"\\]|\\["\\])+)"$/;
+const HTML = "text/html; charset=utf-8";
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 export class Routes {
@@ -42,7 +47,7 @@ export class Routes {
     this.watches = new Watches(this.#queue);
     this.#uploads = new Uploads(settings);
     const verify = jwtSecret ? bySecret(jwtSecret) : byPublishedKeys(supabaseUrl);
-    this.#authenticator = new Authenticator(verify, publishableKey, requireAuth);
+    this.#authenticator = new Authenticator(verify, publishableKey, requireAuth, (hash) => this.#queue.keyOf(hash));
   }
 
   table(): Route[] {
@@ -51,9 +56,11 @@ export class Routes {
       route("/api/v1/gen", { POST: (call) => this.gen(call) }),
       route("/api/v1/merge", { POST: (call) => this.merge(call) }),
       route("/api/v1/upload", { POST: (call) => this.upload(call) }),
+      route("/api/v1/jobs", { GET: (call) => this.jobs(call) }),
       route(job, { GET: (call) => this.view(call), DELETE: (call) => this.cancel(call) }),
       route(`${job}/again`, { POST: (call) => this.again(call) }),
       route(`${job}/events`, { GET: (call) => this.events(call) }),
+      route("/api/v1/problems/{code}", { GET: ({ named }) => text(page(named), 200, { "Content-Type": HTML }) }),
       route("/api/v1/ping", { GET: () => json({ status: "ok", message: "RhythmAI API is running" }) }),
       route("/healthz", { GET: async () => json({ status: "ok", database: "ok", ...await this.#queue.health() }) }),
       route("/openapi.json", { GET: () => json(describedAt(this.settings.base)) }),
@@ -64,7 +71,7 @@ export class Routes {
     const user = await this.#user(call);
     const { video_url, user_request, ...options } = await read(call.request, "Gen");
     const by = this.#by(call, user);
-    return json({ job_id: await this.#queue.submit("generate", video_url, user_request ?? "", options, by) });
+    return made(call, await this.#queue.submit("generate", video_url, user_request ?? "", options, by));
   }
 
   async merge(call: Call): Promise<Response> {
@@ -74,8 +81,7 @@ export class Routes {
     const atOnce = prefersAsync(call.request);
     const view = atOnce ? null : await this.watches.end(job, user, this.settings.mergeWaitS, call.request.signal);
     if (view) return json(await this.#merged(view));
-    const headers = { Location: `${this.settings.base}/api/v1/job/${job}` };
-    return json({ job_id: job }, 202, atOnce ? { ...headers, "Preference-Applied": "respond-async" } : headers);
+    return made(call, job, 202, atOnce ? { "Preference-Applied": "respond-async" } : {});
   }
 
   /** The video of a merge that has ended, and what it has otherwise than asked. Throws Problem: merge_failed, merge_unavailable, merge_cancelled. */
@@ -93,13 +99,28 @@ export class Routes {
   }
 
   async upload(call: Call): Promise<Response> {
-    await this.#user(call);
+    const user = await this.#user(call);
     const { size, content_type } = await read(call.request, "Upload");
     if (size > MAX_UPLOAD_BYTES) {
       const detail = `A video may have at most ${MAX_UPLOAD_BYTES / 2 ** 20} MB; send a shorter or smaller one`;
       throw new Problem("payload_too_large", detail);
     }
-    return json(await this.#uploads.sign(content_type));
+    const signed = await this.#uploads.sign(content_type);
+    if (user !== null) await this.#queue.ticket(user, signed.video_url.split("/").at(-1)!);
+    return json(signed);
+  }
+
+  async jobs(call: Call): Promise<Response> {
+    const user = await this.#user(call);
+    if (user === null) {
+      throw unauthorized(
+        "A list is of a signed-in user's jobs, or of a key's: send Authorization: Bearer <access token>",
+      );
+    }
+    const query = new URL(call.request.url).searchParams;
+    // Quoted, because Postgres takes no U+0000; what is right has nothing to quote.
+    const asked = (name: string) => query.has(name) ? encodeURIComponent(query.get(name)!) : null;
+    return text((await this.#queue.page(user, asked("status"), asked("cursor"), asked("limit")))!);
   }
 
   async view(call: Call): Promise<Response> {
@@ -116,7 +137,7 @@ export class Routes {
     const { seed, variant } = await readIfAny(call.request, "Again");
     const job = await this.#queue.again(jobOf(call), seed ?? null, variant ?? null, this.#by(call, user));
     if (job === null) throw jobNotFound();
-    return json({ job_id: job });
+    return made(call, job);
   }
 
   async events(call: Call): Promise<Response> {
@@ -130,7 +151,9 @@ export class Routes {
   #by({ request, traceparent, peer }: Call, owner: string | null): Asked {
     const { clientHeader } = this.settings;
     const client = clientOf(peer, clientHeader ? request.headers.get(clientHeader) : null);
-    const key = request.headers.get("Idempotency-Key");
+    const sent = request.headers.get("Idempotency-Key");
+    const quoted = sent && QUOTED.exec(sent);
+    const key = quoted ? quoted[1]!.replace(/\\(.)/g, "$1") : sent;
     if (key !== null && !/^[!-~]{1,255}$/.test(key)) {
       throw new Problem("invalid_request", "The Idempotency-Key must be 1 to 255 visible ASCII characters");
     }
@@ -142,7 +165,7 @@ function route(name: string, methods: Route["methods"]): Route {
   return {
     name,
     methods,
-    pattern: new RegExp(`^${name.replace("{job_id}", "(?<job>[^/%{}]+)").replace(".", "\\.")}$`),
+    pattern: new RegExp(`^${name.replace(/\{\w+\}/, "(?<named>[^/%{}]+)").replace(".", "\\.")}$`),
   };
 }
 
@@ -154,6 +177,13 @@ function describedAt(base: string): object {
     path.startsWith("/api/") ? [path, calls] : [path, { servers, ...calls }]
   );
   return { ...openapi, servers: [{ url: base }], paths: Object.fromEntries(paths) };
+}
+
+/** A new job, and where it goes on from here. */
+function made({ origin }: Call, job_id: string, status = 200, headers: Record<string, string> = {}): Response {
+  const url = `${origin}/api/v1/job/${job_id}`;
+  const urls = { job: url, events: `${url}/events`, cancel: url };
+  return json({ job_id, urls } satisfies Schemas["Made"], status, { Location: url, ...headers });
 }
 
 function json(body: object, status = 200, headers: Record<string, string> = {}): Response {
@@ -180,9 +210,9 @@ async function marked(answer: Response, text: string, seen: string): Promise<Res
   return response;
 }
 
-function jobOf({ job }: Call): string {
-  if (!UUID.test(job)) throw new Problem("not_found", "A job id is a UUID, as POST /api/v1/gen answered it");
-  return job;
+function jobOf({ named }: Call): string {
+  if (!UUID.test(named)) throw new Problem("not_found", "A job id is a UUID, as POST /api/v1/gen answered it");
+  return named;
 }
 
 function prefersAsync(request: Request): boolean {
