@@ -31,7 +31,7 @@ _OBJECT = re.compile(
 )
 _RANGE = re.compile(r"bytes\s+0-(?P<last>\d{1,18})/(?P<total>\d{1,18})", re.IGNORECASE)
 _COMPRESSED = re.compile(
-    r"(?<![\w-])(?:(?:x-)?(?:gzip|compress|bzip2)|deflate|br|zstd|dcb|dcz|exi|pack200-gzip|aes128gcm|lzma|xz|lz4|snappy)(?![\w-])"
+    r"(?<![\w-])(?:x-)?(?:gzip|gz|zip|compress|bzip2|deflate|br|brotli|zstd|dcb|dcz|exi|pack200-gzip|aes128gcm|lzma|xz|lz4|snappy)(?![\w-])"
 )
 """Content codings that change the bytes. Other words (aws-chunked, none, utf-8) come from servers that mean something else."""
 _LONGEST_LINE, _MOST_HEADERS = 2**16, 1000  # of an answer: content policies and signed links are long

@@ -49,7 +49,9 @@ async def test_a_content_encoding_that_names_no_compression_is_no_compression(tm
     assert await fetched(answer(b"Content-Encoding: " + words), tmp_path) == FILM
 
 
-@pytest.mark.parametrize("words", [b"gzip", b"X-GZIP", b"br", b"aws-chunked,gzip", b"zstd , identity", b"deflate"])
+@pytest.mark.parametrize(
+    "words", [b"gzip", b"X-GZIP", b"br", b"aws-chunked,gzip", b"zstd , identity", b"deflate", b"x-deflate", b"brotli"]
+)
 async def test_a_compression_is_refused_by_its_name(tmp_path: Path, words: bytes) -> None:
     """Nobody asked for packed bytes, and they are not unpacked; several headers are one list."""
     one, two = answer(b"Content-Encoding: " + words), answer(b"Content-Encoding: a", b"Content-Encoding: " + words)
