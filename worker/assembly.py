@@ -37,6 +37,7 @@ from worker.pipeline.look.warm_process import WARM
 from worker.pipeline.run import Pipeline
 from worker.pipeline.turn import Turn
 from worker.ports import Engine, WakeUps
+from worker.scratch import PREFIX
 from worker.settings import Settings
 from worker.storage import SupabaseStorage
 from worker.tidying import Tidying
@@ -126,7 +127,7 @@ async def work(settings: Settings) -> int:
         refused, code = error, 2
     if code == EXIT_START_AGAIN or not engine_thread.answers():
         # A thread that hangs in the device never returns, and one that loads models not soon: Python would wait for it.
-        if settings.work_dir:
+        if settings.work_dir and settings.work_dir.name.startswith(PREFIX):
             shutil.rmtree(settings.work_dir, ignore_errors=True)
         if refused:
             refused.tell()

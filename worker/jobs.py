@@ -67,6 +67,8 @@ class PostgresQueue:
                 raise Misconfigured(
                     f"DATABASE_URL does not let us in: {error}; at Supabase's pooler the user is postgres.REF"
                 ) from None
+            except OSError as error:  # it may come yet
+                raise QueueUnavailable(f"no answer from the host of DATABASE_URL: {error or 'too late'}") from error
             try:
                 worker_id = await pool.fetchval(
                     "select queue.register($1, $2, $3, $4, $5)", name, list(kinds), engine, version, lease

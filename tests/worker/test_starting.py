@@ -69,6 +69,15 @@ async def test_a_worker_that_is_told_to_end_does_not_load_to_the_end(start, db, 
     assert list((tmp_path / "work").iterdir()) == []
 
 
+async def test_a_host_that_is_none_is_told_before_the_models_are_there(start):
+    """It may come yet, so the worker waits; meanwhile its log names the variable, and it still ends when told to."""
+    worker = await start(DATABASE_URL="postgresql://u:p@nowhere.invalid/d")
+    while b"no answer from the host of DATABASE_URL" not in (line := await worker.stderr.readline()):
+        assert line
+    worker.send_signal(signal.SIGTERM)
+    assert await worker.wait() == 0
+
+
 async def test_a_database_that_refuses_us_is_told_before_the_models_are_there(start, database_url):
     """A wrong password is one line on stderr and exit code 2, whatever the engine still does."""
     worker = await start(DATABASE_URL=database_url.replace("postgres:", "postgres:wrong", 1))
