@@ -54,7 +54,7 @@ async def _heard(settings: Settings, woken: asyncio.Event) -> Finding:
     try:
         async with database(Target(database_url=str(settings.database_url))) as connection:
             for _ in range(WAKES):
-                await connection.execute("select private.wake()")
+                await connection.execute("select private.wake('doctor')")
                 with suppress(TimeoutError):
                     await asyncio.wait_for(woken.wait(), 1)
                     return ok(CHECK, f"{joined} and received a wake")
