@@ -27,6 +27,13 @@ WITH_BUCKETS = {
     "remove": "delete from storage.objects where bucket_id = $1 and name = 'probe'",
 }
 SEND = "insert into realtime.messages (topic, extension, private) values ($1, 'broadcast', true)"
+OPTIONS = {
+    "operators' steps": {"steps": 100},
+    "operators' guidance": {"guidance": 20},
+    "OPTIONS OF ANOTHER KIND": {"audio_url": "https://example.com/a.flac"},
+    "AN ADDRESS THAT IS NONE": {"callback_url": "https://user@example.com"},
+    "A KEY THAT IS NONE": {"plan": [{"prompt": "harp", "key": "H minor"}]},
+}
 JOB = "insert into public.jobs (video_url, options) values ('https://example.com/a.mp4', $1)"
 BECAME = "select kind, lane, priority, status, owner, tenant, total_count, max_attempts from public.jobs order by seq desc limit 1"
 
@@ -99,6 +106,9 @@ async def jobs(db: asyncpg.Connection) -> list[str]:
                 await db.execute(JOB, {"variants": 2})
             became = ", ".join(f"{name} {value}" for name, value in (await db.fetchrow(BECAME)).items())
             lines.append(f"job inserted by {who.name}\n    {became}")
-        if await may(db, who, JOB, {"audio_url": "https://example.com/a.flac"}):
-            lines.append(f"job inserted by {who.name} WITH OPTIONS OF ANOTHER KIND")
+        lines += [
+            f"job inserted by {who.name} with {option}"
+            for option in OPTIONS
+            if await may(db, who, JOB, OPTIONS[option])
+        ]
     return lines
