@@ -30,6 +30,7 @@ STATUS: Final[Mapping[str, int]] = {
     "idempotency_mismatch": 422,
     "merge_failed": 422,
     "too_many_jobs": 429,
+    "too_many_uploads": 429,
     "internal": 500,
     "merge_unavailable": 502,
     "database_unavailable": 503,

@@ -84,12 +84,13 @@ class Routes:
         return url
 
     async def upload(self, request: web.Request) -> web.Response:
-        await self._user(request)
+        user = await self._user(request)
         body = await read(request, models.Upload)
         if body.size > models.MAX_UPLOAD_BYTES:
             limit = models.MAX_UPLOAD_BYTES // 2**20
             raise Problem("payload_too_large", f"A video may have at most {limit} MB; send a shorter or smaller one")
-        return web.json_response(await self._uploads.sign(body.content_type))
+        signed = await self._uploads.sign(body.content_type, body.size, owner=user, client=self._client(request))
+        return web.json_response(signed)
 
     async def view(self, request: web.Request) -> web.Response:
         return _found(await self._database.view(_job(request), await self._user(request)), request)

@@ -6,11 +6,13 @@ import asyncio
 import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 import jwt
 import structlog
 from storage3.utils import StorageException
 
+from edge_api.database import Database
 from edge_api.problems import Problem
 from rhythmai.project.storage import TROUBLE, StorageClient
 
@@ -35,12 +37,14 @@ TIMEOUT_S: Final = 10
 class Uploads:
     """Signs uploads with the secret key, which stays here; paths hold 128 random bits and nothing of the user."""
 
-    def __init__(self, supabase_url: str, key: str) -> None:
+    def __init__(self, supabase_url: str, key: str, database: Database) -> None:
+        self._database = database
         self._storage = StorageClient(supabase_url, key, timeout_s=TIMEOUT_S)
 
-    async def sign(self, content_type: str) -> dict[str, object]:
-        """The answer of POST /api/v1/upload. Raises Problem storage_unavailable."""
+    async def sign(self, content_type: str, size: int, *, owner: UUID | None, client: str) -> dict[str, object]:
+        """The answer of POST /api/v1/upload. Raises Problem: too_many_uploads, storage_unavailable."""
         path = secrets.token_hex(16) + SUFFIX[content_type]
+        await self._database.take_upload(path, size, owner=owner, client=client)
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 client = await self._storage.client()
@@ -48,6 +52,7 @@ class Uploads:
         except (StorageException, KeyError, *TROUBLE) as error:
             # KeyError: JSON that is not Storage's
             log.warning("storage.away", error=type(error).__name__, status=getattr(error, "status", None))
+            await self._database.return_upload(path)
             raise Problem(
                 "storage_unavailable",
                 "Storage does not take uploads right now; try again in a few seconds",

@@ -160,16 +160,21 @@ begin
       raise exception using errcode = '42501', message = 'sign in first: a job inserted here belongs to its user';
     end if;
     if not private.is_address(new.video_url) then
-      raise exception using errcode = '22023', message = 'video_url must be an http or https address with a host and without a user name';
+      v_error := 'video_url must be an http or https address with a host and without a user name';
     end if;
     perform private.guard_flood(new.owner::text, (select s.pending_per_owner from private.settings s));
   end if;
+  if new.video_url like '%/storage/v1/object/public/uploads/%' then
+    v_error := coalesce(v_error, private.upload_error(new.video_url));
+  end if;
+  if v_error is null and (new.options <> '{}' or new.kind <> 'generate') then
+    v_error := private.options_error(new.kind, new.options, not v_user);
+  end if;
+  if v_error is not null then
+    raise exception using errcode = '22023', message = v_error;
+  end if;
 
   if new.options <> '{}' or new.kind <> 'generate' then
-    v_error := private.options_error(new.kind, new.options, not v_user);
-    if v_error is not null then
-      raise exception using errcode = '22023', message = v_error;
-    end if;
     new.options := jsonb_strip_nulls(new.options); -- null means unset, and workers need not know
     if new.kind = 'merge' then
       new.total_count := 1;

@@ -24,8 +24,8 @@ async def jobs(queue):
 async def test_everybody_sees_their_own(db, jobs, who, sees):
     """A signed-in user selects their own jobs and results and nobody else's; the service role selects all."""
     async with who.acts(db):
-        seen = {row["id"] for row in await db.fetch("select * from public.jobs")}
-        results = {row["job_id"] for row in await db.fetch("select * from public.results")}
+        seen = {row["id"] for row in await db.fetch("select id, owner from public.jobs")}
+        results = {row["job_id"] for row in await db.fetch("select job_id from public.results")}
     assert seen == results == {jobs[name] for name in sees}
 
 
@@ -37,6 +37,24 @@ async def test_a_visitor_lists_nothing(db, jobs, table):
     with pytest.raises(DENIED):
         async with VISITOR.acts(db):
             await db.fetch(f"select * from {table}")
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    ["jobs.tenant", "jobs.traceparent", "jobs.request_hash", "jobs.idempotency_key", "jobs.worker_id", "jobs.turn", "jobs.plan",
+     "results.attempt"],
+)  # fmt: skip
+async def test_users_see_the_contract_s_columns(db, jobs, hidden):
+    """What the REST contract does not tell of a job, its own user does not read either; everything it tells they do."""
+    told = await db.fetchval("select queue.answer($1)", jobs["alice"])
+    computed = {"job_id", "completed_count", "results", "queue_position"}
+    async with ALICES.acts(db):
+        await db.fetch(f"select id, {', '.join(sorted(told.keys() - computed))} from public.jobs")
+        await db.fetch(f"select job_id, {', '.join(told['results'][0])} from public.results")
+    table, column = hidden.split(".")
+    with pytest.raises(DENIED):
+        async with ALICES.acts(db):
+            await db.fetch(f"select {column} from public.{table}")
 
 
 @pytest.mark.parametrize("table", ["public.workers", "public.deliveries", "private.settings"])

@@ -1,6 +1,6 @@
 // The calls of the contract: check the request, call an SQL function, answer.
 import { clientOf } from "../_shared/addresses.ts";
-import { Authenticator, byPublishedKeys, bySecret } from "../_shared/auth.ts";
+import { Authenticator, byProjectKeys } from "../_shared/auth.ts";
 import { read, readIfAny } from "../_shared/body.ts";
 import openapi from "../_shared/openapi.ts";
 import { jobNotFound, Problem } from "../_shared/problems.ts";
@@ -39,9 +39,8 @@ export class Routes {
     const { databaseUrl, jwtSecret, supabaseUrl, publishableKey, requireAuth } = settings;
     this.#queue = new Queue(databaseUrl);
     this.watches = new Watches(this.#queue);
-    this.#uploads = new Uploads(settings);
-    const verify = jwtSecret ? bySecret(jwtSecret) : byPublishedKeys(supabaseUrl);
-    this.#authenticator = new Authenticator(verify, publishableKey, requireAuth);
+    this.#uploads = new Uploads(settings, this.#queue);
+    this.#authenticator = new Authenticator(byProjectKeys(supabaseUrl, jwtSecret), publishableKey, requireAuth);
   }
 
   table(): Route[] {
@@ -91,13 +90,13 @@ export class Routes {
   }
 
   async upload(call: Call): Promise<Response> {
-    await this.#user(call);
-    const { size, content_type } = await read(call.request, "Upload");
-    if (size > MAX_UPLOAD_BYTES) {
+    const user = await this.#user(call);
+    const asked = await read(call.request, "Upload");
+    if (asked.size > MAX_UPLOAD_BYTES) {
       const detail = `A video may have at most ${MAX_UPLOAD_BYTES / 2 ** 20} MB; send a shorter or smaller one`;
       throw new Problem("payload_too_large", detail);
     }
-    return json(await this.#uploads.sign(content_type));
+    return json(await this.#uploads.sign(asked, user, this.#clientOf(call)));
   }
 
   async view(call: Call): Promise<Response> {
@@ -125,9 +124,14 @@ export class Routes {
     return this.#authenticator.user(request.headers.get("Authorization"));
   }
 
-  #by({ request, traceparent, peer }: Call, owner: string | null): Asked {
+  #clientOf({ request, peer }: Call): string {
     const { clientHeader } = this.settings;
-    const client = clientOf(peer, clientHeader ? request.headers.get(clientHeader) : null);
+    return clientOf(peer, clientHeader ? request.headers.get(clientHeader) : null);
+  }
+
+  #by(call: Call, owner: string | null): Asked {
+    const { request, traceparent } = call;
+    const client = this.#clientOf(call);
     const key = request.headers.get("Idempotency-Key");
     if (key !== null && !/^[!-~]{1,255}$/.test(key)) {
       throw new Problem("invalid_request", "The Idempotency-Key must be 1 to 255 visible ASCII characters");
