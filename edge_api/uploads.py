@@ -47,8 +47,8 @@ class Uploads:
         await self._database.take_upload(path, size, owner=owner, client=client)
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                client = await self._storage.client()
-                signed = await client.storage.from_(BUCKET).create_signed_upload_url(path)
+                supabase = await self._storage.client()
+                signed = await supabase.storage.from_(BUCKET).create_signed_upload_url(path)
         except (StorageException, KeyError, *TROUBLE) as error:
             # KeyError: JSON that is not Storage's
             log.warning("storage.away", error=type(error).__name__, status=getattr(error, "status", None))

@@ -9,9 +9,9 @@ import asyncpg
 
 from tests.database.catalog import CATALOG, ROLES
 from tests.database.desk import Queue
-from tests.database.roles import ALICE, ALICES, BOBS, SERVICE, VISITOR, Somebody, may_join
+from tests.database.roles import ALICE, ALICES, BOBS, SERVICE, VISITOR, WORKER, Somebody, may_join
 
-EVERYBODY = (VISITOR, ALICES, BOBS, SERVICE)
+EVERYBODY = (VISITOR, ALICES, BOBS, SERVICE, WORKER)
 BUCKETS = """
 select id, format('%s, at most %s bytes, %s', case when public then 'public' else 'private' end, file_size_limit,
                   array_to_string(allowed_mime_types, ' ')) as note
@@ -87,10 +87,12 @@ async def topics(db: asyncpg.Connection) -> list[str]:
         "job:<ownerless>": f"job:{await queue.insert()}",
         "job:<alice's>": f"job:{await queue.insert(owner=ALICE)}",
         "job:<unknown>": "job:00000000-0000-4000-8000-000000000000",
+        "echo:<any>": "echo:8f3a",
         "anything": "anything",
     }
     lines = []
     for name, topic in known.items():
+        await db.execute("select set_config('realtime.topic', $1, true)", topic)
         join = [who.name for who in EVERYBODY if await may_join(db, who, topic)]
         send = [who.name for who in EVERYBODY if await may(db, who, SEND, topic)]
         lines.append(f"topic {name}\n    watched by {', '.join(join)}\n    sent to by {', '.join(send)}")

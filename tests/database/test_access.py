@@ -3,9 +3,12 @@
 import asyncpg
 import pytest
 
-from tests.database.roles import ALICE, ALICES, BOB, BOBS, SERVICE, VISITOR, may_join
+from tests.database.roles import ALICE, ALICES, BOB, BOBS, SERVICE, VISITOR, WORKER, may_join
 
 DENIED = asyncpg.InsufficientPrivilegeError
+SEND_WAKE = (
+    "insert into realtime.messages (topic, extension, event, private) values ('jobs', 'broadcast', 'wake', true)"
+)
 INSERT = "insert into public.jobs (video_url) values ('https://example.com/a.mp4') returning id"
 
 
@@ -144,7 +147,7 @@ async def test_a_visitor_inserts_nothing(db):
         "insert into public.workers (name, kinds) values ('mine', '{generate}')",
         "insert into public.deliveries (job_id, url) select id, 'https://a' from public.jobs",
         "update private.settings set pending_per_owner = 1000000",
-        "insert into realtime.messages (topic, extension, event, private) values ('jobs', 'broadcast', 'wake', true)",
+        SEND_WAKE,
         "select setval('private.swept_ms', 1)",
         "select nextval('public.jobs_seq_seq')",
     ],
@@ -219,6 +222,30 @@ async def test_only_broadcasts_may_be_read(db, jobs):
     async with VISITOR.acts(db):
         await db.execute("select set_config('realtime.topic', $1, true)", topic)
         assert await db.fetchval("select count(*) from realtime.messages where extension = 'presence'") == 0
+    await transaction.rollback()
+
+
+async def test_a_worker_s_key_is_for_our_buckets_and_the_topic_of_wake_ups(db, jobs):
+    """It joins `jobs` and an echo of its own, and beside that what every visitor joins; it keeps our buckets, and no other."""
+    transaction = db.transaction()
+    await transaction.start()
+    await db.execute("insert into storage.buckets (id, name) values ('theirs', 'theirs')")
+    assert [await may_join(db, WORKER, topic) for topic in ("jobs", "echo:1f", f"job:{jobs['nobody']}")] == [True] * 3
+    assert [await may_join(db, WORKER, topic) for topic in ("echo", f"job:{jobs['alice']}", "theirs")] == [False] * 3
+    for bucket in ("uploads", "videos", "audios"):
+        async with WORKER.acts(db):
+            await db.execute("insert into storage.objects (bucket_id, name) values ($1, 'x')", bucket)
+        async with WORKER.acts(db):
+            assert await db.execute("update storage.objects set name = 'y' where bucket_id = $1", bucket) == "UPDATE 0"
+            await db.execute("set local storage.allow_delete_query = 'true'")
+            assert await db.execute("delete from storage.objects where bucket_id = $1", bucket) == "DELETE 1"
+    with pytest.raises(DENIED, match="row-level security"):
+        async with WORKER.acts(db):
+            await db.execute("insert into storage.objects (bucket_id, name) values ('theirs', 'x')")
+    for statement in ("select id from public.jobs", "select queue.claim(1, '1 minute')", SEND_WAKE):
+        with pytest.raises(DENIED):
+            async with WORKER.acts(db):
+                await db.execute(statement)
     await transaction.rollback()
 
 
