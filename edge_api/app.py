@@ -47,7 +47,7 @@ def make_runner(
     """The API, ready to listen, for a process that may have so many files open. It closes the database at its end."""
     connections = Connections(min(MOST, files - RESERVED), trusted=settings.trusted_proxies)
     watches = Watches(database, limit=connections.most * 3 // 4, per_client=settings.streams_per_client)
-    uploads = Uploads(settings.origin, settings.supabase_key, database)
+    uploads = Uploads(settings.origin, settings.supabase_key, database, apikey=settings.apikey)
     authenticator = Authenticator(
         ProjectKeys(settings.origin, settings.jwt_secret),
         publishable_key=settings.supabase_publishable_key,

@@ -35,11 +35,11 @@ TIMEOUT_S: Final = 10
 
 
 class Uploads:
-    """Signs uploads with the secret key, which stays here; paths hold 128 random bits and nothing of the user."""
+    """Signs uploads with the key, which stays here; paths hold 128 random bits and nothing of the user."""
 
-    def __init__(self, supabase_url: str, key: str, database: Database) -> None:
+    def __init__(self, supabase_url: str, key: str, database: Database, *, apikey: str = "") -> None:
         self._database = database
-        self._storage = StorageClient(supabase_url, key, timeout_s=TIMEOUT_S)
+        self._storage = StorageClient(supabase_url, key, timeout_s=TIMEOUT_S, apikey=apikey)
 
     async def sign(self, content_type: str, size: int, *, owner: UUID | None, client: str) -> dict[str, object]:
         """The answer of POST /api/v1/upload. Raises Problem: too_many_uploads, storage_unavailable."""

@@ -157,7 +157,7 @@ async def serve(
     tracer: Tracer,
 ) -> int:
     """Listen until drained, by a signal or by `rhythmai drain`; returns the exit code."""
-    storage = SupabaseStorage(settings.origin, settings.supabase_key)
+    storage = SupabaseStorage(settings.origin, settings.supabase_key, apikey=settings.apikey)
     reads_captions = settings.engine == "mmaudio" and engine is not None
     count_tokens = clip_tokens() if reads_captions else estimate_tokens
     describer = make_describer(settings, count_tokens)
@@ -232,7 +232,7 @@ async def serve(
             )
             beside = [
                 asyncio.create_task(ListenWakeUps(str(settings.database_url)).run(wake)),
-                asyncio.create_task(RealtimeWakeUps(settings.origin, settings.supabase_key).run(wake)),
+                asyncio.create_task(RealtimeWakeUps(settings.origin, settings.supabase_key, settings.apikey).run(wake)),
                 asyncio.create_task(obey()),
                 asyncio.create_task(webhooks.run()),
             ]
