@@ -10,7 +10,7 @@ from uuid import UUID
 from aiohttp import web
 
 from edge_api import events, models
-from edge_api.addresses import client_of
+from edge_api.addresses import Clients
 from edge_api.auth import UUID_TEXT, Authenticator
 from edge_api.body import read, read_if_any
 from edge_api.database import Database, View
@@ -40,7 +40,7 @@ class Routes:
         self._watches = watches
         self._uploads = uploads
         self._authenticator = authenticator
-        self._trusted = trusted
+        self._clients = Clients(trusted)
         self._merge_wait_s = merge_wait_s
 
     def add_to(self, app: web.Application) -> None:
@@ -64,7 +64,7 @@ class Routes:
         body = await read(request, models.Merge)
         job = await self._submit(request, "merge", user, body)
         at_once = _prefers_async(request)
-        view = None if at_once else await self._watches.end(job, user, self._client(request), self._merge_wait_s)
+        view = None if at_once else await self._watches.end(job, user, self._clients.of(request), self._merge_wait_s)
         if view is None:
             headers = {"Location": f"/api/v1/job/{job}"} | ({"Preference-Applied": "respond-async"} if at_once else {})
             return web.json_response({"job_id": str(job)}, status=202, headers=headers)
@@ -89,7 +89,7 @@ class Routes:
         if body.size > models.MAX_UPLOAD_BYTES:
             limit = models.MAX_UPLOAD_BYTES // 2**20
             raise Problem("payload_too_large", f"A video may have at most {limit} MB; send a shorter or smaller one")
-        signed = await self._uploads.sign(body.content_type, body.size, owner=user, client=self._client(request))
+        signed = await self._uploads.sign(body.content_type, body.size, owner=user, client=self._clients.of(request))
         return web.json_response(signed)
 
     async def view(self, request: web.Request) -> web.Response:
@@ -106,7 +106,7 @@ class Routes:
             seed=body.seed,
             variant=body.variant,
             owner=user,
-            client=self._client(request),
+            client=self._clients.of(request),
             key=_idempotency_key(request),
             traceparent=request[TRACEPARENT],
         )
@@ -116,7 +116,7 @@ class Routes:
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         user = await self._user(request)
-        return await events.stream(request, self._watches, _job(request), user, self._client(request))
+        return await events.stream(request, self._watches, _job(request), user, self._clients.of(request))
 
     async def ping(self, _: web.Request) -> web.Response:
         return web.json_response({"status": "ok", "message": "RhythmAI API is running"})
@@ -127,9 +127,6 @@ class Routes:
     async def _user(self, request: web.Request) -> UUID | None:
         return await self._authenticator.user(_whole_header(request, "Authorization"))
 
-    def _client(self, request: web.Request) -> str:
-        return client_of(request.remote, request.headers.getall("X-Forwarded-For", []), self._trusted)
-
     async def _submit(
         self, request: web.Request, kind: str, user: UUID | None, body: models.Gen | models.Merge
     ) -> UUID:
@@ -139,7 +136,7 @@ class Routes:
             (body.user_request or "") if isinstance(body, models.Gen) else "",
             body.model_dump(exclude={"video_url", "user_request"}, exclude_none=True),
             owner=user,
-            client=self._client(request),
+            client=self._clients.of(request),
             key=_idempotency_key(request),
             traceparent=request[TRACEPARENT],
         )

@@ -50,6 +50,16 @@ def read(given: Mapping[str, str]) -> tuple[Everything, frozenset[str], list[Fin
     return settings, frozenset(wrong), findings or [_in_order(settings)]
 
 
+def of_api(settings: Everything) -> list[Finding]:
+    """What is worth knowing where strangers come to the API."""
+    if settings.supabase_url.scheme == "http" or settings.trusted_proxies:
+        return []
+    said = "the API trusts no proxy: if one stands before it, all its visitors are limited as one client"
+    return [
+        note(CHECK, said, "Set TRUSTED_PROXIES to the proxy's network, such as 127.0.0.1 for one on the same machine")
+    ]
+
+
 def _in_order(settings: Everything) -> Finding:
     if role_of(settings.supabase_key) == key.WORKER_KEY:
         return ok(CHECK, f"{settings.origin} with a worker's key")

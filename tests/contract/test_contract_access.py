@@ -247,6 +247,24 @@ async def test_too_many_uploads_are_429_with_a_time(name, start, db):
     await db.execute("update private.settings set pending_per_client = 100000")
 
 
+async def test_a_proxy_that_is_not_trusted_is_said_once(name, start):
+    """Whoever forwards callers and is not trusted is named once in the log, with the setting; a trusted one and a plain caller are not."""
+    setting = {"edge_api": "TRUSTED_PROXIES", "function": "CLIENT_ADDRESS_HEADER"}[name]
+    forwarded = {"X-Forwarded-For": "198.51.100.9"}
+    for trusted, headers, times in (
+        ("", forwarded, 1),
+        ("", {}, 0),
+        ({"edge_api": "127.0.0.1"}.get(name, "x-forwarded-for"), forwarded, 0),
+    ):
+        host = start(**{setting: trusted})
+        async with host.session() as api:
+            for _ in range(3):
+                assert (await ask(api, "post", "/api/v1/gen", json=BODY, headers=headers))[0] == 200
+        host.stop()
+        said = [line for line in host.output.splitlines() if "proxy.untrusted" in line]
+        assert [setting in line and "127.0.0.1" in line for line in said] == [True] * times
+
+
 async def test_a_header_moves_nobody_past_the_limit(host, api, db):
     """Where no proxy is trusted, no header makes another client of one."""
     tenants = "select distinct tenant from public.jobs where video_url = 'https://example.com/spoof'"

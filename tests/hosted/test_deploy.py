@@ -93,7 +93,10 @@ def test_units_are_sound(file, tmp_path):
         ours = [line for line in done.stderr.splitlines() if file.name in line]
         assert not ours, ours
         said = subprocess.run(
-            ["systemd-analyze", "security", "--offline=yes", "--no-pager", copy], capture_output=True, text=True, check=True
+            ["systemd-analyze", "security", "--offline=yes", "--no-pager", copy],
+            capture_output=True,
+            text=True,
+            check=True,
         )
         assert float(re.search(r"Overall exposure level for \S+: ([\d.]+)", said.stdout)[1]) < 3
 

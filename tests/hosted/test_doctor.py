@@ -18,6 +18,7 @@ VARIABLES = (
     "SUPABASE_URL", "SUPABASE_KEY", "SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY", "DATABASE_URL", "SUPABASE_DB_URL",
     "ENGINE", "BASE_URL", "API_KEY", "VLM_INPUT", "MMAUDIO_MODEL", "MODELS_DIR", "DEVICE", "WORKER_KINDS", "JWT_SECRET",
     "REQUIRE_AUTH", "VLM_TIMEOUT_S", "SUPABASE_PUBLISHABLE_KEY",
+    "TRUSTED_PROXIES",
 )  # fmt: skip
 
 
@@ -176,6 +177,18 @@ def test_a_worker_s_key_wants_the_publishable_one(doctor, healthy):
     key, url = jwt.encode({"role": WORKER_KEY}, JWT_SECRET), f"https://{'a' * 20}.supabase.co"
     _, found = doctor("--api-only", **{**healthy, "SUPABASE_URL": url, "SUPABASE_KEY": key})
     assert "SUPABASE_PUBLISHABLE_KEY" in found["environment", "fail"][0]
+
+
+def test_a_proxy_is_to_be_trusted(doctor, healthy):
+    """On the API's machine of a hosted project it is told that no proxy is trusted; where one is, or a worker runs, it is not."""
+    hosted = {**healthy, "SUPABASE_URL": f"https://{'a' * 20}.supabase.co"}
+
+    def told(*arguments, **more):
+        _, found = doctor(*arguments, **hosted, **more)
+        return any("TRUSTED_PROXIES" in line for line in found.get(("environment", "note"), []))
+
+    assert told("--api-only")
+    assert not told("--api-only", TRUSTED_PROXIES="127.0.0.1")
 
 
 def test_two_projects(doctor, healthy):

@@ -5,6 +5,7 @@ import { read, readIfAny } from "../_shared/body.ts";
 import openapi from "../_shared/openapi.ts";
 import { jobNotFound, Problem } from "../_shared/problems.ts";
 import { stream } from "./events.ts";
+import { log } from "./log.ts";
 import { type Asked, Queue, type View, type ViewText } from "./queue.ts";
 import type { Settings } from "./settings.ts";
 import { MAX_UPLOAD_BYTES, Uploads } from "./uploads.ts";
@@ -34,6 +35,7 @@ export class Routes {
   readonly #queue: Queue;
   readonly #uploads: Uploads;
   readonly #authenticator: Authenticator;
+  #toldOfProxy = false;
 
   constructor(private readonly settings: Settings) {
     const { databaseUrl, jwtSecret, supabaseUrl, publishableKey, requireAuth } = settings;
@@ -126,6 +128,11 @@ export class Routes {
 
   #clientOf({ request, peer }: Call): string {
     const { clientHeader } = this.settings;
+    if (!clientHeader && !this.#toldOfProxy && request.headers.has("X-Forwarded-For")) {
+      this.#toldOfProxy = true;
+      const remedy = "if this is your proxy, set CLIENT_ADDRESS_HEADER: until then all its visitors are limited as one";
+      log("warning", "proxy.untrusted", { peer, remedy });
+    }
     return clientOf(peer, clientHeader ? request.headers.get(clientHeader) : null);
   }
 
