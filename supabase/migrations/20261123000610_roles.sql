@@ -49,3 +49,13 @@ create policy "workers hear of jobs and of themselves" on realtime.messages
 create policy "workers ping themselves" on realtime.messages
   for insert to rhythmai_worker_key
   with check (realtime.messages.extension = 'broadcast' and (select realtime.topic()) like 'echo:%');
+
+-- A worker's key: it sees our buckets, and puts, reads and deletes in them. It changes nothing that is there.
+create policy "workers see our buckets" on storage.buckets
+  for select to rhythmai_worker_key using (id in ('uploads', 'videos', 'audios'));
+create policy "workers read in our buckets" on storage.objects
+  for select to rhythmai_worker_key using (bucket_id in ('uploads', 'videos', 'audios'));
+create policy "workers put into our buckets" on storage.objects
+  for insert to rhythmai_worker_key with check (bucket_id in ('uploads', 'videos', 'audios'));
+create policy "workers delete from our buckets" on storage.objects
+  for delete to rhythmai_worker_key using (bucket_id in ('uploads', 'videos', 'audios'));

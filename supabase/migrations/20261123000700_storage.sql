@@ -6,13 +6,3 @@ insert into storage.buckets (id, name, public, file_size_limit, allowed_mime_typ
   ('audios', 'audios', true, 134217728, array['audio/flac', 'audio/wav', 'audio/mpeg', 'audio/mp4'])
 on conflict (id) do update
   set public = excluded.public, file_size_limit = excluded.file_size_limit, allowed_mime_types = excluded.allowed_mime_types;
-
--- A worker's key: it sees our buckets, and puts, reads and deletes in them. It changes nothing that is there.
-create policy "workers see our buckets" on storage.buckets
-  for select to rhythmai_worker_key using (id in ('uploads', 'videos', 'audios'));
-create policy "workers read in our buckets" on storage.objects
-  for select to rhythmai_worker_key using (bucket_id in ('uploads', 'videos', 'audios'));
-create policy "workers put into our buckets" on storage.objects
-  for insert to rhythmai_worker_key with check (bucket_id in ('uploads', 'videos', 'audios'));
-create policy "workers delete from our buckets" on storage.objects
-  for delete to rhythmai_worker_key using (bucket_id in ('uploads', 'videos', 'audios'));

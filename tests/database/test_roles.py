@@ -134,14 +134,13 @@ def test_databases_of_a_server_are_migrated_at_the_same_moment():
     server = Postgres(place / "data", password="x", bin=folder, user=user, careless=True)
     before = [file.read_text() for file in (BASELINE, *sorted(MIGRATIONS.glob("*.sql"))) if "_roles" not in file.name]
     roles = next(MIGRATIONS.glob("*_roles.sql")).read_text()
-    storage = before.pop()
     names = [f"one_{number}" for number in range(4)]
 
     async def all_at_once():
         for name in names:
             await execute(server.url(), f"create database {name}")
             await execute(server.url(name), *before)
-        await asyncio.gather(*(execute(server.url(name), roles, storage) for name in names))
+        await asyncio.gather(*(execute(server.url(name), roles) for name in names))
         connection = await asyncpg.connect(server.url(names[0]))
         try:
             return await connection.fetch(
