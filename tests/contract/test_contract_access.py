@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
+from rhythmai.roles import Role, admit
 from tests.contract.conftest import VIDEO, ask
 from tests.contract.hosts import HOSTS
 from tests.contract.keys import bearer, make_token
@@ -245,6 +246,24 @@ async def test_too_many_uploads_are_429_with_a_time(name, start, db):
             assert 3500 < int(answer.headers["Retry-After"]) <= 3600
         assert (await ask(api, "post", "/api/v1/upload", json=body, headers=bearer()))[0] == 200
     await db.execute("update private.settings set pending_per_client = 100000")
+
+
+async def test_a_role_of_its_own_is_enough(start, settings, db):
+    """With the login of rhythmai_api every call works, and nothing but the functions of the API is open to the host."""
+    access = await admit(db, Role.API, settings["SUPABASE_DB_URL"])
+    async with start(DATABASE_URL=access.url, MERGE_WAIT_S="0.01").session() as api:
+        job = (await ask(api, "post", "/api/v1/gen", json=BODY))[1]["job_id"]
+        merge = {"video_url": "https://example.com/a.mp4", "audio_url": "https://example.com/a.flac"}
+        upload = {"filename": "a", "content_type": "video/mp4", "size": 1}
+        calls = [
+            ("get", f"/api/v1/job/{job}", None, 200), ("post", f"/api/v1/job/{job}/again", {}, 200), ("post", "/api/v1/merge", merge, 202),
+            ("post", "/api/v1/upload", upload, 200), ("get", "/healthz", None, 200), ("delete", f"/api/v1/job/{job}", None, 200),
+        ]  # fmt: skip
+        for method, path, body, status in calls:
+            assert (await ask(api, method, path, json=body))[0] == status, path
+        async with api.get(f"/api/v1/job/{job}/events") as stream:
+            assert '"cancelled"' in await stream.text()
+    await db.execute("alter role rhythmai_api nologin")
 
 
 async def test_a_proxy_that_is_not_trusted_is_said_once(name, start):
