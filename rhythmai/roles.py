@@ -9,12 +9,13 @@ import re
 import secrets
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
-import asyncpg
-
 from rhythmai.errors import BadInput
+
+if TYPE_CHECKING:
+    import asyncpg
 
 ITERATIONS: Final = 4096
 """Postgres' own; the password has 192 random bits."""

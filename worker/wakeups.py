@@ -1,6 +1,6 @@
 """Wake-ups: a Realtime broadcast on the private topic `jobs`, and LISTEN. Each is enough alone; both are only hints.
 
-Both carry {"what": ..., "workers": ...}, see `worker.domain.Wake`.
+Both carry {"what": ..., "workers": ...}, see `worker.wake.Wake`.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from realtime.types import RealtimeChannelOptions
 
 from rhythmai.project.dsn import behind_transaction_pooler, connect_arguments
 from worker.database import APPLICATION
-from worker.domain import Wake
+from worker.wake import Wake
 
 log = structlog.get_logger()
 CHANNEL = "jobs"
