@@ -55,7 +55,7 @@ async def _heard(settings: Settings, woken: asyncio.Event) -> Finding:
             if not await connection.fetchval("select has_schema_privilege('private', 'usage')"):
                 return ok(CHECK, f"{joined}; no wake was sent, which only the owner of the database may")
             for _ in range(WAKES):
-                await connection.execute("select private.wake('generate')")
+                await connection.execute("select private.wake('doctor')")
                 with suppress(TimeoutError):
                     await asyncio.wait_for(woken.wait(), 1)
                     return ok(CHECK, f"{joined} and received a wake")
