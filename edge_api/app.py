@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from edge_api.auth import Authenticator, JwksKeys, Keys, SecretKeys
+from edge_api.auth import Authenticator, ProjectKeys
 from edge_api.body import MAX_BODY_BYTES
 from edge_api.connections import MOST, RESERVED, Connections
 from edge_api.contract import contract
@@ -36,10 +36,12 @@ def make_runner(
     """The API, ready to listen, for a process that may have so many files open. It closes the database at its end."""
     connections = Connections(min(MOST, files - RESERVED), trusted=settings.trusted_proxies)
     watches = Watches(database, limit=connections.most * 3 // 4, per_client=settings.streams_per_client)
-    uploads = Uploads(settings.origin, settings.supabase_key)
-    keys: Keys = SecretKeys(settings.jwt_secret) if settings.jwt_secret else JwksKeys(settings.origin)
+    uploads = Uploads(settings.origin, settings.supabase_key, database, apikey=settings.apikey)
     authenticator = Authenticator(
-        keys, database.key_of, publishable_key=settings.supabase_publishable_key, require_auth=settings.require_auth
+        ProjectKeys(settings.origin, settings.jwt_secret),
+        database.key_of,
+        publishable_key=settings.supabase_publishable_key,
+        require_auth=settings.require_auth,
     )
     routes = Routes(
         database, watches, uploads, authenticator, trusted=settings.trusted_proxies, merge_wait_s=settings.merge_wait_s

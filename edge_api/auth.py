@@ -1,7 +1,8 @@
 """Who asks: the user of a Supabase access token, or a visitor.
 
-The algorithm is fixed by configuration, never by the token: HS256 with JWT_SECRET, else the project's asymmetric keys
-(JWKS). A publishable or anon key as Bearer, as supabase-js sends it before sign-in, is a visitor.
+Two signing schemes hold side by side, so that a project may change its keys and nobody has to sign in again: HS256 for
+JWT_SECRET, and for each key that the project publishes (JWKS) its own asymmetric algorithm. No key has a second algorithm.
+A publishable or anon key as Bearer, as supabase-js sends it before sign-in, is a visitor.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import hmac
 import re
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from uuid import UUID
 
 import jwt
@@ -27,23 +28,6 @@ LEEWAY_S: Final = 10
 REST_AFTER_FAILURE_S: Final = 5
 UUID_TEXT: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _BEARER: Final = re.compile(r"bearer +([!-~]+) *", re.IGNORECASE | re.ASCII)
-
-
-class Keys(Protocol):
-    """Where the key that verifies a token comes from."""
-
-    async def find(self, token: str) -> tuple[Any, str]:
-        """The key and its one algorithm. Raises jwt.PyJWTError, Problem auth_unavailable."""
-
-
-class SecretKeys:
-    """One shared secret, HS256."""
-
-    def __init__(self, secret: str) -> None:
-        self._secret = secret
-
-    async def find(self, token: str) -> tuple[Any, str]:
-        return self._secret, "HS256"
 
 
 def published_keys(supabase_url: str) -> dict[str, jwt.PyJWK]:
@@ -66,14 +50,17 @@ def published_keys(supabase_url: str) -> dict[str, jwt.PyJWK]:
     }
 
 
-class JwksKeys:
-    """The project's published signing keys: cached five minutes, fetched again for an unknown key id at most every 30 s.
+class ProjectKeys:
+    """JWT_SECRET, and the project's published signing keys: cached five minutes, fetched again for an unknown key id at most every 30 s.
 
     One fetch at a time. Whoever brings a key we know never waits for somebody else's, and is served while Auth is away.
     """
 
-    def __init__(self, supabase_url: str, *, cooldown_s: float = 30, fresh_s: float = 300) -> None:
+    def __init__(
+        self, supabase_url: str, secret: str | None = None, *, cooldown_s: float = 30, fresh_s: float = 300
+    ) -> None:
         self._supabase_url = supabase_url
+        self._secret = secret
         self._cooldown_s = cooldown_s
         self._fresh_s = fresh_s
         self._known: dict[str, jwt.PyJWK] = {}
@@ -82,9 +69,13 @@ class JwksKeys:
         self._away = self._told_of_none = False
 
     async def find(self, token: str) -> tuple[Any, str]:
-        kid = jwt.get_unverified_header(token).get("kid")
-        if not isinstance(kid, str):
-            raise jwt.InvalidTokenError("the token names no key")
+        """The key and its one algorithm. Raises jwt.PyJWTError, Problem auth_unavailable."""
+        header = jwt.get_unverified_header(token)
+        if self._secret is not None and header.get("alg") == "HS256":
+            return self._secret, "HS256"
+        kid = header.get("kid")
+        if not isinstance(kid, str) or header.get("alg") not in ASYMMETRIC:
+            raise jwt.InvalidTokenError("the token names no key of ours")
         stale = time.monotonic() >= self._fresh_until and self._fetching is None
         if stale or kid not in self._known:
             await self._refresh()
@@ -109,7 +100,7 @@ class JwksKeys:
         else:
             now = time.monotonic()
             self._away, self._rest_until, self._fresh_until = False, now + self._cooldown_s, now + self._fresh_s
-            if not self._known and not self._told_of_none:
+            if not self._known and self._secret is None and not self._told_of_none:
                 self._told_of_none = True
                 log.error("jwks.empty", remedy="this project publishes no signing keys: set JWT_SECRET")
         finally:
@@ -123,7 +114,7 @@ class Authenticator:
     """Turns an Authorization header into a user id, None for a visitor. A server's key is a user, whose id `key_of` finds by its hash."""
 
     def __init__(
-        self, keys: Keys, key_of: KeyOf | None = None, *, publishable_key: str = "", require_auth: bool = False
+        self, keys: ProjectKeys, key_of: KeyOf | None = None, *, publishable_key: str = "", require_auth: bool = False
     ) -> None:
         self._keys = keys
         self._key_of = key_of

@@ -151,9 +151,13 @@ class Database:
         key: UUID | None = await self._ask("select queue.key_of($1)", hash)
         return key
 
-    async def ticket(self, user: UUID, path: str) -> None:
-        """Count an upload where there is a limit. Raises Problem: too_many_jobs."""
-        await self._ask("select queue.ticket($1, $2)", user, path)
+    async def take_upload(self, path: str, size: int, *, owner: UUID | None, client: str) -> None:
+        """A ticket for an upload of so many bytes. Raises Problem: too_many_uploads."""
+        await self._ask("select queue.take_upload($1, $2, $3, $4)", path, size, owner, client)
+
+    async def return_upload(self, path: str) -> None:
+        """The ticket was of no use."""
+        await self._ask("select queue.return_upload($1)", path)
 
     async def may_pass(self, code: str | None) -> bool:
         """Whether a job that failed with this code may work with another try."""
@@ -193,6 +197,8 @@ def _translated(error: asyncpg.PostgresError) -> Problem | None:
     match error.sqlstate:
         case "RY429":
             return Problem("too_many_jobs", said, headers={"Retry-After": str(RETRY_AFTER_FLOOD_S)})
+        case "RY430":
+            return Problem("too_many_uploads", said, headers={"Retry-After": str(error.hint)})
         case "RY422":
             return Problem("idempotency_mismatch", said)
         case "22023":

@@ -12,7 +12,7 @@ from uuid import UUID
 from aiohttp import web
 
 from edge_api import events, models
-from edge_api.addresses import client_of
+from edge_api.addresses import Clients
 from edge_api.auth import UUID_TEXT, Authenticator, unauthorized
 from edge_api.body import read, read_if_any
 from edge_api.database import Database, View
@@ -44,7 +44,7 @@ class Routes:
         self._watches = watches
         self._uploads = uploads
         self._authenticator = authenticator
-        self._trusted = trusted
+        self._clients = Clients(trusted)
         self._merge_wait_s = merge_wait_s
 
     def add_to(self, app: web.Application) -> None:
@@ -70,7 +70,7 @@ class Routes:
         body = await read(request, models.Merge)
         job = await self._submit(request, "merge", user, body)
         at_once = _prefers_async(request)
-        view = None if at_once else await self._watches.end(job, user, self._client(request), self._merge_wait_s)
+        view = None if at_once else await self._watches.end(job, user, self._clients.of(request), self._merge_wait_s)
         if view is None:
             return _made(request, job, status=202, headers={"Preference-Applied": "respond-async"} if at_once else {})
         return web.json_response(await self._merged(view))
@@ -94,9 +94,7 @@ class Routes:
         if body.size > models.MAX_UPLOAD_BYTES:
             limit = models.MAX_UPLOAD_BYTES // 2**20
             raise Problem("payload_too_large", f"A video may have at most {limit} MB; send a shorter or smaller one")
-        signed = await self._uploads.sign(body.content_type)
-        if user:
-            await self._database.ticket(user, str(signed["video_url"]).rpartition("/")[2])
+        signed = await self._uploads.sign(body.content_type, body.size, owner=user, client=self._clients.of(request))
         return web.json_response(signed)
 
     async def jobs(self, request: web.Request) -> web.Response:
@@ -127,7 +125,7 @@ class Routes:
             seed=body.seed,
             variant=body.variant,
             owner=user,
-            client=self._client(request),
+            client=self._clients.of(request),
             key=_idempotency_key(request),
             traceparent=request[TRACEPARENT],
         )
@@ -137,7 +135,7 @@ class Routes:
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         user = await self._user(request)
-        return await events.stream(request, self._watches, _job(request), user, self._client(request))
+        return await events.stream(request, self._watches, _job(request), user, self._clients.of(request))
 
     async def problem(self, request: web.Request) -> web.Response:
         try:
@@ -154,9 +152,6 @@ class Routes:
     async def _user(self, request: web.Request) -> UUID | None:
         return await self._authenticator.user(_whole_header(request, "Authorization"))
 
-    def _client(self, request: web.Request) -> str:
-        return client_of(request.remote, request.headers.getall("X-Forwarded-For", []), self._trusted)
-
     async def _submit(
         self, request: web.Request, kind: str, user: UUID | None, body: models.Gen | models.Merge
     ) -> UUID:
@@ -166,7 +161,7 @@ class Routes:
             (body.user_request or "") if isinstance(body, models.Gen) else "",
             body.model_dump(exclude={"video_url", "user_request"}, exclude_none=True),
             owner=user,
-            client=self._client(request),
+            client=self._clients.of(request),
             key=_idempotency_key(request),
             traceparent=request[TRACEPARENT],
         )

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import NoDecode
 
-from rhythmai.project.environment import PUBLISHABLE_KEY, ProjectEnvironment, read
+from rhythmai.project.environment import ProjectEnvironment, Signing, read
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -46,10 +46,9 @@ def _origins(value: object) -> object:
     return origins
 
 
-class Settings(ProjectEnvironment):
+class Settings(ProjectEnvironment, Signing):
     """Every variable is documented in .env.example."""
 
-    supabase_publishable_key: str = Field(default="", validation_alias=PUBLISHABLE_KEY)
     api_host: str = "127.0.0.1"
     api_port: int = Field(default=8000, ge=0, le=65535)
     public_url: Annotated[str, AfterValidator(_address)] = ""
@@ -57,7 +56,6 @@ class Settings(ProjectEnvironment):
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)] = ()
     streams_per_client: int = Field(default=12, ge=1)
     require_auth: bool = False
-    jwt_secret: str | None = Field(default=None, min_length=32)
     merge_wait_s: float = Field(default=50, ge=0, le=600)
 
 

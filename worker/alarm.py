@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from worker.domain import Wake
+from worker.wake import Wake
 
 EACH_S = 0.001
 LONGEST_S = 1.0

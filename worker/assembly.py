@@ -189,7 +189,7 @@ async def serve(
     tracer: Tracer,
 ) -> int:
     """Listen until drained, by a signal or by `rhythmai drain`; returns the exit code."""
-    storage = SupabaseStorage(settings.origin, settings.supabase_key)
+    storage = SupabaseStorage(settings.origin, settings.supabase_key, apikey=settings.apikey)
     reads_captions = settings.engine == "mmaudio" and engine is not None
     count_tokens = clip_tokens() if reads_captions else estimate_tokens
     describer = make_describer(settings, count_tokens)
@@ -231,7 +231,7 @@ async def serve(
     alarm = Alarm(kinds=settings.worker_kinds, look=listener.wake, deliver=webhooks.wake)
     sources: dict[str, WakeUps] = {
         "listen": ListenWakeUps(str(settings.database_url)),
-        "realtime": RealtimeWakeUps(settings.origin, settings.supabase_key),
+        "realtime": RealtimeWakeUps(settings.origin, settings.supabase_key, settings.apikey),
     }
 
     async def obey() -> None:

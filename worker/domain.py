@@ -264,11 +264,3 @@ class Delivery:
     attempt: int
     traceparent: str
     body: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wake:
-    """A hint: there may be work. `what` is a kind of job, "webhook", or "" for anything; `workers` how many hear of it."""
-
-    what: str = ""
-    workers: int = 1

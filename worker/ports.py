@@ -23,8 +23,8 @@ from worker.domain import (
     Track,
     Variant,
     View,
-    Wake,
 )
+from worker.wake import Wake
 
 
 class Queue(Protocol):

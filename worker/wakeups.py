@@ -1,6 +1,6 @@
 """Wake-ups: a Realtime broadcast on the private topic `jobs`, and LISTEN. Each is enough alone; both are only hints.
 
-Both carry {"what": ..., "workers": ...}, see `worker.domain.Wake`.
+Both carry {"what": ..., "workers": ...}, see `worker.wake.Wake`.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from realtime.types import RealtimeChannelOptions
 
 from rhythmai.project.dsn import behind_transaction_pooler, connect_arguments
 from worker.database import APPLICATION
-from worker.domain import Wake
+from worker.wake import Wake
 
 log = structlog.get_logger()
 CHANNEL = "jobs"
@@ -104,6 +104,8 @@ class RealtimeWakeUps:
 
     supabase_url: str
     key: str
+    apikey: str = ""
+    """What the gateway before Realtime wants, where it is not the key."""
     ping_every: timedelta = timedelta(seconds=25)
     patience: timedelta = timedelta(seconds=10)
 
@@ -112,7 +114,8 @@ class RealtimeWakeUps:
 
     async def _session(self, wake: Callable[[Wake], None]) -> None:
         url = f"{self.supabase_url}/realtime/v1"
-        client = AsyncRealtimeClient(url, self.key, auto_reconnect=False, max_retries=1)
+        client = AsyncRealtimeClient(url, self.apikey or self.key, auto_reconnect=False, max_retries=1)
+        await client.set_auth(self.key)
         trouble: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         pong = asyncio.Event()
 

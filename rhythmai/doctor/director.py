@@ -87,7 +87,7 @@ async def _public_video(settings: Settings) -> AsyncIterator[str]:
         file = Path(folder, "sample.mp4")
         await asyncio.to_thread(make_sample, file, 1)
         path = f"doctor/{secrets.token_hex(16)}.mp4"
-        async with Buckets(settings.origin, settings.supabase_key) as buckets:
+        async with Buckets(settings.origin, settings.supabase_key, apikey=settings.apikey) as buckets:
             url = await buckets.put("videos", path, await asyncio.to_thread(file.read_bytes), "video/mp4")
             try:
                 yield url

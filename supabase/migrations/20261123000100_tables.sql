@@ -46,16 +46,6 @@ create table private.keys (
 comment on table private.keys is 'Keys for servers, rk_...: the SHA-256 of each, and how many of its jobs, and of its uploads, may wait.';
 alter table private.keys enable row level security;
 
--- What a key may upload to and has not made a job of yet. It counts until the signature is over.
-create table private.tickets (
-  path text primary key,
-  key_id uuid not null references private.keys (id) on delete cascade,
-  created_at timestamptz not null default now()
-);
-comment on table private.tickets is 'Uploads that were signed for a key and that no job of it reads yet.';
-alter table private.tickets enable row level security;
-create index tickets_key on private.tickets (key_id, created_at);
-
 create table public.workers (
   id bigint generated always as identity primary key,
   name text not null constraint workers_name check (length(name) between 1 and 200),

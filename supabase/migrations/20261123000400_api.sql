@@ -46,7 +46,7 @@ begin
   end if;
   if p_owner is not null then
     perform private.guard_flood(v_tenant, coalesce(v_key.pending_limit, (select s.pending_per_owner from private.settings s)));
-    delete from private.tickets t where t.key_id = v_key.id and right(p_video_url, length(t.path)) = t.path;
+    update private.uploads u set waits = false where u.path = private.upload_of(p_video_url) and u.tenant = 'key:' || v_key.id;
   elsif p_client is not null then
     perform private.guard_flood(v_tenant, (select s.pending_per_client from private.settings s));
   end if;

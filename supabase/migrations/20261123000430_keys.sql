@@ -44,27 +44,6 @@ as $$
 $$;
 comment on function queue.key_of(text) is 'The id of the key with this SHA-256; null when there is none that holds.';
 
--- Before an upload is signed. A signature holds for two hours.
-create function queue.ticket(p_owner uuid, p_path text) returns void
-language plpgsql set search_path = ''
-as $$
-declare
-  v_limit integer;
-begin
-  select k.pending_limit into v_limit from private.keys k where k.id = p_owner for no key update;
-  if not found then
-    return;
-  end if;
-  delete from private.tickets t where t.key_id = p_owner and t.created_at < now() - interval '2 hours';
-  if (select count(*) from private.tickets t where t.key_id = p_owner) >= v_limit then
-    raise exception using errcode = 'RY429',
-      message = format('%s uploads of this key wait for a job already, which is the limit; make jobs of them, or try again later', v_limit);
-  end if;
-  insert into private.tickets (path, key_id) values (p_path, p_owner);
-end
-$$;
-comment on function queue.ticket(uuid, text) is 'Count an upload of a key; raises RY429 at its limit. Users have none.';
-
 -- The jobs of a user or a key, newest first, a page at a time: {jobs, next_cursor}. A cursor is where the page before ended, so
 -- that what is made or deleted meanwhile moves nothing. Results and directions are left out: GET the job.
 create function queue.list(p_owner uuid, p_status text default null, p_cursor text default null, p_limit text default null) returns jsonb

@@ -9,6 +9,7 @@ create table private.discarded (
   primary key (bucket, path)
 );
 comment on table private.discarded is 'Storage objects that nobody needs any more and that Storage has not been asked to delete yet.';
+alter table private.discarded enable row level security;
 create index discarded_since on private.discarded (since);
 
 create sequence private.tidied_ms minvalue 0;

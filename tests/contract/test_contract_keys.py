@@ -74,7 +74,7 @@ async def test_a_key_has_a_limit_of_its_own(api, gen, hand, add_key):
     assert [status for status, _ in jobs] == [200, 429]
     uploads = [await ask(api, "post", "/api/v1/upload", json=UPLOAD, headers=mine) for _ in range(3)]
     assert [status for status, _ in uploads] == [200, 200, 429]
-    assert uploads[2][1]["code"] == "too_many_jobs"
+    assert uploads[2][1]["code"] == "too_many_uploads"
     await hand.claim(jobs[0][1]["job_id"])
     await gen(headers=mine, video_url=uploads[0][1]["video_url"])
     assert (await ask(api, "post", "/api/v1/upload", json=UPLOAD, headers=mine))[0] == 200

@@ -60,6 +60,12 @@ def test_the_gpu_image_can_compile():
     assert {"ffmpeg", "gcc", "libc6-dev"} <= set(installed.split())
 
 
+def test_a_container_is_well_while_it_answers():
+    """The health check asks the API itself: a database that is away is no reason to kill what waits for it."""
+    words = dict(instructions(DEPLOY / "api.Dockerfile"))
+    assert "/api/v1/ping" in words["HEALTHCHECK"]
+
+
 def test_the_build_context_is_enough():
     """What the wheel is made of is let in by .dockerignore, and .env never is."""
     let_in = set(re.findall(r"^!(.*)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
@@ -80,7 +86,7 @@ def test_the_build_context_is_enough():
 
 @pytest.mark.parametrize("file", UNITS, ids=lambda file: file.name)
 def test_units_are_sound(file, tmp_path):
-    """Each unit starts one of our programs, and systemd (where it is) finds nothing to complain about."""
+    """Each unit starts one of our programs; systemd (where it is) finds nothing to complain about, and little that is exposed."""
     text = file.read_text()
     module = re.search(r"^ExecStart=/opt/rhythmai/bin/python -m (\w+)$", text, re.MULTILINE)[1]
     assert importlib.util.find_spec(f"{module}.__main__")
@@ -93,6 +99,13 @@ def test_units_are_sound(file, tmp_path):
         )
         ours = [line for line in done.stderr.splitlines() if file.name in line]
         assert not ours, ours
+        said = subprocess.run(
+            ["systemd-analyze", "security", "--offline=yes", "--no-pager", copy],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert float(re.search(r"Overall exposure level for \S+: ([\d.]+)", said.stdout)[1]) < 3
 
 
 def test_exit_codes_and_units_agree():

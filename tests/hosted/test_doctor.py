@@ -8,15 +8,17 @@ import jwt
 import pytest
 
 from rhythmai import schema
+from rhythmai.project.key import WORKER_KEY
 from tests.api.jwks import KEYS, Jwks
 from tests.hosted.auth import publishing
 from tests.hosted.director import Director
-from tests.hosted.gateway import JWT_SECRET
+from tests.hosted.gateway import JWT_SECRET, PUBLISHABLE
 
 VARIABLES = (
     "SUPABASE_URL", "SUPABASE_KEY", "SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY", "DATABASE_URL", "SUPABASE_DB_URL",
     "ENGINE", "BASE_URL", "API_KEY", "VLM_INPUT", "MMAUDIO_MODEL", "MODELS_DIR", "DEVICE", "WORKER_KINDS", "JWT_SECRET",
-    "REQUIRE_AUTH", "VLM_TIMEOUT_S",
+    "REQUIRE_AUTH", "VLM_TIMEOUT_S", "SUPABASE_PUBLISHABLE_KEY",
+    "TRUSTED_PROXIES",
 )  # fmt: skip
 
 
@@ -154,6 +156,41 @@ def test_a_legacy_key(doctor, healthy):
     assert (code, fails(found)) == (0, [])
 
 
+def test_a_machine_of_its_own(rhythmai, doctor, healthy, sql, database_url):
+    """With a program's login and a worker's key everything is in order; the owner's login and the secret key are worth a note."""
+    _, found = doctor("--api-only", **healthy)
+    assert any("`rhythmai roles`" in line for line in found["database", "note"])
+    url = json.loads(rhythmai("roles", "worker", "--json", **healthy).out)["worker"]["database_url"]
+    key = rhythmai("worker-key").out.strip().removeprefix("SUPABASE_KEY=")
+    own = {"DATABASE_URL": url, "SUPABASE_KEY": key, "SUPABASE_PUBLISHABLE_KEY": PUBLISHABLE}
+    code, found = doctor("--api-only", **{**healthy, **own})
+    sql(database_url, "alter role rhythmai_worker nologin")
+    assert (code, fails(found), [check for check, verdict in found if verdict == "note"]) == (0, [], [])
+    assert "with a worker's key" in found["environment", "ok"][0]
+    assert any("as rhythmai_worker, which may call 19 functions" in line for line in found["database", "ok"])
+    assert "joined the private topic `jobs`" in found["realtime", "ok"][0]
+    assert any("put, read and deleted" in line for line in found["storage", "ok"])
+
+
+def test_a_worker_s_key_wants_the_publishable_one(doctor, healthy):
+    """On a hosted project the gateway lets no key in but its own."""
+    key, url = jwt.encode({"role": WORKER_KEY}, JWT_SECRET), f"https://{'a' * 20}.supabase.co"
+    _, found = doctor("--api-only", **{**healthy, "SUPABASE_URL": url, "SUPABASE_KEY": key})
+    assert "SUPABASE_PUBLISHABLE_KEY" in found["environment", "fail"][0]
+
+
+def test_a_proxy_is_to_be_trusted(doctor, healthy):
+    """On the API's machine of a hosted project it is told that no proxy is trusted; where one is, or a worker runs, it is not."""
+    hosted = {**healthy, "SUPABASE_URL": f"https://{'a' * 20}.supabase.co"}
+
+    def told(*arguments, **more):
+        _, found = doctor(*arguments, **hosted, **more)
+        return any("TRUSTED_PROXIES" in line for line in found.get(("environment", "note"), []))
+
+    assert told("--api-only")
+    assert not told("--api-only", TRUSTED_PROXIES="127.0.0.1")
+
+
 def test_two_projects(doctor, healthy):
     """URL and database of different projects are noticed by their names."""
     url, database = f"https://{'a' * 20}.supabase.co", f"postgresql://postgres.{'b' * 20}:p@127.0.0.1:9/postgres"
@@ -178,7 +215,7 @@ def test_a_declared_transaction_pooler_is_fine(doctor, healthy, pooler):
     """Behind a transaction pooler that DATABASE_URL tells of, everything is ok and one note says what is different."""
     code, found = doctor("--api-only", **{**healthy, "DATABASE_URL": pooler.url(healthy["DATABASE_URL"])})
     assert (code, fails(found)) == (0, [])
-    assert "no LISTEN" in found["database", "note"][0]
+    assert any("no LISTEN" in line for line in found["database", "note"])
 
 
 def test_an_undeclared_transaction_pooler_is_found_out(doctor, healthy, pooler):

@@ -6,7 +6,7 @@ import pytest
 
 from worker import alarm as alarms
 from worker.alarm import Alarm
-from worker.domain import Wake
+from worker.wake import Wake
 
 
 class Worker:

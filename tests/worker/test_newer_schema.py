@@ -33,9 +33,9 @@ create function queue.claim_delivery(p_worker bigint, p_lease interval default '
   select c || '{"signed_by": "us"}' from queue.claim_delivery_before(p_worker, p_lease) c $$;
 
 -- One more option, which only newer workers heed.
-alter function private.options_error(text, jsonb) rename to options_error_before;
-create function private.options_error(p_kind text, p_options jsonb) returns text language sql as $$
-  select private.options_error_before(p_kind, p_options - 'stems') $$;
+alter function private.options_error(text, jsonb, boolean) rename to options_error_before;
+create function private.options_error(p_kind text, p_options jsonb, p_operator boolean) returns text language sql as $$
+  select private.options_error_before(p_kind, p_options - 'stems', p_operator) $$;
 
 -- One more argument: without a default beside the old signature, or with one in its place.
 create function queue.register(

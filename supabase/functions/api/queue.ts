@@ -87,9 +87,14 @@ export class Queue {
     return this.#ask(this.#sql`select queue.key_of(${hash})`);
   }
 
-  /** Count an upload where there is a limit. Throws Problem too_many_jobs. */
-  async ticket(user: string, path: string): Promise<void> {
-    await this.#ask(this.#sql`select queue.ticket(${user}, ${path})::text`);
+  /** A ticket for an upload of so many bytes. Throws Problem too_many_uploads. */
+  async takeUpload(path: string, size: number, owner: string | null, client: string): Promise<void> {
+    await this.#ask(this.#sql`select queue.take_upload(${path}, ${size}, ${owner}, ${client})`);
+  }
+
+  /** The ticket was of no use. */
+  async returnUpload(path: string): Promise<void> {
+    await this.#ask(this.#sql`select queue.return_upload(${path})`);
   }
 
   /** `workers` and `workers_ready`. */
@@ -130,6 +135,8 @@ function translated(error: unknown): unknown {
   switch (error.code) {
     case "RY429":
       return new Problem("too_many_jobs", error.message, { "Retry-After": "10" });
+    case "RY430":
+      return new Problem("too_many_uploads", error.message, { "Retry-After": error.hint! });
     case "RY422":
       return new Problem("idempotency_mismatch", error.message);
     case "22023":

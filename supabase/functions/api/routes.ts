@@ -1,11 +1,12 @@
 // The calls of the contract: check the request, call an SQL function, answer.
 import { clientOf } from "../_shared/addresses.ts";
-import { Authenticator, byPublishedKeys, bySecret, unauthorized } from "../_shared/auth.ts";
+import { Authenticator, byProjectKeys, unauthorized } from "../_shared/auth.ts";
 import { read, readIfAny } from "../_shared/body.ts";
 import openapi from "../_shared/openapi.ts";
 import { jobNotFound, page, Problem } from "../_shared/problems.ts";
 import type { Schemas } from "../_shared/schema.ts";
 import { stream } from "./events.ts";
+import { log } from "./log.ts";
 import { type Asked, Queue, type View, type ViewText } from "./queue.ts";
 import type { Settings } from "./settings.ts";
 import { MAX_UPLOAD_BYTES, Uploads } from "./uploads.ts";
@@ -40,13 +41,14 @@ export class Routes {
   readonly #queue: Queue;
   readonly #uploads: Uploads;
   readonly #authenticator: Authenticator;
+  #toldOfProxy = false;
 
   constructor(private readonly settings: Settings) {
     const { databaseUrl, jwtSecret, supabaseUrl, publishableKey, requireAuth } = settings;
     this.#queue = new Queue(databaseUrl);
     this.watches = new Watches(this.#queue);
-    this.#uploads = new Uploads(settings);
-    const verify = jwtSecret ? bySecret(jwtSecret) : byPublishedKeys(supabaseUrl);
+    this.#uploads = new Uploads(settings, this.#queue);
+    const verify = byProjectKeys(supabaseUrl, jwtSecret);
     this.#authenticator = new Authenticator(verify, publishableKey, requireAuth, (hash) => this.#queue.keyOf(hash));
   }
 
@@ -100,14 +102,12 @@ export class Routes {
 
   async upload(call: Call): Promise<Response> {
     const user = await this.#user(call);
-    const { size, content_type } = await read(call.request, "Upload");
-    if (size > MAX_UPLOAD_BYTES) {
+    const asked = await read(call.request, "Upload");
+    if (asked.size > MAX_UPLOAD_BYTES) {
       const detail = `A video may have at most ${MAX_UPLOAD_BYTES / 2 ** 20} MB; send a shorter or smaller one`;
       throw new Problem("payload_too_large", detail);
     }
-    const signed = await this.#uploads.sign(content_type);
-    if (user !== null) await this.#queue.ticket(user, signed.video_url.split("/").at(-1)!);
-    return json(signed);
+    return json(await this.#uploads.sign(asked, user, this.#clientOf(call)));
   }
 
   async jobs(call: Call): Promise<Response> {
@@ -148,9 +148,19 @@ export class Routes {
     return this.#authenticator.user(request.headers.get("Authorization"));
   }
 
-  #by({ request, traceparent, peer }: Call, owner: string | null): Asked {
+  #clientOf({ request, peer }: Call): string {
     const { clientHeader } = this.settings;
-    const client = clientOf(peer, clientHeader ? request.headers.get(clientHeader) : null);
+    if (!clientHeader && !this.#toldOfProxy && request.headers.has("X-Forwarded-For")) {
+      this.#toldOfProxy = true;
+      const remedy = "if this is your proxy, set CLIENT_ADDRESS_HEADER: until then all its visitors are limited as one";
+      log("warning", "proxy.untrusted", { peer, remedy });
+    }
+    return clientOf(peer, clientHeader ? request.headers.get(clientHeader) : null);
+  }
+
+  #by(call: Call, owner: string | null): Asked {
+    const { request, traceparent } = call;
+    const client = this.#clientOf(call);
     const sent = request.headers.get("Idempotency-Key");
     const quoted = sent && QUOTED.exec(sent);
     const key = quoted ? quoted[1]!.replace(/\\(.)/g, "$1") : sent;
