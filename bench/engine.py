@@ -173,7 +173,6 @@ def measure(model: Model, device: torch.device, asked: argparse.Namespace) -> di
 LEVERS = {
     "16 steps": Sampler(steps=16),
     "12 steps": Sampler(steps=12),
-    "12 steps, sway -0.5": Sampler(steps=12, sway=-0.5),
     "guidance in 0..0.6": Sampler(interval=(0.0, 0.6)),
 }
 

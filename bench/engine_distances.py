@@ -20,9 +20,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # also from a checkout th
 
 from tests.engine import generated
 from worker.engines.mmaudio import rendering
+from worker.engines.mmaudio.batching import Batching
 from worker.engines.mmaudio.layers import fuse
 from worker.engines.mmaudio.models import MODELS, Model
-from worker.engines.mmaudio.sampling import Batching, EulerSolver, Prepared, Sampler, noise
+from worker.engines.mmaudio.sampling import EulerSolver, Prepared, Sampler, noise
 from worker.engines.mmaudio.windows import single
 
 BF16_BOUND = 2e-2

@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 from engine_distances import BF16_BOUND, apart
 from engine_ours import Ours, film
-from gpu_clock import walls
 from gpu_stand import Stand, tensor_cores
 from torch import Tensor
 
@@ -23,7 +22,6 @@ from worker.engines.mmaudio import loading, rendering
 from worker.engines.mmaudio.blocks import Block
 from worker.engines.mmaudio.evaluation import Evaluation
 from worker.engines.mmaudio.flow import Flow
-from worker.engines.mmaudio.fp8 import use_fp8
 from worker.engines.mmaudio.runtime import Runtime
 
 FIXTURES = Path(__file__).parent.parent / "tests" / "engine" / "fixtures"
@@ -103,13 +101,6 @@ def distances(stand: Stand) -> tuple[bool, str]:
         assert theirs.sync is not None
         assert ours.sync is not None
         stand.note(clip=apart(ours.clip.float(), theirs.clip), synchformer=apart(ours.sync.float(), theirs.sync))
-        tower = deepcopy(usual.image)
-        use_fp8(tower)
-        lever = Ours(replace(usual, image=tower), sizes.seconds, sizes.steps, captions)
-        fp8 = lever.watch(frames, with_sync=False)
-        fp8_s = walls(stand.device, lambda: lever.watch(frames, with_sync=False), sizes.repeats)
-        moved = apart(lever.sample(replace(fp8, sync=ours.sync)), chains["usual"].sample(ours))
-        stand.note(clip_fp8={"clip": apart(fp8.clip.float(), theirs.clip), "latents_moved": moved, **fp8_s})
         alone = apart(chains["usual"].sample(theirs), latents)
         chained = chains["usual"].sample(ours)
         made = [_wave(usual, usual.vocoder, mel) for mel in chains["usual"].mels(chained)]

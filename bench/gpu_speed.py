@@ -21,9 +21,9 @@ from torch.profiler import ProfilerActivity
 from tests.engine import generated
 from worker.domain import Frames
 from worker.engines.mmaudio import rendering
+from worker.engines.mmaudio.batching import Batching
 from worker.engines.mmaudio.copies import on_host
 from worker.engines.mmaudio.features import Encoding, Features
-from worker.engines.mmaudio.sampling import Batching
 from worker.engines.mmaudio.track_loudness import track_lufs
 
 TOP = 30

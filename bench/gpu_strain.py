@@ -12,8 +12,8 @@ import torch
 from gpu_stand import Stand, apart
 
 from worker.domain import Track
+from worker.engines.mmaudio.batching import Batching
 from worker.engines.mmaudio.engine import MMAudioEngine
-from worker.engines.mmaudio.sampling import Batching
 from worker.errors import Cancelled, Unavailable
 
 GROWTH_MB = 16.0
@@ -71,13 +71,13 @@ def _short_of_memory(stand: Stand, margin_mb: int, *, ballast: bool) -> Iterator
     Batches and graphs are as on a first day, and afterwards again.
     """
     runtime, usual = stand.runtime, stand.runtime.velocity
-    runtime.batching = Batching()
+    runtime.batching = Batching(make_room=runtime.graphs.forget)
     if not stand.on_gpu:
         runtime.velocity = _refusing(usual, margin_mb)
         try:
             yield
         finally:
-            runtime.velocity, runtime.batching = usual, Batching()
+            runtime.velocity, runtime.batching = usual, Batching(make_room=runtime.graphs.forget)
         return
     runtime.graphs.forget()
     torch.cuda.synchronize()
@@ -93,7 +93,7 @@ def _short_of_memory(stand: Stand, margin_mb: int, *, ballast: bool) -> Iterator
     finally:
         del held
         torch.cuda.set_per_process_memory_fraction(1.0)
-        runtime.batching = Batching()
+        runtime.batching = Batching(make_room=runtime.graphs.forget)
         runtime.graphs.forget()
         torch.cuda.empty_cache()
 

@@ -97,6 +97,28 @@ async def once(path):
 asyncio.run(main(once))
 """
 
+FOLLOW = """
+import torch
+from torchcodec.decoders import VideoDecoder
+from worker.engines.mmaudio.features import VIEWS
+from worker.pipeline.look import decoder, showing
+from worker.pipeline.look.selection import Selection
+torch.set_num_threads(1)
+def shown(path):
+    film = VideoDecoder(str(path), num_ffmpeg_threads=4, dimension_order="NHWC", seek_mode="approximate")
+    selection = Selection(film.metadata.duration_seconds, [view.fps for view in VIEWS])
+    for frame in map(film.get_frame_at, range(len(film))):
+        if any(slots := selection.take(frame.pts_seconds)): yield slots, frame.data
+async def once(path):
+    with open("/dev/null", "wb") as out: showing.send(FRAMES, VIEWS, out)
+asyncio.run(main(once))
+"""
+FOLLOW_PYAV = FOLLOW.replace("FRAMES", "decoder.follow(path, 180.0, None, VIEWS)")
+FOLLOW_TORCHCODEC = (
+    "from worker.pipeline.look import showing\nshowing._rgb = lambda _, frame: frame.numpy()"
+    + FOLLOW.replace("FRAMES", "shown(path)")
+)
+
 
 def drawn(folder: Path, seconds: int, size: str) -> Path:
     """A film in H.264, 25 frames a second, 6 Mbit/s."""
@@ -147,6 +169,12 @@ def main() -> None:
             compared(name, film, calls, asked.rounds, before=(asked.before.resolve(), before), now=(ROOT, now))
         for name, film in (("12 s of 640x360 to RGB", small), ("8 s of 1080p to RGB", large)):
             compared(name, film, 3, asked.rounds, torchcodec=(ROOT, TORCHCODEC), PyAV=(ROOT, PYAV))
+        for name, film in (
+            ("12 s of 640x360 to an engine's frames", small),
+            ("8 s of 1080p to an engine's frames", large),
+        ):
+            ways = {"torchcodec": (ROOT, FOLLOW_TORCHCODEC), "PyAV": (ROOT, FOLLOW_PYAV)}
+            compared(name, film, 3, asked.rounds, **ways)
 
 
 if __name__ == "__main__":

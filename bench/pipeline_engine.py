@@ -46,6 +46,7 @@ class WaitingEngine:
     """From when to when a GPU would have been busy."""
     name: str = "waiting"
     model: str = "0.45 s"
+    kernels: str = "none"
 
     def rest(self, busy: Callable[[], bool]) -> None:
         """Nothing."""

@@ -108,7 +108,7 @@ class RhythmAI:
             started()
 
         listener = Listener(queue=queue, run_job=run_job, watch=Nobody())
-        waking = asyncio.create_task(ListenWakeUps(self.url).run(listener.wake))
+        waking = asyncio.create_task(ListenWakeUps(self.url).run(lambda _: listener.wake()))
         try:
             await listener.listen()
         finally:

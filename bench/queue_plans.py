@@ -12,7 +12,7 @@ STATEMENTS = {
     "walk, priority below 0": ("next_ready", r"select j\.id into v_job [^;]*?priority < 0.*?skip locked"),
     "last turn of the tenant": ("turn_of", r"select j\.turn >> 32 .*?limit 1"),
     "jobs past their deadline": ("sweep", r"select \* from public\.jobs j where [^;]*?deadline_at.*?skip locked"),
-    "backed-off jobs that are due": ("sweep", r"select d\.id .*?skip locked"),
+    "backed-off jobs that are due": ("ready_due", r"select d\.id .*?skip locked"),
     "jobs of a dead worker": ("sweep", r"select \* from public\.jobs j where j\.worker_id.*?skip locked"),
     "may this topic be watched": ("may_watch", r"select case .*end;"),
 }

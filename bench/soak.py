@@ -196,7 +196,7 @@ async def soak(asked: argparse.Namespace, folder: Path) -> tuple[Record, End]:
         seconds=asked.seconds, command=" ".join(["python bench/soak.py", *sys.argv[1:]]),
         machine=f"{os.cpu_count()} cores of a shared machine, {datetime.now(UTC).date().isoformat()}",
     )  # fmt: skip
-    async with Site(films, secrets.token_hex(16), dice) as site, Stack(folder, site) as stack:
+    async with Site(films, f"whsec_{secrets.token_hex(16)}", dice) as site, Stack(folder, site) as stack:
         environment = stack.running.environment
         place = Place(
             url=stack.running.url, publishable_key=environment["SUPABASE_PUBLISHABLE_KEY"], secret_key=environment["SUPABASE_KEY"],

@@ -6,14 +6,14 @@ import asyncio
 import gzip
 import json
 import random
+from collections import Counter
 from pathlib import Path
 from typing import Self
 
 from aiohttp import web
+from standardwebhooks import Webhook, WebhookVerificationError
 
-from worker.webhooks import signature
-
-ENDS = {"completed", "failed", "cancelled"}
+ENDS = {"job.completed", "job.failed", "job.cancelled"}
 PIECES, PAUSE_S = 12, 0.25
 """How a slow site sends a file."""
 REFUSED_TRIES = 2
@@ -30,6 +30,7 @@ class Site:
 
     def __init__(self, folder: Path, secret: str, dice: random.Random) -> None:
         self.folder, self.secret, self.dice = folder, secret, dice
+        self._tries: Counter[str] = Counter()
         self.heard: set[tuple[str, str]] = set()
         self.forged = self.refused = self.asked = 0
         self._seen: set[str] = set()
@@ -117,15 +118,18 @@ class Site:
 
     async def hook(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
-        if int(request.headers["RhythmAI-Attempt"]) < REFUSED_TRIES and self.dice.random() < 0.3:
+        self._tries[request.headers["webhook-id"]] += 1
+        if self._tries[request.headers["webhook-id"]] < REFUSED_TRIES and self.dice.random() < 0.3:
             self.refused += 1
             return web.Response(status=500)
         if self.dice.random() < 0.1:
             await asyncio.sleep(3)
-        answer = json.loads(body)
-        expected = signature(self.secret, int(request.headers["RhythmAI-Timestamp"]), body)
-        if request.headers.get("RhythmAI-Signature") == expected and answer["status"] in ENDS:
-            self.heard.add((answer["job_id"], answer["status"]))
+        try:
+            told = Webhook(self.secret).verify(body, dict(request.headers))
+        except WebhookVerificationError:
+            told = {"type": "forged"}
+        if told["type"] in ENDS:
+            self.heard.add((told["data"]["job_id"], told["data"]["status"]))
         else:
             self.forged += 1
         return web.Response(status=204)

@@ -7,9 +7,9 @@ COPY . .
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheel .
 
 FROM python:3.12-slim@sha256:78387bc3881b8273120a12ebe6c1ab22b018ccc2c9adf565ae1ac9b536e184ea
-# FFmpeg's libraries are torchcodec's.
+# FFmpeg's libraries are torchcodec's; with the compiler Triton builds the launchers of its kernels when the worker starts.
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends ffmpeg \
+    && apt-get install --yes --no-install-recommends ffmpeg gcc libc6-dev \
     && rm -rf /var/lib/apt/lists/*
 RUN --mount=type=bind,from=build,source=/wheel,target=/wheel \
     --mount=type=bind,source=requirements,target=/requirements \

@@ -7,8 +7,16 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+import structlog
+from aiohttp import web
+
 from edge_api.settings import Network
 
+log = structlog.get_logger()
+
+REMEDY: Final = (
+    "if this is your proxy, set TRUSTED_PROXIES to its network: until then all its visitors are limited as one"
+)
 WITH_PORT: Final = re.compile(r"(?:\[(.+)\]|([0-9.]+))(?::[0-9]+)?")
 """As some proxies write them: 192.0.2.1:5678, [2001:db8::1]:443."""
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -29,6 +37,22 @@ def client_of(peer: str | None, forwarded: Sequence[str], trusted: Sequence[Netw
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address, 64), strict=False))
     return str(address or "unknown")
+
+
+class Clients:
+    """Tells callers apart. Says once when headers come from a proxy that is not trusted: everybody behind it is one client."""
+
+    def __init__(self, trusted: Sequence[Network]) -> None:
+        self._trusted = trusted
+        self._told = False
+
+    def of(self, request: web.BaseRequest) -> str:
+        """As client_of."""
+        forwarded = request.headers.getall("X-Forwarded-For", [])
+        if forwarded and not self._told and not trusts(request.remote, self._trusted):
+            self._told = True
+            log.warning("proxy.untrusted", peer=request.remote, remedy=REMEDY)
+        return client_of(request.remote, forwarded, self._trusted)
 
 
 def trusts(peer: str | None, trusted: Sequence[Network]) -> bool:

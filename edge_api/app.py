@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from functools import cache
 from pathlib import Path
-from typing import Any, Final
 
-import yaml
 from aiohttp import web
 
-from edge_api.auth import Authenticator, JwksKeys, Keys, SecretKeys
+from edge_api.auth import Authenticator, ProjectKeys
 from edge_api.body import MAX_BODY_BYTES
 from edge_api.connections import MOST, RESERVED, Connections
+from edge_api.contract import contract
 from edge_api.cors import Cors
 from edge_api.database import Database
 from edge_api.metrics import Metrics
@@ -24,15 +22,6 @@ from edge_api.settings import Settings
 from edge_api.uploads import Uploads
 from edge_api.watch import Watches
 from rhythmai.project.trace import Tracer, untraced
-
-OPENAPI: Final = Path(__file__).with_name("openapi.yaml")
-
-
-@cache
-def contract() -> dict[str, Any]:
-    """The hand-written description of the API."""
-    described: dict[str, Any] = yaml.safe_load(OPENAPI.read_text())
-    return described
 
 
 def make_runner(
@@ -47,10 +36,12 @@ def make_runner(
     """The API, ready to listen, for a process that may have so many files open. It closes the database at its end."""
     connections = Connections(min(MOST, files - RESERVED), trusted=settings.trusted_proxies)
     watches = Watches(database, limit=connections.most * 3 // 4, per_client=settings.streams_per_client)
-    uploads = Uploads(settings.origin, settings.supabase_key)
-    keys: Keys = SecretKeys(settings.jwt_secret) if settings.jwt_secret else JwksKeys(settings.origin)
+    uploads = Uploads(settings.origin, settings.supabase_key, database, apikey=settings.apikey)
     authenticator = Authenticator(
-        keys, publishable_key=settings.supabase_publishable_key, require_auth=settings.require_auth
+        ProjectKeys(settings.origin, settings.jwt_secret),
+        database.key_of,
+        publishable_key=settings.supabase_publishable_key,
+        require_auth=settings.require_auth,
     )
     routes = Routes(
         database, watches, uploads, authenticator, trusted=settings.trusted_proxies, merge_wait_s=settings.merge_wait_s
@@ -71,7 +62,10 @@ def make_runner(
 
     app.on_shutdown.append(end_watches)
     app.cleanup_ctx.append(clients)
-    return Runner(app, cors=Cors(settings.cors_origins), metrics=metrics, connections=connections, tracer=tracer)
+    cors = Cors(settings.cors_origins)
+    return Runner(
+        app, public_url=settings.public_url, cors=cors, metrics=metrics, connections=connections, tracer=tracer
+    )
 
 
 @web.middleware

@@ -1,16 +1,19 @@
 """Who asks: the user of a Supabase access token, or a visitor.
 
-The algorithm is fixed by configuration, never by the token: HS256 with JWT_SECRET, else the project's asymmetric keys
-(JWKS). A publishable or anon key as Bearer, as supabase-js sends it before sign-in, is a visitor.
+Two signing schemes hold side by side, so that a project may change its keys and nobody has to sign in again: HS256 for
+JWT_SECRET, and for each key that the project publishes (JWKS) its own asymmetric algorithm. No key has a second algorithm.
+A publishable or anon key as Bearer, as supabase-js sends it before sign-in, is a visitor.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import hmac
 import re
 import time
-from typing import Any, Final, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
 from uuid import UUID
 
 import jwt
@@ -25,23 +28,6 @@ LEEWAY_S: Final = 10
 REST_AFTER_FAILURE_S: Final = 5
 UUID_TEXT: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _BEARER: Final = re.compile(r"bearer +([!-~]+) *", re.IGNORECASE | re.ASCII)
-
-
-class Keys(Protocol):
-    """Where the key that verifies a token comes from."""
-
-    async def find(self, token: str) -> tuple[Any, str]:
-        """The key and its one algorithm. Raises jwt.PyJWTError, Problem auth_unavailable."""
-
-
-class SecretKeys:
-    """One shared secret, HS256."""
-
-    def __init__(self, secret: str) -> None:
-        self._secret = secret
-
-    async def find(self, token: str) -> tuple[Any, str]:
-        return self._secret, "HS256"
 
 
 def published_keys(supabase_url: str) -> dict[str, jwt.PyJWK]:
@@ -64,14 +50,17 @@ def published_keys(supabase_url: str) -> dict[str, jwt.PyJWK]:
     }
 
 
-class JwksKeys:
-    """The project's published signing keys: cached five minutes, fetched again for an unknown key id at most every 30 s.
+class ProjectKeys:
+    """JWT_SECRET, and the project's published signing keys: cached five minutes, fetched again for an unknown key id at most every 30 s.
 
     One fetch at a time. Whoever brings a key we know never waits for somebody else's, and is served while Auth is away.
     """
 
-    def __init__(self, supabase_url: str, *, cooldown_s: float = 30, fresh_s: float = 300) -> None:
+    def __init__(
+        self, supabase_url: str, secret: str | None = None, *, cooldown_s: float = 30, fresh_s: float = 300
+    ) -> None:
         self._supabase_url = supabase_url
+        self._secret = secret
         self._cooldown_s = cooldown_s
         self._fresh_s = fresh_s
         self._known: dict[str, jwt.PyJWK] = {}
@@ -80,9 +69,13 @@ class JwksKeys:
         self._away = self._told_of_none = False
 
     async def find(self, token: str) -> tuple[Any, str]:
-        kid = jwt.get_unverified_header(token).get("kid")
-        if not isinstance(kid, str):
-            raise jwt.InvalidTokenError("the token names no key")
+        """The key and its one algorithm. Raises jwt.PyJWTError, Problem auth_unavailable."""
+        header = jwt.get_unverified_header(token)
+        if self._secret is not None and header.get("alg") == "HS256":
+            return self._secret, "HS256"
+        kid = header.get("kid")
+        if not isinstance(kid, str) or header.get("alg") not in ASYMMETRIC:
+            raise jwt.InvalidTokenError("the token names no key of ours")
         stale = time.monotonic() >= self._fresh_until and self._fetching is None
         if stale or kid not in self._known:
             await self._refresh()
@@ -107,26 +100,32 @@ class JwksKeys:
         else:
             now = time.monotonic()
             self._away, self._rest_until, self._fresh_until = False, now + self._cooldown_s, now + self._fresh_s
-            if not self._known and not self._told_of_none:
+            if not self._known and self._secret is None and not self._told_of_none:
                 self._told_of_none = True
                 log.error("jwks.empty", remedy="this project publishes no signing keys: set JWT_SECRET")
         finally:
             self._fetching = None
 
 
-class Authenticator:
-    """Turns an Authorization header into a user id, None for a visitor."""
+KeyOf = Callable[[str], Awaitable[UUID | None]]
 
-    def __init__(self, keys: Keys, *, publishable_key: str = "", require_auth: bool = False) -> None:
+
+class Authenticator:
+    """Turns an Authorization header into a user id, None for a visitor. A server's key is a user, whose id `key_of` finds by its hash."""
+
+    def __init__(
+        self, keys: ProjectKeys, key_of: KeyOf | None = None, *, publishable_key: str = "", require_auth: bool = False
+    ) -> None:
         self._keys = keys
+        self._key_of = key_of
         self._publishable_key = publishable_key.encode()
         self._require_auth = require_auth
 
     async def user(self, authorization: str | None) -> UUID | None:
-        """Raises Problem: unauthorized, auth_unavailable."""
+        """Raises Problem: unauthorized, auth_unavailable, database_unavailable."""
         user = await self._user(authorization)
         if user is None and self._require_auth:
-            raise _unauthorized(
+            raise unauthorized(
                 "Sign in: this server takes requests of signed-in users only (Authorization: Bearer <access token>)"
             )
         return user
@@ -136,8 +135,12 @@ class Authenticator:
             return None
         bearer = _BEARER.fullmatch(authorization)
         if bearer is None:
-            raise _unauthorized("The Authorization header must be `Bearer <access token>`, or be left out")
+            raise unauthorized("The Authorization header must be `Bearer <access token>`, or be left out")
         token = bearer[1]
+        if self._key_of and token.startswith("rk_"):
+            if (known := await self._key_of(hashlib.sha256(token.encode()).hexdigest())) is None:
+                raise unauthorized("This key is unknown or revoked; `rhythmai keys add` makes one")
+            return known
         if self._is_public_key(token):
             return None
         try:
@@ -153,13 +156,13 @@ class Authenticator:
             if any(type(claims.get(name, 0)) not in {int, float} for name in ("exp", "nbf", "iat")):
                 raise jwt.InvalidTokenError("a time is not a number")
         except jwt.ExpiredSignatureError as error:
-            raise _unauthorized("The access token has expired; refresh the session and try again") from error
+            raise unauthorized("The access token has expired; refresh the session and try again") from error
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError) as error:
-            raise _unauthorized(
+            raise unauthorized(
                 "The access token is not valid; sign in again, or leave the Authorization header out"
             ) from error
         if claims.get("role") != "authenticated" or not UUID_TEXT.fullmatch(claims["sub"]):
-            raise _unauthorized("The access token is not one of a signed-in user; sign in, or leave it out")
+            raise unauthorized("The access token is not one of a signed-in user; sign in, or leave it out")
         return UUID(claims["sub"])
 
     def _is_public_key(self, token: str) -> bool:
@@ -172,7 +175,7 @@ class Authenticator:
             return False
 
 
-def _unauthorized(detail: str) -> Problem:
+def unauthorized(detail: str) -> Problem:
     return Problem("unauthorized", detail, headers={"WWW-Authenticate": "Bearer"})
 
 

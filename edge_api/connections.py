@@ -9,6 +9,7 @@ import asyncio
 import resource
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Final
 
 from edge_api.addresses import client_of, trusts
@@ -78,7 +79,7 @@ class Door(asyncio.Protocol):
     def _refuse(self, transport: asyncio.Transport) -> None:
         """Closed at once, its request unread, a connection would be reset and the answer lost: it may linger for a second."""
         self._connections.lingering += 1
-        transport.write(_REFUSAL)
+        transport.write(_refusal())
         transport.write_eof()
         self._end = asyncio.get_running_loop().call_later(LINGER_S, transport.abort)
 
@@ -88,6 +89,7 @@ class Door(asyncio.Protocol):
             self._connections.lingering -= 1
 
 
+@cache
 def _refusal() -> bytes:
     problem = Problem(
         "too_many_connections",
@@ -97,6 +99,3 @@ def _refusal() -> bytes:
     assert isinstance(body, bytes)
     head = f"HTTP/1.1 503 Service Unavailable\r\nContent-Type: {problem.headers['Content-Type']}\r\n"
     return f"{head}Content-Length: {len(body)}\r\nRetry-After: 10\r\nConnection: close\r\n\r\n".encode() + body
-
-
-_REFUSAL: Final = _refusal()

@@ -141,6 +141,24 @@ class Database:
         text: str | None = await self._ask("select queue.cancel($1, $2)", job, user)
         return text
 
+    async def page(self, user: UUID, status: str | None, cursor: str | None, limit: str | None) -> str:
+        """A page of the user's jobs as JSON text. Raises Problem: invalid_request."""
+        text: str = await self._ask("select queue.list($1, $2, $3, $4)", user, status, cursor, limit)
+        return text
+
+    async def key_of(self, hash: str) -> UUID | None:
+        """The id of a server's key; None when it is unknown or revoked."""
+        key: UUID | None = await self._ask("select queue.key_of($1)", hash)
+        return key
+
+    async def take_upload(self, path: str, size: int, *, owner: UUID | None, client: str) -> None:
+        """A ticket for an upload of so many bytes. Raises Problem: too_many_uploads."""
+        await self._ask("select queue.take_upload($1, $2, $3, $4)", path, size, owner, client)
+
+    async def return_upload(self, path: str) -> None:
+        """The ticket was of no use."""
+        await self._ask("select queue.return_upload($1)", path)
+
     async def may_pass(self, code: str | None) -> bool:
         """Whether a job that failed with this code may work with another try."""
         return bool(await self._ask("select queue.may_pass($1)", code))
@@ -164,7 +182,9 @@ class Database:
                     return await connection.fetchval(call, *arguments)
         except AWAY as error:
             log.warning("database.away", error=_said(error))
-            raise _unavailable("The database cannot be reached; try again in a few seconds") from error
+            read_only = isinstance(error, asyncpg.InvalidTransactionStateError)
+            what = "is read-only and takes no jobs" if read_only else "cannot be reached"
+            raise _unavailable(f"The database {what}; try again in a few seconds") from error
         except asyncpg.PostgresError as error:
             problem = _translated(error)
             if problem is None:
@@ -177,6 +197,8 @@ def _translated(error: asyncpg.PostgresError) -> Problem | None:
     match error.sqlstate:
         case "RY429":
             return Problem("too_many_jobs", said, headers={"Retry-After": str(RETRY_AFTER_FLOOD_S)})
+        case "RY430":
+            return Problem("too_many_uploads", said, headers={"Retry-After": str(error.hint)})
         case "RY422":
             return Problem("idempotency_mismatch", said)
         case "22023":

@@ -1,12 +1,14 @@
 """Server-sent events, for clients without supabase-js: what Realtime sends on the job's topic, over plain HTTP.
 
-A stream begins with everything that is there already and ends with the job, so coming back needs no bookkeeping.
+A stream begins with everything that is there already and ends with the job. Each event's id says what was told up to there, so that
+whoever comes back with it is told the rest; the server keeps no books.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import re
 from contextlib import aclosing
 from typing import Any, Final
 from uuid import UUID
@@ -21,44 +23,54 @@ KEEPALIVE_S: Final = 15.0
 SLOWEST_READER_S: Final = 20.0
 END_ID: Final = "end"
 """The id of a stream's last event: an EventSource that comes back with it is told that there is nothing more."""
+_ID: Final = re.compile(r"([0-9a-f]{1,3}):([a-z]*/[a-z]*/[0-8]|)")
+PLAN: Final = 1 << 8
 STATE: Final = ("job_id", "status", "stage", "completed_count", "total_count", "error", "error_code")
 
 
 class Teller:
-    """Turns views of one job into the events that a client has not had yet."""
+    """Turns views of one job into the events that a client has not had yet.
 
-    def __init__(self) -> None:
-        self._state: dict[str, Any] = {}
-        self._told: set[int] = set()
+    An id is `<told>:<version>`: what was told, as the bits of a hexadecimal number, one for the index of each result and one above
+    them for the plan; and the version of the state that was, its status, stage and count. One that is none of ours counts as nothing.
+    """
+
+    def __init__(self, last_id: str = "") -> None:
+        found = _ID.fullmatch(last_id)
+        self._told = int(found[1], 16) if found else 0
+        self._version = found[2] if found else ""
 
     def events(self, view: View) -> str:
-        """Event `result` for each new track, then event `job` when the state differs."""
-        frames = [
-            _frame("result", {**result, "job_id": view["job_id"]})
-            for result in view["results"]
-            if result["index"] not in self._told
-        ]
-        self._told.update(result["index"] for result in view["results"])
-        state = {name: view[name] for name in STATE}
-        if state != self._state:
-            self._state = state
-            frames.append(_frame("job", state, END_ID if view["status"] in ENDED else None))
+        """Event `plan` once there is one, `result` for each new track, then event `job` when the state differs."""
+        frames = []
+        if view["directions"] and not self._told & PLAN:
+            self._told |= PLAN
+            frames.append(self._frame("plan", {"job_id": view["job_id"], "directions": view["directions"]}))
+        for result in view["results"]:
+            if not self._told >> result["index"] & 1:
+                self._told |= 1 << result["index"]
+                frames.append(self._frame("result", {**result, "job_id": view["job_id"]}))
+        version = f"{view['status']}/{view['stage'] or ''}/{view['completed_count']}"
+        ended = view["status"] in ENDED
+        if ended or version != self._version:
+            self._version = version
+            frames.append(self._frame("job", {name: view[name] for name in STATE}, ended=ended))
         return "".join(frames)
 
-
-def _frame(event: str, data: dict[str, Any], id: str | None = None) -> str:
-    lines = [f"event: {event}", f"data: {json.dumps(data, ensure_ascii=False)}"]
-    return "\n".join([*lines, f"id: {id}"] if id else lines) + "\n\n"
+    def _frame(self, event: str, data: dict[str, Any], *, ended: bool = False) -> str:
+        event_id = END_ID if ended else f"{self._told:x}:{self._version}"
+        return f"event: {event}\ndata: {json.dumps(data, ensure_ascii=False)}\nid: {event_id}\n\n"
 
 
 async def stream(
     request: web.Request, watches: Watches, job: UUID, user: UUID | None, client: str
 ) -> web.StreamResponse:
     """GET /api/v1/job/{job_id}/events. Raises Problem before the stream has begun; later it just ends."""
-    if request.headers.get("Last-Event-ID") == END_ID:
+    last_id = request.headers.get("Last-Event-ID", "")
+    if last_id == END_ID:
         return web.Response(status=204)
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
-    teller = Teller()
+    teller = Teller(last_id)
     clock = asyncio.get_running_loop().time
     spoke_at = clock()
     try:

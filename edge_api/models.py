@@ -12,14 +12,13 @@ _BLANK: Final = r"\x00-\x20\x7f-\xa0\u2000-\u200f\u2028-\u202f\u3000\ufeff"
 """Control, space and direction characters, written out: what \\s means differs between languages."""
 URL_PATTERN: Final = rf"^[Hh][Tt][Tt][Pp][Ss]?://[^{_BLANK}/?#@\\]+([/?#][^{_BLANK}]*)?$"
 TEXT_PATTERN: Final = r"^[^\x00]*$"
+LINE_PATTERN: Final = r"^[^\x00-\x1f]*$"
 KEY_PATTERN: Final = r"^[A-G](#|b)? (major|minor|dorian|phrygian|lydian|mixolydian)$"
+TYPE_PATTERN: Final = (
+    r"^(([Vv][Ii][Dd][Ee][Oo]|[Aa][Uu][Dd][Ii][Oo]|[Ii][Mm][Aa][Gg][Ee]|[Aa][Pp][Pp][Ll][Ii][Cc][Aa][Tt][Ii][Oo][Nn])"
+    r"/[\x20-\x7e]+)?$"
+)
 MAX_UPLOAD_BYTES: Final = 512 * 2**20
-
-VideoType = Literal[
-    "video/mp4", "video/quicktime", "video/webm", "video/x-matroska",
-    "video/x-msvideo", "video/mp2t", "video/x-flv", "video/ogg",
-]  # fmt: skip
-"""What bucket `uploads` takes."""
 
 
 def _address(value: str) -> str:
@@ -34,6 +33,20 @@ def _text(value: str) -> str:
     return value
 
 
+def _media_type(value: str) -> str:
+    if not re.fullmatch(TYPE_PATTERN[1:-1], value):
+        raise PydanticCustomError(
+            "media_type", 'must be a media type such as "video/mp4", or empty where it is not known'
+        )
+    return value
+
+
+def _line(value: str) -> str:
+    if not re.fullmatch(LINE_PATTERN[1:-1], value):
+        raise PydanticCustomError("line", "must be text without control characters")
+    return value
+
+
 def _key(value: str) -> str:
     if not re.fullmatch(KEY_PATTERN[1:-1], value):
         raise PydanticCustomError("key", 'must be a tonic and a mode, such as "D minor" or "F# major"')
@@ -43,6 +56,12 @@ def _key(value: str) -> str:
 def _shape(pattern: str, **limits: Any) -> Any:
     """Limits that pydantic checks, and the pattern that stands in the contract for one of the checks above."""
     return Field(**limits, json_schema_extra={"pattern": pattern})
+
+
+def _named(value: object) -> object:
+    if isinstance(value, dict) and not all(re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", str(name)) for name in value):
+        raise PydanticCustomError("named", "takes names of 1 to 40 letters, digits, ., _ and -")
+    return value
 
 
 def _whole(value: object) -> object:
@@ -61,6 +80,15 @@ Address = Annotated[str, _shape(URL_PATTERN, min_length=8, max_length=2048), Aft
 Line = Annotated[str, _shape(TEXT_PATTERN, max_length=200), AfterValidator(_text)]
 Text = Annotated[str, _shape(TEXT_PATTERN, max_length=2000), AfterValidator(_text)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1), Whole]
+
+
+Event = Literal["job.completed", "job.failed", "job.cancelled", "result.ready"]
+"""What a callback_url can hear of."""
+Metadata = Annotated[
+    dict[str, Annotated[str, _shape(LINE_PATTERN, max_length=200), AfterValidator(_line)]],
+    Field(max_length=16),
+    BeforeValidator(_named),
+]
 
 
 class Body(BaseModel):
@@ -95,6 +123,8 @@ class Gen(Body):
     format: Literal["flac", "wav", "mp3", "m4a"] | None = None
     plan: Annotated[list[Direction], Field(min_length=1, max_length=8)] | None = None
     callback_url: Address | None = None
+    events: Annotated[list[Event], Field(min_length=1, max_length=4)] | None = None
+    metadata: Metadata | None = None
 
 
 class Merge(Body):
@@ -106,6 +136,8 @@ class Merge(Body):
     music_gain_db: Annotated[float, Field(ge=-60, le=20), Plain] | None = None
     duck: bool | None = None
     callback_url: Address | None = None
+    events: Annotated[list[Event], Field(min_length=1, max_length=4)] | None = None
+    metadata: Metadata | None = None
 
 
 class Again(Body):
@@ -119,6 +151,7 @@ class Upload(Body):
     """POST /api/v1/upload."""
 
     filename: Annotated[str, _shape(TEXT_PATTERN, min_length=1, max_length=255), AfterValidator(_text)]
-    content_type: VideoType
+    content_type: Annotated[str, _shape(TYPE_PATTERN, max_length=255), AfterValidator(_media_type)]
+    """A hint: what is in the file decides."""
     size: Annotated[int, Field(ge=1, le=2**53 - 1), Whole]
     """Bytes; more than MAX_UPLOAD_BYTES is 413, not 422."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Mapping
@@ -10,37 +11,22 @@ from typing import Any, Final
 from aiohttp import web
 from pydantic import ValidationError
 
+from edge_api.contract import contract
+
 CONTENT_TYPE: Final = "application/problem+json"
 MAX_SHOWN: Final = 10
 """How many wrong fields one answer lists."""
 
-STATUS: Final[Mapping[str, int]] = {
-    "bad_request": 400,
-    "invalid_json": 400,
-    "unauthorized": 401,
-    "not_found": 404,
-    "method_not_allowed": 405,
-    "request_timeout": 408,
-    "merge_cancelled": 409,
-    "payload_too_large": 413,
-    "unsupported_media_type": 415,
-    "expectation_failed": 417,
-    "invalid_request": 422,
-    "unknown_field": 422,
-    "idempotency_mismatch": 422,
-    "merge_failed": 422,
-    "too_many_jobs": 429,
-    "internal": 500,
-    "merge_unavailable": 502,
-    "database_unavailable": 503,
-    "storage_unavailable": 503,
-    "auth_unavailable": 503,
-    "too_many_streams": 503,
-    "too_many_connections": 503,
-}
-"""Every code and its status; `openapi.yaml` lists the same codes."""
-
-TITLE: Final = {code: code.replace("_", " ").capitalize().replace("json", "JSON") for code in STATUS}
+PAGE: Final = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>{title}</title>
+<h1>{title}</h1>
+<p>{remedy}</p>
+<p>Status {status}, code <code>{code}</code>.</p>
+</html>
+"""
 _OF_STATUS: Final = {404: "not_found", 405: "method_not_allowed", 413: "payload_too_large", 417: "expectation_failed"}
 
 _OURS: Final = {
@@ -62,11 +48,17 @@ class Problem(Exception):
         self.headers = dict(headers or {})
         self.more = more
 
-    def response(self) -> web.Response:
-        status = STATUS[self.code]
-        body = {"type": "about:blank", "title": TITLE[self.code], "status": status, "detail": self.detail}
+    def response(self, origin: str = "") -> web.Response:
+        """`origin` stands before the address of the page about the code."""
+        about = meaning(self.code)
+        body = {
+            "type": f"{origin}/api/v1/problems/{self.code}",
+            "title": about["title"],
+            "status": about["status"],
+            "detail": self.detail,
+        }
         response = web.Response(
-            status=status,
+            status=about["status"],
             text=json.dumps({**body, "code": self.code, **self.more}, ensure_ascii=False),
             content_type=CONTENT_TYPE,
             headers=self.headers,
@@ -74,6 +66,18 @@ class Problem(Exception):
         if self.code == "request_timeout":
             response.force_close()  # the rest of the body may still come
         return response
+
+
+def meaning(code: str) -> Mapping[str, Any]:
+    """What the contract says of a code: `title`, `status`, `remedy`. Raises KeyError."""
+    about: Mapping[str, Any] = contract()["components"]["schemas"]["Code"]["x-problems"][code]
+    return about
+
+
+def page(code: str) -> str:
+    """The same in HTML. Raises KeyError."""
+    about = {name: html.escape(str(value), quote=False) for name, value in meaning(code).items()}
+    return PAGE.format(code=code, **about)
 
 
 def of_http(error: web.HTTPException) -> Problem:
@@ -116,7 +120,7 @@ def _place(loc: tuple[int | str, ...]) -> str:
 def _message(kind: str, message: str) -> str:
     if kind in _OURS:
         return _OURS[kind]
-    return re.sub(r"^(Input|String|List) should|^Value error, | after validation, not .*$", _short, message)
+    return re.sub(r"^(Input|String|List|Dictionary) should|^Value error, | after validation, not .*$", _short, message)
 
 
 def _short(words: re.Match[str]) -> str:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote
 from uuid import UUID
 
 from aiohttp import web
 
 from edge_api import events, models
-from edge_api.addresses import client_of
-from edge_api.auth import UUID_TEXT, Authenticator
+from edge_api.addresses import Clients
+from edge_api.auth import UUID_TEXT, Authenticator, unauthorized
 from edge_api.body import read, read_if_any
 from edge_api.database import Database, View
-from edge_api.problems import Problem
-from edge_api.server import TRACEPARENT
+from edge_api.problems import Problem, page
+from edge_api.server import ORIGIN, TRACEPARENT
 from edge_api.settings import Network
 from edge_api.uploads import Uploads
 from edge_api.watch import Watches, not_found
 
 _KEY: Final = re.compile(r"[!-~]{1,255}")
+_QUOTED: Final = re.compile(r'"((?:[^"\\]|\\["\\])+)"')
+"""A key as an RFC 9651 string."""
 
 
 class Routes:
@@ -40,38 +44,39 @@ class Routes:
         self._watches = watches
         self._uploads = uploads
         self._authenticator = authenticator
-        self._trusted = trusted
+        self._clients = Clients(trusted)
         self._merge_wait_s = merge_wait_s
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_post("/api/v1/gen", self.gen)
         app.router.add_post("/api/v1/merge", self.merge)
         app.router.add_post("/api/v1/upload", self.upload)
+        app.router.add_get("/api/v1/jobs", self.jobs)
         app.router.add_get("/api/v1/job/{job_id}", self.view)
         app.router.add_delete("/api/v1/job/{job_id}", self.cancel)
         app.router.add_post("/api/v1/job/{job_id}/again", self.again)
         app.router.add_get("/api/v1/job/{job_id}/events", self.events, allow_head=False)
+        app.router.add_get("/api/v1/problems/{code}", self.problem)
         app.router.add_get("/api/v1/ping", self.ping)
         app.router.add_get("/healthz", self.healthz)
 
     async def gen(self, request: web.Request) -> web.Response:
         user = await self._user(request)
         body = await read(request, models.Gen)
-        return web.json_response({"job_id": str(await self._submit(request, "generate", user, body))})
+        return _made(request, await self._submit(request, "generate", user, body))
 
     async def merge(self, request: web.Request) -> web.Response:
         user = await self._user(request)
         body = await read(request, models.Merge)
         job = await self._submit(request, "merge", user, body)
         at_once = _prefers_async(request)
-        view = None if at_once else await self._watches.end(job, user, self._client(request), self._merge_wait_s)
+        view = None if at_once else await self._watches.end(job, user, self._clients.of(request), self._merge_wait_s)
         if view is None:
-            headers = {"Location": f"/api/v1/job/{job}"} | ({"Preference-Applied": "respond-async"} if at_once else {})
-            return web.json_response({"job_id": str(job)}, status=202, headers=headers)
-        return web.json_response({"video_url": await self._merged(view)})
+            return _made(request, job, status=202, headers={"Preference-Applied": "respond-async"} if at_once else {})
+        return web.json_response(await self._merged(view))
 
-    async def _merged(self, view: View) -> str:
-        """The video of a merge that has ended. Raises Problem: merge_failed, merge_unavailable, merge_cancelled."""
+    async def _merged(self, view: View) -> dict[str, Any]:
+        """The video of a merge that has ended, and what it has otherwise than asked. Raises Problem: merge_failed, merge_unavailable, merge_cancelled."""
         job = {"job_id": view["job_id"]}
         if view["status"] == "cancelled":
             raise Problem(
@@ -80,16 +85,31 @@ class Routes:
         if view["status"] == "failed":
             code = "merge_unavailable" if await self._database.may_pass(view["error_code"]) else "merge_failed"
             raise Problem(code, f"The merge failed: {view['error']}", error_code=view["error_code"], **job)
-        url: str = view["results"][0]["video_url"]
-        return url
+        made = {"video_url": view["results"][0]["video_url"], "notes": view["notes"]}
+        return {name: value for name, value in made.items() if value}
 
     async def upload(self, request: web.Request) -> web.Response:
-        await self._user(request)
+        user = await self._user(request)
         body = await read(request, models.Upload)
         if body.size > models.MAX_UPLOAD_BYTES:
             limit = models.MAX_UPLOAD_BYTES // 2**20
             raise Problem("payload_too_large", f"A video may have at most {limit} MB; send a shorter or smaller one")
-        return web.json_response(await self._uploads.sign(body.content_type))
+        signed = await self._uploads.sign(body.content_type, body.size, owner=user, client=self._clients.of(request))
+        return web.json_response(signed)
+
+    async def jobs(self, request: web.Request) -> web.Response:
+        user = await self._user(request)
+        if user is None:
+            raise unauthorized(
+                "A list is of a signed-in user's jobs, or of a key's: send Authorization: Bearer <access token>"
+            )
+        # Quoted, because Postgres takes no U+0000; what is right has nothing to quote.
+        status, cursor, limit = (
+            quote(request.query[name], errors="replace") if name in request.query else None
+            for name in ("status", "cursor", "limit")
+        )
+        text = await self._database.page(user, status, cursor, limit)
+        return web.Response(text=text, content_type="application/json")
 
     async def view(self, request: web.Request) -> web.Response:
         return _found(await self._database.view(_job(request), await self._user(request)), request)
@@ -105,17 +125,23 @@ class Routes:
             seed=body.seed,
             variant=body.variant,
             owner=user,
-            client=self._client(request),
+            client=self._clients.of(request),
             key=_idempotency_key(request),
             traceparent=request[TRACEPARENT],
         )
         if job is None:
             raise not_found()
-        return web.json_response({"job_id": str(job)})
+        return _made(request, job)
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         user = await self._user(request)
-        return await events.stream(request, self._watches, _job(request), user, self._client(request))
+        return await events.stream(request, self._watches, _job(request), user, self._clients.of(request))
+
+    async def problem(self, request: web.Request) -> web.Response:
+        try:
+            return web.Response(text=page(request.match_info["code"]), content_type="text/html")
+        except KeyError:
+            raise Problem("not_found", "No problem has this code; all of them are listed at /openapi.json") from None
 
     async def ping(self, _: web.Request) -> web.Response:
         return web.json_response({"status": "ok", "message": "RhythmAI API is running"})
@@ -126,9 +152,6 @@ class Routes:
     async def _user(self, request: web.Request) -> UUID | None:
         return await self._authenticator.user(_whole_header(request, "Authorization"))
 
-    def _client(self, request: web.Request) -> str:
-        return client_of(request.remote, request.headers.getall("X-Forwarded-For", []), self._trusted)
-
     async def _submit(
         self, request: web.Request, kind: str, user: UUID | None, body: models.Gen | models.Merge
     ) -> UUID:
@@ -138,10 +161,19 @@ class Routes:
             (body.user_request or "") if isinstance(body, models.Gen) else "",
             body.model_dump(exclude={"video_url", "user_request"}, exclude_none=True),
             owner=user,
-            client=self._client(request),
+            client=self._clients.of(request),
             key=_idempotency_key(request),
             traceparent=request[TRACEPARENT],
         )
+
+
+def _made(
+    request: web.Request, job: UUID, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """A new job, and where it goes on from here."""
+    url = f"{request[ORIGIN]}/api/v1/job/{job}"
+    body = {"job_id": str(job), "urls": {"job": url, "events": f"{url}/events", "cancel": url}}
+    return web.json_response(body, status=status, headers={"Location": url, **(headers or {})})
 
 
 def _job(request: web.Request) -> UUID:
@@ -158,6 +190,8 @@ def _whole_header(request: web.Request, name: str) -> str | None:
 
 def _idempotency_key(request: web.Request) -> str | None:
     key = _whole_header(request, "Idempotency-Key")
+    if key is not None and (quoted := _QUOTED.fullmatch(key)):
+        key = re.sub(r"\\(.)", r"\1", quoted[1])
     if key is not None and not _KEY.fullmatch(key):
         raise Problem("invalid_request", "The Idempotency-Key must be 1 to 255 visible ASCII characters")
     return key

@@ -15,6 +15,7 @@ from aiohttp import web
 from edge_api.connections import Connections, Door
 from edge_api.cors import Cors
 from edge_api.metrics import Metrics
+from edge_api.origin import origin_of
 from edge_api.problems import Problem, of_http
 from rhythmai.project import trace
 
@@ -25,6 +26,8 @@ KEEPALIVE_S: Final = 65
 """Longer than the usual load balancer's; also the time a client has for its first headers."""
 GRACE_S: Final = 10
 REQUEST_ID: Final = web.RequestKey("request_id", str)
+ORIGIN: Final = web.RequestKey("origin", str)
+"""What stands before `/api/v1` in the addresses of its answer."""
 TRACEPARENT: Final = web.RequestKey("traceparent", str)
 """What the job of this request takes as its own."""
 NOT_HTTP: Final = "This is not an HTTP/1.1 request that this server can read"
@@ -45,6 +48,7 @@ class Runner(web.AppRunner):
         self,
         app: web.Application,
         *,
+        public_url: str = "",
         cors: Cors,
         metrics: Metrics,
         connections: Connections,
@@ -58,6 +62,7 @@ class Runner(web.AppRunner):
             keepalive_timeout=keepalive_s,
             shutdown_timeout=GRACE_S,
         )
+        self._public_url = public_url
         self._cors = cors
         self._metrics = metrics
         self._connections = connections
@@ -68,7 +73,7 @@ class Runner(web.AppRunner):
         server = await super()._make_server()
         return _Server(
             self._connections,
-            _answering(server.request_handler, self._metrics, self._tracer),
+            _answering(server.request_handler, self._public_url, self._metrics, self._tracer),
             request_factory=server.request_factory,
             handler_cancellation=True,  # nobody waits for a merge whose client has gone
             **server._kwargs,  # noqa: SLF001
@@ -128,7 +133,7 @@ async def plain(request: web.Request, handler: Handler) -> web.StreamResponse:
     return await handler(request)
 
 
-def _answering(inner: Handler, metrics: Metrics, tracer: trace.Tracer) -> Handler:
+def _answering(inner: Handler, public_url: str, metrics: Metrics, tracer: trace.Tracer) -> Handler:
     """Wrap the application's handler: translate what it raises, log, count and trace what it answers."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -138,6 +143,7 @@ def _answering(inner: Handler, metrics: Metrics, tracer: trace.Tracer) -> Handle
             "request", parent=parent, kind="server", attributes={"http.request.method": request.method}
         ) as span:
             request[TRACEPARENT] = span.traceparent
+            request[ORIGIN] = origin_of(request, public_url)
             trace_id = trace.trace_id(span.traceparent)
             asked = request.headers.get("X-Request-Id", "")
             request[REQUEST_ID] = asked if _REQUEST_ID.fullmatch(asked) else trace_id
@@ -155,16 +161,16 @@ def _answering(inner: Handler, metrics: Metrics, tracer: trace.Tracer) -> Handle
         try:
             response = await inner(request)
         except Problem as problem:
-            response = problem.response()
+            response = problem.response(request[ORIGIN])
         except web.HTTPException as error:
-            response = of_http(error).response()
+            response = of_http(error).response(request[ORIGIN])
         except Exception as error:
             if request.writer.output_size > 0:
                 raise ConnectionResetError("the answer had begun already") from error
             # The traceback's lines are code; the message may hold a user's words and stays out.
             where = traceback.format_tb(error.__traceback__)[-3:]
             log.error("request.broke", error=type(error).__name__, where=where)  # noqa: TRY400
-            response = of_http(web.HTTPInternalServerError()).response()
+            response = of_http(web.HTTPInternalServerError()).response(request[ORIGIN])
         seconds = time.perf_counter() - began
         route = _route(request)
         metrics.count(method=request.method, route=route, status=response.status, seconds=seconds)

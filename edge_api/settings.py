@@ -6,10 +6,10 @@ import ipaddress
 import re
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import NoDecode
 
-from rhythmai.project.environment import PUBLISHABLE_KEY, ProjectEnvironment, read
+from rhythmai.project.environment import ProjectEnvironment, Signing, read
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -18,6 +18,13 @@ ORIGIN: Final = re.compile(r"https?://([^/*?#@:\s]+|\[[0-9a-f:.]+\])(:\d+)?")
 
 class Misconfigured(Exception):
     """The environment does not describe an API that can start: one line per variable."""
+
+
+def _address(url: str) -> str:
+    url = url.rstrip("/")
+    if url and not re.fullmatch(rf"{ORIGIN.pattern}(/[^?#\s]*)?", url):
+        raise ValueError(f"{url} is no address; write it like https://api.example.com")
+    return url
 
 
 def _listed(value: object) -> object:
@@ -39,17 +46,16 @@ def _origins(value: object) -> object:
     return origins
 
 
-class Settings(ProjectEnvironment):
+class Settings(ProjectEnvironment, Signing):
     """Every variable is documented in .env.example."""
 
-    supabase_publishable_key: str = Field(default="", validation_alias=PUBLISHABLE_KEY)
     api_host: str = "127.0.0.1"
     api_port: int = Field(default=8000, ge=0, le=65535)
+    public_url: Annotated[str, AfterValidator(_address)] = ""
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = ("*",)
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)] = ()
     streams_per_client: int = Field(default=12, ge=1)
     require_auth: bool = False
-    jwt_secret: str | None = Field(default=None, min_length=32)
     merge_wait_s: float = Field(default=50, ge=0, le=600)
 
 

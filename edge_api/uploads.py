@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 import jwt
 import structlog
 from storage3.utils import StorageException
 
+from edge_api.database import Database
 from edge_api.problems import Problem
 from rhythmai.project.storage import TROUBLE, StorageClient
 
 log = structlog.get_logger()
 
 BUCKET: Final = "uploads"
+OTHER: Final = "application/octet-stream"
+"""What all is called that nobody calls a video; its content decides."""
 SUFFIX: Final = {
     "video/mp4": ".mp4",
     "video/quicktime": ".mov",
@@ -33,21 +38,27 @@ TIMEOUT_S: Final = 10
 
 
 class Uploads:
-    """Signs uploads with the secret key, which stays here; paths hold 128 random bits and nothing of the user."""
+    """Signs uploads with the key, which stays here; paths hold 128 random bits and nothing of the user."""
 
-    def __init__(self, supabase_url: str, key: str) -> None:
-        self._storage = StorageClient(supabase_url, key, timeout_s=TIMEOUT_S)
+    def __init__(self, supabase_url: str, key: str, database: Database, *, apikey: str = "") -> None:
+        self._database = database
+        self._storage = StorageClient(supabase_url, key, timeout_s=TIMEOUT_S, apikey=apikey)
 
-    async def sign(self, content_type: str) -> dict[str, object]:
-        """The answer of POST /api/v1/upload. Raises Problem storage_unavailable."""
-        path = secrets.token_hex(16) + SUFFIX[content_type]
+    async def sign(self, content_type: str, size: int, *, owner: UUID | None, client: str) -> dict[str, object]:
+        """The answer of POST /api/v1/upload. Raises Problem: too_many_uploads, storage_unavailable."""
+        content_type = content_type.partition(";")[0].strip().lower()
+        if not re.fullmatch(r"video/[a-z0-9][a-z0-9.+-]*", content_type):
+            content_type = OTHER
+        path = secrets.token_hex(16) + SUFFIX.get(content_type, "")
+        await self._database.take_upload(path, size, owner=owner, client=client)
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                client = await self._storage.client()
-                signed = await client.storage.from_(BUCKET).create_signed_upload_url(path)
+                supabase = await self._storage.client()
+                signed = await supabase.storage.from_(BUCKET).create_signed_upload_url(path)
         except (StorageException, KeyError, *TROUBLE) as error:
             # KeyError: JSON that is not Storage's
             log.warning("storage.away", error=type(error).__name__, status=getattr(error, "status", None))
+            await self._database.return_upload(path)
             raise Problem(
                 "storage_unavailable",
                 "Storage does not take uploads right now; try again in a few seconds",

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
 Status = Literal["pending", "processing", "completed", "failed", "cancelled"]
 ENDED: Final = frozenset[Status]({"completed", "failed", "cancelled"})
@@ -32,9 +32,24 @@ class Result(BaseModel):
     engine: str = ""
     model: str = ""
     describer: str = ""
-    peaks: tuple[float, ...] | None = None
-    """The waveform: at most 800 absolute peaks, 0..1."""
+    peaks: Base64Bytes | None = None
+    """The waveform: at most 160 absolute peaks, 255 is full scale."""
+    loudness_lufs: float | None = None
+    """Integrated; -14 where the track's peaks allow it."""
+    true_peak_db: float | None = None
     created_at: datetime | None = None
+
+
+class PlannedTrack(BaseModel):
+    """What a track will be, before there is any music."""
+
+    model_config = ConfigDict(frozen=True)
+
+    index: int
+    title: str = ""
+    description: str = ""
+    tempo_bpm: float | None = None
+    key: str | None = None
 
 
 class Standing(BaseModel):
@@ -59,9 +74,18 @@ class Job(Standing):
 
     job_id: UUID
     results: tuple[Result, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What went otherwise than asked, in sentences."""
     kind: Literal["generate", "merge"] = "generate"
     video_url: str = ""
     user_request: str = ""
+    metadata: dict[str, str] = Field(default_factory=dict)
+    progress: int = 0
+    """0 to 100; never less than before within an attempt."""
+    eta_s: int | None = None
+    directions: tuple[PlannedTrack, ...] = ()
+    """As soon as the plan is made."""
+    expires_at: datetime | None = None
     created_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None

@@ -20,10 +20,10 @@ TIMEOUT_S: Final = 30
 class Buckets:
     """An async context. All calls raise Refused (404: not there) or Unreachable, with what Storage said."""
 
-    def __init__(self, supabase_url: str, key: str) -> None:
+    def __init__(self, supabase_url: str, key: str, *, apikey: str = "") -> None:
         if not supabase_url or not key:
             raise BadInput("SUPABASE_URL and SUPABASE_KEY (the secret key) are needed to reach Storage: set them")
-        self._storage = StorageClient(supabase_url, key, timeout_s=TIMEOUT_S)
+        self._storage = StorageClient(supabase_url, key, timeout_s=TIMEOUT_S, apikey=apikey)
         self._client: Any = None
 
     async def __aenter__(self) -> Self:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from rhythmai.commands import demo, doctor, env, jobs, migrate, models, operators, purge, top, tracks, up
+from rhythmai.commands import demo, doctor, env, jobs, keys, migrate, models, operators, purge, roles, top, tracks, up
 from rhythmai.errors import RhythmAIError
 from rhythmai.loopback import past_the_proxy
 from rhythmai.project.extras import what_to_install
@@ -27,13 +27,14 @@ PANELS = {
         jobs.submit, jobs.watch, tracks.download, tracks.merge, jobs.again, jobs.cancel,
     ),
     "For operators, over DATABASE_URL": (
-        migrate.migrate, top.top, operators.workers, operators.drain, operators.jobs, operators.retry, purge.purge,
+        migrate.migrate, roles.roles, roles.worker_key, top.top, operators.workers, operators.drain, operators.jobs, operators.retry, purge.purge,
     ),
 }  # fmt: skip
 for panel, commands in PANELS.items():
     for work in commands:
         app.command(rich_help_panel=panel)(work)
 app.add_typer(models.app, name="models", rich_help_panel="This machine")
+app.add_typer(keys.app, name="keys", rich_help_panel="For operators, over DATABASE_URL")
 
 
 def _version(asked: bool) -> None:

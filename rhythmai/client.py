@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Final, Literal, Self
+from urllib.parse import urlencode
 from uuid import UUID
 
 import aiohttp
@@ -37,7 +38,7 @@ class Client:
                 print(event)
 
     With `supabase_url` and `key` (the publishable key) `watch` is told by Realtime, without them it asks REST each
-    second. With `user_token` (the JWT of a signed-in user) jobs belong to that user.
+    second. With `user_token` (the JWT of a signed-in user, or a server's key) jobs belong to that user or key.
     All calls raise Refused (the request has to change), Unreachable (the same request may work later) or BadInput
     (what was given cannot be used: no id, no video, a folder that is not there).
     """
@@ -80,6 +81,17 @@ class Client:
     async def answer(self, job_id: UUID | str) -> dict[str, Any]:
         """The same as the API wrote it."""
         return await self._of_job(job_id, "GET")
+
+    async def jobs(self, status: str | None = None) -> AsyncGenerator[Job]:
+        """All jobs of the user or the key, newest first, without results; only those of a status, if one is given."""
+        cursor = None
+        while True:
+            asked = urlencode(_given({"status": status, "cursor": cursor, "limit": 100}))
+            _, page = await self._call("GET", f"/jobs?{asked}")
+            for job in page["jobs"]:
+                yield Job.model_validate(job)
+            if (cursor := page["next_cursor"]) is None:
+                return
 
     async def cancel(self, job_id: UUID | str) -> Job:
         """Take the job back, also while it runs; an ended job stays as it is."""
@@ -179,7 +191,8 @@ class Client:
         return await receive(self._http(), url, path, progress)
 
     def _topic(self, job_id: UUID) -> LiveTopic | Silence:
-        if self._supabase_url and self._key:
+        # Realtime takes users' tokens only: a server's key asks.
+        if self._supabase_url and self._key and not (self._user_token or "").startswith("rk_"):
             return LiveTopic(self._supabase_url, self._key, f"job:{job_id}", user_token=self._user_token)
         return Silence()
 

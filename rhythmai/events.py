@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from rhythmai.answers import ENDED, Job, Result, Standing
+from rhythmai.answers import ENDED, Job, PlannedTrack, Result, Standing
 
 Via = Literal["realtime", "rest"]
 """How an event came: pushed, or found by asking."""
@@ -33,7 +33,16 @@ class ResultReady:
     via: Via
 
 
-Event = JobChanged | ResultReady
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanMade:
+    """What the tracks will be is known; told once, before all of them."""
+
+    job_id: UUID
+    directions: tuple[PlannedTrack, ...]
+    via: Via
+
+
+Event = JobChanged | PlanMade | ResultReady
 
 
 @dataclass(slots=True)
@@ -42,17 +51,21 @@ class Story:
 
     job_id: UUID
     told: set[int] = field(default_factory=set)
+    planned: bool = False
     standing: Standing | None = None
 
     def from_answer(self, job: Job) -> Iterator[Event]:
-        """All that is new in a REST answer: results first, so that the end of the job is the last event."""
+        """All that is new in a REST answer: the plan, then results, so that the end of the job is the last event."""
+        yield from self._plan(job.directions, "rest")
         for result in job.results:
             yield from self._result(result, "rest")
         yield from self._standing(job, "rest")
 
     def from_payload(self, event: str, payload: dict[str, Any]) -> Iterator[Event]:
-        """All that is new in a Realtime event; others than `job` and `result` are of a newer server."""
-        if event == "result":
+        """All that is new in a Realtime event; others than `plan`, `job` and `result` are of a newer server."""
+        if event == "plan":
+            yield from self._plan(tuple(map(PlannedTrack.model_validate, payload["directions"])), "realtime")
+        elif event == "result":
             yield from self._result(Result.model_validate(payload), "realtime")
         elif event == "job":
             yield from self._standing(Standing.model_validate(payload), "realtime")
@@ -60,6 +73,11 @@ class Story:
     def is_end(self, event: str, payload: dict[str, Any]) -> bool:
         """Whether a Realtime event says that the job has ended."""
         return event == "job" and payload.get("status") in ENDED
+
+    def _plan(self, directions: tuple[PlannedTrack, ...], via: Via) -> Iterator[Event]:
+        if directions and not self.planned:
+            self.planned = True
+            yield PlanMade(job_id=self.job_id, directions=directions, via=via)
 
     def _result(self, result: Result, via: Via) -> Iterator[Event]:
         if result.index not in self.told:

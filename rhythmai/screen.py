@@ -14,7 +14,7 @@ from rich.status import Status
 
 from rhythmai.answers import Result
 from rhythmai.errors import Unreachable
-from rhythmai.events import Event, JobChanged
+from rhythmai.events import Event, PlanMade, ResultReady
 from rhythmai.transfer import Progress
 
 WORDS: Final = {
@@ -91,8 +91,10 @@ class Screen:
 
     def event(self, event: Event) -> None:
         """News of a job."""
-        if not isinstance(event, JobChanged):
+        if isinstance(event, ResultReady):
             self.result(event.result)
+        elif isinstance(event, PlanMade):
+            self.say(f"  to come: {', '.join(direction.title for direction in event.directions)}")
         elif not event.ended:
             self._stage = WORDS.get(event.stage or event.status, event.stage or event.status)
             self.doing(self._stage)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import mimetypes
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -17,31 +18,19 @@ Progress = Callable[[int, int], None]
 """Told (bytes done, bytes in all; 0 when unknown) after every chunk."""
 CHUNK: Final = 256 * 2**10
 
-VIDEO_TYPES: Final = {
-    ".mp4": "video/mp4",
-    ".m4v": "video/mp4",
-    ".mov": "video/quicktime",
-    ".webm": "video/webm",
-    ".mkv": "video/x-matroska",
-    ".avi": "video/x-msvideo",
-    ".ts": "video/mp2t",
-    ".flv": "video/x-flv",
-    ".ogv": "video/ogg",
-    ".ogg": "video/ogg",
-}
-"""What the bucket `uploads` takes."""
-
 
 def video_type(path: Path) -> str:
-    """The content type of a video file by its name. Raises BadInput when there is no such file, or it cannot be a video."""
+    """What to call a video file's content; the name is a hint, what is in it decides. Raises BadInput: no such file, empty, or text."""
     if not path.is_file():
         raise BadInput(f"{path} is not a file: give the path of a video, or a URL that starts with http")
-    if path.stat().st_size == 0:
+    with path.open("rb") as file:
+        head = file.read(1024)
+    if not head:
         raise BadInput(f"{path} is empty: it has no bytes")
-    try:
-        return VIDEO_TYPES[path.suffix.lower()]
-    except KeyError:
-        raise BadInput(f"{path} is not a video by its name: it should end with {', '.join(VIDEO_TYPES)}") from None
+    kind = mimetypes.guess_type(path.name)[0] or ""
+    if kind.startswith("text/") and head.isascii() and b"\0" not in head:  # MPEG-TS shares its suffix with texts
+        raise BadInput(f"{path} is not a video but text: give the path of a video")
+    return kind if kind.startswith("video/") else "application/octet-stream"
 
 
 async def send(

@@ -8,18 +8,9 @@ import aiohttp
 from aiohttp import hdrs, web
 from yarl import URL
 
-HOP_BY_HOP = frozenset(
-    [
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    ]
-)
+HOP_BY_HOP = frozenset((
+    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade"
+))  # fmt: skip
 
 
 class Proxy:
@@ -78,10 +69,6 @@ class Proxy:
 def _away() -> web.Response:
     detail = "The API behind this gateway is not running; it may be starting. Try again in a moment."
     problem = {
-        "type": "about:blank",
-        "title": "Bad Gateway",
-        "status": 502,
-        "code": "api_unavailable",
-        "detail": detail,
-    }
+        "type": "about:blank", "title": "Bad Gateway", "status": 502, "code": "api_unavailable", "detail": detail
+    }  # fmt: skip
     return web.json_response(problem, status=502, content_type="application/problem+json")

@@ -54,6 +54,7 @@ def test_the_wheel_is_complete(built):
         "supabase_standin/baseline.sql",
         "supabase_standin/gateway.sql",
         "supabase_standin/README.md",
+        "worker/pipeline/direct/vocabulary.toml",
         "rhythmai/py.typed",
     }
     built_page = {str(file.relative_to(ROOT)) for file in (ROOT / "edge_api" / "static").rglob("*") if file.is_file()}

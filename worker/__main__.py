@@ -5,6 +5,7 @@ Exit codes: 0 drained, 2 misconfigured, 3 the device is lost or hangs (a supervi
 
 import asyncio
 import os
+import signal
 import sys
 
 from rhythmai.project import log as logs
@@ -16,6 +17,7 @@ from worker.settings import SECRETS, read_settings
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the worker has its own way to end
     hide()
     logs.configure()
     try:
@@ -30,9 +32,7 @@ def main() -> None:
         with scratch(settings.work_dir) as folder:
             code = asyncio.run(work(settings.model_copy(update={"work_dir": folder})))
     except Misconfigured as error:
-        for line in str(error).splitlines():
-            print(line, file=sys.stderr)
-        code = 2
+        code = error.tell()
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)

@@ -6,8 +6,11 @@ follow IANA's special-purpose registries; what hides on public addresses is adde
 """
 
 import ipaddress
+import re
 import socket
+import string
 from collections.abc import Callable
+from urllib.parse import quote
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -75,18 +78,25 @@ def _forbidden(where: str, why: str) -> Rejected:
     )
 
 
-def public_url(url: str, policy: Policy = why_forbidden) -> URL:
-    """Parse a stranger's URL. Raises Rejected (bad_url, forbidden_address); names are checked when they are resolved."""
-    if len(url) > LONGEST_URL:
-        raise _bad(url, f"is longer than {LONGEST_URL} characters")
+def public_url(url: str, policy: Policy = why_forbidden, longest: int = LONGEST_URL) -> URL:
+    """Parse a stranger's URL. Raises Rejected (bad_url, forbidden_address); names are checked when they are resolved.
+
+    Path and query stay as they are written, byte for byte, since a signature may cover them.
+    """
+    if len(url) > longest:
+        raise _bad(url, f"is longer than {longest} characters")
     if any(char <= " " or char in "\\\x7f" for char in url):
         raise _bad(url, "contains a space, a backslash or a control character")
+    origin = re.match(r"https?://[^/?#]+", url, re.IGNORECASE)
+    if origin is None:
+        raise _bad(url, "is not an http(s) link")
     try:
-        parsed = URL(url)
+        parsed = URL(origin[0])
         host, port = parsed.host, parsed.port
+        target = quote(url[origin.end() :].partition("#")[0], safe=string.printable)
     except ValueError:
         raise _bad(url, "is not a URL") from None
-    if parsed.scheme not in {"http", "https"} or not host or not port:
+    if not host or not port:
         raise _bad(url, "is not an http(s) link")
     if parsed.raw_user is not None or parsed.raw_password is not None or "@" in parsed.raw_authority:
         raise _bad(url, "carries a user name or password")
@@ -96,7 +106,10 @@ def public_url(url: str, policy: Policy = why_forbidden) -> URL:
     except ValueError:
         if _reads_as_ipv4(host):
             raise _forbidden(where, "an address in disguise") from None
-    return parsed.with_fragment(None)
+    if not target.startswith("/"):
+        target = f"/{target}"
+    # The query too is handed over as path: parsed apart, it would lose an empty "?".
+    return URL.build(scheme=parsed.scheme, authority=parsed.raw_authority, path=target, encoded=True)
 
 
 def _reads_as_ipv4(host: str) -> bool:

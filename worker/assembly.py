@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
@@ -17,6 +17,7 @@ import structlog
 
 from rhythmai.project.telemetry import traced
 from rhythmai.project.trace import Tracer
+from worker.alarm import Alarm
 from worker.errors import Misconfigured, Unregistered
 from worker.fetch import HttpFetcher
 from worker.heartbeat import Heartbeat, Order
@@ -27,13 +28,16 @@ from worker.metrics import Metrics
 from worker.pipeline.direct.describe import OpenAIDescriber
 from worker.pipeline.direct.local_describer import LocalDescriber
 from worker.pipeline.direct.prompts import CountTokens, clip_tokens, estimate_tokens, fit
+from worker.pipeline.engine_thread import EngineThread
 from worker.pipeline.finish.master import master
 from worker.pipeline.finish.merge import FfmpegMerger
 from worker.pipeline.look.confinement import missing
 from worker.pipeline.look.look import ChildLooker
 from worker.pipeline.look.warm_process import WARM
 from worker.pipeline.run import Pipeline
-from worker.ports import Engine
+from worker.pipeline.turn import Turn
+from worker.ports import Engine, WakeUps
+from worker.scratch import PREFIX
 from worker.settings import Settings
 from worker.storage import SupabaseStorage
 from worker.tidying import Tidying
@@ -41,6 +45,8 @@ from worker.wakeups import ListenWakeUps, RealtimeWakeUps
 from worker.webhooks import Webhooks
 
 log = structlog.get_logger()
+MOST_CONNECTIONS = 3
+"""To the database, of one worker: the heartbeat's, LISTEN's, and those of the queue."""
 BEAT_EVERY = timedelta(seconds=1.5)
 """Far more often than a lease needs: a beat is also how a running job learns within two seconds that it was cancelled."""
 EXIT_START_AGAIN = 3
@@ -62,18 +68,18 @@ def load_engine(settings: Settings) -> Engine | None:
             settings.mmaudio_model,
             models_dir=settings.models_dir,
             device=settings.device or "auto",
-            sampler=Sampler(
-                steps=settings.mmaudio_steps,
-                sway=settings.mmaudio_sway,
-                interval=settings.mmaudio_guided,
-            ),
+            sampler=Sampler(steps=settings.mmaudio_steps, interval=settings.mmaudio_guided),
             clip_fps=settings.mmaudio_clip_fps,
-            clip_fp8=settings.mmaudio_clip_fp8,
         )
     except ModuleNotFoundError as error:
         raise Misconfigured(
             f"ENGINE=mmaudio needs {error.name}: pip install 'rhythmai[gpu]', or set ENGINE=sketch for the procedural composer"
         ) from None
+
+
+def patience(settings: Settings) -> timedelta:
+    """How long a step of the engine may take: on a GPU it takes milliseconds, one of a big model on a CPU minutes."""
+    return timedelta(minutes=5) if settings.device == "cpu" else timedelta(seconds=15)
 
 
 def make_describer(settings: Settings, count_tokens: CountTokens) -> LocalDescriber | OpenAIDescriber:
@@ -102,6 +108,7 @@ async def enter(
         version=version("rhythmai"),
         lease=timedelta(seconds=settings.lease_s),
         job_timeout=timedelta(seconds=settings.job_timeout_s),
+        connections=MOST_CONNECTIONS - 1 - ("listen" in settings.wakeups),
         tracer=tracer,
     )
     heartbeat = Heartbeat(dsn, queue.worker_id, every=BEAT_EVERY, on_order=on_order)
@@ -111,16 +118,27 @@ async def enter(
 
 async def work(settings: Settings) -> int:
     """Run a worker until it drains; returns the exit code. Raises Misconfigured."""
-    with traced("rhythmai-worker", settings.traces_to) as tracer:
-        code = await live(settings, tracer)
-    if code == EXIT_START_AGAIN:
-        # A thread that hangs in the device never returns, and Python would wait for it.
+    engine_thread = EngineThread(min(8 * patience(settings), timedelta(seconds=settings.job_timeout_s / 2)))
+    refused: Misconfigured | None = None
+    try:
+        with traced("rhythmai-worker", settings.traces_to) as tracer:
+            code = await live(settings, engine_thread, tracer)
+    except Misconfigured as error:
+        refused, code = error, 2
+    if code == EXIT_START_AGAIN or not engine_thread.answers():
+        # A thread that hangs in the device never returns, and one that loads models not soon: Python would wait for it.
+        if settings.work_dir and settings.work_dir.name.startswith(PREFIX):
+            shutil.rmtree(settings.work_dir, ignore_errors=True)
+        if refused:
+            refused.tell()
         sys.stderr.flush()
         os._exit(code)
+    if refused:
+        raise refused
     return code
 
 
-async def live(settings: Settings, tracer: Tracer) -> int:
+async def live(settings: Settings, engine_thread: EngineThread, tracer: Tracer) -> int:
     """From the first beat to the last; returns the exit code."""
     loop = asyncio.get_running_loop()
     orders: asyncio.Queue[Order] = asyncio.Queue()
@@ -128,37 +146,50 @@ async def live(settings: Settings, tracer: Tracer) -> int:
     def on_order(order: Order) -> None:  # called in the heartbeat's thread
         loop.call_soon_threadsafe(orders.put_nowait, order)
 
-    # Side by side: a worker without weights says so at once, also when the database is away.
-    engine_thread = ThreadPoolExecutor(1, "engine")
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, orders.put_nowait, "stop")
+    # Side by side: whichever fails first is told at once, not after a minute of loading or ten of waiting for the database.
     loading = loop.run_in_executor(engine_thread, load_engine, settings)
     entering = asyncio.create_task(enter(settings, on_order, tracer))
-    both: list[asyncio.Future[Any]] = [loading, entering]
-    await asyncio.wait(both, return_when=asyncio.FIRST_EXCEPTION)
-    if not entering.done():
-        entering.cancel()
-        await asyncio.wait({entering})
-    if entering.cancelled() or entering.exception():
-        await loading
-    queue, heartbeat = await entering
+    both, ordered = asyncio.gather(loading, entering), asyncio.create_task(orders.get())
     try:
-        return await serve(settings, await loading, engine_thread, queue, heartbeat, orders, tracer)
+        either: list[asyncio.Future[Any]] = [both, ordered]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if ordered.done():
+            log.info("worker.stopped_while_loading", order=ordered.result())
+            return EXIT_START_AGAIN if ordered.result() == "gone" else 0
+        ordered.cancel()
+        engine, (queue, heartbeat) = both.result()
+        return await serve(settings, engine, engine_thread, queue, heartbeat, orders, tracer)
     finally:
-        await asyncio.to_thread(heartbeat.stop)
-        await queue.close()
-        log.info("worker.gone", worker=queue.worker_id)
+        ordered.cancel()
+        both.cancel()
+        await leave(entering)
+
+
+async def leave(entering: asyncio.Task[tuple[PostgresQueue, Heartbeat]]) -> None:
+    """Sign off, where we have entered."""
+    entering.cancel()
+    await asyncio.wait({entering})
+    if entering.cancelled() or entering.exception():
+        return
+    queue, heartbeat = entering.result()
+    await asyncio.to_thread(heartbeat.stop)
+    await queue.close()
+    log.info("worker.gone", worker=queue.worker_id)
 
 
 async def serve(
     settings: Settings,
     engine: Engine | None,
-    engine_thread: ThreadPoolExecutor,
+    engine_thread: EngineThread,
     queue: PostgresQueue,
     heartbeat: Heartbeat,
     orders: asyncio.Queue[Order],
     tracer: Tracer,
 ) -> int:
     """Listen until drained, by a signal or by `rhythmai drain`; returns the exit code."""
-    storage = SupabaseStorage(settings.origin, settings.supabase_key)
+    storage = SupabaseStorage(settings.origin, settings.supabase_key, apikey=settings.apikey)
     reads_captions = settings.engine == "mmaudio" and engine is not None
     count_tokens = clip_tokens() if reads_captions else estimate_tokens
     describer = make_describer(settings, count_tokens)
@@ -177,6 +208,7 @@ async def serve(
         fit=partial(fit, count_tokens=count_tokens) if reads_captions else str,
         work_dir=settings.work_dir,
         engine_thread=engine_thread,
+        turn=Turn(timedelta(seconds=settings.job_timeout_s / 2)),
         mastering=mastering_pool,
     )
     listener = Listener(
@@ -186,8 +218,7 @@ async def serve(
         slots=settings.worker_slots,
         poll_every=timedelta(seconds=settings.poll_s),
         grace=timedelta(seconds=settings.grace_s),
-        # A step on a GPU takes milliseconds, one of a big model on a CPU minutes.
-        patience=timedelta(minutes=5) if settings.device == "cpu" else timedelta(seconds=15),
+        patience=patience(settings),
         observe=metrics.ended,
         tracer=tracer,
         engine=named,
@@ -195,24 +226,25 @@ async def serve(
 
     keep = None if settings.retention_days is None else timedelta(days=settings.retention_days)
     tidying = Tidying(queue=queue, storage=storage, keep=keep)
-    webhooks = Webhooks(outbox=queue, secret=settings.webhook_secret, tracer=tracer)
+    webhooks = Webhooks(outbox=queue, secrets=settings.webhook_secret, tracer=tracer)
 
-    def wake() -> None:
-        listener.wake()
-        webhooks.wake()
+    alarm = Alarm(kinds=settings.worker_kinds, look=listener.wake, deliver=webhooks.wake)
+    sources: dict[str, WakeUps] = {
+        "listen": ListenWakeUps(str(settings.database_url)),
+        "realtime": RealtimeWakeUps(settings.origin, settings.supabase_key, settings.apikey),
+    }
 
     async def obey() -> None:
         while True:
             match await orders.get():
                 case "gone":
                     listener.give_up(Unregistered("the database knows this worker no more; a new start registers it"))
+                case "stop":
+                    listener.drain()
                 case "drain" if not listener.draining:
                     listener.drain()
 
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, listener.drain)
-    beside: list[asyncio.Task[None]] = []
+    beside = [asyncio.create_task(obey())]
     try:
         await storage.check()
         WARM.open()
@@ -232,16 +264,16 @@ async def serve(
                 kinds=settings.worker_kinds,
                 engine=engine and engine.name,
                 model=engine and engine.model,
+                kernels=engine and engine.kernels,
             )
-            beside = [
-                asyncio.create_task(ListenWakeUps(str(settings.database_url)).run(wake)),
-                asyncio.create_task(RealtimeWakeUps(settings.origin, settings.supabase_key).run(wake)),
-                asyncio.create_task(obey()),
+            beside += [
+                *(asyncio.create_task(sources[name].run(alarm.ring)) for name in settings.wakeups),
                 asyncio.create_task(webhooks.run()),
                 asyncio.create_task(tidying.run()),
             ]
             await listener.listen()
     finally:
+        alarm.stop()
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)

@@ -37,10 +37,10 @@ HOPELESS = (
 )
 """What connecting meets when no other try will help: DATABASE_URL has to change."""
 UNFIT = (
-    asyncpg.InsufficientPrivilegeError,
+    asyncpg.SyntaxOrAccessError,  # no such function, table or column, no right to it
     asyncpg.InvalidSchemaNameError,
-    asyncpg.UndefinedFunctionError,
-    asyncpg.UndefinedTableError,
+    asyncpg.FeatureNotSupportedError,  # a cached plan whose result would have another type
+    asyncpg.ObjectNotInPrerequisiteStateError,  # a migration has the lock
 )
 """The database answers, but is not as our migrations leave it."""
 APPLICATION = "rhythmai worker"

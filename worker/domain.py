@@ -202,7 +202,9 @@ class Track:
     bpm: float | None = None
     key: str | None = None
     loudness_lufs: float | None = None
-    """Integrated loudness of `samples`, where the engine has measured it: mastering then begins with it."""
+    """Integrated loudness of `samples`, where the engine has measured it."""
+    seed: int | None = None
+    """Where another than the variant's had to be used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,9 +215,21 @@ class Recording:
     content_type: str
     suffix: str
     duration_s: float
-    peaks: tuple[float, ...]
-    """At most 800 points, each the absolute peak 0..1 of its stretch."""
+    peaks: str
+    """The waveform in base64: at most 160 bytes, each the absolute peak of its stretch; 255 is full scale."""
     loudness_lufs: float | None
+    """Integrated loudness; None for silence and moments."""
+    true_peak_db: float | None
+    """In dBTP, before a lossy codec; None for silence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merged:
+    """A video with music under it, ready for upload."""
+
+    file: Path
+    notes: tuple[str, ...] = ()
+    """What it has otherwise than asked, in sentences for the user."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,13 +249,16 @@ class Result:
     describer: str = ""
     bpm: float | None = None
     key: str | None = None
-    peaks: tuple[float, ...] = ()
+    peaks: str = ""
+    loudness_lufs: float | None = None
+    true_peak_db: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """A webhook to send, held under a short lease."""
+    """A webhook to send, held under a short lease; `id` is the message's, the same in every try."""
 
+    id: UUID
     job_id: UUID
     url: str
     attempt: int

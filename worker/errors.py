@@ -9,9 +9,13 @@ WorkerError
  ├── LeaseLost         the job belongs to somebody else now: write nothing more
  ├── QueueUnavailable  the database is away: keep the models loaded, back off, go on
  ├── DeviceLost        the GPU is gone or hangs: hand back, exit 3, let the supervisor start the process again
+ │    └── DeviceStuck  the same, and it did so before this job came to it: no crash of this job
+ ├── QueueClosed       this process has closed its way to the database, and works no more
  ├── Unregistered      the database knows this worker no more: exit 3, a new start registers
  └── Misconfigured     the worker cannot start as it is set up: one line, exit code 2
 """
+
+import sys
 
 
 class WorkerError(Exception):
@@ -61,9 +65,23 @@ class DeviceLost(WorkerError):
     code = "device_lost"
 
 
+class DeviceStuck(DeviceLost):
+    pass
+
+
+class QueueClosed(WorkerError):
+    code = "queue_closed"
+
+
 class Unregistered(WorkerError):
     code = "unregistered"
 
 
 class Misconfigured(WorkerError):
     code = "misconfigured"
+
+    def tell(self) -> int:
+        """Say it on stderr, one line a fault; answers the exit code."""
+        for line in str(self).splitlines():
+            print(line, file=sys.stderr)
+        return 2

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urljoin
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
@@ -29,9 +29,14 @@ _HEADERS = {"Accept": "video/*, audio/*, */*;q=0.5", "Accept-Encoding": "identit
 _OBJECT = re.compile(
     r"/storage/v1/object/public/(?:uploads|audios|videos)/([A-Za-z0-9._~%!$&'()*+,;=:@/-]+)(?:\?[^#\s]*)?"
 )
+_RANGE = re.compile(r"bytes\s+0-(?P<last>\d{1,18})/(?P<total>\d{1,18})", re.IGNORECASE)
+_COMPRESSED = re.compile(
+    r"(?<![\w-])(?:x-)?(?:gzip|gz|zip|compress|bzip2|deflate|br|brotli|zstd|dcb|dcz|exi|pack200-gzip|aes128gcm|lzma|xz|lz4|snappy)(?![\w-])"
+)
+"""Content codings that change the bytes. Other words (aws-chunked, none, utf-8) come from servers that mean something else."""
+_LONGEST_LINE, _MOST_HEADERS = 2**16, 1000  # of an answer: content policies and signed links are long
 _REDIRECTS = {301, 302, 303, 307, 308}
-_PASSING = {408, 425, 429}
-"""Client errors that go away by themselves."""
+_PASSING = {408, 425, 429}  # client errors that go away by themselves
 
 
 def covers(supabase_url: str, url: str) -> bool:
@@ -78,13 +83,6 @@ class HttpFetcher:
 
     async def _download(self, url: str, target: Path) -> None:
         async with self._answer(url) as answer:
-            encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()
-            if encoding not in {"", "identity"}:
-                raise Rejected(
-                    f"{bare(url)} was answered in compressed form ({encoding[:20]!a}), although plain bytes were asked for; "
-                    "put the file on a server that sends it as it is",
-                    code="http_error",
-                )
             if answer.content_length is not None and answer.content_length > self.max_bytes:
                 raise self._too_large(url, f"is {_megabytes(answer.content_length)}")
             received = 0
@@ -97,32 +95,28 @@ class HttpFetcher:
 
     @asynccontextmanager
     async def _answer(self, url: str) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Follow redirects to a 200 answer; every hop is checked like the first."""
+        """Follow redirects to an answer that brings the file; every hop is checked like the first."""
         own = self._covers(url)
         stall_s = self.stall.total_seconds()
         connector = aiohttp.TCPConnector() if own else checked_connector(self.resolver, self.policy)
         async with aiohttp.ClientSession(
-            connector=connector,
-            timeout=aiohttp.ClientTimeout(total=None, connect=stall_s, sock_read=stall_s),
-            headers=_HEADERS,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            trust_env=False,
-        ) as session:
+            connector=connector, timeout=aiohttp.ClientTimeout(total=None, connect=stall_s, sock_read=stall_s),
+            headers=_HEADERS, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=False,
+            max_line_size=_LONGEST_LINE, max_field_size=_LONGEST_LINE, max_headers=_MOST_HEADERS,
+        ) as session:  # fmt: skip
             hop = URL(url, encoded=True) if own else public_url(url, self.policy)
             for _ in range(MAX_REDIRECTS + 1):
                 async with session.get(hop, allow_redirects=False) as answer:
                     if answer.status not in _REDIRECTS:
-                        _expect_ok(answer.status, url, own=own)
+                        _expect_the_file(answer, url, own=own)
                         yield answer
                         return
-                    location = answer.headers.get("Location", "")
                 if own:
                     raise Rejected(
                         f"{bare(url)} redirects out of our storage; give the object's own link",
                         code="forbidden_address",
                     )
-                hop = public_url(_joined(hop, location), self.policy)
+                hop = public_url(_redirected(hop, answer), self.policy, _LONGEST_LINE)
             raise Rejected(
                 f"{bare(url)} redirects more than {MAX_REDIRECTS} times; give the file's own link", code="http_error"
             )
@@ -135,11 +129,22 @@ class HttpFetcher:
         return Rejected(f"{bare(url)} {what}, the limit is {limit}; send a shorter or smaller file", code="too_large")
 
 
-def _joined(base: URL, location: str) -> str:
-    """Resolve a Location header. Raises Rejected when there is none or it is no URL."""
+def _redirected(base: URL, answer: aiohttp.ClientResponse) -> str:
+    """Resolve the Location of an answer. Raises Rejected when there is none or it is no URL.
+
+    Only bytes that no URL may hold are escaped, one by one, whatever encoding they are in.
+    """
+    raw = next((value.strip() for name, value in answer.raw_headers if name.lower() == b"location"), b"")
+    text = raw.decode("utf-8", "surrogateescape")
+    location = re.sub(r"[\x00-\x20\x7f\\\udc80-\udcff]", lambda char: f"%{ord(char[0]) & 0xFF:02X}", text)
     try:
+        parsed = URL(location, encoded=True)
+        if parsed.scheme:
+            return location
+        if parsed.raw_authority:
+            return f"{base.scheme}:{location}"
         if location:
-            return str(base.join(URL(location)))
+            return f"{base.origin()}{location}" if location.startswith("/") else urljoin(str(base), location)
     except ValueError:
         pass
     raise Rejected(
@@ -147,17 +152,28 @@ def _joined(base: URL, location: str) -> str:
     )
 
 
-def _expect_ok(status: int, url: str, *, own: bool) -> None:
-    if status == 200:
-        return
-    said = f"{bare(url)} answered {status}"
+def _expect_the_file(answer: aiohttp.ClientResponse, url: str, *, own: bool) -> None:
+    """Raise Rejected or Unavailable unless the body is a whole file, as it is."""
+    status, said = answer.status, f"{bare(url)} answered {answer.status}"
     # Supabase Storage answers 400 for a missing object and keeps the 404 for the body.
     if status in {404, 410} or (own and status == 400):
         raise Rejected(f"{said}: there is no such file; check the link", code="not_found")
     if status >= 500 or status in _PASSING:
         away = ServiceAway if own else Unavailable
         raise away(f"{said}; try again later", code="upstream_error")
-    raise Rejected(f"{said}; give a link that anyone can open without signing in", code="http_error")
+    if status >= 300:
+        raise Rejected(f"{said}; give a link that anyone can open without signing in", code="http_error")
+    part = _RANGE.fullmatch(answer.headers.get("Content-Range", "").strip())
+    if status in {204, 205} or (status == 206 and not (part and int(part["last"]) + 1 == int(part["total"]))):
+        raise Rejected(
+            f"{said}, which brings no file or a part of one; give a link to the whole file", code="http_error"
+        )
+    if packed := _COMPRESSED.search(",".join(answer.headers.getall("Content-Encoding", [])).lower()):
+        raise Rejected(
+            f"{bare(url)} was answered in compressed form ({packed[0]}), although plain bytes were asked for; "
+            "put the file on a server that sends it as it is",
+            code="http_error",
+        )
 
 
 def _translated(error: Exception, url: str) -> WorkerError:
@@ -165,8 +181,6 @@ def _translated(error: Exception, url: str) -> WorkerError:
     match error:
         case TimeoutError():
             return Unavailable(f"{where} took too long to answer; try again later", code="timeout")
-        case aiohttp.InvalidURL():
-            return Rejected(f"{where!r} is not a URL; give a plain http:// or https:// link", code="bad_url")
         case aiohttp.ClientConnectorDNSError():
             return Unavailable(f"The host {error.host} was not found; check the link's spelling", code="unreachable")
         case aiohttp.ClientConnectorCertificateError():

@@ -16,8 +16,9 @@ from worker.database import APPLICATION, AWAY
 from worker.domain import Lease, Verdict
 
 log = structlog.get_logger()
-Order = Literal["drain", "gone"]
-"""To the worker itself: end in good order, or register anew because the database knows you no more."""
+Order = Literal["drain", "gone", "stop"]
+"""To the worker itself: end in good order, or register anew because the database knows you no more. `stop` is a signal's
+drain, which hands back at once when it comes again; the database's is said with every beat."""
 
 
 class Heartbeat:

@@ -16,7 +16,7 @@ from rhythmai.project.dsn import connect_arguments, left_as_it_was
 from rhythmai.project.trace import Tracer, function_of, trace_id, untraced
 from worker.database import APPLICATION, AWAY, HOPELESS, UNFIT, patiently
 from worker.domain import Delivery, Job, Lease, Plan, Result, Stage
-from worker.errors import Cancelled, LeaseLost, Misconfigured, QueueUnavailable
+from worker.errors import Cancelled, LeaseLost, Misconfigured, QueueClosed, QueueUnavailable
 from worker.rows import DELIVERY, PLAN, JobRow
 
 log = structlog.get_logger()
@@ -43,6 +43,7 @@ class PostgresQueue:
         version: str,
         lease: timedelta,
         job_timeout: timedelta,
+        connections: int = 2,
         tracer: Tracer = untraced,
     ) -> Self:
         """Open the pool and enter the worker in `workers`; waits with backoff while the database is away.
@@ -53,7 +54,7 @@ class PostgresQueue:
         async def open_and_register() -> Self:
             try:
                 pool = await asyncpg.create_pool(
-                    min_size=1, max_size=4, timeout=10, command_timeout=30, reset=left_as_it_was,
+                    min_size=1, max_size=connections, timeout=10, command_timeout=30, reset=left_as_it_was,
                     **connect_arguments(dsn, APPLICATION),
                 )  # fmt: skip
             except FileNotFoundError:
@@ -66,6 +67,8 @@ class PostgresQueue:
                 raise Misconfigured(
                     f"DATABASE_URL does not let us in: {error}; at Supabase's pooler the user is postgres.REF"
                 ) from None
+            except OSError as error:  # it may come yet
+                raise QueueUnavailable(f"no answer from the host of DATABASE_URL: {error or 'too late'}") from error
             try:
                 worker_id = await pool.fetchval(
                     "select queue.register($1, $2, $3, $4, $5)", name, list(kinds), engine, version, lease
@@ -82,7 +85,7 @@ class PostgresQueue:
 
     async def close(self) -> None:
         """Hand back what is held, sign off, close the pool. Does not raise when the database is away."""
-        with suppress(QueueUnavailable):
+        with suppress(QueueUnavailable, QueueClosed):
             await self._ask("select queue.leave($1)", self.worker_id)
         with suppress(*AWAY):
             await asyncio.wait_for(self.pool.close(), 5)
@@ -112,6 +115,9 @@ class PostgresQueue:
 
     async def set_stage(self, lease: Lease, stage: Stage) -> None:
         await self._write("select queue.set_stage($1, $2, $3, $4)", lease, stage.value)
+
+    async def note(self, lease: Lease, sentence: str) -> None:
+        await self._write("select queue.note($1, $2, $3, $4)", lease, sentence)
 
     async def save_plan(self, lease: Lease, plan: Plan) -> Plan:
         answer = await patiently(
@@ -155,11 +161,13 @@ class PostgresQueue:
         raw = await self._ask("select queue.claim_delivery($1)", self.worker_id)
         return None if raw is None else DELIVERY.validate_json(raw)
 
-    async def settle_delivery(self, delivery: Delivery, *, delivered: bool, error: str | None, again: bool) -> None:
+    async def settle_delivery(
+        self, delivery: Delivery, *, delivered: bool, error: str | None, again: bool, wait_s: float = 0
+    ) -> None:
         await patiently(
             lambda: self._ask(
-                "select queue.settle_delivery($1, $2, $3, $4, $5, $6)",
-                delivery.job_id, delivery.attempt, self.worker_id, delivered, error, again,
+                "select queue.settle_delivery($1, $2, $3, $4, $5, $6, $7)",
+                delivery.id, delivery.attempt, self.worker_id, delivered, error, again, wait_s,
             )
         )  # fmt: skip
 
@@ -172,9 +180,11 @@ class PostgresQueue:
             with self.tracer(function_of(call), kind="client", attributes={"db.system.name": "postgresql"}):
                 return await self.pool.fetchval(call, *arguments)
         except AWAY as error:
+            if self.pool.is_closing():
+                raise QueueClosed("the pool of connections is closed") from error
             raise QueueUnavailable(f"the database cannot be reached: {error or type(error).__name__}") from error
-        except UNFIT as error:
-            # Somebody is migrating it, or lays grants anew: not a reason to throw loaded models away.
+        except (*UNFIT, *HOPELESS) as error:
+            # Somebody is migrating it, or lays grants and passwords anew: not a reason to throw loaded models away.
             raise QueueUnavailable(f"the database is not as we know it: {error}") from error
 
 

@@ -15,7 +15,9 @@ from worker.domain import Job, Lease, Verdict
 from worker.errors import (
     Cancelled,
     DeviceLost,
+    DeviceStuck,
     LeaseLost,
+    QueueClosed,
     QueueUnavailable,
     ServiceAway,
     Unavailable,
@@ -26,6 +28,8 @@ from worker.ports import Queue
 from worker.timings import Timings
 
 log = structlog.get_logger()
+LONGEST = timedelta(minutes=1)
+"""Between two claims that fail for a reason nobody foresaw."""
 BUG = Unavailable("something went wrong inside the worker; it is logged there", code="internal")
 """What nobody foresaw may pass with another try, and its traceback is for us, not for the user."""
 
@@ -69,8 +73,12 @@ class Listener:
     broken: WorkerError | None = field(default=None, init=False)
     """Why this process can work no more."""
     _awake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
-    _draining: bool = field(default=False, init=False)
+    _ending: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _failures: int = field(default=0, init=False)
+    """How many claims in a row failed for a reason nobody foresaw."""
     _running: dict[asyncio.Task[None], Job] = field(default_factory=dict, init=False)
+    _settling: set[asyncio.Task[None] | None] = field(default_factory=set, init=False)
+    """Those of them that write their end: what they have to say must not be lost."""
 
     def wake(self) -> None:
         """Shorten the sleep: work may have come."""
@@ -78,20 +86,24 @@ class Listener:
 
     def drain(self) -> None:
         """Stop claiming; what runs may finish within the grace period, then it is handed back. A second call: now."""
-        if self._draining:
+        if self.draining:
             log.info("worker.hand_back_now", jobs=len(self._running))
-            for task in self._running:
-                task.cancel()
-        self._draining = True
+            self._hand_back()
+        self._ending.set()
         self.wake()
 
     def give_up(self, error: WorkerError) -> None:
         """This process can work no more: it hands back at once what runs here, and ends."""
+        if self.broken is not None:  # what runs has been told, and writes its end
+            return
         self.broken = error
-        self._draining = True
-        for task in self._running.keys() - {asyncio.current_task()}:
-            task.cancel()
+        self._ending.set()
+        self._hand_back()
         self.wake()
+
+    def _hand_back(self) -> None:
+        for task in self._running.keys() - self._settling - {asyncio.current_task()}:
+            task.cancel()
 
     @property
     def running(self) -> int:
@@ -100,22 +112,24 @@ class Listener:
 
     @property
     def draining(self) -> bool:
-        return self._draining
+        return self._ending.is_set()
 
     async def listen(self) -> None:
         """Run until drained."""
-        while not self._draining:
+        while not self.draining:
             # Cleared before the claim: a wake-up that comes during it must cost one more look, not be lost.
             self._awake.clear()
             sleep = await self.poll()
+            ends_sleep = self._ending if self._failures else self._awake
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._awake.wait(), sleep.total_seconds())
+                await asyncio.wait_for(ends_sleep.wait(), sleep.total_seconds())
         await self._finish_running()
 
     async def poll(self) -> timedelta:
-        """Fill the free slots; answer how long to sleep unless something wakes us."""
+        """Fill the free slots; answer how long to sleep unless something wakes us. Raises nothing: whatever goes wrong may pass."""
+        rest = self.poll_every * random.uniform(0.8, 1.2)
         try:
-            while len(self._running) < self.slots and not self._draining:
+            while len(self._running) < self.slots and not self.draining:
                 job = await self.queue.claim()
                 if job is None:
                     break
@@ -126,11 +140,20 @@ class Listener:
         except QueueUnavailable as error:
             log.warning("queue.unavailable", error=str(error))
             due = None
-        rest = self.poll_every * random.uniform(0.8, 1.2)
+        except QueueClosed as error:
+            self.give_up(error)
+            return rest
+        except Exception:
+            self._failures += 1
+            rest = min(rest * 2.0 ** min(self._failures - 1, 10), max(rest, LONGEST))
+            log.exception("queue.bug", again_in_s=round(rest.total_seconds(), 1))
+            return rest
+        self._failures = 0
         return rest if due is None else min(rest, due + timedelta(milliseconds=random.uniform(0, 50)))
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._running.pop(task, None)
+        self._settling.discard(task)
         self.wake()
 
     async def _finish_running(self) -> None:
@@ -138,8 +161,7 @@ class Listener:
             return
         log.info("worker.draining", jobs=len(self._running), grace_s=self.grace.total_seconds())
         _, late = await asyncio.wait(self._running, timeout=self.grace.total_seconds())
-        for task in late:
-            task.cancel()
+        self._hand_back()
         if late:
             _, stuck = await asyncio.wait(late, timeout=2 * self.patience.total_seconds())
             if stuck:  # the database is away, too; what we hold is taken from us when our lease ends
@@ -159,6 +181,7 @@ class Listener:
             log.info("job.started", kind=job.kind.value, lane=job.lane, done=len(job.done))
             with timings.timed("total"):
                 outcome = await self._outcome(job, timings)
+            self._settling.add(asyncio.current_task())
             ended, outcome = await self._ended(job, outcome)
             span.tell({"rhythmai.outcome": ended})
             if ended in {"failed", "lost"} and outcome is not None:
@@ -182,7 +205,7 @@ class Listener:
 
         self.watch.hold(job.lease, on_stop)
         work = asyncio.ensure_future(
-            self.run_job(job, stopped=stop.done, draining=lambda: self._draining, timings=timings)
+            self.run_job(job, stopped=stop.done, draining=self._ending.is_set, timings=timings)
         )
         try:
             both: list[asyncio.Future[Any]] = [work, stop]
@@ -193,9 +216,10 @@ class Listener:
             lost = stop.result() == "lost"
             return LeaseLost("another attempt owns the job") if lost else Cancelled("the user cancelled the job")
         except asyncio.CancelledError:
-            # The grace period is over: hand the job back.
+            # The grace period is over, or the worker gives up: hand the job back, but for the one that was the reason.
             await self._stop(work)
-            return Yielded("the worker stops")
+            error = work.exception() if work.done() and not work.cancelled() else None
+            return error if isinstance(error, DeviceLost) else Yielded("the worker stops")
         finally:
             if not stop.done():
                 stop.cancel()
@@ -203,14 +227,14 @@ class Listener:
     async def _stop(self, work: asyncio.Future[None]) -> None:
         work.cancel()
         done, _ = await asyncio.wait({work}, timeout=self.patience.total_seconds())
-        if not done:
+        if not done or (not work.cancelled() and isinstance(work.exception(), DeviceLost)):
             self.give_up(DeviceLost("a job that was told to stop does not: the device hangs"))
 
     async def _ended(self, job: Job, outcome: WorkerError | None) -> tuple[str, WorkerError | None]:
         """How the attempt ended, and why. Never raises: a job whose end cannot be written would be held until its deadline."""
         try:
             return await self._settle(job, outcome), outcome
-        except (LeaseLost, QueueUnavailable) as error:
+        except (LeaseLost, QueueUnavailable, QueueClosed) as error:
             # With the database away for long the lease runs out and somebody else takes the job; nothing is written twice.
             return "lost", error
         except Exception:
@@ -228,6 +252,10 @@ class Listener:
             case Cancelled():
                 await self.queue.finish(job.lease)
                 return "cancelled"
+            case DeviceStuck():
+                self.give_up(outcome)
+                await self.queue.release(job.lease)
+                return "released"
             case DeviceLost():
                 self.give_up(outcome)
                 await self.queue.crash(job.lease, code=outcome.code, message=str(outcome))

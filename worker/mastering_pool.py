@@ -57,6 +57,7 @@ class MasteringPool(Executor):
 
 def _settle_in(parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the worker, which drains
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # of a pool's processes each has one track and one core
     hide()
     die_with(parent)
     with suppress(OSError):

@@ -14,6 +14,7 @@ from worker.domain import (
     Frames,
     Job,
     Lease,
+    Merged,
     Options,
     Plan,
     Recording,
@@ -23,6 +24,7 @@ from worker.domain import (
     Variant,
     View,
 )
+from worker.wake import Wake
 
 
 class Queue(Protocol):
@@ -35,6 +37,9 @@ class Queue(Protocol):
         """How long until a backed-off job becomes ready; None when none waits."""
 
     async def set_stage(self, lease: Lease, stage: Stage) -> None: ...
+
+    async def note(self, lease: Lease, sentence: str) -> None:
+        """Tell the user what went otherwise than asked; saying it again changes nothing."""
 
     async def save_plan(self, lease: Lease, plan: Plan) -> Plan:
         """Save the plan unless one is there; return the one that holds."""
@@ -54,7 +59,7 @@ class Queue(Protocol):
         """Hand the job back as if it had not been claimed (drain, yield)."""
 
     async def interactive_waiting(self) -> bool:
-        """Whether interactive work of our kinds waits: a batch job then yields between variants."""
+        """Whether interactive work of our kinds waits: a batch job then yields before it is composed."""
 
 
 class Outbox(Protocol):
@@ -63,7 +68,9 @@ class Outbox(Protocol):
     async def claim_delivery(self) -> Delivery | None:
         """Take the next delivery that is due, or None."""
 
-    async def settle_delivery(self, delivery: Delivery, *, delivered: bool, error: str | None, again: bool) -> None:
+    async def settle_delivery(
+        self, delivery: Delivery, *, delivered: bool, error: str | None, again: bool, wait_s: float = 0
+    ) -> None:
         """Say how a try went; a lost lease is nothing to worry about, since another worker tries."""
 
 
@@ -80,8 +87,8 @@ class Retention(Protocol):
 class WakeUps(Protocol):
     """Something that may shorten a sleep. Hints only: the truth is the claim."""
 
-    async def run(self, wake: Callable[[], None]) -> None:
-        """Call `wake()` whenever work may have come, also after every (re)connect; reconnects for ever, until cancelled."""
+    async def run(self, wake: Callable[[Wake], None]) -> None:
+        """Call `wake` whenever work may have come, also after every (re)connect; reconnects for ever, until cancelled."""
 
 
 class Fetcher(Protocol):
@@ -139,6 +146,10 @@ class Engine(Protocol):
     def model(self) -> str: ...
 
     @property
+    def kernels(self) -> str:
+        """What computes, for who wonders about its speed: fused kernels, or plain ones and why."""
+
+    @property
     def frames(self) -> tuple[View, ...] | None:
         """What it wants to see of a film; None: it goes by the clip's scenes."""
 
@@ -151,7 +162,7 @@ class Engine(Protocol):
     def compose(
         self, clip: Clip, variants: Sequence[Variant], options: Options, cancelled: Callable[[], bool]
     ) -> Iterator[Track]:
-        """Yield each track as soon as it is ready, in the order of `variants`.
+        """Yield each track as soon as it is ready, in the order of `variants`; one that cannot be made does not take the others along.
 
         `cancelled()` is cheap and is asked at every step of the sampler; the generator then raises Cancelled.
         Raises Rejected (clip too short), Unavailable (out of memory, a film that was not shown), DeviceLost.
@@ -181,5 +192,5 @@ class Master(Protocol):
 class Merger(Protocol):
     """Puts music under a video."""
 
-    async def merge(self, video: Path, audio: Path, into: Path, options: Options) -> Path:
+    async def merge(self, video: Path, audio: Path, into: Path, options: Options) -> Merged:
         """Return a new MP4 in the folder `into`, as long as the video. Raises Rejected, Unavailable."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -15,9 +16,11 @@ from rhythmai.project.environment import ProjectEnvironment, read
 from worker.errors import Misconfigured
 
 KindName = Literal["generate", "merge"]
+WakeUpsName = Literal["realtime", "listen"]
 SECRETS: Final = (
     "SUPABASE_KEY", "SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY", "DATABASE_URL", "SUPABASE_DB_URL", "API_KEY", "WEBHOOK_SECRET",
 )  # fmt: skip
+MADE_BY: Final = "`echo whsec_$(openssl rand -base64 32)`"
 HOUR_S: Final = 3600
 DAY_S: Final = 24 * HOUR_S
 
@@ -66,6 +69,16 @@ def _interval(times: tuple[float, float]) -> tuple[float, float]:
     return times
 
 
+def _secrets(value: object) -> object:
+    """Named by their place: what the variable holds is not repeated."""
+    listed = tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else ()
+    for place, secret in enumerate(listed, start=1):
+        found = re.fullmatch(r"whsec_([A-Za-z0-9+/]+)={0,2}", secret)
+        if not found or not 24 <= len(found[1]) * 3 // 4 <= 64:
+            raise ValueError(f"its secret {place} is not whsec_ and the base64 of 24 to 64 bytes; {MADE_BY} makes one")
+    return listed
+
+
 class Settings(ProjectEnvironment):
     """Every variable is documented in .env.example."""
 
@@ -80,13 +93,12 @@ class Settings(ProjectEnvironment):
     models_dir: Annotated[Path, AfterValidator(at_home)] = Field(default_factory=lambda: data_home() / "models")
     device: str = ""
     mmaudio_steps: int = Field(default=25, ge=1, le=100)
-    mmaudio_sway: float = Field(default=0, ge=-1, le=1)
     mmaudio_guided: Annotated[tuple[float, float], NoDecode, BeforeValidator(_pair), AfterValidator(_interval)] = (0, 1)
     mmaudio_clip_fps: Annotated[int, AfterValidator(_of_eight)] = 8
-    mmaudio_clip_fp8: bool = False
 
     worker_name: str = Field(default_factory=socket.gethostname, min_length=1, max_length=200)
     worker_kinds: Annotated[tuple[KindName, ...], NoDecode] = ("generate", "merge")
+    wakeups: Annotated[tuple[WakeUpsName, ...], NoDecode] = ("realtime", "listen")
     worker_slots: int = Field(default=2, ge=1, le=16)
     job_timeout_s: float = Field(default=1800, gt=0, le=7 * DAY_S)
     lease_s: float = Field(default=30, ge=2, le=HOUR_S)
@@ -94,12 +106,12 @@ class Settings(ProjectEnvironment):
     grace_s: float = Field(default=60, ge=0, le=DAY_S)
     retention_days: float | None = Field(default=None, gt=0)
     work_dir: Annotated[Path, AfterValidator(at_home), AfterValidator(_writable)] | None = None
-    webhook_secret: str = ""
+    webhook_secret: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_secrets)] = ()
 
     max_duration_s: float = Field(default=180, gt=0, le=DAY_S)
     max_bytes: int = Field(default=512 * 2**20, gt=0)
 
-    @field_validator("worker_kinds", mode="before")
+    @field_validator("worker_kinds", "wakeups", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value

@@ -19,7 +19,7 @@ TIMEOUT_S = 120
 ALREADY_THERE = {"409", "Duplicate", "KeyAlreadyExists"}
 TOO_MUCH = {"413", "415"}
 """Answers that another try does not change."""
-_KEY = "SUPABASE_KEY must be the project's secret (service role) key"
+_KEY = "SUPABASE_KEY must be a worker's key (`rhythmai worker-key`, beside SUPABASE_PUBLISHABLE_KEY) or the project's secret one"
 REMEDIES = {"401": _KEY, "403": _KEY, "404": "run `rhythmai migrate`, which makes the buckets"}
 """What to do about an answer at the start. Later the same answer may be a proxy's whose Storage is away: then we wait."""
 
@@ -28,8 +28,8 @@ class SupabaseStorage:
     """Implements `ports.Storage`. Never overwrites (upsert is off): paths carry a hash of the content, so an object that is
     there already is the same object."""
 
-    def __init__(self, supabase_url: str, key: str, *, tries: int = TRIES) -> None:
-        self._storage = StorageClient(supabase_url, key, timeout_s=TIMEOUT_S)
+    def __init__(self, supabase_url: str, key: str, *, apikey: str = "", tries: int = TRIES) -> None:
+        self._storage = StorageClient(supabase_url, key, timeout_s=TIMEOUT_S, apikey=apikey)
         self._tries = tries
 
     async def check(self) -> None:

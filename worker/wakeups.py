@@ -1,6 +1,10 @@
-"""Wake-ups: a Realtime broadcast on the private topic `jobs`, and LISTEN. Each is enough alone; both are only hints."""
+"""Wake-ups: a Realtime broadcast on the private topic `jobs`, and LISTEN. Each is enough alone; both are only hints.
+
+Both carry {"what": ..., "workers": ...}, see `worker.wake.Wake`.
+"""
 
 import asyncio
+import json
 import random
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +19,7 @@ from realtime.types import RealtimeChannelOptions
 
 from rhythmai.project.dsn import behind_transaction_pooler, connect_arguments
 from worker.database import APPLICATION
+from worker.wake import Wake
 
 log = structlog.get_logger()
 CHANNEL = "jobs"
@@ -31,6 +36,15 @@ def private(*, hears_itself: bool) -> RealtimeChannelOptions:
             "presence": {"key": "", "enabled": False},
         }
     }
+
+
+def _told(payload: object) -> Wake:
+    """What cannot be read wakes as well."""
+    try:
+        told: Any = json.loads(payload) if isinstance(payload, str) else payload
+        return Wake(what=str(told["what"]), workers=int(told["workers"]))
+    except (KeyError, TypeError, ValueError):
+        return Wake()
 
 
 async def for_ever(session: Callable[[], Any], *, name: str) -> None:
@@ -59,19 +73,19 @@ class ListenWakeUps:
     check_every: timedelta = timedelta(seconds=20)
     patience: timedelta = timedelta(seconds=10)
 
-    async def run(self, wake: Callable[[], None]) -> None:
+    async def run(self, wake: Callable[[Wake], None]) -> None:
         if behind_transaction_pooler(self.dsn):
             log.info("wakeups.no_listen", reason="a transaction pooler has no LISTEN; Realtime and the poll suffice")
             return
         await for_ever(lambda: self._session(wake), name="listen")
 
-    async def _session(self, wake: Callable[[], None]) -> None:
+    async def _session(self, wake: Callable[[Wake], None]) -> None:
         connection = await asyncpg.connect(timeout=10, **connect_arguments(self.dsn, APPLICATION))
         lost = asyncio.Event()
         try:
             connection.add_termination_listener(lambda _: lost.set())
-            await connection.add_listener(CHANNEL, lambda *_: wake())
-            wake()
+            await connection.add_listener(CHANNEL, lambda *said: wake(_told(said[-1])))
+            wake(Wake())
             while True:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(lost.wait(), self.check_every.total_seconds())
@@ -90,35 +104,38 @@ class RealtimeWakeUps:
 
     supabase_url: str
     key: str
+    apikey: str = ""
+    """What the gateway before Realtime wants, where it is not the key."""
     ping_every: timedelta = timedelta(seconds=25)
     patience: timedelta = timedelta(seconds=10)
 
-    async def run(self, wake: Callable[[], None]) -> None:
+    async def run(self, wake: Callable[[Wake], None]) -> None:
         await for_ever(lambda: self._session(wake), name="realtime")
 
-    async def _session(self, wake: Callable[[], None]) -> None:
+    async def _session(self, wake: Callable[[Wake], None]) -> None:
         url = f"{self.supabase_url}/realtime/v1"
-        client = AsyncRealtimeClient(url, self.key, auto_reconnect=False, max_retries=1)
+        client = AsyncRealtimeClient(url, self.apikey or self.key, auto_reconnect=False, max_retries=1)
+        await client.set_auth(self.key)
         trouble: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         pong = asyncio.Event()
 
         def on_state(state: RealtimeSubscribeStates, error: Exception | None) -> None:
             # Runs in the reader task: an exception here would kill it silently.
             if state is RealtimeSubscribeStates.SUBSCRIBED:
-                wake()
+                wake(Wake())
             elif not trouble.done():
                 trouble.set_result(f"{state.value}: {error}" if error else state.value)
 
         try:
             await client.connect()
             jobs = client.channel(CHANNEL, private(hears_itself=False))
-            await jobs.on_broadcast("wake", lambda _: wake()).subscribe(on_state)
+            await jobs.on_broadcast("wake", lambda said: wake(_told(said.get("payload")))).subscribe(on_state)
             echo = client.channel(f"echo:{random.getrandbits(64):x}", private(hears_itself=True))
             await echo.on_broadcast("ping", lambda _: pong.set()).subscribe(on_state)
             with suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(trouble), SECOND_LOOK.total_seconds())
             if not trouble.done():
-                wake()
+                wake(Wake())
             while not trouble.done():
                 pong.clear()
                 await echo.send_broadcast("ping", {})

@@ -19,20 +19,31 @@ if TYPE_CHECKING:
     import asyncpg
 
 JOBS = """
-with wanted as (
-  (select 1 as place, j.claimed_at as moment, j.id from public.jobs j
+with wanted (place, moment, job) as (
+  (select 1, j.claimed_at, j from public.jobs j
     where j.worker_id is not null and ($1::text[] is null or j.status = any($1)) order by j.claimed_at limit $2)
   union all
-  (select 2, j.created_at, j.id from public.jobs j
-    where j.status = 'pending' and ($1::text[] is null or j.status = any($1)) order by j.seq limit $2)
+  (select 2, (p.j).created_at, p.j
+     from (values ('generate', 'interactive'), ('generate', 'batch'), ('merge', 'interactive'), ('merge', 'batch')) k (kind, lane),
+          lateral (select j from public.jobs j
+                    where j.kind = k.kind and j.lane = k.lane and j.status = 'pending' and j.run_at is null
+                    order by j.priority desc, j.turn limit $2) p
+    where $1::text[] is null or 'pending' = any($1))
   union all
-  (select 3, j.finished_at, j.id from public.jobs j
-    where j.finished_at is not null and ($1::text[] is null or j.status = any($1)) order by j.finished_at desc limit $2)
+  (select 2, j.created_at, j from public.jobs j
+    where j.status = 'pending' and j.run_at is not null and ($1::text[] is null or 'pending' = any($1)) order by j.run_at limit $2)
+  union all
+  (select 3, (e.j).finished_at, e.j
+     from unnest(array['completed', 'failed', 'cancelled']) s (status),
+          lateral (select j from public.jobs j
+                    where j.status = s.status and j.finished_at is not null order by j.finished_at desc limit $2) e
+    where $1::text[] is null or s.status = any($1))
 )
-select j.id as job_id, j.status, j.stage, j.kind, j.lane, j.tenant, j.attempt, w.moment as since, j.total_count,
-       (select count(*) from public.results r where r.job_id = j.id) as completed_count,
-       b.name as worker, j.error_code, j.error, j.created_at, split_part(j.traceparent, '-', 2) as trace_id
-  from wanted w join public.jobs j using (id) left join public.workers b on b.id = j.worker_id
+select (w.job).id as job_id, (w.job).status, (w.job).stage, (w.job).kind, (w.job).lane, (w.job).tenant, (w.job).attempt,
+       w.moment as since, (w.job).total_count,
+       (select count(*) from public.results r where r.job_id = (w.job).id) as completed_count,
+       b.name as worker, (w.job).error_code, (w.job).error, (w.job).created_at, split_part((w.job).traceparent, '-', 2) as trace_id
+  from wanted w left join public.workers b on b.id = (w.job).worker_id
  order by w.place, case when w.place < 3 then w.moment end, w.moment desc
  limit $2
 """

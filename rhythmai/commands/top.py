@@ -25,10 +25,12 @@ select j.id as job_id, j.status, j.kind, j.lane, j.finished_at, j.total_count, j
        extract(epoch from j.finished_at - j.started_at)::float8 as took_s,
        array(select r.title from public.results r where r.job_id = j.id order by r.index) as titles,
        (select r.engine from public.results r where r.job_id = j.id limit 1) as engine
-  from public.jobs j where j.finished_at is not null
+  from unnest(array['completed', 'failed', 'cancelled']) s (status),
+       lateral (select * from public.jobs j where j.status = s.status and j.finished_at is not null
+                 order by j.finished_at desc limit $1) j
  order by j.finished_at desc limit $1
 """
-"""A short walk along jobs_finished."""
+"""Three short walks along jobs_finished."""
 
 
 @command

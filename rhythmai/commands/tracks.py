@@ -70,10 +70,18 @@ async def merge(
         with Screen(stderr=True) as screen:
             screen.doing("putting the music under the video")
             with ExitStack() as left:
+                jobs: list[UUID] = []
+
+                def made(job_id: UUID) -> None:
+                    jobs.append(job_id)
+                    left.enter_context(goes_on(job_id, data))
+
                 url = await client.merge(
-                    film, music, mode=mode, music_gain_db=music_gain_db, duck=duck,
-                    made=lambda job_id: left.enter_context(goes_on(job_id, data)), trouble=screen.trouble,
-                )  # fmt: skip
+                    film, music, mode=mode, music_gain_db=music_gain_db, duck=duck, made=made, trouble=screen.trouble
+                )
+            for job_id in jobs:
+                for note in (await client.job(job_id)).notes:
+                    screen.say(note)
             if output:
                 await client.download(url, output, screen.transfer(f"downloading {output}"))
     print(url, *([output] if output else []), sep="\n")

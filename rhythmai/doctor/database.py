@@ -15,12 +15,14 @@ from rhythmai.doctor.finding import Finding, fail, note, ok
 from rhythmai.drift import Drift, State, refuse_drift, standings
 from rhythmai.errors import BadInput, Unreachable
 from rhythmai.project.dsn import behind_transaction_pooler
+from rhythmai.roles import Role
 from rhythmai.target import Target, database
 from worker.settings import Settings
 
 CHECK: Final = "database"
 OLDEST: Final = 15
 CONNECT: Final = "Take DATABASE_URL from the dashboard (Connect) and check user, password and port"
+OURS: Final = frozenset(role.name_in_database for role in Role)
 CLOCKS_S: Final = 30.0
 """Beyond that tokens look expired, or not yet valid."""
 HEAR_S: Final = 3.0
@@ -32,7 +34,7 @@ async def examine(settings: Settings) -> list[Finding]:
         async with database(target) as connection:
             return [
                 await _version(connection),
-                await _migrations(connection),
+                *await _standing(connection),
                 await _clock(connection),
                 await _kind(connection, target),
             ]
@@ -48,6 +50,24 @@ async def _version(connection: asyncpg.Connection) -> Finding:
     if int(version.split(".")[0]) < OLDEST:
         return fail(CHECK, f"Postgres {version} is too old", f"Upgrade it to {OLDEST} or newer")
     return ok(CHECK, f"Postgres {version}")
+
+
+async def _standing(connection: asyncpg.Connection) -> list[Finding]:
+    """As whom we are let in, and what is there for us: a program's role is told its functions, the owner the migrations."""
+    user, functions, owns = await connection.fetchrow(
+        "select current_user::text, count(*) filter (where has_function_privilege(p.oid, 'execute')),"
+        " bool_or(pg_has_role(p.proowner, 'usage'))"
+        " from pg_proc p where p.pronamespace = to_regnamespace('queue')"
+    )
+    if user in OURS:
+        if not functions:
+            return [fail(CHECK, f"{user} may call nothing of the queue", "Run `rhythmai migrate` as the owner")]
+        return [ok(CHECK, f"as {user}, which may call {functions} functions and nothing else")]
+    found = [await _migrations(connection)]
+    if owns:
+        said = f"DATABASE_URL is that of {user}: a machine that is broken into holds the whole database"
+        found.append(note(CHECK, said, "Give workers and API their own: `rhythmai roles`"))
+    return found
 
 
 async def _migrations(connection: asyncpg.Connection) -> Finding:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from rhythmai.doctor import compiler
 from rhythmai.doctor.finding import Finding, Verdict, fail, note, ok
 from worker.errors import Misconfigured
 from worker.settings import Settings
@@ -54,7 +55,8 @@ def _look(settings: Settings) -> list[Finding]:
         )
     else:
         gpu = _device(device)
-    return [gpu, _weights(settings.models_dir, model.name)]
+    needs_compiler = [] if settings.device == "cpu" else [compiler.examine()]
+    return [gpu, *needs_compiler, _weights(settings.models_dir, model.name)]
 
 
 def _device(device: object) -> Finding:

@@ -87,7 +87,7 @@ async def _public_video(settings: Settings) -> AsyncIterator[str]:
         file = Path(folder, "sample.mp4")
         await asyncio.to_thread(make_sample, file, 1)
         path = f"doctor/{secrets.token_hex(16)}.mp4"
-        async with Buckets(settings.origin, settings.supabase_key) as buckets:
+        async with Buckets(settings.origin, settings.supabase_key, apikey=settings.apikey) as buckets:
             url = await buckets.put("videos", path, await asyncio.to_thread(file.read_bytes), "video/mp4")
             try:
                 yield url
@@ -112,11 +112,11 @@ async def _ask(
     client: openai.AsyncOpenAI, model: str, seen: list[dict[str, Any]], options: dict[str, Any] | None = None
 ) -> None:
     messages: Any = [{"role": "user", "content": [*seen, {"type": "text", "text": ASK}]}]
-    await client.chat.completions.create(model=model, messages=messages, max_tokens=16, **(options or {}))
+    await client.chat.completions.create(model=model, messages=messages, **(options or {}))
 
 
 def _frame() -> str:
     """A small red JPEG as a data URL."""
     red = np.full((64, 64, 3), (255, 0, 0), dtype=np.uint8)
-    jpeg = to_jpeg(VideoFrame.from_ndarray(red, format="rgb24"))
+    jpeg = to_jpeg(VideoFrame.from_ndarray(red, format="rgb24"), 1.0)
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")

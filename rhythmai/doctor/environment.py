@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
-import jwt
 from pydantic import ValidationError
 
 import edge_api.settings
 from rhythmai.doctor.finding import Finding, fail, note, ok
+from rhythmai.project import key
+from rhythmai.project.key import role_of
 from worker.settings import Settings
 
 CHECK: Final = "environment"
@@ -46,7 +47,23 @@ def read(given: Mapping[str, str]) -> tuple[Everything, frozenset[str], list[Fin
     findings += [fail(CHECK, line, f"Set it {THERE}") for line in lines.values()]
     if not wrong.keys() & STAND_INS.keys():
         findings += _one_project(settings)
-    return settings, frozenset(wrong), findings or [ok(CHECK, f"{settings.origin} with a secret key")]
+    return settings, frozenset(wrong), findings or [_in_order(settings)]
+
+
+def of_api(settings: Everything) -> list[Finding]:
+    """What is worth knowing where strangers come to the API."""
+    if settings.supabase_url.scheme == "http" or settings.trusted_proxies:
+        return []
+    said = "the API trusts no proxy: if one stands before it, all its visitors are limited as one client"
+    return [
+        note(CHECK, said, "Set TRUSTED_PROXIES to the proxy's network, such as 127.0.0.1 for one on the same machine")
+    ]
+
+
+def _in_order(settings: Everything) -> Finding:
+    if role_of(settings.supabase_key) == key.WORKER_KEY:
+        return ok(CHECK, f"{settings.origin} with a worker's key")
+    return ok(CHECK, f"{settings.origin} with a secret key")
 
 
 def _wrong(given: Mapping[str, str]) -> dict[str, str]:
@@ -62,11 +79,17 @@ def _wrong(given: Mapping[str, str]) -> dict[str, str]:
     return {}
 
 
-def _one_project(settings: Settings) -> list[Finding]:
+def _one_project(settings: Everything) -> list[Finding]:
     """Key, URL and database belong together."""
     findings = []
-    if wrong := _wrong_key(settings.supabase_key):
-        findings.append(fail(CHECK, f"SUPABASE_KEY is {wrong}", "Set the secret key: dashboard, Settings, API keys"))
+    if wrong := _wrong_key(settings):
+        findings.append(
+            fail(
+                CHECK,
+                f"SUPABASE_KEY is {wrong}",
+                "Set a key of `rhythmai worker-key` and the publishable one, or the secret key: dashboard, Settings, API keys",
+            )
+        )
     mine, theirs = _ref_of_url(settings), _ref_of_database(str(settings.database_url))
     if mine and theirs and mine != theirs:
         said = f"SUPABASE_URL is the project {mine}, DATABASE_URL the project {theirs}"
@@ -76,16 +99,18 @@ def _one_project(settings: Settings) -> list[Finding]:
     return findings
 
 
-def _wrong_key(key: str) -> str:
-    """What the key is instead of a secret one; empty when it is."""
-    if key.startswith("sb_"):
-        return "" if key.startswith("sb_secret_") else "a publishable key"
-    try:
-        claims: dict[str, Any] = jwt.decode(key, options={"verify_signature": False})
-    except jwt.PyJWTError:
-        return "neither an sb_secret_ key nor a legacy service_role JWT"
-    role = claims.get("role")
-    return "" if role == "service_role" else f"a key of role {role}"
+def _wrong_key(settings: Everything) -> str:
+    """What is wrong with the key; empty when nothing is."""
+    match role_of(settings.supabase_key):
+        case key.SERVICE:
+            return ""
+        case key.WORKER_KEY:
+            lacks = _ref_of_url(settings) and not settings.supabase_publishable_key
+            return "a worker's key, with which the project wants SUPABASE_PUBLISHABLE_KEY" if lacks else ""
+        case None:
+            return "neither an sb_secret_ key nor a JWT of the project"
+        case role:
+            return f"a key of role {role}"
 
 
 def _ref_of_url(settings: Settings) -> str:
@@ -95,5 +120,5 @@ def _ref_of_url(settings: Settings) -> str:
 
 def _ref_of_database(url: str) -> str:
     parts = urlsplit(url)
-    found = re.search(r"\bpostgres\.([a-z0-9]{20}):|@db\.([a-z0-9]{20})\.supabase\.co\b", f"{parts.netloc}")
+    found = re.search(r"\b\w+\.([a-z0-9]{20}):|@db\.([a-z0-9]{20})\.supabase\.co\b", f"{parts.netloc}")
     return next(filter(None, found.groups()), "") if found else ""

@@ -46,7 +46,7 @@ def of_workers() -> tuple[Check, ...]:
 async def examine(given: Mapping[str, str], *, api_only: bool = False) -> AsyncIterator[Finding]:
     """Yield findings as they come. `given` (field: value) wins over the environment."""
     settings, broken, findings = environment.read(given)
-    for finding in findings:
+    for finding in [*findings, *(environment.of_api(settings) if api_only else [])]:
         yield finding
     checks: tuple[Check, ...] = CHECKS
     try:

@@ -22,9 +22,7 @@ WAKES: Final = 10
 
 
 async def examine(settings: Settings) -> list[Finding]:
-    client = AsyncRealtimeClient(
-        f"{settings.origin}/realtime/v1", settings.supabase_key, auto_reconnect=False, max_retries=1
-    )
+    client = AsyncRealtimeClient(f"{settings.origin}/realtime/v1", settings.apikey, auto_reconnect=False, max_retries=1)
     state: asyncio.Future[tuple[RealtimeSubscribeStates, str]] = asyncio.get_running_loop().create_future()
     woken = asyncio.Event()
 
@@ -34,6 +32,7 @@ async def examine(settings: Settings) -> list[Finding]:
 
     try:
         async with asyncio.timeout(JOIN_S):
+            await client.set_auth(settings.supabase_key)
             await client.connect()
             jobs = client.channel(CHANNEL, private(hears_itself=False))
             await jobs.on_broadcast("wake", lambda _: woken.set()).subscribe(on_state)
@@ -53,8 +52,10 @@ async def _heard(settings: Settings, woken: asyncio.Event) -> Finding:
     joined = "joined the private topic `jobs`"
     try:
         async with database(Target(database_url=str(settings.database_url))) as connection:
+            if not await connection.fetchval("select has_schema_privilege('private', 'usage')"):
+                return ok(CHECK, f"{joined}; no wake was sent, which only the owner of the database may")
             for _ in range(WAKES):
-                await connection.execute("select private.wake()")
+                await connection.execute("select private.wake('doctor')")
                 with suppress(TimeoutError):
                     await asyncio.wait_for(woken.wait(), 1)
                     return ok(CHECK, f"{joined} and received a wake")

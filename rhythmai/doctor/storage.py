@@ -18,7 +18,7 @@ MIGRATE: Final = "Run `rhythmai migrate`, which makes the buckets"
 
 async def examine(settings: Settings) -> list[Finding]:
     try:
-        async with Buckets(settings.origin, settings.supabase_key) as buckets:
+        async with Buckets(settings.origin, settings.supabase_key, apikey=settings.apikey) as buckets:
             findings = [finding for bucket in BUCKETS for finding in await _bucket(buckets, bucket, settings)]
             return [*findings, await _round_trip(buckets)]
     except RhythmAIError as error:

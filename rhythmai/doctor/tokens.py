@@ -16,15 +16,14 @@ SET: Final = "Set JWT_SECRET (dashboard, Settings, JWT Keys), or change the proj
 
 
 async def examine(settings: Everything) -> list[Finding]:
-    if settings.jwt_secret:
-        return [ok(CHECK, "users' tokens are verified with JWT_SECRET (HS256)")]
+    found = [ok(CHECK, "users' tokens are verified with JWT_SECRET (HS256)")] if settings.jwt_secret else []
     # Visitors are served without keys; when nobody else is let in, nothing works.
     finding = fail if settings.require_auth else note
     try:
         keys = await asyncio.to_thread(published_keys, settings.origin)
     except jwt.PyJWKClientError as error:
-        return [finding(CHECK, f"no user can sign in: {error}", "Check SUPABASE_URL, or set JWT_SECRET")]
+        return found or [finding(CHECK, f"no user can sign in: {error}", "Check SUPABASE_URL, or set JWT_SECRET")]
     if not keys:
-        return [finding(CHECK, "no user can sign in: the project publishes no signing keys", SET)]
+        return found or [finding(CHECK, "no user can sign in: the project publishes no signing keys", SET)]
     algorithms = ", ".join(sorted({key.algorithm_name for key in keys.values()}))
-    return [ok(CHECK, f"users' tokens are verified with the project's public keys ({algorithms})")]
+    return [*found, ok(CHECK, f"users' tokens are verified with the project's public keys ({algorithms})")]

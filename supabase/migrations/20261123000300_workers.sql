@@ -78,6 +78,7 @@ begin
     perform setval('private.heard_ms', v_ms - greatest(0, extract(epoch from v_worker.lease) * 1000 - 10000)::bigint);
   end if;
   perform setval('private.beat_ms', v_ms);
+  perform private.pay_wakes();
   if v_worker.state = 'lost' or v_worker.last_seen <= now() - least(interval '7.5 seconds', v_worker.lease / 4) then
     v_worker := private.worker_row(p_worker, true);
   end if;

@@ -1,6 +1,15 @@
 -- The way of a job to a worker and back: sweep, claim, settle.
 -- One state per predicate and one partial index each, so that every step is a short index walk whatever the history is.
 
+-- How long the stages of an attempt took, the one that ends now included.
+create function private.took_s(j public.jobs) returns jsonb
+language sql stable set search_path = ''
+as $$
+  select case when j.stage is null then j.took_s
+    else j.took_s || jsonb_build_object(j.stage, round(extract(epoch from now() - coalesce(j.stage_at, now())), 3)) end;
+$$;
+comment on function private.took_s(public.jobs) is 'Seconds by stage of the attempt that runs, up to now.';
+
 -- End an attempt: cancelled if the user asked so, pending again where p_again allows it, completed when something came
 -- out, else failed. The caller holds the row locked. An error that may pass waits before the next attempt: capped,
 -- exponential, fully jittered. A job taken from its worker (p_crashes) does not wait: it has waited for the lease already.
@@ -22,6 +31,7 @@ begin
   update public.jobs
      set status = v_status, worker_id = null, deadline_at = null, stage = null,
          crashes = j.crashes + p_crashes,
+         took_s = private.took_s(j),
          run_at = now() + v_wait,
          finished_at = case when v_status <> 'pending' then now() end,
          error = case when v_tells then p_error end,
@@ -51,8 +61,23 @@ as $$
 $$;
 comment on function private.database_since() is 'Since when workers could beat; a function of its own so that tests can move it.';
 
+-- Backed-off jobs whose moment has come are ready.
+create function private.ready_due() returns boolean
+language plpgsql set search_path = ''
+as $$
+begin
+  update public.jobs j set run_at = null
+   where j.id = any (array(select d.id from public.jobs d
+                            where d.status = 'pending' and d.run_at is not null and d.run_at <= now()
+                            order by d.run_at limit 1000 for update skip locked));
+  return found;
+end
+$$;
+comment on function private.ready_due() is 'Ready the backed-off jobs that are due; whether there were any.';
+
 -- Put right what time has made wrong: jobs of dead workers, jobs past their deadline, backed-off jobs that are due, hints
--- that are off. Bounded, and it skips what others hold. Claims call it: one of them each second, and each that finds nothing.
+-- that are off. Bounded, and it skips what others hold. Claims call it: one of them each second, and those that find nothing,
+-- once in as many milliseconds as there are workers beyond twenty.
 create function queue.sweep() returns integer
 language plpgsql set search_path = ''
 as $$
@@ -65,6 +90,7 @@ declare
   v_since timestamptz := private.database_since();
 begin
   perform setval('private.swept_ms', (extract(epoch from clock_timestamp()) * 1000)::bigint);
+  perform setval('private.hearing', (select count(*) from public.workers w where w.state in ('loading', 'ready')));
   for v_worker in
     select w.id, w.name from public.workers w
      where w.state in ('loading', 'ready') and greatest(w.last_seen, v_since) < now() - w.lease
@@ -89,10 +115,7 @@ begin
     v_count := v_count + 1;
   end loop;
 
-  update public.jobs j set run_at = null
-   where j.id = any (array(select d.id from public.jobs d
-                            where d.status = 'pending' and d.run_at is not null and d.run_at <= now()
-                            order by d.run_at limit 1000 for update skip locked));
+  perform private.ready_due();
 
   for v_lane in
     select k.kind, k.lane, l.served, coalesce(pg_sequence_last_value(l.served), 0) as turn
@@ -104,18 +127,25 @@ begin
     for v_late in
       select j.id, j.priority, j.tenant, j.seq from public.jobs j
        where j.kind = v_lane.kind and j.lane = v_lane.lane and j.priority = 0 and j.status = 'pending' and j.run_at is null
-         and j.turn >> 32 < v_lane.turn >> 32 and j.attempt = 0
-       order by j.turn limit 200 for update skip locked
+         and j.turn < v_lane.turn >> 32 << 32 and j.attempt = 0
+       order by j.turn limit 64 for update skip locked
     loop
       update public.jobs j set turn = private.turn_of(v_lane.kind, v_lane.lane, v_late.priority, v_late.tenant, v_late.seq)
        where j.id = v_late.id;
     end loop;
     -- The true head: jobs that came back keep their turns and may stand before the one served last.
     perform setval(v_lane.served, h.turn)
-       from (select j.turn from public.jobs j
-              where j.kind = v_lane.kind and j.lane = v_lane.lane and j.priority = 0 and j.status = 'pending' and j.run_at is null
-                and (j.turn >> 32 >= v_lane.turn >> 32 or j.attempt > 0)
-              order by j.turn limit 1) h;
+       from (select min(turn) as turn
+               from ((select j.turn from public.jobs j
+                       where j.kind = v_lane.kind and j.lane = v_lane.lane and j.priority = 0 and j.status = 'pending' and j.run_at is null
+                         and j.turn >= v_lane.turn >> 32 << 32
+                       order by j.turn limit 1)
+                     union all
+                     (select j.turn from public.jobs j
+                       where j.kind = v_lane.kind and j.lane = v_lane.lane and j.priority = 0 and j.status = 'pending' and j.run_at is null
+                         and j.attempt > 0
+                       order by j.turn limit 1)) heads) h
+      where h.turn is not null;
   end loop;
   return v_count;
 end
@@ -160,7 +190,8 @@ as $$
 declare
   v_ms bigint := extract(epoch from clock_timestamp()) * 1000;
   v_swept bigint := coalesce(pg_sequence_last_value('private.swept_ms'), 0);
-  v_sweep boolean := abs(v_ms - v_swept) >= 1000; -- also when the clock was set back
+  v_since_ms bigint := abs(v_ms - v_swept); -- also when the clock was set back
+  v_sweep boolean := v_since_ms >= 1000;
   v_lanes text[] := array['interactive', 'batch'];
   v_kinds text[];
   v_kind text;
@@ -203,7 +234,8 @@ begin
       end loop;
     end loop;
     exit when v_sweep;
-    v_sweep := true;
+    v_sweep := v_since_ms >= coalesce(pg_sequence_last_value('private.hearing'), 0) - 20;
+    exit when not (v_sweep or private.ready_due());
   end loop;
   return null;
 end

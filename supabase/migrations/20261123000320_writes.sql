@@ -18,19 +18,56 @@ end
 $$;
 comment on function private.fence(uuid, integer, bigint) is 'Whether (job, attempt, worker) still holds: ok, cancelled or lost.';
 
+-- How long each stage of a job will take: the median of this engine's among the last jobs that ended, else a guess.
+create function private.expected_s(p_kind text, p_engine text) returns jsonb
+language sql stable set search_path = ''
+as $$
+  select case p_kind when 'merge' then '{"fetching": 3, "merging": 10}' else '{"fetching": 2, "describing": 6, "composing": 15}' end::jsonb
+      || coalesce(jsonb_object_agg(m.stage, m.median), '{}')
+    from (select t.key as stage, percentile_cont(0.5) within group (order by t.value::double precision) as median
+            from (select f.kind, f.engine, f.status, f.took_s from public.jobs f
+                   where f.finished_at is not null order by f.finished_at desc limit 64) f,
+                 jsonb_each_text(f.took_s) t
+           where f.status = 'completed' and f.kind = p_kind and f.engine = p_engine
+           group by t.key) m;
+$$;
+comment on function private.expected_s(text, text) is 'Seconds by stage: medians of the engine among the last 64 jobs that ended, else a guess.';
+
+-- With its first stage an attempt is told how long its stages will take.
 create function queue.set_stage(p_job uuid, p_attempt integer, p_worker bigint, p_stage text) returns text
 language plpgsql set search_path = ''
 as $$
 declare
   v_cancel boolean;
+  v_engine text := (select w.engine from public.workers w where w.id = p_worker);
 begin
-  update public.jobs j set stage = p_stage
+  update public.jobs j
+     set stage = p_stage, engine = v_engine,
+         stage_at = case when j.stage = p_stage then j.stage_at else now() end,
+         took_s = case when j.stage is null then '{}' when j.stage = p_stage then j.took_s else private.took_s(j) end,
+         expected_s = case when j.stage is null then private.expected_s(j.kind, v_engine) else j.expected_s end
    where j.id = p_job and j.attempt = p_attempt and j.worker_id = p_worker and j.status = 'processing'
   returning j.cancel_requested into v_cancel;
   return case when not found then 'lost' when v_cancel then 'cancelled' else 'ok' end;
 end
 $$;
 comment on function queue.set_stage(uuid, integer, bigint, text) is 'Fenced: say where a running job stands.';
+
+-- A sentence for the user, once however often it is said; of very many the first ones are kept.
+create function queue.note(p_job uuid, p_attempt integer, p_worker bigint, p_note text) returns text
+language plpgsql set search_path = ''
+as $$
+declare
+  v_cancel boolean;
+begin
+  update public.jobs j
+     set notes = case when left(p_note, 500) = any (j.notes) or cardinality(j.notes) >= 16 then j.notes else j.notes || left(p_note, 500) end
+   where j.id = p_job and j.attempt = p_attempt and j.worker_id = p_worker and j.status = 'processing'
+  returning j.cancel_requested into v_cancel;
+  return case when not found then 'lost' when v_cancel then 'cancelled' else 'ok' end;
+end
+$$;
+comment on function queue.note(uuid, integer, bigint, text) is 'Fenced: say what went otherwise than asked without failing the job.';
 
 -- Saved once: a retry finds the plan of the first attempt and makes the same music. Answers with the plan that holds.
 create function queue.save_plan(p_job uuid, p_attempt integer, p_worker bigint, p_plan jsonb, out verdict text, out plan jsonb)
@@ -54,20 +91,26 @@ as $$
 declare
   v_verdict text := private.fence(p_job, p_attempt, p_worker);
   v_count smallint;
+  v_hook text;
 begin
   if v_verdict = 'ok' then
-    select j.total_count into v_count from public.jobs j where j.id = p_job;
+    select j.total_count, case when j.options -> 'events' ? 'result.ready' then j.options ->> 'callback_url' end
+      into v_count, v_hook from public.jobs j where j.id = p_job;
     if ((p_result ->> 'index')::integer between 0 and v_count - 1) is not true then
       raise exception using errcode = '22023',
         message = format('result index %s is not one of this job''s %s', p_result ->> 'index', v_count);
     end if;
     insert into public.results (job_id, index, attempt, prompt, title, description, audio_url, video_url, seed, duration,
-                                engine, model, describer, bpm, key, peaks)
+                                engine, model, describer, bpm, key, peaks, loudness_lufs, true_peak_db)
     select p_job, r.index, p_attempt, coalesce(r.prompt, ''), coalesce(r.title, ''), coalesce(r.description, ''),
            r.audio_url, r.video_url, r.seed, r.duration, coalesce(r.engine, ''), coalesce(r.model, ''),
-           coalesce(r.describer, ''), r.bpm, r.key, r.peaks
+           coalesce(r.describer, ''), r.bpm, r.key, r.peaks, r.loudness_lufs, r.true_peak_db
       from jsonb_populate_record(null::public.results, p_result) r
     on conflict (job_id, index) do nothing;
+    if found and v_hook is not null then
+      insert into public.deliveries (job_id, result, url) values (p_job, (p_result ->> 'index')::smallint, v_hook);
+      perform private.wake('webhook');
+    end if;
   end if;
   return v_verdict;
 end
@@ -111,7 +154,7 @@ begin
     return 'lost';
   end if;
   perform private.requeue_lost(v_job, p_code, p_error);
-  perform private.wake();
+  perform private.wake(v_job.kind);
   return 'ok';
 end
 $$;
@@ -132,16 +175,19 @@ comment on function queue.finish(uuid, integer, bigint) is 'Fenced: end a job.';
 create function queue.release(p_job uuid, p_attempt integer, p_worker bigint) returns text
 language plpgsql set search_path = ''
 as $$
+declare
+  v_kind text;
 begin
   update public.jobs j
      set status = case when j.cancel_requested then 'cancelled' else 'pending' end,
          finished_at = case when j.cancel_requested then now() end,
          worker_id = null, deadline_at = null, stage = null, max_attempts = j.max_attempts + 1
-   where j.id = p_job and j.attempt = p_attempt and j.worker_id = p_worker and j.status = 'processing';
+   where j.id = p_job and j.attempt = p_attempt and j.worker_id = p_worker and j.status = 'processing'
+  returning j.kind into v_kind;
   if not found then
     return 'lost';
   end if;
-  perform private.wake();
+  perform private.wake(v_kind);
   return 'ok';
 end
 $$;

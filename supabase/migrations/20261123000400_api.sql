@@ -7,13 +7,13 @@ language plpgsql stable set search_path = ''
 as $$
 begin
   if p_owner is not null then
-    return p_owner;
+    return coalesce((select 'key:' || k.id from private.keys k where k.id = p_owner), p_owner::text);
   end if;
   return (select coalesce('client:' || left(encode(sha256(convert_to(s.client_salt || p_client, 'UTF8')), 'hex'), 32), 'sql')
             from private.settings s);
 end
 $$;
-comment on function private.tenant_of(uuid, text) is 'The fairness key: the owner, else a salted hash of the client address, else ''sql''.';
+comment on function private.tenant_of(uuid, text) is 'The fairness key: the owner, the key as key:<id>, else a salted hash of the client address, else ''sql''.';
 
 -- The one way in for all of them: with an idempotency key, the same request (by its hash) again answers with the first job.
 create function private.enter(
@@ -26,7 +26,9 @@ declare
   v_tenant text := private.tenant_of(p_owner, p_client);
   v_hash text := encode(sha256(convert_to(p_request::text, 'UTF8')), 'hex');
   v_job public.jobs;
+  v_key private.keys;
 begin
+  select * into v_key from private.keys k where k.id = p_owner;
   if p_idempotency_key is not null then
     if p_owner is null and length(p_idempotency_key) < 16 then
       raise exception using errcode = '22023',
@@ -43,12 +45,13 @@ begin
     end if;
   end if;
   if p_owner is not null then
-    perform private.guard_flood(v_tenant, (select s.pending_per_owner from private.settings s));
+    perform private.guard_flood(v_tenant, coalesce(v_key.pending_limit, (select s.pending_per_owner from private.settings s)));
+    update private.uploads u set waits = false where u.path = private.upload_of(p_video_url) and u.tenant = 'key:' || v_key.id;
   elsif p_client is not null then
     perform private.guard_flood(v_tenant, (select s.pending_per_client from private.settings s));
   end if;
-  insert into public.jobs (kind, video_url, user_request, options, owner, tenant, lane, idempotency_key, request_hash, traceparent)
-  values (p_kind, p_video_url, p_user_request, p_options, p_owner, v_tenant, 'interactive', p_idempotency_key, v_hash,
+  insert into public.jobs (kind, video_url, user_request, options, owner, key_id, tenant, lane, idempotency_key, request_hash, traceparent)
+  values (p_kind, p_video_url, p_user_request, p_options, p_owner, v_key.id, v_tenant, 'interactive', p_idempotency_key, v_hash,
           coalesce(p_traceparent, private.new_traceparent()))
   returning * into v_job;
   return v_job.id;
@@ -126,7 +129,8 @@ as $$
     else jsonb_build_object(
       'prompt', r.prompt, 'audio_url', r.audio_url, 'index', r.index, 'title', r.title, 'description', r.description,
       'seed', r.seed, 'duration', r.duration, 'bpm', r.bpm, 'key', r.key, 'engine', r.engine, 'model', r.model,
-      'describer', r.describer, 'peaks', to_jsonb(r.peaks), 'created_at', r.created_at)
+      'describer', r.describer, 'peaks', r.peaks,
+      'loudness_lufs', r.loudness_lufs, 'true_peak_db', r.true_peak_db, 'created_at', r.created_at)
     end;
 $$;
 comment on function private.result_json(public.results, text) is 'One result as the contract shows it.';
@@ -150,7 +154,48 @@ as $$
 $$;
 comment on function private.queue_position(public.jobs) is 'The place of a pending job in its lane, 1 is next; null when it does not wait.';
 
--- The answer of GET /job: also the body of webhooks. `error` is shown when the job failed, not while it is retried.
+-- The directions of a plan as the contract shows them: what will be heard, before anything is.
+create function private.directions(p_plan jsonb) returns jsonb
+language sql immutable set search_path = ''
+as $$
+  select coalesce(jsonb_agg(jsonb_build_object(
+           'index', v -> 'index', 'title', coalesce(v #> '{direction,title}', '""'),
+           'description', coalesce(v #> '{direction,description}', '""'),
+           'tempo_bpm', v #> '{direction,tempo_bpm}', 'key', v #> '{direction,key}') order by v -> 'index'), '[]')
+    from jsonb_path_query(p_plan, '$.variants[*]') v;
+$$;
+comment on function private.directions(jsonb) is 'Title, description, tempo and key of each variant of a plan.';
+
+-- How far a job is, as {progress, eta_s}, from its row alone. Each stage has its share of the whole by the seconds that it was
+-- expected to take. Within a stage the way left shrinks with time and is never gone before the next one begins; tracks that are
+-- there count at once. So progress never falls within an attempt, whatever takes how long.
+create function private.progress(j public.jobs, p_results bigint) returns jsonb
+language plpgsql stable set search_path = ''
+as $$
+declare
+  v_stages text[] := array['fetching', 'describing', 'composing', 'merging'];
+  v_own double precision := greatest(0.05, coalesce((j.expected_s ->> j.stage)::double precision, 5));
+  v_before double precision;
+  v_whole double precision;
+  v_share double precision;
+begin
+  if j.status <> 'processing' or j.stage is null then
+    return jsonb_build_object('progress', case when j.finished_at is null then 0 else 100 end, 'eta_s', null);
+  end if;
+  v_share := 0.95 * (1 - exp(-least(50, greatest(0, extract(epoch from now() - coalesce(j.stage_at, now()))) / v_own)));
+  if j.stage = 'composing' then
+    v_share := greatest(v_share, p_results::double precision / j.total_count);
+  end if;
+  select coalesce(sum(e.value::double precision) filter (where array_position(v_stages, e.key) < array_position(v_stages, j.stage)), 0),
+         coalesce(sum(e.value::double precision) filter (where e.key <> j.stage), 0) + v_own
+    into v_before, v_whole from jsonb_each_text(j.expected_s) e;
+  v_share := (v_before + v_share * v_own) / v_whole;
+  return jsonb_build_object('progress', least(99, floor(100 * v_share)::integer), 'eta_s', ceil(v_whole * (1 - v_share))::integer);
+end
+$$;
+comment on function private.progress(public.jobs, bigint) is 'How far a job is, 0 to 100, and how many seconds it will still take; monotone within an attempt.';
+
+-- The answer of GET /job. `error` is shown when the job failed, not while it is retried.
 create function queue.answer(p_job uuid) returns jsonb
 language sql stable set search_path = ''
 as $$
@@ -159,9 +204,13 @@ as $$
     'completed_count', coalesce(r.count, 0), 'total_count', j.total_count, 'results', coalesce(r.results, '[]'),
     'error', case when j.status = 'failed' then j.error end,
     'error_code', case when j.status = 'failed' then j.error_code end,
+    'notes', to_jsonb(j.notes),
     'kind', j.kind, 'stage', j.stage, 'video_url', j.video_url, 'user_request', j.user_request,
+    'metadata', coalesce(j.options -> 'metadata', '{}'),
     'created_at', j.created_at, 'started_at', j.started_at, 'finished_at', j.finished_at,
-    'queue_position', private.queue_position(j))
+    'expires_at', j.finished_at + (select s.keep_for from private.settings s),
+    'directions', private.directions(j.plan),
+    'queue_position', private.queue_position(j)) || private.progress(j, coalesce(r.count, 0))
   from public.jobs j,
        lateral (select count(*) as count, jsonb_agg(private.result_json(r, j.kind) order by r.index) as results
                   from public.results r where r.job_id = j.id) r
@@ -184,7 +233,7 @@ language sql stable set search_path = ''
 as $$
   select coalesce(jsonb_agg(jsonb_build_array(m.job, m.version, queue.answer(m.job))), '[]')
     from (select s.job, s.version as seen,
-                 (select concat_ws('/', j.status, j.stage, (select count(*) from public.results r where r.job_id = j.id))
+                 (select concat_ws('/', j.status, j.stage, j.plan is not null, (select count(*) from public.results r where r.job_id = j.id))
                     from public.jobs j where j.id = s.job) as version
             from unnest(p_jobs, p_versions) as s(job, version)) m
    where m.version is distinct from m.seen;
@@ -219,12 +268,17 @@ comment on function queue.may_pass(text) is 'Whether a job that failed with this
 
 -- What /healthz tells: how many workers beat, and how many of them take jobs.
 create function queue.health() returns jsonb
-language sql stable set search_path = ''
+language plpgsql stable set search_path = ''
 as $$
-  select jsonb_build_object(
+begin
+  if current_setting('transaction_read_only')::boolean then
+    raise read_only_sql_transaction using message = 'the database takes no jobs: it is read-only';
+  end if;
+  return jsonb_build_object(
     'workers', (select count(*) from public.workers w
                  where w.state in ('loading', 'ready') and w.last_seen > now() - w.lease),
     'workers_ready', (select count(*) from public.workers w
                        where w.state = 'ready' and not w.draining and w.last_seen > now() - w.lease));
+end
 $$;
-comment on function queue.health() is 'Counts of living workers, for /healthz.';
+comment on function queue.health() is 'Counts of living workers, for /healthz. Raises read_only_sql_transaction where no job can be inserted.';

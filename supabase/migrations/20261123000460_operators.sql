@@ -52,7 +52,7 @@ begin
      set status = 'pending', finished_at = null, error = null, error_code = null, cancel_requested = false, crashes = 0,
          max_attempts = j.attempt + 3, turn = private.turn_of(j.kind, j.lane, j.priority, j.tenant, j.seq)
    where j.id = p_job;
-  perform private.wake();
+  perform private.wake(v_job.kind);
   return queue.answer(p_job);
 end
 $$;

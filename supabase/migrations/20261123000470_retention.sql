@@ -9,6 +9,7 @@ create table private.discarded (
   primary key (bucket, path)
 );
 comment on table private.discarded is 'Storage objects that nobody needs any more and that Storage has not been asked to delete yet.';
+alter table private.discarded enable row level security;
 create index discarded_since on private.discarded (since);
 
 create sequence private.tidied_ms minvalue 0;
@@ -53,14 +54,18 @@ language plpgsql set search_path = ''
 as $$
 declare
   v_jobs uuid[] := array(
-    select j.id from public.jobs j
-     where j.finished_at is not null and j.finished_at < now() - p_older_than
-       and not exists (select from public.deliveries d where d.job_id = j.id and d.state = 'pending')
-       and not exists (select from public.results r
-                        where r.job_id = j.id
-                          and exists (select from public.jobs m where m.kind = 'merge' and m.finished_at is null
-                                                                  and m.options ->> 'audio_url' = r.audio_url))
-     order by j.finished_at limit p_limit for update of j skip locked);
+    select e.id
+      from unnest(array['completed', 'failed', 'cancelled']) s (status),
+           lateral (
+             select j.id, j.finished_at from public.jobs j
+              where j.status = s.status and j.finished_at < now() - p_older_than
+                and not exists (select from public.deliveries d where d.job_id = j.id and d.state = 'pending')
+                and not exists (select from public.results r
+                                 where r.job_id = j.id
+                                   and exists (select from public.jobs m where m.kind = 'merge' and m.finished_at is null
+                                                                           and m.options ->> 'audio_url' = r.audio_url))
+              order by j.finished_at limit p_limit for update skip locked) e
+     order by e.finished_at limit p_limit);
   v_uploads text[] := array( -- by the host of a job's own tracks it is known whether its film lies on ours
     select distinct private.object_of(j.video_url) from public.jobs j join public.results r on r.job_id = j.id
      where j.id = any (v_jobs) and j.video_url like '%/storage/v1/object/public/uploads/%'
@@ -134,6 +139,7 @@ begin
     return;
   end if;
   perform setval('private.tidied_ms', v_ms);
+  update private.settings s set keep_for = p_retention where s.keep_for is distinct from p_retention; -- users are told
   if p_retention is not null then
     perform queue.purge(p_retention, 1000);
   end if;

@@ -1,32 +1,60 @@
 -- What is seen live. Events are hints and views, never the truth, so no trigger here may fail a write.
 --   topic 'jobs'      event 'wake'     one per insert statement, however many rows: shortens a worker's sleep
 --   topic 'job:<id>'  event 'job'      status, stage, counts, error
+--                     event 'plan'     the directions of all variants, before there is any music
 --                     event 'result'   the whole result
 
--- Wake workers, by NOTIFY and by Realtime. A wake-up that cannot be sent is no reason to fail.
-create function private.wake() returns void
+-- Wake workers, by NOTIFY and by Realtime: p_what is a kind of job or 'webhook'. A large fleet is woken at most four times a
+-- second for each; what is swallowed is owed, and the next beat of any worker pays it. A wake-up that cannot be sent is no
+-- reason to fail.
+create function private.wake(p_what text) returns void
 language plpgsql security definer set search_path = ''
 as $$
+declare
+  v_ms bigint := extract(epoch from clock_timestamp()) * 1000;
+  v_workers bigint := coalesce(pg_sequence_last_value('private.hearing'), 1);
+  v_told jsonb := jsonb_build_object('what', p_what, 'workers', v_workers);
 begin
-  perform pg_notify('jobs', '');
-  perform realtime.send('{}'::jsonb, 'wake', 'jobs', true);
+  if abs(v_ms - coalesce(pg_sequence_last_value(to_regclass('private.woken_' || p_what)), 0)) < least(250, (v_workers - 20) / 4) then
+    perform setval(to_regclass('private.owed_' || p_what), v_ms);
+    return;
+  end if;
+  perform setval(to_regclass('private.woken_' || p_what), v_ms);
+  perform pg_notify('jobs', v_told::text);
+  perform realtime.send(v_told, 'wake', 'jobs', true);
 exception when others then
   raise warning 'wake-up not sent: %', sqlerrm;
 end
 $$;
-comment on function private.wake() is 'Shorten the sleep of workers: a hint.';
+comment on function private.wake(text) is 'Shorten the sleep of workers: a hint.';
+
+-- Wakes for what was swallowed, once it may.
+create function private.pay_wakes() returns void
+language plpgsql set search_path = ''
+as $$
+declare
+  v_what text;
+begin
+  foreach v_what in array array['generate', 'merge', 'webhook'] loop
+    if pg_sequence_last_value(to_regclass('private.owed_' || v_what)) > pg_sequence_last_value(to_regclass('private.woken_' || v_what)) then
+      perform private.wake(v_what);
+    end if;
+  end loop;
+end
+$$;
+comment on function private.pay_wakes() is 'Send the wake-ups that were swallowed.';
 
 create function private.after_insert_of_jobs() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
 begin
-  perform private.wake();
+  perform private.wake(k.kind) from (select distinct f.kind from fresh f) k;
   return null;
 end
 $$;
-comment on function private.after_insert_of_jobs() is 'Wakes workers, once per statement.';
+comment on function private.after_insert_of_jobs() is 'Wakes workers, once per statement and kind.';
 
-create trigger jobs_wake after insert on public.jobs
+create trigger jobs_wake after insert on public.jobs referencing new table as fresh
   for each statement execute function private.after_insert_of_jobs();
 
 create function private.after_update_of_job() returns trigger
@@ -51,6 +79,24 @@ comment on function private.after_update_of_job() is 'Sends event job on the pri
 create trigger jobs_event after update on public.jobs
   for each row when (old.status is distinct from new.status or old.stage is distinct from new.stage)
   execute function private.after_update_of_job();
+
+create function private.after_plan_of_job() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+begin
+  perform realtime.send(jsonb_build_object('job_id', new.id, 'directions', private.directions(new.plan)),
+                        'plan', 'job:' || new.id, true);
+  return null;
+exception when others then
+  raise warning 'event of the plan of job % not sent: %', new.id, sqlerrm;
+  return null;
+end
+$$;
+comment on function private.after_plan_of_job() is 'Sends event plan on the private topic of the job.';
+
+create trigger jobs_plan after update on public.jobs
+  for each row when (old.plan is null and new.plan is not null)
+  execute function private.after_plan_of_job();
 
 create function private.after_insert_of_result() returns trigger
 language plpgsql security definer set search_path = ''
@@ -77,16 +123,18 @@ language plpgsql security definer set search_path = ''
 as $$
 begin
   insert into public.deliveries (job_id, url) values (new.id, new.options ->> 'callback_url')
-    on conflict (job_id) do update -- a job that an operator retried ends twice, and its last word counts
-      set state = 'pending', attempt = 0, next_at = now(), worker_id = null, last_error = null, delivered_at = null;
-  perform private.wake();
+    on conflict (job_id, result) do update -- a job that an operator retried ends twice, and its last word counts
+      set id = gen_random_uuid(), created_at = now(), state = 'pending', attempt = 0, next_at = now(), worker_id = null,
+          last_error = null, delivered_at = null;
+  perform private.wake('webhook');
   return null;
 end
 $$;
-comment on function private.after_end_of_job() is 'Makes the row of deliveries for a job with a callback_url.';
+comment on function private.after_end_of_job() is 'Makes the row of deliveries for a job whose end its callback_url wants to hear of.';
 
 create trigger jobs_delivery after update on public.jobs
-  for each row when (old.finished_at is null and new.finished_at is not null and new.options ->> 'callback_url' is not null)
+  for each row when (old.finished_at is null and new.finished_at is not null and new.options ->> 'callback_url' is not null
+    and coalesce(new.options -> 'events' ? ('job.' || new.status), true))
   execute function private.after_end_of_job();
 
 -- Who may join a topic. By primary key, as its own owner: a policy that reads jobs would run under the visitor's RLS.

@@ -14,7 +14,11 @@ create policy "owners see their results" on public.results
   for select to authenticated using (owner = (select auth.uid()));
 
 revoke all on public.jobs, public.results, public.workers, public.deliveries from anon, authenticated;
-grant select on public.jobs, public.results to authenticated;
+-- Of their rows they see what the REST contract tells: no tenants, traces, turns and leases.
+grant select (id, owner, kind, status, stage, video_url, user_request, options, total_count, error, error_code, notes, created_at,
+              started_at, finished_at) on public.jobs to authenticated;
+grant select (job_id, index, prompt, title, description, audio_url, video_url, seed, duration, bpm, key, engine, model, describer, peaks,
+              loudness_lufs, true_peak_db, created_at) on public.results to authenticated;
 grant insert (video_url, user_request, options) on public.jobs to authenticated;
 
 -- Identity columns need no rights on their sequences.
@@ -30,8 +34,9 @@ grant usage on schema private to anon, authenticated;
 grant execute on function private.may_watch(text) to anon, authenticated;
 grant execute on function private.new_traceparent() to authenticated;
 
--- Whoever inserts a job has its rules asked.
+-- Whoever inserts a job has its rules asked, and an index reads which object its address names.
 grant execute on function private.job_is_sound(public.jobs) to authenticated;
+grant execute on function private.object_of(text) to authenticated;
 
 -- The service role runs the queue too: operators with the secret key, backfills, the edge function.
 grant usage on schema queue, private to service_role;

@@ -1,7 +1,6 @@
 -- The public buckets: unguessable paths (128 random bits or a content hash), no list policy, no upsert.
 insert into storage.buckets (id, name, public, file_size_limit, allowed_mime_types) values
-  ('uploads', 'uploads', true, 536870912,
-    array['video/mp4', 'video/quicktime', 'video/webm', 'video/x-matroska', 'video/x-msvideo', 'video/mp2t', 'video/x-flv', 'video/ogg']),
+  ('uploads', 'uploads', true, 536870912, array['video/*', 'application/octet-stream']),
   ('videos', 'videos', true, 1073741824, array['video/mp4']),
   ('audios', 'audios', true, 134217728, array['audio/flac', 'audio/wav', 'audio/mpeg', 'audio/mp4'])
 on conflict (id) do update

@@ -1,4 +1,4 @@
-"""The JSON bodies of requests. As on the real server "5" is taken for 5 and "true" for true, and unknown fields mean nothing."""
+"""The JSON bodies of requests, and what a query asks for. As on the real server "5" is taken for 5 and "true" for true, and unknown fields mean nothing."""
 
 from __future__ import annotations
 
@@ -31,6 +31,19 @@ class BucketChange(Body):
 class NewBucket(BucketChange):
     name: str
     id: str | None = None
+
+
+class Page(Body):
+    """A part of a list."""
+
+    search: str | None = None
+    limit: int | None = Field(None, ge=1, le=BIGINT)
+    offset: int | None = Field(None, ge=0, le=BIGINT)
+
+
+class BucketOrder(Page):
+    column: Literal["id", "name", "created_at", "updated_at"] | None = Field(None, alias="sortColumn")
+    order: Literal["asc", "desc"] | None = Field(None, alias="sortOrder")
 
 
 class Names(Body):
@@ -70,13 +83,10 @@ class Order(Body):
     order: Literal["asc", "desc"] | None = None
 
 
-class Level(Body):
+class Level(Page):
     """One level of folders."""
 
     prefix: str | None = None
-    search: str | None = None
-    limit: int | None = Field(None, ge=1, le=BIGINT)
-    offset: int | None = Field(None, ge=0, le=BIGINT)
     sort_by: Order | None = Field(None, alias="sortBy")
 
 
@@ -100,11 +110,14 @@ B = TypeVar("B", bound=Body)
 
 async def read_body(request: web.Request, kind: type[B]) -> B:
     """JSON is UTF-8, whatever charset the header names; no body is an empty object. Raises StorageFailure."""
+    place = "querystring" if request.method == "GET" else "body"
     try:
+        if place == "querystring":
+            return kind.model_validate(dict(request.query))
         return kind.model_validate_json(await request.read() or b"{}")
     except web.HTTPRequestEntityTooLarge as error:
         raise too_large() from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = "/".join(("body", *map(str, first["loc"])))
-        raise bad_request(f"{place}: {first['msg']}; it is {first['input']!r:.80}") from error
+        field = "/".join((place, *map(str, first["loc"])))
+        raise bad_request(f"{field}: {first['msg']}; it is {first['input']!r:.80}") from error

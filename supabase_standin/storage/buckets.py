@@ -9,14 +9,14 @@ import asyncpg
 
 from supabase_standin.authentication import Identity
 from supabase_standin.database import Database
-from supabase_standin.storage.bodies import BucketChange, NewBucket
+from supabase_standin.storage.bodies import BucketChange, BucketOrder, NewBucket
 from supabase_standin.storage.failures import StorageFailure, no_bucket
 from supabase_standin.storage.files import Files
 
 NAME: Final = re.compile(r"[\w!\-.*'() &$@=;:+,?]{1,63}", re.ASCII)
 BUCKETS: Final = """
-select to_jsonb(b) || jsonb_build_object('owner', coalesce(owner_id, owner::text, ''), 'type', 'STANDARD') as bucket
-from storage.buckets as b
+select id, name, public, coalesce(owner_id, owner::text, '') as owner, created_at, updated_at, file_size_limit, allowed_mime_types
+from storage.buckets
 """
 ALLOW_DELETE: Final = "select set_config('storage.allow_delete_query', 'true', true)"
 
@@ -35,16 +35,18 @@ class Buckets:
             raise no_bucket()
         return row
 
-    async def list(self, identity: Identity) -> list[dict[str, Any]]:
+    async def list(self, identity: Identity, asked: BucketOrder) -> list[dict[str, Any]]:
         async with self._database.as_identity(identity) as connection:
-            return [row["bucket"] for row in await connection.fetch(BUCKETS + "order by name")]
+            rows = await connection.fetch(BUCKETS + "where strpos(lower(name), lower($1)) > 0", asked.search or "")
+        rows.sort(key=lambda row: (row[asked.column or "name"], row["name"]), reverse=asked.order == "desc")
+        return [{**row, "type": "STANDARD"} for row in rows[asked.offset or 0 :][: asked.limit]]
 
     async def get(self, identity: Identity, bucket: str) -> dict[str, Any]:
         async with self._database.as_identity(identity) as connection:
-            found: dict[str, Any] | None = await connection.fetchval(BUCKETS + "where id = $1", bucket)
+            found = await connection.fetchrow(BUCKETS + "where id = $1", bucket)
         if found is None:
             raise no_bucket()
-        return found
+        return dict(found)
 
     async def create(self, identity: Identity, body: NewBucket) -> dict[str, str]:
         bucket = body.id or body.name

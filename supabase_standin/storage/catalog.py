@@ -35,6 +35,13 @@ returning id
 )
 
 
+def written(value: Any) -> str:
+    """A time as the real server's JavaScript writes it; anything else that JSON does not know, an id, as text."""
+    return (
+        value.isoformat(timespec="milliseconds").replace("+00:00", "Z") if isinstance(value, datetime) else str(value)
+    )
+
+
 def check_key(name: str) -> str:
     """Raises StorageFailure for names that Storage does not take."""
     if not KEY.fullmatch(name) or any(part in ("", ".", "..") for part in name.split("/")):
@@ -87,7 +94,7 @@ class Catalog:
         received = upload.received
         metadata = {
             "eTag": received.etag, "size": received.size, "contentLength": received.size, "httpStatusCode": 200,
-            "mimetype": upload.mimetype, "cacheControl": upload.cache_control, "lastModified": datetime.now(UTC).isoformat(),
+            "mimetype": upload.mimetype, "cacheControl": upload.cache_control, "lastModified": written(datetime.now(UTC)),
         }  # fmt: skip
         row = (bucket, name, owner_uuid(owner), owner, received.version, metadata, upload.user_metadata)
         async with self._database.transaction() as connection:
@@ -121,8 +128,8 @@ class Catalog:
             rows = await connection.fetch(
                 """
                 delete from storage.objects as o where bucket_id = $1 and name = any ($2::text[])
-                returning to_jsonb(o) - 'path_tokens' as object
+                returning o.*
                 """,
                 bucket, names,
             )  # fmt: skip
-        return [row["object"] for row in rows]
+        return [{name: value for name, value in row.items() if name != "path_tokens"} for row in rows]

@@ -24,9 +24,7 @@ with below as (
     when 'last_accessed_at' then last_accessed_at end as moment
   from entries where starts_with(lower(entry), lower($3))
 )
-select jsonb_build_object('name', entry, 'id', id, 'updated_at', updated_at, 'created_at', created_at,
-  'last_accessed_at', last_accessed_at, 'metadata', metadata) as entry_json
-from sortable
+select entry as name, id, updated_at, created_at, last_accessed_at, metadata from sortable
 order by folder desc,
   case when not $7 then moment end, case when $7 then moment end desc,
   case when not $7 then entry end collate "C", case when $7 then entry end collate "C" desc
@@ -40,8 +38,7 @@ with below as (
 ), entries as (
   select *, case when $3 and slash > 0 then left(name, length($2) + slash) else name end collate "C" as key from below
 )
-select distinct on (key) key, $3 and slash > 0 as folder, jsonb_build_object('key', key, 'name', key, 'id', id,
-  'updated_at', updated_at, 'created_at', created_at, 'last_accessed_at', last_accessed_at, 'metadata', metadata) as object
+select distinct on (key) $3 and slash > 0 as folder, key, key as name, id, updated_at, created_at, last_accessed_at, metadata
 from entries where $4::text is null or key > $4 order by key limit $5
 """
 
@@ -53,7 +50,7 @@ async def level(database: Database, identity: Identity, bucket: str, body: Level
     asked = (f"{prefix}/" if prefix else "", body.search or "", body.limit or 100, body.offset or 0)
     async with database.as_identity(identity) as connection:
         rows = await connection.fetch(LEVEL, bucket, *asked, column, descending)
-    return [row["entry_json"] for row in rows]
+    return [dict(row) for row in rows]
 
 
 async def below(database: Database, identity: Identity, bucket: str, body: Below) -> dict[str, Any]:
@@ -67,6 +64,6 @@ async def below(database: Database, identity: Identity, bucket: str, body: Below
     return {
         "hasNext": bool(more),
         "folders": [{"key": row["key"].rstrip("/"), "name": row["key"]} for row in page if row["folder"]],
-        "objects": [row["object"] for row in page if not row["folder"]],
+        "objects": [dict(list(row.items())[1:]) for row in page if not row["folder"]],
         **more,
     }

@@ -119,7 +119,7 @@ class Objects:
             "id": str(row["id"]), "name": row["name"], "bucket_id": row["bucket_id"], "version": row["version"],
             "size": metadata.get("size"), "content_type": metadata.get("mimetype"), "etag": metadata.get("eTag"),
             "cache_control": metadata.get("cacheControl"), "last_modified": metadata.get("lastModified"),
-            "created_at": row["created_at"].isoformat(), "metadata": row["user_metadata"] or {},
+            "created_at": row["created_at"], "metadata": row["user_metadata"] or {},
         }  # fmt: skip
 
     async def move(self, identity: Identity, source: tuple[str, str], target: tuple[str, str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +14,14 @@ from supabase_standin.authentication import Identity, ProjectKeys, bearer
 from supabase_standin.database import Database
 from supabase_standin.storage import bodies, listing
 from supabase_standin.storage.buckets import Buckets
-from supabase_standin.storage.catalog import check_key
+from supabase_standin.storage.catalog import check_key, written
 from supabase_standin.storage.failures import StorageFailure, bad_request, from_error, no_object
 from supabase_standin.storage.files import Files
 from supabase_standin.storage.objects import Objects
 from supabase_standin.storage.signing import Signing
 
 OBJECT = "{bucket}/{name:.+}"
+_JSON = functools.partial(json.dumps, default=written)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,6 @@ class Call:
         return self.bucket, self.request.match_info["name"]
 
     @property
-    def token(self) -> str:
-        """Of a signed URL."""
-        return self.request.query.get("token", "")
-
-    @property
     def upsert(self) -> bool:
         return self.request.headers.get("x-upsert", "").lower() == "true"
 
@@ -71,7 +68,7 @@ class StorageRoutes:
         """The order matters: the last patterns would take the others' words for names of buckets."""
         buckets, objects, database = self._buckets, self._objects, self._database
         routes: list[tuple[str, str, type[bodies.Body] | None, Handler]] = [
-            ("GET", "bucket", None, lambda c, _: buckets.list(c.identity)),
+            ("GET", "bucket", bodies.BucketOrder, lambda c, asked: buckets.list(c.identity, asked)),
             ("POST", "bucket", bodies.NewBucket, lambda c, body: buckets.create(c.identity, body)),
             ("GET", "bucket/{bucket}", None, lambda c, _: buckets.get(c.identity, c.bucket)),
             ("PUT", "bucket/{bucket}", bodies.BucketChange, lambda c, body: buckets.update(c.identity, c.bucket, body)),
@@ -122,7 +119,7 @@ class StorageRoutes:
                 if request.transport is None:
                     raise  # the client is gone, not the database
                 return from_error(error).response()
-            return answer if isinstance(answer, web.StreamResponse) else web.json_response(answer)
+            return answer if isinstance(answer, web.StreamResponse) else web.json_response(answer, dumps=_JSON)
 
         return answer
 
@@ -133,7 +130,7 @@ class StorageRoutes:
         return await self._objects.serve_public(call.request, *call.object)
 
     async def get_signed(self, call: Call, _: None) -> web.StreamResponse:
-        self._signing.check(call.token, *call.object, "download")
+        self._signing.check(call.request, *call.object, "download")
         return await self._objects.serve(call.request, None, *call.object)
 
     async def sign(self, call: Call, body: bodies.SignOne) -> dict[str, str]:
@@ -143,14 +140,13 @@ class StorageRoutes:
     async def sign_many(self, call: Call, body: bodies.SignMany) -> list[dict[str, str | None]]:
         answers: list[dict[str, str | None]] = []
         for name in body.paths:
+            error = url = None
             try:
                 await self._objects.find(call.identity, call.bucket, name)
+                url = self._signing.download_url(call.bucket, name, body.expires_in)
             except StorageFailure:
                 error = "Either the object does not exist or you do not have access to it"
-                answers.append({"error": error, "path": name, "signedURL": None})
-            else:
-                url = self._signing.download_url(call.bucket, name, body.expires_in)
-                answers.append({"error": None, "path": name, "signedURL": url})
+            answers.append({"error": error, "path": name, "signedURL": url})
         return answers
 
     async def sign_upload(self, call: Call, _: None) -> dict[str, str]:
@@ -159,7 +155,7 @@ class StorageRoutes:
         return {"url": url, "token": url.partition("token=")[2]}
 
     async def put_signed(self, call: Call, _: None) -> dict[str, str]:
-        claims = self._signing.check(call.token, *call.object, "upload")
+        claims = self._signing.check(call.request, *call.object, "upload")
         check_key(call.object[1])
         upsert = claims.get("upsert") is True
         return await self._objects.put(call.request, claims.get("owner"), *call.object, upsert=upsert)

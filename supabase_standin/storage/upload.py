@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from aiohttp import BodyPartReader, hdrs, web
@@ -31,7 +31,7 @@ class Upload:
     received: Received
     mimetype: str
     cache_control: str
-    user_metadata: dict[str, Any] | None = field(default=None)
+    user_metadata: dict[str, Any] | None = None
 
 
 async def read_upload(request: web.Request, receive: Receive, discard: Callable[[str], None]) -> Upload:
@@ -43,7 +43,12 @@ async def read_upload(request: web.Request, receive: Receive, discard: Callable[
             raise bad_request(f"the form is broken: {error}") from error
     mimetype = _mimetype(request.headers)
     cache_control = _header(hdrs.CACHE_CONTROL, request.headers.get(hdrs.CACHE_CONTROL, "no-cache"))
-    metadata = _decode_metadata(request.headers.get("x-metadata"))
+    metadata = None
+    if header := request.headers.get("x-metadata"):
+        try:
+            metadata = _metadata(base64.b64decode(header).decode())
+        except ValueError as error:
+            raise bad_request(f"x-metadata must be base64 of a JSON object: {error}") from error
     received = await receive(mimetype, request.content.iter_any())
     return Upload(received=received, mimetype=mimetype, cache_control=cache_control, user_metadata=metadata)
 
@@ -98,12 +103,3 @@ def _metadata(text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise bad_request("metadata must be a JSON object")
     return value
-
-
-def _decode_metadata(header: str | None) -> dict[str, Any] | None:
-    if header is None:
-        return None
-    try:
-        return _metadata(base64.b64decode(header).decode())
-    except ValueError as error:
-        raise bad_request(f"x-metadata must be base64 of a JSON object: {error}") from error

@@ -8,10 +8,10 @@ from uuid import uuid4
 import pytest
 from structlog.testing import capture_logs
 
-from edge_api.auth import Authenticator, JwksKeys
+from edge_api.auth import Authenticator, ProjectKeys
 from edge_api.problems import Problem
 from tests.api.jwks import KEYS
-from tests.contract.keys import make_token
+from tests.contract.keys import SECRET, make_token
 
 USER = uuid4()
 
@@ -34,7 +34,33 @@ def present():
 def authenticator(jwks):
     """An authenticator whose keys are never fresh: every token has them fetched again."""
     jwks.publish("known", KEYS["ES256"], "ES256")
-    return Authenticator(JwksKeys(jwks.url, cooldown_s=0, fresh_s=0))
+    return Authenticator(ProjectKeys(jwks.url, cooldown_s=0, fresh_s=0))
+
+
+async def test_both_signing_schemes_hold_at_once(jwks, present):
+    """A project that changes from the shared secret to signing keys signs nobody out; each key has its one algorithm."""
+    jwks.publish("known", KEYS["ES256"], "ES256")
+    authenticator = Authenticator(ProjectKeys(jwks.url, SECRET))
+    old = make_token(USER)
+    assert await authenticator.user(f"Bearer {old}") == USER
+    assert jwks.asked == 0
+    assert await present(authenticator) == USER
+    for bad in (
+        make_token(USER, secret="another-secret-of-at-least-32-characters"),
+        make_token(USER, algorithm="HS512"),
+        make_token(USER, secret=jwks.keys[0]["x"] * 2, headers={"kid": "known"}),
+        make_token(USER, secret=KEYS["RS256"], algorithm="RS256", headers={"kid": "known"}),
+    ):
+        with pytest.raises(Problem, match="not valid"):
+            await authenticator.user(f"Bearer {bad}")
+
+
+async def test_a_project_that_only_has_the_secret_is_not_told_to_set_it(jwks, present):
+    """With JWT_SECRET a project without signing keys is in order."""
+    authenticator = Authenticator(ProjectKeys(jwks.url, SECRET))
+    with capture_logs() as logs:
+        assert await present(authenticator) == "unauthorized"
+    assert logs == []
 
 
 async def test_known_keys_outlive_auth(authenticator, jwks, present):
@@ -64,7 +90,7 @@ async def test_who_hangs_up_does_not_end_the_fetch(jwks, present):
     """A caller who goes away while the keys are fetched leaves the fetch to those who wait with it."""
     jwks.publish("known", KEYS["ES256"], "ES256")
     jwks.answering.clear()
-    authenticator = Authenticator(JwksKeys(jwks.url))
+    authenticator = Authenticator(ProjectKeys(jwks.url))
     first, second = (asyncio.create_task(present(authenticator)) for _ in range(2))
     while not jwks.asked:
         await asyncio.sleep(0)
@@ -76,7 +102,7 @@ async def test_who_hangs_up_does_not_end_the_fetch(jwks, present):
 
 async def test_a_rotated_key_is_found(jwks):
     """An unknown key id has the keys fetched again, once the cooldown is over."""
-    authenticator, user = Authenticator(JwksKeys(jwks.url, cooldown_s=0)), uuid4()
+    authenticator, user = Authenticator(ProjectKeys(jwks.url, cooldown_s=0)), uuid4()
     for kid, algorithm in (("old", "ES256"), ("new", "EdDSA")):
         jwks.publish(kid, KEYS[algorithm], algorithm)
         bearer = make_token(user, secret=KEYS[algorithm], algorithm=algorithm, headers={"kid": kid})
@@ -94,7 +120,7 @@ async def test_a_withdrawn_key_is_forgotten(authenticator, jwks, present):
 async def test_a_project_without_signing_keys_is_told_of_once(jwks, present, keys):
     """Where no asymmetric key is published, tokens are refused, Auth is asked once a cooldown, the log says what to set."""
     jwks.keys = keys
-    authenticator = Authenticator(JwksKeys(jwks.url))
+    authenticator = Authenticator(ProjectKeys(jwks.url))
     with capture_logs() as logs:
         assert {await present(authenticator) for _ in range(10)} == {"unauthorized"}
     assert jwks.asked == 1
@@ -105,6 +131,6 @@ async def test_a_project_without_signing_keys_is_told_of_once(jwks, present, key
 async def test_what_is_no_key_set_is_auth_away(jwks, present, body):
     """A page, or other JSON, in the place of the keys: nothing is said of the token, and Auth gets a moment's rest."""
     jwks.body = body
-    authenticator = Authenticator(JwksKeys(jwks.url))
+    authenticator = Authenticator(ProjectKeys(jwks.url))
     assert {await present(authenticator) for _ in range(3)} == {"auth_unavailable"}
     assert jwks.asked == 1

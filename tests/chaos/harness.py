@@ -42,6 +42,7 @@ START_S = 300
 
 class Chaos:
     lease_s = 4
+    job_timeout_s = 60
 
     def __init__(self, folder, *, workers, seed):
         self.folder, self.count, self.quit = folder, workers, []
@@ -51,14 +52,14 @@ class Chaos:
     async def run(self, jobs, seconds):
         """Break things for `seconds` while `jobs` jobs run, then let the rest finish; returns the verdict."""
         self.postgres = Postgres(self.folder / "postgres", password=secrets.token_hex(8), port=free_port())
-        gateway_port, secret = free_port(), secrets.token_hex(16)
+        gateway_port, secret = free_port(), f"whsec_{secrets.token_hex(16)}"
         async with Road(f"http://127.0.0.1:{gateway_port}") as self.road, Receiver(secret) as self.receiver:
             await self.start_postgres()
             environment = {
                 "DATABASE_URL": self.postgres.url(), "SUPABASE_URL": self.road.url, "SUPABASE_KEY": "sb_secret_chaos",
                 "SUPABASE_PUBLISHABLE_KEY": "sb_publishable_chaos", "JWT_SECRET": secrets.token_hex(32),
                 "GATEWAY_PORT": str(gateway_port), "STORAGE_DIR": str(self.folder / "storage"), "ENGINE": "sketch",
-                "LEASE_S": str(self.lease_s), "POLL_S": "1", "GRACE_S": "2", "JOB_TIMEOUT_S": "120", "BASE_URL": "",
+                "LEASE_S": str(self.lease_s), "POLL_S": "1", "GRACE_S": "2", "JOB_TIMEOUT_S": str(self.job_timeout_s), "BASE_URL": "",
                 "WORK_DIR": str(self.folder / "work"), "WEBHOOK_SECRET": secret,
                 "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
             }  # fmt: skip
@@ -69,7 +70,7 @@ class Chaos:
                 Program(
                     name,
                     command,
-                    environment | {"WORKER_NAME": name, "HANG": str(self.hang(name))},
+                    environment | {"WORKER_NAME": name, "HANG": str(self.hang(name)), "CLAIM": str(self.fails(name))},
                     self.folder / f"{name}.log",
                 )
                 for name in (f"worker{i}" for i in range(self.count))
@@ -92,6 +93,10 @@ class Chaos:
     def hang(self, name):
         """While this file is there, the engine of that worker hangs."""
         return self.folder / f"{name}.hangs"
+
+    def fails(self, name):
+        """While this file is there, the claims of that worker fail."""
+        return self.folder / f"{name}.fails"
 
     async def lay(self):
         async def build(db):

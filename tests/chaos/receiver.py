@@ -1,19 +1,16 @@
 """Who asked to be called back: takes webhooks, checks their signature, and can be told to refuse them."""
 
-import json
-
 from aiohttp import web
+from standardwebhooks import Webhook, WebhookVerificationError
 
-from worker.webhooks import signature
-
-ENDS = {"completed", "failed", "cancelled"}
+ENDS = {"job.completed", "job.failed", "job.cancelled"}
 
 
 class Receiver:
     """`async with Receiver(secret) as receiver:` hears of jobs at `receiver.url`; `heard` are those whose end was told in truth."""
 
     def __init__(self, secret):
-        self.secret, self.broken, self.heard, self.forged = secret, False, set(), 0
+        self.webhook, self.broken, self.heard, self.forged = Webhook(secret), False, set(), 0
 
     async def __aenter__(self):
         app = web.Application(client_max_size=2**24)
@@ -30,11 +27,12 @@ class Receiver:
     async def take(self, request):
         if self.broken:
             return web.Response(status=500)
-        body = await request.read()
-        expected = signature(self.secret, int(request.headers["RhythmAI-Timestamp"]), body)
-        answer = json.loads(body)
-        if request.headers.get("RhythmAI-Signature") == expected and answer["status"] in ENDS:
-            self.heard.add((answer["job_id"], answer["status"]))
+        try:
+            told = self.webhook.verify(await request.read(), dict(request.headers))
+        except WebhookVerificationError:
+            told = {"type": "forged"}
+        if told["type"] in ENDS:
+            self.heard.add((told["data"]["job_id"], told["data"]["status"]))
         else:
             self.forged += 1
         return web.Response(status=204)

@@ -21,7 +21,9 @@ class Trouble:
         self.end = time.monotonic() + seconds
         await asyncio.gather(
             self.one_by_one(
-                self.kill, self.kill_zygote, self.stop_for_a_while, self.drain, self.hang, self.cancel, rest_s=2
+                self.kill, self.kill_zygote, self.stop_for_a_while, self.drain, self.hang, self.hang_for_good,
+                self.fail_claims, self.cancel,
+                rest_s=2,
             ),
             self.one_by_one(
                 self.restart_postgres, self.crash_postgres, self.restart_gateway, self.break_storage, self.break_receiver,
@@ -76,12 +78,32 @@ class Trouble:
         worker, held = await self.victim()
         jobs, hang = [job for _, job, _ in held], self.chaos.hang(worker.name)
         self.hung.append(worker)
-        hang.touch()
+        hang.write_text("compose")
         mine = "id = any($1) and status = 'processing' and worker_id in (select id from public.workers where name = $2)"
         await self.chaos.ask("execute", f"update public.jobs set deadline_at = now() where {mine}", jobs, worker.name)
         overdue = "id = any($1) and status = 'processing' and deadline_at < now()"
         await self.chaos.until(f"select not exists (select from public.jobs where {overdue})", jobs, patience_s=20)
         hang.unlink()
+
+    async def hang_for_good(self):
+        """One that does not go on, while a film is watched: its worker finds out by itself, long before the deadline, and ends."""
+        worker, _ = await self.victim()
+        hang, end = self.chaos.hang(worker.name), time.monotonic() + 2 * self.chaos.job_timeout_s
+        self.hung.append(worker)
+        hang.write_text(self.dice.choice(["prepare", "watch"]))
+        while worker.gone is None and time.monotonic() < end:
+            await asyncio.sleep(0.2)
+            if time.monotonic() > self.end and not await self.chaos.ask("fetch", OPEN, ["pending", "processing"]):
+                break  # none will come any more that could hang
+        hang.unlink()
+
+    async def fail_claims(self):
+        """Every claim of a worker fails for a reason that nobody foresaw; it backs off, and works again afterwards."""
+        worker, _ = await self.victim()
+        fails = self.chaos.fails(worker.name)
+        fails.touch()
+        await asyncio.sleep(self.dice.uniform(1, 5))
+        fails.unlink()
 
     async def cancel(self):
         jobs = await self.chaos.ask("fetch", OPEN, ["pending", "processing"])

@@ -21,7 +21,7 @@ NOWHERE = ("--data", "nowhere")
     [
         (["demo", "nope.mp4"], "nope.mp4 is not a file"),
         (["demo", "."], ". is not a file"),
-        (["demo", "notes.txt"], "notes.txt is not a video by its name"),
+        (["demo", "notes.txt"], "notes.txt is not a video but text"),
         (["demo", "--output", "notes.txt"], "--output"),
         (["env", *NOWHERE], "No local stack runs on nowhere"),
         (["submit", "a.mp4", *NOWHERE], "No local stack runs on nowhere"),
@@ -134,13 +134,13 @@ async def test_help_tells_users_from_operators(tmp_path):
     """Commands that need API_URL and commands that need DATABASE_URL are shown apart."""
     _, out, _ = await call("--help", cwd=tmp_path)
     _, local, users, operators = out.split("╭─")[1:]
-    commands = [re.findall(r"^│ (\w+)  ", panel, re.MULTILINE) for panel in (local, users, operators)]
+    commands = [re.findall(r"^│ ([\w-]+)  ", panel, re.MULTILINE) for panel in (local, users, operators)]
     assert "API_URL" in users.splitlines()[0]
     assert "DATABASE_URL" in operators.splitlines()[0]
     assert commands == [
         ["demo", "up", "env", "doctor", "models"],
         ["submit", "watch", "download", "merge", "again", "cancel"],
-        ["migrate", "top", "workers", "drain", "jobs", "retry", "purge"],
+        ["migrate", "roles", "worker-key", "top", "workers", "drain", "jobs", "retry", "purge", "keys"],
     ]
 
 

@@ -130,6 +130,11 @@ async def test_everything_over_api_url_alone(stack):
     assert await stack.call("download", merged, "--output", "films") == "films/merged.mp4\n"
     audio = job["results"][0]["audio_url"]
     assert (await stack.call("merge", FILM, "--audio", audio)).startswith("http")
+    write_video(stack.place / "silent.mp4", sound=False)
+    mix = ("merge", "silent.mp4", "--audio", audio, "--mode", "mix")
+    code, out, err = await call(*mix, cwd=stack.place, **stack.alone)
+    assert (code, out[:4]) == (0, "http")
+    assert "The video has no sound that can be used, so the music plays alone." in " ".join(err.split())
 
     take = (await stack.call("again", job_id, "--track", 2, "--seed", 9)).strip()
     assert "Completed: 1 of 1." in await stack.call("watch", take)

@@ -37,6 +37,9 @@ class Hand:
     async def stage(self, name: str) -> None:
         await self._db.fetchval("select queue.set_stage($1, $2, $3, $4)", *self._lease, name)
 
+    async def note(self, sentence: str) -> None:
+        await self._db.fetchval("select queue.note($1, $2, $3, $4)", *self._lease, sentence)
+
     async def plan(self, *prompts: str) -> None:
         variants = [
             {"index": index, "seed": index, "direction": {"title": prompt, "prompt": prompt}}

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
+from rhythmai.roles import Role, admit
 from tests.contract.conftest import VIDEO, ask
 from tests.contract.hosts import HOSTS
 from tests.contract.keys import bearer, make_token
@@ -147,6 +148,24 @@ async def test_published_keys_check_tokens(start, project):
     assert project.asked == 1
 
 
+async def test_both_signing_schemes_hold_at_once(start, project):
+    """With JWT_SECRET and published keys, tokens of both are taken, each by its own algorithm: a change of keys signs nobody out."""
+    project.publish("new", KEYS["ES256"], "ES256")
+    good = [{}, {"headers": {"kid": "old"}}, {"secret": KEYS["ES256"], "algorithm": "ES256", "headers": {"kid": "new"}}]
+    bad = [
+        {"secret": "another-secret-of-at-least-32-characters"},
+        {"algorithm": "HS512"},
+        {"secret": project.keys[0]["x"] * 2, "headers": {"kid": "new"}},
+        {"secret": KEYS["ES256"], "algorithm": "ES256", "headers": {"kid": "invented"}},
+    ]
+    async with start(SUPABASE_URL=project.url).session() as api:
+        for token in good:
+            assert (await ask(api, "post", "/api/v1/gen", json=BODY, headers=bearer(**token)))[0] == 200, token
+        for token in bad:
+            status, problem = await ask(api, "post", "/api/v1/gen", json=BODY, headers=bearer(**token))
+            assert (status, problem["code"]) == (401, "unauthorized"), token
+
+
 async def test_keys_that_are_away_are_503(start, project):
     """When the keys cannot be fetched, tokens are neither believed nor called wrong; visitors are served."""
     project.away = True
@@ -160,9 +179,10 @@ async def test_keys_that_are_away_are_503(start, project):
         assert (await ask(api, "post", "/api/v1/gen", json=BODY))[0] == 200
 
 
-async def test_a_project_whose_storage_is_away_is_503(start, project):
-    """Storage that answers nonsense is a clean 503 with a time to come back; it is not asked for what its bucket refuses."""
+async def test_a_project_whose_storage_is_away_is_503(start, project, db):
+    """Storage that answers nonsense is a clean 503 with a time to come back, and costs no ticket; it is not asked for what its bucket refuses."""
     project.away = True
+    tickets = await db.fetchval("select count(*) from private.uploads")
     body = {"filename": "a", "content_type": "video/mp4", "size": 1}
     async with (
         start(SUPABASE_URL=project.url).session() as api,
@@ -170,6 +190,7 @@ async def test_a_project_whose_storage_is_away_is_503(start, project):
     ):
         assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
         assert (await answer.json(content_type=None))["code"] == "storage_unavailable"
+        assert await db.fetchval("select count(*) from private.uploads") == tickets
         assert (await ask(api, "post", "/api/v1/upload", json={**body, "size": 512 * 2**20 + 1}))[0] == 413
         assert (await ask(api, "post", "/api/v1/upload", json={**body, "content_type": "text/html"}))[0] == 422
 
@@ -211,6 +232,56 @@ async def test_too_many_pending_jobs_are_429_with_a_time(name, start, db):
                 assert int(answer.headers["Retry-After"]) > 0
                 assert (await answer.json(content_type=None))["code"] == "too_many_jobs"
     await db.execute("update private.settings set pending_per_client = 100000")
+
+
+async def test_too_many_uploads_are_429_with_a_time(name, start, db):
+    """A visitor has so many uploads within an hour, then is told when to come back; a user has a measure of their own."""
+    body = {"filename": "a", "content_type": "video/mp4", "size": 1}
+    await db.execute("delete from private.uploads; update private.settings set pending_per_client = 1")
+    async with start().session() as api:
+        for _ in range(2):
+            assert (await ask(api, "post", "/api/v1/upload", json=body))[0] == 200
+        async with api.post("/api/v1/upload", json=body) as answer:
+            assert (answer.status, (await answer.json(content_type=None))["code"]) == (429, "too_many_uploads")
+            assert 3500 < int(answer.headers["Retry-After"]) <= 3600
+        assert (await ask(api, "post", "/api/v1/upload", json=body, headers=bearer()))[0] == 200
+    await db.execute("update private.settings set pending_per_client = 100000")
+
+
+async def test_a_role_of_its_own_is_enough(start, settings, db):
+    """With the login of rhythmai_api every call works, and nothing but the functions of the API is open to the host."""
+    access = await admit(db, Role.API, settings["SUPABASE_DB_URL"])
+    async with start(DATABASE_URL=access.url, MERGE_WAIT_S="0.01").session() as api:
+        job = (await ask(api, "post", "/api/v1/gen", json=BODY))[1]["job_id"]
+        merge = {"video_url": "https://example.com/a.mp4", "audio_url": "https://example.com/a.flac"}
+        upload = {"filename": "a", "content_type": "video/mp4", "size": 1}
+        calls = [
+            ("get", f"/api/v1/job/{job}", None, 200), ("post", f"/api/v1/job/{job}/again", {}, 200), ("post", "/api/v1/merge", merge, 202),
+            ("post", "/api/v1/upload", upload, 200), ("get", "/healthz", None, 200), ("delete", f"/api/v1/job/{job}", None, 200),
+        ]  # fmt: skip
+        for method, path, body, status in calls:
+            assert (await ask(api, method, path, json=body))[0] == status, path
+        async with api.get(f"/api/v1/job/{job}/events") as stream:
+            assert '"cancelled"' in await stream.text()
+    await db.execute("alter role rhythmai_api nologin")
+
+
+async def test_a_proxy_that_is_not_trusted_is_said_once(name, start):
+    """Whoever forwards callers and is not trusted is named once in the log, with the setting; a trusted one and a plain caller are not."""
+    setting = {"edge_api": "TRUSTED_PROXIES", "function": "CLIENT_ADDRESS_HEADER"}[name]
+    forwarded = {"X-Forwarded-For": "198.51.100.9"}
+    for trusted, headers, times in (
+        ("", forwarded, 1),
+        ("", {}, 0),
+        ({"edge_api": "127.0.0.1"}.get(name, "x-forwarded-for"), forwarded, 0),
+    ):
+        host = start(**{setting: trusted})
+        async with host.session() as api:
+            for _ in range(3):
+                assert (await ask(api, "post", "/api/v1/gen", json=BODY, headers=headers))[0] == 200
+        host.stop()
+        said = [line for line in host.output.splitlines() if "proxy.untrusted" in line]
+        assert [setting in line and "127.0.0.1" in line for line in said] == [True] * times
 
 
 async def test_a_header_moves_nobody_past_the_limit(host, api, db):

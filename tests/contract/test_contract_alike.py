@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from edge_api.contract import contract
 from tests.contract.conftest import NO_JOB, VIDEO, silent
 from tests.contract.hosts import HOSTS, Host
 from tests.contract.keys import SECRET, bearer, make_token
@@ -21,6 +22,7 @@ from tests.contract.test_contract_abuse import said
 DAY_S = 86_400
 """Tokens are made when the tests are collected; a run may take long."""
 OF_THE_CONNECTION = {"date", "x-request-id", "content-length", "transfer-encoding", "connection", "keep-alive"}
+A_JOB = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
 JSON = "Content-Type: application/json"
 GEN = "POST /api/v1/gen"
 ANN = uuid4()
@@ -64,10 +66,10 @@ def answered(text: str) -> tuple[str, list[str], object]:
     """Status, headers and body, without what is another each time."""
     head, _, body = text.partition("\r\n\r\n")
     first, *lines = head.split("\r\n")
-    headers = sorted(line.partition(":")[0].lower() + line.partition(":")[2] for line in lines)
+    headers = sorted(A_JOB.sub("JOB", line.partition(":")[0].lower() + line.partition(":")[2]) for line in lines)
     if "\r\n" in body:
         body = "".join(body.split("\r\n")[1::2])  # chunks
-    parsed = json.loads(re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "JOB", body)) if body else None
+    parsed = json.loads(A_JOB.sub("JOB", body)) if body else None
     if parsed and "errors" in parsed:
         parsed["errors"] = [error["field"] for error in parsed["errors"]]
         if parsed["code"] == "invalid_request":
@@ -88,6 +90,7 @@ VALUES = [
     f'"plan": [{{{MANY}}}]',
     f'"{"🎻" * 100}": 1', f'"a{"🎻" * 100}": 1', '"\\ud800": 1', '"\\u0000": 1', '"": 1', '"user_request": "\\udfbb\\ud83c"', '"a": 01', '"a": .5',
     '"user_request": "\t"', '"user_request": "\\x"', '"seed": "x", "seed": 1', '"z": 1, "a": 2', '"callback_url": ""', '"format": []',
+    '"metadata": {"a b": 1, "": null, "c": 1}', '"metadata": {"a": "\\u0007", "b": 1}', '"metadata": {"__proto__": "x"}', '"events": [1, "x"]',
 ]  # fmt: skip
 BODIES = [
     post(""), post("null"), post("[]"), post("\ufeff{}"), post("{}".encode("utf-16")), post("{} {}"), post(b'{"a": "\xed\xa0\x80"}'),
@@ -99,6 +102,7 @@ PATHS = [
     "/api/v1/ping", "/api/v1/./ping", "/x/../api/v1/ping", "/api/v1/x/../ping", "/api/v1/job/../ping", "/api/v1/job/%2e%2e/ping",
     "/api/v1\\ping", "/api/v1/p%69ng", "/openapi%2ejson", "//api/v1/ping", "/api/v1/ping?x=%2e%2e", "/api/v1/ping/", "http://a/api/v1/ping",
     "/api/v1/job/%41", "/api/v1/job/1", f"/api/v1/job/{NO_JOB}", f"/api/v1/job/{{{NO_JOB}}}", "/nothing", "/api/v1/ping;x",
+    "/api/v1/problems/", "/api/v1/problems/constructor", "/api/v1/problems/not_found/",
 ]  # fmt: skip
 TOKENS = {
     "another header too": [signed(), signed(uuid4())],
@@ -120,7 +124,7 @@ TOKENS = {
     "another scheme": ["Authorization: Basic eA=="],
 }
 KEYS = [
-    [f"Idempotency-Key: {uuid4()}", f"Idempotency-Key: {uuid4()}"], ["Idempotency-Key: short"], ["Idempotency-Key:"],
+    [f"Idempotency-Key: {uuid4()}", f"Idempotency-Key: {uuid4()}"], ["Idempotency-Key: short"], ['Idempotency-Key: ""'], ["Idempotency-Key:"],
     ["Idempotency-Key: a key with spaces in it"], ["Idempotency-Key: short", signed()],
 ]  # fmt: skip
 OTHERS = [
@@ -156,6 +160,14 @@ async def test_an_empty_body_is_none(both, db, kind):
     ):
         for host in both:
             assert answered(await said(host, raw, more=True))[0] == "200"
+
+
+async def test_the_pages_about_problems_are_the_same(both):
+    """Byte for byte, for every code."""
+    for code in contract()["components"]["schemas"]["Code"]["enum"]:
+        one, other = [(await said(host, request(f"GET /api/v1/problems/{code}"), more=True)) for host in both]
+        assert one.partition("<!doctype")[2] in other
+        assert len(one.partition("<!doctype")[2]) > 200
 
 
 async def test_the_statuses_are_the_right_ones(both, db):

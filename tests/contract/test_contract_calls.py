@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import asyncpg
 import jsonschema_rs
 import pytest
 
-from edge_api.app import contract
+from edge_api.contract import contract
 from tests.contract.conftest import VIDEO, ask
 from tests.contract.keys import bearer
 
@@ -19,15 +20,61 @@ MERGE = {"video_url": VIDEO, "audio_url": AUDIO}
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
 
 
-async def test_gen_makes_an_interactive_job_and_answers_only_its_id(api, db):
+async def test_what_makes_a_job_leads_on_to_it(api, gen, db):
+    """`gen`, `again` and an unfinished `merge` answer with the addresses of the job, its events and its end."""
+    for path, body in (
+        ("gen", {"video_url": VIDEO}), (f"job/{await gen()}/again", {}), ("merge", {"video_url": VIDEO, "audio_url": AUDIO}),
+    ):  # fmt: skip
+        async with api.post(f"/api/v1/{path}", json=body, headers={"Prefer": "respond-async"}) as answer:
+            made = await answer.json()
+        url = f"{api._base_url}/api/v1/job/{made['job_id']}"
+        assert made["urls"] == {"job": url, "events": f"{url}/events", "cancel": url}
+        assert answer.headers["Location"] == url
+        assert (await ask(api, "get", made["urls"]["job"]))[1]["status"] == "pending"
+        assert (await ask(api, "delete", made["urls"]["cancel"]))[1]["status"] == "cancelled"
+        async with api.get(made["urls"]["events"]) as answer:
+            assert b"id: end" in await answer.read()
+
+
+async def test_a_job_tells_how_far_it_is_and_what_will_be_heard(api, gen, hand, db):
+    """Progress grows from 0 to 100, directions are there before any music, and what is not kept for ever says until when."""
+    job = await gen(variants=2)
+    path = f"/api/v1/job/{job}"
+    seen = [(await ask(api, "get", path))[1]]
+    await hand.claim(job)
+    await hand.stage("describing")
+    await hand.plan("piano", "strings")
+    seen.append((await ask(api, "get", path))[1])
+    assert [direction["title"] for direction in seen[1]["directions"]] == ["piano", "strings"]
+    assert seen[1]["results"] == []
+    await hand.stage("composing")
+    for index in range(2):
+        await hand.result(index=index, audio_url=AUDIO)
+        seen.append((await ask(api, "get", path))[1])
+    await hand.finish()
+    await db.execute("update private.settings set keep_for = '1 day'")
+    seen.append((await ask(api, "get", path))[1])
+    await db.execute("update private.settings set keep_for = null")
+    told = [view["progress"] for view in seen]
+    assert told == sorted(set(told))
+    assert (told[0], told[-1]) == (0, 100)
+    assert [view["eta_s"] is None for view in seen] == [True, False, False, False, True]
+    assert [view["expires_at"] is None for view in seen] == [True] * 4 + [False]
+    assert datetime.fromisoformat(seen[-1]["expires_at"]) - datetime.fromisoformat(
+        seen[-1]["finished_at"]
+    ) == timedelta(days=1)
+
+
+async def test_gen_makes_an_interactive_job(api, db):
     """`POST /api/v1/gen` inserts the row; what goes beyond video and wish becomes its options, null is left out."""
     asked = {
         "variants": 2, "seed": 2**32 - 1, "duration": 8.5, "negative_prompt": "vocals", "conditioning": "text",
-        "format": "mp3", "callback_url": "https://example.com/hook",
+        "format": "mp3", "callback_url": "https://example.com/hook", "events": ["job.failed", "result.ready"],
+        "metadata": {"order": "4711", "who.is-it": "☀"},
     }  # fmt: skip
     body = {"video_url": VIDEO, "user_request": "warm ☀", **asked, "plan": None}
     status, answer = await ask(api, "post", "/api/v1/gen", json=body, headers={"traceparent": TRACE})
-    assert (status, list(answer)) == (200, ["job_id"])
+    assert (status, list(answer)) == (200, ["job_id", "urls"])
     row = await db.fetchrow("select * from public.jobs where id = $1", UUID(answer["job_id"]))
     assert (row["video_url"], row["user_request"], row["lane"], row["total_count"]) == (
         VIDEO,
@@ -38,6 +85,7 @@ async def test_gen_makes_an_interactive_job_and_answers_only_its_id(api, db):
     assert (row["owner"], row["status"], row["traceparent"]) == (None, "pending", TRACE)
     assert row["tenant"].startswith("client:")
     assert json.loads(row["options"]) == asked
+    assert (await ask(api, "get", f"/api/v1/job/{answer['job_id']}"))[1]["metadata"] == asked["metadata"]
 
 
 async def test_a_plan_is_kept_as_it_was_written(gen, db):
@@ -64,10 +112,16 @@ async def test_results_appear_one_by_one(api, gen, hand):
     assert (view["results"], view["error"], view["queue_position"] >= 1) == ([], None, True)
     await hand.claim(job)
     await hand.stage("composing")
-    await hand.result(index=0, prompt="slow piano", audio_url=AUDIO, seed=7, duration=12, peaks=[0, 0.5])
+    await hand.note("The track is quieter than usual.")
+    loud = {"loudness_lufs": -15.5, "true_peak_db": -1.25}
+    await hand.result(index=0, prompt="slow piano", audio_url=AUDIO, seed=7, duration=12, peaks="AIA=", **loud)
     _, view = await ask(api, "get", path.upper().replace("API/V1/JOB", "api/v1/job"))
     assert (view["status"], view["stage"], view["completed_count"]) == ("processing", "composing", 1)
-    assert view["results"][0].items() >= {"prompt": "slow piano", "audio_url": AUDIO, "index": 0, "seed": 7}.items()
+    assert (
+        view["results"][0].items()
+        >= ({"prompt": "slow piano", "audio_url": AUDIO, "index": 0, "seed": 7} | loud).items()
+    )
+    assert view["notes"] == ["The track is quieter than usual."]
     await hand.finish()
     status, view = await ask(api, "get", path)
     assert (status, view["status"], view["error"]) == (200, "completed", None)
@@ -80,7 +134,7 @@ async def test_a_job_answers_exactly_the_described_members(api, gen, hand):
     schemas = components["schemas"]
     job = await gen(variants=1)
     await hand.claim(job)
-    await hand.result(index=0, prompt="x", audio_url=AUDIO, seed=1, duration=2.5, bpm=90, peaks=[0.1])
+    await hand.result(index=0, prompt="x", audio_url=AUDIO, seed=1, duration=2.5, bpm=90, peaks="GQ==")
     _, view = await ask(api, "get", f"/api/v1/job/{job}")
     whole = {"$ref": "#/components/schemas/Job", "components": components}
     jsonschema_rs.Draft202012Validator(whole).validate(view)
@@ -108,6 +162,15 @@ async def test_cancel_is_immediate_for_a_pending_job_and_a_wish_for_a_running_on
     assert (await ask(api, "delete", f"/api/v1/job/{running}"))[1]["status"] == "processing"
     await hand.finish()
     assert (await ask(api, "get", f"/api/v1/job/{running}"))[1]["status"] == "cancelled"
+
+
+@pytest.mark.parametrize(("bare", "quoted"), [("{}", '"{}"'), ('{}"\\', '"{}\\"\\\\"'), ('"{}"x"', '"\\"{}\\"x\\""')])
+async def test_a_key_in_quotes_is_the_bare_one(gen, bare, quoted):
+    """An RFC 9651 string and its content are one key; what is no such string is taken as it stands."""
+    key = uuid4().hex
+    first = await gen(headers={"Idempotency-Key": bare.format(key)})
+    assert await gen(headers={"Idempotency-Key": quoted.format(key)}) == first
+    assert await gen(headers={"Idempotency-Key": f'"{key}'}) != first
 
 
 async def test_the_same_idempotency_key_answers_with_the_first_job(api, gen):
@@ -200,6 +263,14 @@ async def test_merge_waits_for_the_video(api, hand, db):
     await hand.result(index=0, video_url="https://example.com/merged.mp4")
     await hand.finish()
     assert await asking == (200, {"video_url": "https://example.com/merged.mp4"})
+    asking = asyncio.create_task(ask(api, "post", "/api/v1/merge", json=MERGE))
+    job = await newest_merge(db)
+    await hand.claim(job)
+    await hand.note("The music plays alone.")
+    await hand.result(index=0, video_url="https://example.com/merged.mp4")
+    await hand.finish()
+    said = {"video_url": "https://example.com/merged.mp4", "notes": ["The music plays alone."]}
+    assert await asking == (200, said)
     _, view = await ask(api, "get", f"/api/v1/job/{job}")
     assert (view["kind"], view["results"]) == ("merge", [{"index": 0, "video_url": "https://example.com/merged.mp4"}])
 
@@ -231,7 +302,7 @@ async def test_merge_does_not_wait_when_it_is_asked_not_to(api):
     """With `Prefer: respond-async` the answer is 202 with the job and its address."""
     async with api.post("/api/v1/merge", json=MERGE, headers={"Prefer": "wait=10, respond-async"}) as answer:
         assert (answer.status, answer.headers["Preference-Applied"]) == (202, "respond-async")
-        assert answer.headers["Location"] == f"/api/v1/job/{(await answer.json())['job_id']}"
+        assert answer.headers["Location"] == f"{api._base_url}/api/v1/job/{(await answer.json())['job_id']}"
     assert (await ask(api, "delete", answer.headers["Location"]))[0] == 200
 
 
@@ -241,7 +312,7 @@ async def test_a_merge_that_takes_too_long_answers_with_its_job(start):
         async with api.post("/api/v1/merge", json=MERGE) as answer:
             assert (answer.status, "Preference-Applied" in answer.headers) == (202, False)
             job = (await answer.json())["job_id"]
-            assert answer.headers["Location"] == f"/api/v1/job/{job}"
+            assert answer.headers["Location"] == f"{api._base_url}/api/v1/job/{job}"
         assert (await ask(api, "delete", f"/api/v1/job/{job}"))[1]["status"] == "cancelled"
 
 
@@ -257,8 +328,31 @@ async def test_upload_signs_an_unguessable_path(api, storage_url):
     assert signed["expires_at"] == "2030-03-17T17:46:40+00:00"
 
 
+@pytest.mark.parametrize(
+    ("declared", "signed", "suffix"),
+    [
+        ("video/matroska", "video/matroska", ""),
+        ("video/webm;codecs=vp9,opus", "video/webm", ".webm"),
+        ("video/MP4", "video/mp4", ".mp4"),
+        ("Video/Quicktime ; x=1", "video/quicktime", ".mov"),
+        ("video/vnd.dlna.mpeg-tts", "video/vnd.dlna.mpeg-tts", ""),
+        ("video/<b>", "application/octet-stream", ""),
+        ("application/mxf", "application/octet-stream", ""),
+        ("image/gif", "application/octet-stream", ""),
+        ("", "application/octet-stream", ""),
+    ],
+)
+async def test_upload_takes_whatever_a_browser_calls_it(api, declared, signed, suffix):
+    """Content decides: another name, parameters and capitals, and no type at all are fine; what is no video's name is stored as bytes."""
+    body = {"filename": "00012.MTS", "content_type": declared, "size": 1000}
+    status, answer = await ask(api, "post", "/api/v1/upload", json=body)
+    assert (status, answer.get("headers")) == (200, {"content-type": signed, "x-upsert": "false"})
+    name = answer["video_url"].rpartition("/")[2]
+    assert (len(bytes.fromhex(name[:32])), name[32:]) == (16, suffix)
+
+
 async def test_upload_refuses_what_the_bucket_would(api):
-    """A video over 512 MB is 413, a type that the bucket does not take is 422."""
+    """A video over 512 MB is 413, a text is 422."""
     film = {"filename": "a.mp4", "content_type": "video/mp4", "size": 512 * 2**20 + 1}
     status, problem = await ask(api, "post", "/api/v1/upload", json=film)
     assert (status, problem["code"]) == (413, "payload_too_large")

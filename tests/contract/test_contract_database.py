@@ -35,6 +35,22 @@ async def test_what_passes_by_itself_is_503(api, db, code):
     assert (await ask(api, "get", "/healthz"))[0] == 200
 
 
+async def test_a_read_only_database_is_not_ok(start, db):
+    """A replica, or a database whose disk is full, answers questions and takes no jobs: /healthz says so."""
+    here = await db.fetchval("select quote_ident(current_database())")
+    await db.execute(f"alter database {here} set default_transaction_read_only = on")
+    try:
+        async with (await asyncio.to_thread(start)).session() as api:
+            status, problem = await ask(api, "get", "/healthz")
+            assert (status, problem["code"]) == (503, "database_unavailable")
+            assert "is read-only" in problem["detail"]
+            await db.execute(f"alter database {here} reset default_transaction_read_only")
+        async with (await asyncio.to_thread(start)).session() as api:
+            assert (await ask(api, "get", "/healthz"))[1]["status"] == "ok"
+    finally:
+        await db.execute(f"alter database {here} reset default_transaction_read_only")
+
+
 async def test_a_pooler_without_connections_is_503(start):
     """What Supabase's pooler answers to one client too many is a reason to come back."""
 

@@ -34,6 +34,15 @@ async def test_a_stream_tells_every_change_and_ends_with_the_job(api, gen, hand)
         assert (event, data["status"], data["completed_count"]) == ("job", "pending", 0)
         assert set(data) == {"job_id", "status", "stage", "completed_count", "total_count", "error", "error_code"}
         await hand.claim(job)
+        while data["status"] != "processing":
+            _, data, _ = await anext(stream)
+        await hand.plan("piano", "strings")
+        event, plan, _ = await anext(stream)
+        assert (event, plan["job_id"], [one["title"] for one in plan["directions"]]) == (
+            "plan",
+            job,
+            ["piano", "strings"],
+        )
         await hand.stage("composing")
         while data["stage"] != "composing":
             event, data, _ = await anext(stream)
@@ -60,6 +69,65 @@ async def test_an_ended_job_is_told_at_once_and_then_no_more(api, gen, hand):
         assert [event async for event, _, _ in frames(answer)] == ["result", "job"]
     async with api.get(path, headers={"Last-Event-ID": "end"}) as answer:
         assert answer.status == 204
+
+
+async def test_a_resume_sends_only_what_is_missing(api, gen, hand):
+    """With the id of the last event that was heard, whichever that was, come the results and the state after it, and nothing twice."""
+    job = await gen(variants=3)
+    path = f"/api/v1/job/{job}/events"
+    await hand.claim(job)
+    await hand.stage("composing")
+    await hand.plan("a", "b", "c")
+    await hand.result(index=2, audio_url=AUDIO)
+    await hand.result(index=0, audio_url=AUDIO)
+    async with asyncio.timeout(120), api.get(path) as answer:
+        stream = frames(answer)
+        heard = [await anext(stream) for _ in range(4)]
+    whole = [("plan", None), ("result", 0), ("result", 2), ("job", None)]
+    assert [(event, data.get("index")) for event, data, _ in heard] == whole
+    assert len({mark for _, _, mark in heard}) == 4
+    await hand.result(index=1, audio_url=AUDIO)
+    await hand.finish()
+    rest = [("result", 1), ("job", None)]
+    missed = ([("result", 0), ("result", 1), whole[2], rest[1]], [rest[0], whole[2], rest[1]], rest, rest)
+    for (*_, mark), missing in zip(heard, missed, strict=True):
+        async with api.get(path, headers={"Last-Event-ID": mark}) as answer:
+            told = [frame async for frame in frames(answer)]
+        assert [(event, data.get("index")) for event, data, _ in told] == missing
+        assert (told[-1][1]["status"], told[-1][2]) == ("completed", "end")
+
+
+async def test_a_resume_where_nothing_is_missing_waits(api, gen, hand):
+    """Whoever heard the state as it is hears the next one first."""
+    job = await gen(variants=1)
+    path = f"/api/v1/job/{job}/events"
+    async with asyncio.timeout(120):
+        async with api.get(path) as answer:
+            _, _, mark = await anext(frames(answer))
+        async with api.get(path, headers={"Last-Event-ID": mark}) as answer:
+            await hand.claim(job)
+            event, data, _ = await anext(frames(answer))
+    assert (event, data["status"]) == ("job", "processing")
+
+
+async def test_an_id_of_somebody_else_counts_as_none(api, gen, hand):
+    """Whatever a Last-Event-ID says, the end of an ended job is told."""
+    job = await gen(variants=1)
+    await hand.claim(job)
+    await hand.result(index=0, audio_url=AUDIO)
+    await hand.finish()
+    for mark, told in (
+        ("", 2),
+        ("7", 2),
+        ("zz:pending//0", 2),
+        ("1:completed//1;", 2),
+        ("End", 2),
+        ("1:completed//1", 1),
+    ):
+        async with api.get(f"/api/v1/job/{job}/events", headers={"Last-Event-ID": mark}) as answer:
+            assert [last async for _, _, last in frames(answer)][-1] == "end"
+        async with api.get(f"/api/v1/job/{job}/events", headers={"Last-Event-ID": mark}) as answer:
+            assert len([frame async for frame in frames(answer)]) == told
 
 
 async def test_a_stream_ends_when_its_job_is_purged(api, gen, db):

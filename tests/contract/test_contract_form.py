@@ -8,7 +8,8 @@ import json
 import pytest
 from yarl import URL
 
-from edge_api.problems import STATUS, TITLE
+from edge_api.contract import contract
+from edge_api.problems import meaning
 from tests.contract.conftest import NO_JOB, VIDEO, ask
 
 GEN = "/api/v1/gen"
@@ -21,9 +22,10 @@ async def refused(session, method, path, **options) -> dict:
     async with session.request(method, path, **options) as answer:
         problem = await answer.json(content_type="application/problem+json")
         assert list(problem)[:5] == ["type", "title", "status", "detail", "code"]
-        assert problem["type"] == "about:blank"
-        assert problem["status"] == answer.status == STATUS[problem["code"]]
-        assert (problem["title"], bool(problem["detail"])) == (TITLE[problem["code"]], True)
+        about = meaning(problem["code"])
+        assert problem["type"] == f"{str(session._base_url).rstrip('/')}/api/v1/problems/{problem['code']}"
+        assert problem["status"] == answer.status == about["status"]
+        assert (problem["title"], bool(problem["detail"])) == (about["title"], True)
         for name, value in GUARDS.items():
             assert answer.headers[name] == value
         assert answer.headers["X-Request-Id"]
@@ -45,6 +47,41 @@ async def test_answers_guard_themselves(api):
         async with api.get(path) as answer:
             assert answer.content_type == "application/json"
             assert {name: answer.headers[name] for name in GUARDS} == GUARDS
+
+
+@pytest.mark.parametrize("code", contract()["components"]["schemas"]["Code"]["enum"])
+async def test_a_problem_leads_to_a_page_about_it(api, code):
+    """Under its `type` stand its title, status and code, and what to do, in plain HTML."""
+    about = meaning(code)
+    async with api.get(f"/api/v1/problems/{code}") as answer:
+        assert (answer.status, answer.content_type, answer.charset) == (200, "text/html", "utf-8")
+        text = await answer.text()
+    for said in (
+        f"<h1>{about['title']}</h1>",
+        f"<p>{about['remedy']}</p>",
+        f"Status {about['status']}, code <code>{code}</code>",
+    ):
+        assert said in text
+
+
+async def test_there_is_no_page_about_what_is_no_problem(api):
+    """Another code is 404, names of JavaScript's own too."""
+    for code in ("nothing", "constructor", "__proto__", "NOT_FOUND"):
+        assert (await refused(api, "get", f"/api/v1/problems/{code}"))["code"] == "not_found"
+
+
+async def test_addresses_in_answers_are_absolute(api, start):
+    """PUBLIC_URL, a path of it too, stands before them, whatever a Host claims; else the request's own Host, where it is one."""
+    async with api.get("/nothing", headers={"Host": "music.example:8080"}) as answer:
+        assert (await answer.json(content_type=None))["type"] == "http://music.example:8080/api/v1/problems/not_found"
+    for odd in ("a:b:c", "[", "a:123456"):
+        async with api.get("/nothing", headers={"Host": odd}) as answer:
+            assert (await answer.json(content_type=None))["type"] == "/api/v1/problems/not_found"
+    async with start(PUBLIC_URL="https://music.example/rhythm/").session() as own:
+        for headers in ({}, {"Host": "evil.example"}, {"X-Forwarded-Host": "evil.example"}):
+            async with own.get("/nothing", headers=headers) as answer:
+                problem = await answer.json(content_type=None)
+                assert problem["type"] == "https://music.example/rhythm/api/v1/problems/not_found"
 
 
 async def test_a_request_id_is_kept_when_it_is_sane(api):

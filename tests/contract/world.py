@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
@@ -19,6 +20,7 @@ LIMIT = 12
 """So few pending jobs a client that the flood guard is met often."""
 AFRESH = """
     truncate public.jobs restart identity cascade;
+    delete from private.uploads;
     select setval('private.served_generate_interactive', 0, false), setval('private.served_merge_interactive', 0, false);
 """
 """Every run begins alike, so that one that failed can be played again."""
@@ -64,6 +66,7 @@ class World(RuleBasedStateMachine):
         self.http = httpx.Client(base_url=self.host.url, timeout=120)
         self.expected: dict[str, Expected] = {}
         self.keyed: dict[tuple[str, str], tuple[str, str]] = {}
+        self.uploads: Counter[str] = Counter()
         self.held: Expected | None = None
         self.runner.run(self.db.execute(AFRESH))
 
@@ -127,7 +130,7 @@ class World(RuleBasedStateMachine):
         body = {**MERGE, "mode": "mix", "duck": duck}
         answer = self.ask("POST", "/api/v1/merge", who, body, key, Prefer="respond-async")
         if answer.status_code == 202:
-            assert answer.headers["Location"] == f"/api/v1/job/{answer.json()['job_id']}"
+            assert answer.headers["Location"] == f"{self.host.url}/api/v1/job/{answer.json()['job_id']}"
         return self.made(answer, who, key, ["merge", body], kind="merge", total=1)
 
     @rule(
@@ -212,10 +215,14 @@ class World(RuleBasedStateMachine):
 
     @rule(who=callers)
     def upload(self, who):
-        signed = self.ask(
-            "POST", "/api/v1/upload", who, {"filename": "a", "content_type": "video/mp4", "size": 1}
-        ).json()
-        assert signed["video_url"].rpartition("/")[2] in signed["upload_url"]
+        answer = self.ask("POST", "/api/v1/upload", who, {"filename": "a", "content_type": "video/mp4", "size": 1})
+        tenant = CALLERS[who][0] or "visitor"
+        if self.uploads[tenant] >= 2 * LIMIT:
+            self.refused(answer, 429, "too_many_uploads")
+        else:
+            self.uploads[tenant] += 1
+            signed = answer.json()
+            assert signed["video_url"].rpartition("/")[2] in signed["upload_url"]
 
     @rule(who=callers, wrong=st.sampled_from(WRONG))
     def wrong(self, who, wrong):

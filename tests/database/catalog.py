@@ -6,7 +6,7 @@ Postgres is left out (the privilege MAINTAIN), what differs between days too (th
 
 from __future__ import annotations
 
-ROLES = ("anon", "authenticated", "service_role")
+ROLES = ("anon", "authenticated", "service_role", "rhythmai_worker", "rhythmai_worker_key", "rhythmai_api")
 
 ROLE_ATTRIBUTES = """
 select 'role ' || r.rolname as object,
@@ -19,7 +19,7 @@ select 'role ' || r.rolname as object,
            from pg_auth_members m join pg_roles g on g.oid = m.member where m.roleid = r.oid and not g.rolsuper), 'nobody')
        ) as note
   from pg_roles r
- where r.rolname in ('anon', 'authenticated', 'service_role', 'authenticator') or r.rolname like 'supabase\\_%'
+ where r.rolname in ('anon', 'authenticated', 'service_role', 'authenticator') or r.rolname ~ '^(supabase|rhythmai)_'
  order by 1
 """
 SCHEMAS = """

@@ -42,6 +42,9 @@ class Worker:
     async def stage(self, job: dict[str, Any], stage: str = "composing") -> str:
         return await self.write("set_stage", job, stage)
 
+    async def note(self, job: dict[str, Any], sentence: str) -> str:
+        return await self.write("note", job, sentence)
+
     async def plan(self, job: dict[str, Any], plan: Any) -> tuple[str, Any]:
         sql = "select * from queue.save_plan($1, $2, $3, $4)"
         return tuple(await self.db.fetchrow(sql, job["id"], job["attempt"], self.id, plan))

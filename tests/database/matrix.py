@@ -9,9 +9,9 @@ import asyncpg
 
 from tests.database.catalog import CATALOG, ROLES
 from tests.database.desk import Queue
-from tests.database.roles import ALICE, ALICES, BOBS, SERVICE, VISITOR, Somebody, may_join
+from tests.database.roles import ALICE, ALICES, BOBS, SERVICE, VISITOR, WORKER, Somebody, may_join
 
-EVERYBODY = (VISITOR, ALICES, BOBS, SERVICE)
+EVERYBODY = (VISITOR, ALICES, BOBS, SERVICE, WORKER)
 BUCKETS = """
 select id, format('%s, at most %s bytes, %s', case when public then 'public' else 'private' end, file_size_limit,
                   array_to_string(allowed_mime_types, ' ')) as note
@@ -27,6 +27,13 @@ WITH_BUCKETS = {
     "remove": "delete from storage.objects where bucket_id = $1 and name = 'probe'",
 }
 SEND = "insert into realtime.messages (topic, extension, private) values ($1, 'broadcast', true)"
+OPTIONS = {
+    "operators' steps": {"steps": 100},
+    "operators' guidance": {"guidance": 20},
+    "OPTIONS OF ANOTHER KIND": {"audio_url": "https://example.com/a.flac"},
+    "AN ADDRESS THAT IS NONE": {"callback_url": "https://user@example.com"},
+    "A KEY THAT IS NONE": {"plan": [{"prompt": "harp", "key": "H minor"}]},
+}
 JOB = "insert into public.jobs (video_url, options) values ('https://example.com/a.mp4', $1)"
 BECAME = "select kind, lane, priority, status, owner, tenant, total_count, max_attempts from public.jobs order by seq desc limit 1"
 
@@ -80,10 +87,12 @@ async def topics(db: asyncpg.Connection) -> list[str]:
         "job:<ownerless>": f"job:{await queue.insert()}",
         "job:<alice's>": f"job:{await queue.insert(owner=ALICE)}",
         "job:<unknown>": "job:00000000-0000-4000-8000-000000000000",
+        "echo:<any>": "echo:8f3a",
         "anything": "anything",
     }
     lines = []
     for name, topic in known.items():
+        await db.execute("select set_config('realtime.topic', $1, true)", topic)
         join = [who.name for who in EVERYBODY if await may_join(db, who, topic)]
         send = [who.name for who in EVERYBODY if await may(db, who, SEND, topic)]
         lines.append(f"topic {name}\n    watched by {', '.join(join)}\n    sent to by {', '.join(send)}")
@@ -99,6 +108,9 @@ async def jobs(db: asyncpg.Connection) -> list[str]:
                 await db.execute(JOB, {"variants": 2})
             became = ", ".join(f"{name} {value}" for name, value in (await db.fetchrow(BECAME)).items())
             lines.append(f"job inserted by {who.name}\n    {became}")
-        if await may(db, who, JOB, {"audio_url": "https://example.com/a.flac"}):
-            lines.append(f"job inserted by {who.name} WITH OPTIONS OF ANOTHER KIND")
+        lines += [
+            f"job inserted by {who.name} with {option}"
+            for option in OPTIONS
+            if await may(db, who, JOB, OPTIONS[option])
+        ]
     return lines

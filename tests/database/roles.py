@@ -34,6 +34,7 @@ VISITOR = Somebody("anon", "anon")
 ALICES = Somebody("alice", "authenticated", ALICE)
 BOBS = Somebody("bob", "authenticated", BOB)
 SERVICE = Somebody("service", "service_role")
+WORKER = Somebody("worker", "rhythmai_worker_key")
 
 
 async def may_join(db: asyncpg.Connection, who: Somebody, topic: str) -> bool:

@@ -144,22 +144,24 @@ async def test_the_answer_has_the_contract_s_names(db, queue):
     worker = await queue.worker()
     job = await worker.claim()
     await worker.stage(job)
-    await worker.put(job, 1, title="Dawn", peaks=[0.5])
+    await worker.put(job, 1, title="Dawn", peaks="gA==")
     answer = await db.fetchval("select queue.answer($1)", job_id)
     (result,) = answer.pop("results")
+    assert (0 < answer.pop("progress") < 100, answer.pop("eta_s") > 0) == (True, True)
     created, started = answer.pop("created_at"), answer.pop("started_at")
     assert created
     assert started
     assert answer == {
         "job_id": str(job_id), "status": "processing", "completed_count": 1, "total_count": 3, "error": None, "error_code": None,
-        "kind": "generate", "stage": "composing", "video_url": "https://example.com/a.mp4", "user_request": "calm",
+        "notes": [], "kind": "generate", "stage": "composing", "video_url": "https://example.com/a.mp4", "user_request": "calm",
+        "metadata": {}, "directions": [], "expires_at": None,
         "finished_at": None, "queue_position": None,
     }  # fmt: skip
     assert set(result) == {
         "prompt", "audio_url", "index", "title", "description", "seed", "duration", "bpm", "key", "engine", "model",
-        "describer", "peaks", "created_at",
+        "describer", "peaks", "loudness_lufs", "true_peak_db", "created_at",
     }  # fmt: skip
-    assert (result["index"], result["title"], result["peaks"]) == (1, "Dawn", [0.5])
+    assert (result["index"], result["title"], result["peaks"]) == (1, "Dawn", "gA==")
 
 
 async def test_a_merge_answers_with_its_video(db, queue):

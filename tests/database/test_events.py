@@ -46,14 +46,26 @@ async def test_listeners_hear_of_new_work(db, queue, dial, wakes):
 
 
 async def test_the_topic_of_a_job_tells_its_story(db, queue):
-    """Claim, stage, each result and the end, in this order, on the private topic of the job."""
+    """Claim, plan, stage, each result and the end, in this order, on the private topic of the job."""
     job = await queue.submit()
     worker = await queue.worker()
     held = await worker.claim()
+    direction = {
+        "title": "Dawn",
+        "description": "A harp.",
+        "tempo_bpm": 72,
+        "key": "D minor",
+        "prompt": "harp",
+        "mood": "calm",
+    }
+    await worker.plan(held, {"variants": [{"index": 0, "seed": 7, "direction": direction}]})
     await worker.stage(held, "composing")
     await worker.put(held, 0, title="Dawn")
     await worker.finish(held)
-    told = await events(db, job)
+    event, plan = (told := await events(db, job)).pop(1)
+    shown = {"index": 0, "title": "Dawn", "description": "A harp.", "tempo_bpm": 72, "key": "D minor"}
+    assert (event, plan["job_id"], plan["directions"]) == ("plan", str(job), [shown])
+    assert (await db.fetchval("select queue.answer($1)", job))["directions"] == [shown]
     assert [event for event, _ in told] == ["job", "job", "result", "job"]
     states = [(p["status"], p["stage"], p["completed_count"], p["total_count"]) for e, p in told if e == "job"]
     assert states == [("processing", None, 0, 3), ("processing", "composing", 0, 3), ("completed", None, 1, 3)]
@@ -75,10 +87,11 @@ async def test_a_failure_is_told_when_it_is_final(db, queue):
 
 
 async def test_what_nobody_sees_is_not_told(db, queue):
-    """Saving the plan, a beat, a due backoff change nothing that a user sees."""
+    """Saving the plan once more, a beat, a due backoff change nothing that a user sees."""
     job = await queue.submit()
     worker = await queue.worker()
     held = await worker.claim()
+    await worker.plan(held, {"variants": []})
     before = await events(db, job)
     await worker.plan(held, {"variants": []})
     await worker.beat(held)
@@ -101,3 +114,26 @@ async def test_a_broken_realtime_fails_no_write(db, queue):
     assert (await queue.job(job))["status"] == "completed"
     await transaction.rollback()
     assert any("not sent" in warning for warning in warnings)
+
+
+async def test_a_large_fleet_is_woken_four_times_a_second(db, queue):
+    """With a thousand workers a second insert within 250 ms sends no wake-up of its own kind; a beat makes up for it once it may."""
+    counted = "select count(*) from realtime.messages where topic = 'jobs' and payload ->> 'what' = 'generate'"
+    worker = await queue.worker()
+    await db.execute(
+        "select setval('private.hearing', 1020), setval('private.woken_generate', 1), setval('private.owed_generate', 0)"
+    )
+    before = await db.fetchval(counted)
+    await db.execute(
+        "do $$ begin for i in 1..50 loop insert into public.jobs (video_url) values ('https://v'); end loop; end $$"
+    )
+    sent = await db.fetchval(counted) - before
+    await db.execute(
+        "select setval('private.woken_generate', greatest(1, last_value - 300)) from private.woken_generate"
+    )
+    await worker.beat()
+    assert await db.fetchval(counted) - before == sent + 1
+    await worker.beat()
+    assert await db.fetchval(counted) - before == sent + 1, "paid once"
+    await db.execute("select setval('private.hearing', 1)")
+    assert 1 <= sent < 20

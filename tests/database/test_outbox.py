@@ -1,5 +1,6 @@
 """Webhooks: made with the end of a job, delivered at least once."""
 
+import json
 from datetime import timedelta
 from uuid import UUID
 
@@ -29,9 +30,10 @@ async def claim(db, worker, lease: timedelta = timedelta(minutes=1)):
 
 async def settle(db, delivery, worker, delivered, *more):
     places = "".join(f", ${i}" for i in range(5, 5 + len(more)))
+    assert delivery["id"] != delivery["job_id"]
     return await db.fetchval(
         f"select queue.settle_delivery($1, $2, $3, $4{places})",
-        delivery["job_id"],
+        delivery["id"],
         delivery["attempt"],
         worker.id,
         delivered,
@@ -76,14 +78,92 @@ async def test_no_callback_no_webhook(db, queue):
 
 
 async def test_the_body_is_the_answer_without_query_strings(db, queue, ended):
-    """A delivery carries what GET would answer; the video's query string, which may hold a key, stays at home."""
-    job_id = await ended()
+    """A delivery says what happened when, and what GET would answer but for wave forms; a query string, which may hold a key, stays at home."""
+    job_id = await ended(metadata={"order": "4711"})
     worker = await queue.worker()
     delivery = await claim(db, worker)
     assert (delivery["job_id"], delivery["url"], delivery["attempt"]) == (str(job_id), HOOK, 1)
     answer = await db.fetchval("select queue.answer($1)", job_id)
-    assert delivery["body"] == answer | {"video_url": "https://example.com/a.mp4"}
-    assert (answer["status"], answer["completed_count"]) == ("completed", 1)
+    assert (delivery["body"]["type"], delivery["body"]["timestamp"]) == ("job.completed", answer["finished_at"])
+    for name in ("queue_position", "progress", "eta_s", "directions"):
+        del answer[name]
+    del answer["results"][0]["peaks"]
+    assert delivery["body"]["data"] == answer | {"video_url": "https://example.com/a.mp4"}
+    assert (answer["status"], answer["completed_count"], answer["metadata"]) == ("completed", 1, {"order": "4711"})
+
+
+@pytest.mark.parametrize(
+    ("events", "told"),
+    [
+        (["job.completed"], ["job.completed"]),
+        (["job.failed", "job.cancelled"], []),
+        (["result.ready"], ["result.ready", "result.ready"]),
+        (["result.ready", "job.completed"], ["job.completed", "result.ready", "result.ready"]),
+    ],
+)
+async def test_a_job_tells_what_it_was_asked_to(db, queue, events, told):
+    """`events` chooses among the ends and each result, which is told when it is there; each has a message of its own."""
+    job_id = await queue.insert(options={"variants": 2, "callback_url": HOOK, "events": events, "metadata": {"a": "b"}})
+    worker = await queue.worker()
+    job = await worker.claim()
+    for index in (0, 1, 1):
+        await worker.put(job, index=index)
+    ready = [await claim(db, worker) for _ in range(told.count("result.ready"))]
+    assert {delivery["body"]["data"]["index"] for delivery in ready} == {0, 1} & {*range(len(ready))}
+    for delivery in ready:
+        assert delivery["body"]["data"].items() >= {"job_id": str(job_id), "metadata": {"a": "b"}}.items()
+        assert delivery["body"]["data"]["audio_url"]
+        assert "peaks" not in delivery["body"]["data"]
+    await worker.finish(job)
+    ready += [end for end in [await claim(db, worker)] if end]
+    assert sorted(delivery["body"]["type"] for delivery in ready) == told
+    assert len({delivery["id"] for delivery in ready}) == len(told)
+
+
+@pytest.mark.parametrize("event", ["job.completed", "result.ready"])
+async def test_a_body_is_never_over_20_kb(db, queue, event):
+    """Whatever texts a job holds: a body with the longest of them says the short members and all of its metadata, byte for byte."""
+    metadata = {f"{n:040}": "🎻" * 200 for n in range(16)}
+    await queue.insert(
+        user_request="\x01" * 2000,
+        options={"callback_url": HOOK, "events": [event], "metadata": metadata, "variants": 8},
+    )
+    worker = await queue.worker()
+    job = await worker.claim()
+    for index in range(8):
+        await worker.put(job, index=index, title="ü" * 200, description="🎻" * 2000, prompt="x" * 1000, peaks="A" * 216)
+    await worker.finish(job)
+    body = (await claim(db, worker))["body"]
+    assert len(json.dumps(body, ensure_ascii=False).encode()) < 20_000
+    assert body["data"]["metadata"] == metadata
+    assert body["type"] == event
+
+
+async def test_a_receiver_that_wants_no_more_gets_no_more(db, queue):
+    """p_again false forgets the callback: what waits for it fails, and what would come later is not made."""
+    options = {"variants": 3, "callback_url": HOOK, "events": ["result.ready", "job.completed"]}
+    await queue.insert(options=options)
+    worker = await queue.worker()
+    job = await worker.claim()
+    await worker.put(job, index=0)
+    await worker.put(job, index=1)
+    first = await claim(db, worker)
+    assert await settle(db, first, worker, False, "410", False) == "ok"
+    await worker.put(job, index=2)
+    await worker.finish(job)
+    states = await db.fetch("select state, last_error from public.deliveries")
+    assert [tuple(row) for row in states] == [("failed", "410")] * 2
+
+
+async def test_a_receiver_says_when_it_wants_the_next_try(db, queue, ended):
+    """Not before p_wait_s, where that is longer than our own pause, and not later than a day."""
+    await ended()
+    worker = await queue.worker()
+    for wait_s, low, high in ((0, 4, 11), (1000, 998, 1001), (1e12, 86_398, 86_401)):
+        await due(db)
+        await settle(db, await claim(db, worker), worker, False, "429", True, float(wait_s))
+        wait = await db.fetchval("select extract(epoch from next_at - now())::float from public.deliveries")
+        assert low < wait < high
 
 
 async def test_a_delivery_under_way_belongs_to_one_worker(db, queue, ended):
@@ -174,8 +254,10 @@ async def test_a_retried_job_tells_its_second_end_too(db, queue, ended):
     worker = await queue.worker()
     await worker.finish(await worker.claim())
     delivery = await claim(db, worker)
-    assert delivery["body"]["status"] == "completed"
+    assert delivery["body"]["type"] == "job.completed"
     await settle(db, delivery, worker, True)
     await db.execute("select queue.retry($1)", job_id)
     await worker.finish(await worker.claim())
-    assert (await claim(db, worker))["attempt"] == 1
+    anew = await claim(db, worker)
+    assert anew["attempt"] == 1
+    assert anew["id"] != delivery["id"]  # another message: who acts once for each must act on it

@@ -4,6 +4,8 @@ import asyncpg
 import pytest
 
 from bench.queue_plans import STATEMENTS, explain
+from rhythmai.commands.operators import JOBS, Status
+from rhythmai.commands.top import LAST
 from tests.database.desk import Queue
 
 INDEXES = {
@@ -88,3 +90,40 @@ async def test_a_held_snapshot_does_not_slow_claims_down(db, queue, dial):
     last = await read_by_claims(db, queue, 100)
     await snapshot.rollback()
     assert last <= 3 * max(first, 2)
+
+
+@pytest.mark.parametrize("status", [None, *Status])
+async def test_lists_of_jobs_walk_indexes(db, history, status):
+    """`rhythmai jobs`, with each status, and the last ends of `rhythmai top` read as many rows as they show, whatever the history."""
+    wanted = None if status is None else [status.value]
+    counted = "select seq_scan, idx_tup_fetch from pg_stat_xact_user_tables where relid = 'public.jobs'::regclass"
+    async with db.transaction():
+        before = await db.fetchrow(counted)
+        await db.fetch(JOBS, wanted, 20)
+        await db.fetch(LAST, 20)
+        scans, fetched = (now - then for now, then in zip(await db.fetchrow(counted), before, strict=True))
+    assert scans == 0
+    assert fetched <= 20 * 12
+
+
+async def test_a_sweep_after_a_pause_reads_little(db, queue):
+    """Thousands of jobs that were paused and have missed their turns cost a sweep a bounded walk, and are drawn anew bit by bit."""
+    await db.execute(PENDING, 4000)
+    await db.execute(
+        "update public.jobs set run_at = 'infinity' where turn >> 32 < (select max(turn) >> 32 from public.jobs) - 6"
+    )
+    worker = await queue.worker()
+    for _ in range(300):
+        await worker.claim()
+    await db.execute("update public.jobs set run_at = null where run_at is not null")
+    await db.execute("vacuum analyze public.jobs")
+    counted = "select seq_scan, idx_tup_fetch from pg_stat_xact_user_tables where relid = 'public.jobs'::regclass"
+    late = "select count(*) from public.jobs where status = 'pending' and turn < (select last_value from private.served_generate_batch) >> 32 << 32"
+    before = await db.fetchval(late)
+    assert before > 1000
+    async with db.transaction():
+        first = await db.fetchrow(counted)
+        await db.fetchval("select queue.sweep()")
+        scans, fetched = (now - then for now, then in zip(await db.fetchrow(counted), first, strict=True))
+    assert (scans, fetched < 64 * 8) == (0, True)
+    assert await db.fetchval(late) == before - 64

@@ -10,6 +10,7 @@ import pytest
 NEWEST_ONLY = True
 WRITES: dict[str, Callable[[Any, Any], Awaitable[str]]] = {
     "set_stage": lambda worker, job: worker.stage(job),
+    "note": lambda worker, job: worker.note(job, "One sound was left out."),
     "save_plan": lambda worker, job: first(worker.plan(job, {"variants": []})),
     "put_result": lambda worker, job: worker.put(job, 1),
     "finish": lambda worker, job: worker.finish(job),
@@ -121,12 +122,29 @@ async def test_a_result_is_written_whole(db, queue):
     result = {
         "prompt": "warm strings", "title": "Dawn", "description": "calm", "audio_url": "https://s/a.flac",
         "seed": 2**32 - 1, "duration": 12.5, "engine": "sketch", "model": "1", "describer": "local", "bpm": 92.5,
-        "key": "D minor", "peaks": [0.0, 0.5, 1.0],
+        "key": "D minor", "peaks": "AID/", "loudness_lufs": -15.5, "true_peak_db": -1.25,
     }  # fmt: skip
     assert await worker.put(job, 2, **result) == "ok"
     row = await db.fetchrow("select * from public.results")
     assert {name: row[name] for name in result} == result
     assert (row["index"], row["attempt"]) == (2, 1)
+
+
+async def test_a_note_is_kept_once(db, queue):
+    """Sentences are shown in the order in which they were said, each once, also after a retry; of very many the first sixteen."""
+    job_id = await queue.submit()
+    worker = await queue.worker()
+    job = await worker.claim()
+    assert await worker.note(job, "First.") == "ok"
+    await worker.note(job, "Second.")
+    await worker.release(job)
+    job = await worker.claim()
+    await worker.note(job, "First.")
+    assert await db.fetchval("select queue.answer($1) -> 'notes'", job_id) == ["First.", "Second."]
+    for count in range(20):
+        await worker.note(job, f"{count}: {'long' * 200}")
+    notes = await db.fetchval("select queue.answer($1) -> 'notes'", job_id)
+    assert (len(notes), max(map(len, notes))) == (16, 500)
 
 
 async def test_a_result_is_never_overwritten(db, queue):
@@ -262,3 +280,20 @@ async def test_a_job_that_breaks_devices_does_not_travel_through_all_of_them(que
         row = await queue.job(job)
         assert (row["crashes"], row["run_at"]) == (crashes, None)
     assert (row["status"], row["error_code"]) == (status, code)
+
+
+async def test_a_result_is_small(db, queue):
+    """A result with a waveform and a long caption takes less than 1,000 bytes in an answer and in an event."""
+    await queue.insert()
+    worker = await queue.worker()
+    job = await worker.claim()
+    await worker.put(
+        job, 0, prompt="slow cinematic piano, soft strings that open with the picture, " * 2, title="Tender Clearing",
+        description="A quiet piano over strings, growing with the second scene.", engine="mmaudio", model="large_44k_v2",
+        describer="openai:ernie-4.5-vl-28b-a3b", key="D minor", bpm=72, seed=2**32 - 1, duration=175.04, peaks="A" * 216,
+        audio_url=f"https://abcdefghijklmnopqrst.supabase.co/storage/v1/object/public/audios/{job['id']}/0-2c26b46b68ffc68f.flac",
+        loudness_lufs=-14.01, true_peak_db=-1.13,
+    )  # fmt: skip
+    assert (
+        await db.fetchval("select octet_length(private.result_json(r, 'generate')::text) from public.results r") < 1000
+    )

@@ -29,13 +29,19 @@ async def test_the_examples_make_music(data, tmp_path):
     (tmp_path / "page.py").write_text(program)
     make_sample(tmp_path / "holiday.mp4", 2)
     async with local_stack(data, port=free_port(), db_port=free_port()) as running:
+        environment = os.environ | running.environment
+        adding = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "rhythmai", "keys", "add", "page", env=environment, stdout=asyncio.subprocess.PIPE
+        )
+        key = (await adding.communicate())[0].decode().strip()
         page = await asyncio.create_subprocess_exec(
-            sys.executable, "page.py", cwd=tmp_path, env=os.environ | running.environment,
+            sys.executable, "page.py", cwd=tmp_path, env=environment | {"RHYTHMAI_KEY": key},
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         said = (await page.communicate())[0].decode()
     assert page.returncode == 0, said
     assert "completed" in said
+    assert "order 4711" in said
     assert "\n1: " in said
     assert "cancelled" in said or "processing" in said
     assert "invalid_request" in said

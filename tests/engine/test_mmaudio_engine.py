@@ -14,6 +14,7 @@ from tests.engine import tiny
 from tests.engine.film import show, stretches
 from worker.domain import Options
 from worker.engines.mmaudio import rendering
+from worker.engines.mmaudio.choice import fused_or_plain
 from worker.engines.mmaudio.engine import NEGATIVE_PROMPT, MMAudioEngine
 from worker.engines.mmaudio.loading import choose_device
 from worker.engines.mmaudio.models import MODELS
@@ -31,6 +32,20 @@ def test_it_is_an_engine(engine: MMAudioEngine):
     """It fits the port, and says its name and model."""
     port: Engine = engine
     assert (port.name, port.model) == ("mmaudio", "tiny-random")
+
+
+def test_it_says_which_kernels_run_and_why(engine: MMAudioEngine, monkeypatch, caplog):
+    """On a CPU plain ones; on a GPU the fused ones, or what is wrong with them in one line."""
+    assert engine.kernels == "plain: the engine computes on the CPU"
+    monkeypatch.setattr("worker.engines.mmaudio.choice.WHY_PLAIN", why := {})
+
+    def fused() -> str:
+        raise RuntimeError("Failed to find C compiler. Please specify via CC\nand more")
+
+    assert fused_or_plain("networks", lambda: "fast", "plain") == "fast"
+    assert fused_or_plain("networks", fused, "plain") == "plain"
+    assert why == {"networks": "Failed to find C compiler. Please specify via CC"}
+    assert "falling back to plain PyTorch: Failed to find C compiler" in caplog.text
 
 
 def test_a_film_becomes_tracks(engine: MMAudioEngine, film: Path, clip_of, variant_of):
@@ -155,6 +170,38 @@ def test_cancelling_ends_the_job(engine: MMAudioEngine, film: Path, clip_of, var
     with pytest.raises(Cancelled):
         next(tracks)
     assert made == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+    ],
+)
+def test_memory_that_runs_out_while_a_track_is_rendered(
+    engine: MMAudioEngine, clip_of, variant_of, monkeypatch, words: str
+):
+    """Graphs are let go of and the track is made all the same; where there are none the job is to be tried again, and the engine lives."""
+    asked, variants, there = Options(conditioning="text", steps=1), [variant_of(0, 1)], [True]
+
+    def forget() -> bool:
+        return bool(there and there.pop())
+
+    monkeypatch.setattr(engine._runtime.graphs, "forget", forget)
+    render = engine._runtime.vocoder.forward
+
+    def scarce(mel: torch.Tensor) -> torch.Tensor:
+        if there:
+            raise RuntimeError(words)
+        return render(mel)
+
+    monkeypatch.setattr(engine._runtime.vocoder, "forward", scarce)
+    (track,) = engine.compose(clip_of(Path("x"), 1.0), variants, asked, never)
+    assert np.isfinite(track.samples).all()
+    there.append(False)
+    with pytest.raises(Unavailable, match="out of memory"):
+        next(engine.compose(clip_of(Path("x"), 1.0), variants, asked, never))
 
 
 def test_cancelling_ends_a_long_track_between_its_pieces(engine: MMAudioEngine, clip_of, variant_of):

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from tests.engine.film import slots, stretches
+from worker.engines.mmaudio.batching import Batching
 from worker.engines.mmaudio.features import VIEWS, Encoding, Features, Watcher, clip_pixels, in_batches, sync_pixels
-from worker.engines.mmaudio.sampling import Batching
 from worker.errors import Rejected
 
 

@@ -12,7 +12,6 @@ INTERPRETED = """
 import torch
 from worker.engines.mmaudio import kernels as fast, synchformer
 from worker.engines.mmaudio.attention_kernel import grouped_attention
-from worker.engines.mmaudio.fp8 import quantise
 from worker.engines.mmaudio.synchformer import DividedAttention
 from worker.engines.mmaudio.layers import rotations
 from worker.engines.mmaudio.pointwise import PLAIN, Modulation, Pointwise, Stream, _compare
@@ -45,12 +44,6 @@ for dtype, near in ((torch.float32, dict(atol=3e-6, rtol=3e-6)), (torch.bfloat16
                 equal(ours, theirs, **near)
         both = 4 * torch.randn(2, tokens, 2 * 1280).to(dtype)
         equal(fast.swiglu(both, kernel), PLAIN.swiglu(both, kernel), **near)
-    for rows in (3 * torch.randn(4, 200).to(dtype), torch.zeros(1, 5).to(dtype)):
-        for silu in (False, True):
-            (ours, factors), (theirs, expected) = fast.quantise(rows, silu=silu), quantise(rows, silu=silu)
-            equal(factors, expected)
-            # The interpreter forgets to carry into the exponent when it rounds up to a power of two.
-            assert ((ours.float() == theirs.float()) | (2 * ours.float() == theirs.float())).all()
     half = torch.float16 if dtype is torch.bfloat16 else dtype  # of bfloat16 the interpreter makes no products
     for over_time, groups in ((True, 6), (False, 8)):
         attention = DividedAttention(64, 2, over_time=over_time).to(half)
@@ -115,11 +108,6 @@ NUMBERS = ("tokens", "total", "first", "stride_b", "stride_n", "stride_h", "stri
             "_rms_norm_rope",
             {"product": "*bf16", "weights": "*bf16", "table": "*fp32", "into": "*bf16", "epsilon": "fp32"},
             {"PARTS": 3, "HEADS": 14, "CHANNELS": 64, "BLOCK_H": 16, "TURNS": True},
-        ),
-        (
-            "_quantise",
-            {"x": "*bf16", "y": "*fp8e4nv", "factors": "*fp32"},
-            {"SILU": True, "WIDTH": 5120, "BLOCK": 8192},
         ),
         (
             "_grouped",

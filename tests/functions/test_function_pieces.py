@@ -84,11 +84,11 @@ async def test_known_signing_keys_outlive_auth(run):
     """With Auth away, tokens of keys that were fetched before are checked as ever, also when the cache has aged; only an unknown key waits."""
     said = await run("""
         import { exportJWK, generateKeyPair, SignJWT } from "jose";
-        import { byPublishedKeys } from "FUNCTIONS/_shared/auth.ts";
+        import { byProjectKeys } from "FUNCTIONS/_shared/auth.ts";
         const { publicKey, privateKey } = await generateKeyPair("ES256", { extractable: true });
         const keys = [{ ...await exportJWK(publicKey), kid: "k", alg: "ES256" }];
         const auth = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, () => Response.json({ keys }));
-        const verify = byPublishedKeys(`http://127.0.0.1:${auth.addr.port}`);
+        const verify = byProjectKeys(`http://127.0.0.1:${auth.addr.port}`, undefined);
         const signed = (kid: string) =>
           new SignJWT({ sub: "s" }).setProtectedHeader({ alg: "ES256", kid }).setAudience("authenticated")
             .setExpirationTime("1h").sign(privateKey);

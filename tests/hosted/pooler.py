@@ -23,6 +23,7 @@ listen_port = {own}
 unix_socket_dir =
 auth_type = scram-sha-256
 auth_file = {folder}/users
+auth_user = {user}
 pool_mode = transaction
 default_pool_size = 3
 {more}
@@ -52,7 +53,7 @@ class Pooler:
         file.write_text(
             CONFIGURATION.format(
                 host=self._server.hostname, port=self._server.port, listen=self._listen, own=self.port,
-                folder=self._folder, more=self._more,
+                folder=self._folder, user=self._server.username, more=self._more,
             )
         )  # fmt: skip
         # It refuses to be root, as Postgres does.

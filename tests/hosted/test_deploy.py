@@ -53,6 +53,19 @@ def test_dockerfiles_are_sound(file):
     assert not re.search(r"SUPABASE_KEY|DATABASE_URL|API_KEY", file.read_text()), "secrets come with the environment"
 
 
+def test_the_gpu_image_can_compile():
+    """Triton compiles with a C compiler when a worker starts: the image brings one, and the C library's headers."""
+    found = instructions(DEPLOY / "worker-cuda.Dockerfile")
+    (installed,) = (rest for word, rest in found if word == "RUN" and "apt-get install" in rest)
+    assert {"ffmpeg", "gcc", "libc6-dev"} <= set(installed.split())
+
+
+def test_a_container_is_well_while_it_answers():
+    """The health check asks the API itself: a database that is away is no reason to kill what waits for it."""
+    words = dict(instructions(DEPLOY / "api.Dockerfile"))
+    assert "/api/v1/ping" in words["HEALTHCHECK"]
+
+
 def test_the_build_context_is_enough():
     """What the wheel is made of is let in by .dockerignore, and .env never is."""
     let_in = set(re.findall(r"^!(.*)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
@@ -73,7 +86,7 @@ def test_the_build_context_is_enough():
 
 @pytest.mark.parametrize("file", UNITS, ids=lambda file: file.name)
 def test_units_are_sound(file, tmp_path):
-    """Each unit starts one of our programs, and systemd (where it is) finds nothing to complain about."""
+    """Each unit starts one of our programs; systemd (where it is) finds nothing to complain about, and little that is exposed."""
     text = file.read_text()
     module = re.search(r"^ExecStart=/opt/rhythmai/bin/python -m (\w+)$", text, re.MULTILINE)[1]
     assert importlib.util.find_spec(f"{module}.__main__")
@@ -86,6 +99,13 @@ def test_units_are_sound(file, tmp_path):
         )
         ours = [line for line in done.stderr.splitlines() if file.name in line]
         assert not ours, ours
+        said = subprocess.run(
+            ["systemd-analyze", "security", "--offline=yes", "--no-pager", copy],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert float(re.search(r"Overall exposure level for \S+: ([\d.]+)", said.stdout)[1]) < 3
 
 
 def test_exit_codes_and_units_agree():

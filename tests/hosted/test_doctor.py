@@ -8,15 +8,17 @@ import jwt
 import pytest
 
 from rhythmai import schema
+from rhythmai.project.key import WORKER_KEY
 from tests.api.jwks import KEYS, Jwks
 from tests.hosted.auth import publishing
 from tests.hosted.director import Director
-from tests.hosted.gateway import JWT_SECRET
+from tests.hosted.gateway import JWT_SECRET, PUBLISHABLE
 
 VARIABLES = (
     "SUPABASE_URL", "SUPABASE_KEY", "SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY", "DATABASE_URL", "SUPABASE_DB_URL",
     "ENGINE", "BASE_URL", "API_KEY", "VLM_INPUT", "MMAUDIO_MODEL", "MODELS_DIR", "DEVICE", "WORKER_KINDS", "JWT_SECRET",
-    "REQUIRE_AUTH", "VLM_TIMEOUT_S",
+    "REQUIRE_AUTH", "VLM_TIMEOUT_S", "SUPABASE_PUBLISHABLE_KEY",
+    "TRUSTED_PROXIES",
 )  # fmt: skip
 
 
@@ -154,6 +156,41 @@ def test_a_legacy_key(doctor, healthy):
     assert (code, fails(found)) == (0, [])
 
 
+def test_a_machine_of_its_own(rhythmai, doctor, healthy, sql, database_url):
+    """With a program's login and a worker's key everything is in order; the owner's login and the secret key are worth a note."""
+    _, found = doctor("--api-only", **healthy)
+    assert any("`rhythmai roles`" in line for line in found["database", "note"])
+    url = json.loads(rhythmai("roles", "worker", "--json", **healthy).out)["worker"]["database_url"]
+    key = rhythmai("worker-key").out.strip().removeprefix("SUPABASE_KEY=")
+    own = {"DATABASE_URL": url, "SUPABASE_KEY": key, "SUPABASE_PUBLISHABLE_KEY": PUBLISHABLE}
+    code, found = doctor("--api-only", **{**healthy, **own})
+    sql(database_url, "alter role rhythmai_worker nologin")
+    assert (code, fails(found), [check for check, verdict in found if verdict == "note"]) == (0, [], [])
+    assert "with a worker's key" in found["environment", "ok"][0]
+    assert any("as rhythmai_worker, which may call 19 functions" in line for line in found["database", "ok"])
+    assert "joined the private topic `jobs`" in found["realtime", "ok"][0]
+    assert any("put, read and deleted" in line for line in found["storage", "ok"])
+
+
+def test_a_worker_s_key_wants_the_publishable_one(doctor, healthy):
+    """On a hosted project the gateway lets no key in but its own."""
+    key, url = jwt.encode({"role": WORKER_KEY}, JWT_SECRET), f"https://{'a' * 20}.supabase.co"
+    _, found = doctor("--api-only", **{**healthy, "SUPABASE_URL": url, "SUPABASE_KEY": key})
+    assert "SUPABASE_PUBLISHABLE_KEY" in found["environment", "fail"][0]
+
+
+def test_a_proxy_is_to_be_trusted(doctor, healthy):
+    """On the API's machine of a hosted project it is told that no proxy is trusted; where one is, or a worker runs, it is not."""
+    hosted = {**healthy, "SUPABASE_URL": f"https://{'a' * 20}.supabase.co"}
+
+    def told(*arguments, **more):
+        _, found = doctor(*arguments, **hosted, **more)
+        return any("TRUSTED_PROXIES" in line for line in found.get(("environment", "note"), []))
+
+    assert told("--api-only")
+    assert not told("--api-only", TRUSTED_PROXIES="127.0.0.1")
+
+
 def test_two_projects(doctor, healthy):
     """URL and database of different projects are noticed by their names."""
     url, database = f"https://{'a' * 20}.supabase.co", f"postgresql://postgres.{'b' * 20}:p@127.0.0.1:9/postgres"
@@ -178,7 +215,7 @@ def test_a_declared_transaction_pooler_is_fine(doctor, healthy, pooler):
     """Behind a transaction pooler that DATABASE_URL tells of, everything is ok and one note says what is different."""
     code, found = doctor("--api-only", **{**healthy, "DATABASE_URL": pooler.url(healthy["DATABASE_URL"])})
     assert (code, fails(found)) == (0, [])
-    assert "no LISTEN" in found["database", "note"][0]
+    assert any("no LISTEN" in line for line in found["database", "note"])
 
 
 def test_an_undeclared_transaction_pooler_is_found_out(doctor, healthy, pooler):
@@ -281,6 +318,39 @@ def test_mmaudio_without_weights(doctor, healthy, tmp_path):
     )
     assert "rhythmai models pull small_16k" in found["weights", "fail"][0]
     assert "half an hour" in found["gpu", "note"][0]
+
+
+NO_HEADERS = "#!/bin/sh\necho 'launcher.c:1:10: fatal error: Python.h: No such file or directory' >&2; exit 1\n"
+
+
+@pytest.mark.parametrize(
+    ("compiler", "verdict", "words"),
+    [
+        ("#!/bin/sh\n", "ok", "compiles for Triton"),
+        (None, "note", "no C compiler for Triton"),
+        (NO_HEADERS, "note", "Python.h: No such file"),
+    ],
+)
+def test_the_compiler_that_kernels_want(doctor, healthy, tmp_path, monkeypatch, compiler, verdict, words):
+    """Triton compiles when a worker starts: without a C compiler, or its headers, the doctor says what that costs and how to get one."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    if compiler:
+        (tmp_path / "gcc").write_text(compiler)
+        (tmp_path / "gcc").chmod(0o755)
+    _, found = doctor(**{**healthy, "ENGINE": "mmaudio"}, MMAUDIO_MODEL="small_16k", MODELS_DIR=str(tmp_path))
+    (line,) = found["kernels", verdict]
+    assert words in line
+    assert verdict == "ok" or "sudo apt-get install gcc libc6-dev python3-dev" in line
+
+
+def test_a_kernel_that_confines_nobody(doctor, healthy, monkeypatch):
+    """What this kernel does not offer against strangers' files is a note with a way out; the box works."""
+    monkeypatch.setattr("worker.pipeline.look.confinement.missing", lambda: ["this kernel has no Landlock"])
+    code, found = doctor(**healthy)
+    assert code == 0
+    (line,) = found["confinement", "note"]
+    assert line.startswith("this kernel has no Landlock -> Use a kernel with Landlock")
 
 
 def test_a_folder_that_is_none(doctor, healthy, tmp_path):

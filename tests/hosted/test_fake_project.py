@@ -48,9 +48,11 @@ def test_from_nothing_to_music_by_environment_alone(project, tmp_path, certifica
     # The second half lives on legacy keys: both kinds are taken.
     legacy = {**project, "SUPABASE_KEY": LEGACY["service_role"], "SUPABASE_PUBLISHABLE_KEY": LEGACY["anon"]}
     with (
-        Program("worker", "worker.ready", project, tmp_path),
+        Program("worker", "worker.ready", project, tmp_path) as worker,
         Program("edge_api", "Listening on", legacy, tmp_path) as api,
     ):
+        ready = json.loads(next(line for line in worker.said if "worker.ready" in line))
+        assert (ready["engine"], ready["kernels"]) == ("sketch", "NumPy")
         listening = next(line for line in api.said if line.startswith("Listening on"))
         client = project | {"API_URL": listening.split()[-1]}
         made = command(tmp_path, client, "submit", str(tmp_path / "holiday.mp4"), "--variants", "2", "--watch")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 from urllib.parse import urlsplit
 
@@ -146,14 +147,16 @@ def test_repair_ends_drift(rhythmai, project_url, supabase_cli, sql):
     assert rhythmai("migrate").code == 0
 
 
-def test_no_superuser_is_needed(rhythmai, project_url, sql):
-    """A role with no more rights than `postgres` has on a hosted project migrates, and its triggers send live events."""
+def test_no_superuser_is_needed(rhythmai, project_url, sql, template):
+    """A role with no more rights than `postgres` has on a hosted project migrates, its triggers send live events, its functions serve API and worker."""
     name = f"hosted_{secrets.token_hex(4)}"
     for statement in (
         f"create role {name} login createdb createrole bypassrls password 'secret'",
-        f"grant anon, authenticated, service_role, supabase_realtime_admin to {name}",
+        f"grant anon, authenticated, service_role, supabase_realtime_admin, supabase_storage_admin to {name} with admin option",
         f"alter schema public owner to {name}",
         f"grant usage on schema realtime, storage, auth to {name}",
+        # The roles are there: another database of this server, the template, is migrated, by somebody else.
+        f"grant authenticator, rhythmai_worker, rhythmai_worker_key, rhythmai_api to {name} with admin option",
         f"grant select, insert, update, delete on storage.buckets, storage.objects to {name}",
         f"alter publication supabase_realtime owner to {name}",
         f"grant create on database {urlsplit(project_url).path[1:]} to {name}",
@@ -165,6 +168,13 @@ def test_no_superuser_is_needed(rhythmai, project_url, sql):
     assert done.code == 0, done.err
     sql(url, "insert into public.jobs (video_url) values ('https://example.com/a.mp4')")
     assert sql(project_url, "select count(*) from realtime.messages where topic = 'jobs'")[0][0] == 1
+    worker, api = json.loads(rhythmai("roles", "--json").out).values()
+    assert sql(api["database_url"], "select queue.health() as health")
+    register = "select queue.register('box', '{generate}', 'sketch', '1', '1 minute') as id"
+    box = sql(worker["database_url"], register)[0]["id"]
+    assert "example.com" in sql(worker["database_url"], "select queue.claim($1, '1 minute')", box)[0]["claim"]
+    sql(project_url, "alter role rhythmai_worker nologin")
+    sql(project_url, "alter role rhythmai_api nologin")
     sql(project_url, f"reassign owned by {name} to postgres")
     sql(project_url, f"drop owned by {name}")
     sql(project_url, f"drop role {name}")

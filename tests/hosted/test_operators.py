@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
+import re
 import sys
 from datetime import timedelta
 from uuid import uuid4
@@ -23,7 +25,7 @@ OWNER = "8c5b2b8e-0000-4000-8000-000000000001"
 @pytest.fixture
 def url(database_url, sql):
     """A migrated database with an empty queue."""
-    sql(database_url, "truncate public.jobs, public.workers cascade")
+    sql(database_url, "truncate public.jobs, public.workers, private.keys cascade")
     return database_url
 
 
@@ -56,6 +58,22 @@ def claimed(url, **result):
         return str(job.lease.job_id)
 
     return asyncio.run(work())
+
+
+def test_keys_are_shown_once_and_kept_as_hashes(rhythmai, url, sql):
+    """add prints a key, list shows it without it, revoke ends it; a name is taken once, and an unknown one is told."""
+    key = rhythmai("keys", "add", "shop", "--limit", "7", DATABASE_URL=url).out.strip()
+    assert re.fullmatch(r"rk_[A-Za-z0-9_-]{43}", key)
+    assert sql(url, "select queue.key_of($1)", hashlib.sha256(key.encode()).hexdigest())[0][0] is not None
+    assert "shop" in rhythmai("keys", "add", "shop").err
+    listed = rhythmai("keys", "list")
+    assert ("shop" in listed.out, "0 of 7" in listed.out, key in listed.out) == (True, True, False)
+    assert key not in str(sql(url, "select k::text from private.keys k"))
+    assert rhythmai("keys", "revoke", "shop").code == 0
+    assert "revoked" in rhythmai("keys", "list").out
+    refused = rhythmai("keys", "revoke", "shop")
+    assert (refused.code, "rhythmai keys list" in refused.err) == (1, True)
+    assert json.loads(rhythmai("keys", "add", "till", "--json").out)["limit"] == 50
 
 
 def test_nothing_is_a_sentence(rhythmai, url):

@@ -42,7 +42,6 @@ def read(monkeypatch, tmp_path):
         ("BASE_URL", "https://"),
         ("SUPABASE_URL", "https://x.supabase.co/rest/v1"),
         ("MMAUDIO_STEPS", "0"),
-        ("MMAUDIO_SWAY", "-2"),
         ("MMAUDIO_GUIDED", "0.6"),
         ("MMAUDIO_GUIDED", "0.6,0.2"),
         ("MMAUDIO_GUIDED", "0,nan"),

@@ -48,6 +48,15 @@ class Api:
         return json.loads(self.asked[index][2])
 
 
+PAGES = [
+    {
+        "jobs": [{"job_id": str(uuid4()), "status": "pending"}, {"job_id": str(uuid4()), "status": "failed"}],
+        "next_cursor": "1.a",
+    },
+    {"jobs": [{"job_id": str(JOB), "status": "completed"}], "next_cursor": None},
+]
+
+
 @pytest.fixture
 async def api():
     api = Api()
@@ -207,10 +216,23 @@ async def test_storage_says_in_its_answer_what_happened(api, client, tmp_path, s
 
 
 @pytest.mark.parametrize(
+    "name", ["00012.MTS", "film.m2ts", "film", "clip.wmv", "a.mxf", "b.3gp", "c.ts", "d.mpg", "e.txt"]
+)
+async def test_a_video_may_have_any_name(api, client, tmp_path, name):
+    """Cameras and browsers name files as they like: what is in it decides, and what has no type of a video goes as bytes."""
+    (tmp_path / name).write_bytes(b"\x47\x40\x00\x10" + bytes(184))
+    api.lay("POST /upload", (200, {"upload_url": f"{api.url}/put", "method": "PUT", "headers": {}, "video_url": "v"}))
+    api.lay("PUT /put", (200, {}))
+    assert await client.upload(tmp_path / name) == "v"
+    kind = api.body(0)["content_type"]
+    assert kind.startswith("video/") or kind == "application/octet-stream"
+
+
+@pytest.mark.parametrize(
     ("name", "words"), [("missing.mp4", "is not a file"), ("notes.txt", "is not a video"), ("zero.mp4", "is empty")]
 )
 async def test_what_is_no_video_is_not_uploaded(api, client, tmp_path, name, words):
-    """A missing or empty file, or one that is no video by its name, is refused before the API is asked."""
+    """A missing or empty file, or a text, is refused before the API is asked."""
     (tmp_path / "notes.txt").write_text("x")
     (tmp_path / "zero.mp4").touch()
     with pytest.raises(BadInput, match=f"{name} {words}"):
@@ -233,3 +255,12 @@ async def test_a_download_needs_its_folder(api, client, tmp_path):
     api.lay("GET /track", (200, b"x"))
     with pytest.raises(BadInput, match=r"none/t\.flac cannot be written"):
         await client.download(f"{api.url}/track", tmp_path / "none" / "t.flac")
+
+
+async def test_a_list_goes_on_to_its_end(api):
+    """Page after page, as a key that Realtime would not take."""
+    api.lay("GET /jobs", *((200, page) for page in PAGES))
+    async with Client(api.url, supabase_url="http://127.0.0.1:9", key="sb_publishable_x", user_token="rk_x") as client:
+        assert [job.job_id async for job in client.jobs()][-1] == JOB
+        assert not client._topic(JOB).joined
+    assert [headers["Authorization"] for _, headers, _ in api.asked] == ["Bearer rk_x"] * 2

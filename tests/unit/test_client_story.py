@@ -3,7 +3,7 @@
 from uuid import uuid4
 
 from rhythmai.answers import Job
-from rhythmai.events import Story
+from rhythmai.events import JobChanged, PlanMade, ResultReady, Story
 
 BASE = {"completed_count": 0, "total_count": 3, "error": None, "error_code": None}
 
@@ -45,6 +45,22 @@ def test_nothing_comes_after_the_end():
     story = Story(uuid4())
     assert answer(story, status="completed") == [("completed", None)]
     assert push(story, status="processing", stage="composing") == []
+
+
+def test_the_plan_is_told_once():
+    """Pushed and found by asking, what the tracks will be is one event, before the results that came with it."""
+    story, one = (
+        Story(uuid4()),
+        {"index": 0, "title": "Dawn", "description": "", "tempo_bpm": None, "key": "D minor", "new": 1},
+    )
+    (made,) = story.from_payload("plan", {"job_id": str(story.job_id), "directions": [one]})
+    assert isinstance(made, PlanMade)
+    assert [(track.title, track.key) for track in made.directions] == [("Dawn", "D minor")]
+    answer = {"job_id": story.job_id, "status": "pending", "directions": [one], "results": [{"index": 0}]}
+    told = [type(event) for event in story.from_answer(Job.model_validate(answer))]
+    assert told == [ResultReady, JobChanged]
+    late = [type(event) for event in Story(story.job_id).from_answer(Job.model_validate(answer))]
+    assert late == [PlanMade, ResultReady, JobChanged]
 
 
 def test_a_stage_of_a_newer_server_is_told():

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from rhythmai.sample import make_sample
+from tests.unit.films import film, make
 from tests.unit.looking import look
 from tests.unit.media import BLACK, BLUE, CONTAINERS, GREEN, GREY, RED, WHITE, write_video
 
@@ -141,6 +142,42 @@ async def test_a_phone_video_is_upright(tmp_path, rotation: int, dark_side: str)
     assert min(edges, key=lambda side: edges[side].mean()) == dark_side
 
 
+@pytest.mark.parametrize(
+    ("aspect", "size", "shown"),
+    [("64/45", "720x576", (512, 288)), ("1/2", "96x64", (48, 64)), ("999/1", "96x64", (96, 64))],
+)
+async def test_pixels_that_are_not_square_are_made_so(tmp_path, aspect: str, size: str, shown: tuple[int, int]) -> None:
+    """A still has the shape that players show; a shape of pixels that no camera has is a mistake."""
+    path = film(tmp_path / "a.mp4", "-vf", f"setsar={aspect}:max=1000", shape=size, seconds=0.4, sound=False)
+    clip = await look(path)
+    height, width, _ = opened(clip.stills[0].jpeg).shape
+    assert (width, height) == shown
+    assert clip.width / clip.height == pytest.approx(width / height, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("curve", "code"), [("smpte2084", 64 + 876 * 0.5807), ("arib-std-b67", 64 + 876 * 0.75)], ids=["PQ", "HLG"]
+)
+async def test_hdr_is_seen_as_an_ordinary_screen_shows_it(tmp_path, curve: str, code: float) -> None:
+    """Paper white (203 nits) is bright, black is black, and what is brighter than white is brighter still."""
+    levels = f"if(lt(Y,32),{code:.0f},if(gt(X,48),64,if(lt(Y,64),{code + 60:.0f},{code / 2 + 32:.0f})))"
+    tags = f"setparams=color_trc={curve}:color_primaries=bt2020:colorspace=bt2020nc:range=tv"
+    drawn = f"color=black:s=96x96:r=25:d=0.4,format=yuv422p10le,geq=lum='{levels}':cb=512:cr=512,{tags}"
+    clip = await look(make(tmp_path / "a.mov", "-f", "lavfi", "-i", drawn, "-c:v", "prores_ks"))
+    picture = opened(clip.stills[0].jpeg).mean(2) / 255
+    white, black, brighter, grey = picture[16, 48], picture[64, 80], picture[48, 24], picture[80, 24]
+    assert 0.85 <= white < brighter <= 1
+    assert black < 0.03
+    assert 0.1 < grey < 0.6
+    assert clip.scenes[0].brightness == pytest.approx(picture.mean(), abs=0.03)
+
+
+async def test_an_ordinary_film_is_left_as_it_is(tmp_path) -> None:
+    """White is white and grey is grey where nothing says HDR."""
+    clip = await look(write_video(tmp_path / "a.mp4", [(GREY, 0.4)], sound=False))
+    assert clip.scenes[0].brightness == pytest.approx(0.5 * 0.85, abs=0.03)
+
+
 async def test_duration_of_a_container_that_does_not_say(tmp_path) -> None:
     """A live recording, whose header was never completed, has the duration of its frames."""
 
@@ -178,7 +215,9 @@ async def test_a_header_that_lies(tmp_path) -> None:
     assert (await look(path)).duration_s == 1.0
 
 
-async def test_sound_longer_than_the_picture(tmp_path) -> None:
-    """The duration is the picture's, whatever the sound does."""
-    path = write_video(tmp_path / "a.mkv", [(RED, 1)], sound_s=3)
-    assert (await look(path)).duration_s == pytest.approx(1, abs=0.005)
+@pytest.mark.parametrize(("sound_s", "duration_s"), [(1.4, 1.0), (3.0, 3.0), (0.5, 1.0)])
+async def test_sound_longer_than_the_picture(tmp_path, sound_s: float, duration_s: float) -> None:
+    """A film is as long as its longest stream; half a second of sound more than picture does not count."""
+    clip = await look(write_video(tmp_path / "a.mkv", [(RED, 1)], sound_s=sound_s))
+    assert clip.duration_s == pytest.approx(duration_s, abs=0.02)
+    assert clip.scenes[-1].end_s == clip.duration_s

@@ -109,7 +109,12 @@ async def test_a_child_that_was_taken_over_reaches_nothing(place: Path, way: str
 
 async def test_a_worker_cannot_be_read_and_its_children_inherit_no_secrets(tmp_path) -> None:
     """When it begins to work it is not dumpable, and the secrets it has read are gone from its environment."""
-    secrets = {"SUPABASE_KEY": "a", "DATABASE_URL": "postgresql://a", "API_KEY": "a", "WEBHOOK_SECRET": "a"}
+    secrets = {
+        "SUPABASE_KEY": "a",
+        "DATABASE_URL": "postgresql://a",
+        "API_KEY": "a",
+        "WEBHOOK_SECRET": "whsec_" + "a" * 32,
+    }
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "SUPABASE_URL": "http://127.0.0.1:1"} | secrets
     worker = await asyncio.create_subprocess_exec(
         sys.executable, "-c", STARTING, cwd=tmp_path, env=environment, stdout=subprocess.PIPE

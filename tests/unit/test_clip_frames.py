@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from datetime import timedelta
 from pathlib import Path
+from typing import IO
 
 import av
 import imageio_ffmpeg
@@ -24,9 +25,9 @@ from worker.errors import Rejected, Unavailable
 from worker.pipeline.look import decoder, telling
 from worker.pipeline.look import look as looking
 from worker.pipeline.look.child import Ended
-from worker.pipeline.look.footage import measure
 from worker.pipeline.look.frames import frames
 from worker.pipeline.look.look import ChildLooker
+from worker.pipeline.look.probe import measure
 from worker.pipeline.look.resize import resize
 from worker.pipeline.look.selection import Selection
 from worker.pipeline.look.telling import Teller, told
@@ -136,27 +137,27 @@ async def test_nobody_has_to_take_the_frames(tmp_path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def told_by(said: bytes, code: int = 0) -> Callable[[Path], Awaitable[Ended]]:
+def told_by(said: bytes, code: int = 0) -> Callable[[IO[bytes]], Awaitable[Ended]]:
     """A child that says so much and ends."""
 
-    async def child(fifo: Path) -> Ended:
-        await asyncio.to_thread(fifo.write_bytes, said)
+    async def child(out: IO[bytes]) -> Ended:
+        await asyncio.to_thread(out.write, said)
         return Ended(code=code, output=b"", complaints="MemoryError\n")
 
     return child
 
 
-async def heard(child, tmp_path: Path, duration_s: float = 1.0, patience_s: float = 20) -> list[Frames]:
-    async with told(child, tmp_path / "film", patience=timedelta(seconds=patience_s), most_bytes=1000) as teller:
+async def heard(child, duration_s: float = 1.0, patience_s: float = 20) -> list[Frames]:
+    async with told(child, patience=timedelta(seconds=patience_s), most_bytes=1000) as teller:
         return [frames async for frames in teller.frames((View(fps=8, side=2, cropped=False),), duration_s)]
 
 
 PICTURE, END, WELL = bytes(range(12)), struct.pack("<I", 0), b"{}\n"
 
 
-async def test_frames_come_in_stretches_of_two_seconds(tmp_path) -> None:
+async def test_frames_come_in_stretches_of_two_seconds() -> None:
     """However many slots a frame fills, it lies there once."""
-    frames = await heard(told_by((struct.pack("<I", 2) + PICTURE) * 20 + END + WELL), tmp_path, 5.0)
+    frames = await heard(told_by((struct.pack("<I", 2) + PICTURE) * 20 + END + WELL), 5.0)
     assert [one.pictures.shape for (one,) in frames] == [(16, 3, 2, 2), (4, 3, 2, 2)]
     assert [one.repeats.tolist() for (one,) in frames] == [[2] * 16, [2] * 4]
     assert all((one.pictures == np.frombuffer(PICTURE, np.uint8).reshape(3, 2, 2)).all() for (one,) in frames)
@@ -171,10 +172,10 @@ async def test_frames_come_in_stretches_of_two_seconds(tmp_path) -> None:
     ],
     ids=["too many", "very many", "too many in sum"],
 )
-async def test_a_child_that_talks_nonsense_is_not_believed(tmp_path, said: bytes) -> None:
+async def test_a_child_that_talks_nonsense_is_not_believed(said: bytes) -> None:
     """More frames than one second has slots for end the film there; sizes are never announced."""
     with pytest.raises(Rejected, match="makes no sense"):
-        await heard(told_by(said), tmp_path)
+        await heard(told_by(said))
 
 
 @pytest.mark.parametrize(
@@ -188,39 +189,39 @@ async def test_a_child_that_talks_nonsense_is_not_believed(tmp_path, said: bytes
     ],
     ids=["half a picture", "it broke", "half a line", "a long line", "a refusal"],
 )
-async def test_a_film_that_ends_early_says_why(tmp_path, said: bytes, code: int, error, words: str) -> None:
+async def test_a_film_that_ends_early_says_why(said: bytes, code: int, error, words: str) -> None:
     """Half a film is never taken for the whole."""
     with pytest.raises(error, match=words):
-        await heard(told_by(said, code), tmp_path)
+        await heard(told_by(said, code))
 
 
-async def test_a_child_that_ends_before_it_says_a_word_is_heard_of(tmp_path) -> None:
+async def test_a_child_that_ends_before_it_says_a_word_is_heard_of() -> None:
     """Its end comes although it never opened its side."""
 
-    async def child(fifo: Path) -> Ended:
+    async def child(out: IO[bytes]) -> Ended:
         raise Unavailable("the machine is full", code="child_killed")
 
     with pytest.raises(Unavailable, match="the machine is full"):
-        await heard(child, tmp_path)
+        await heard(child)
 
 
-async def test_a_child_that_falls_silent_is_stopped(tmp_path) -> None:
+async def test_a_child_that_falls_silent_is_stopped() -> None:
     """A decoder that never comes to an end ends the attempt and not the worker."""
     ended = asyncio.Event()
 
-    async def child(fifo: Path) -> Ended:
+    async def child(out: IO[bytes]) -> Ended:
         try:
             return await asyncio.Future()
         finally:
             ended.set()
 
     with pytest.raises(Unavailable, match="nothing came") as caught:
-        await heard(child, tmp_path, patience_s=0.1)
+        await heard(child, patience_s=0.1)
     assert caught.value.code == "timeout"
     assert ended.is_set()
 
 
-async def test_a_child_waits_while_nobody_watches(tmp_path, monkeypatch) -> None:
+async def test_a_child_waits_while_nobody_watches(monkeypatch) -> None:
     """Of four stretches that may be there at once one is watched, two wait and one is about to; when they are taken the child goes on."""
     view = View(fps=8, side=64, cropped=False)
     monkeypatch.setattr(telling, "WAITING_BYTES", 4 * telling.STRETCH_S * view.fps * view.side**2 * 3)
@@ -234,7 +235,7 @@ async def test_a_child_waits_while_nobody_watches(tmp_path, monkeypatch) -> None
     monkeypatch.setattr(Teller, "_stretch", counted)
     said = (struct.pack("<I", 1) + bytes(view.side**2 * 3)) * view.fps * 60 + END + WELL
     async with (
-        told(told_by(said), tmp_path / "film", patience=timedelta(seconds=20), most_bytes=1000) as teller,
+        told(told_by(said), patience=timedelta(seconds=20), most_bytes=1000) as teller,
         aclosing(teller.frames((view,), 60.0)) as stretches,
     ):
         seen = [await anext(stretches)]

@@ -18,7 +18,31 @@ from worker.pipeline.look.look import ChildLooker
 
 SMALL = View(fps=4, side=16, cropped=False)
 FOOTAGE = Footage(
-    width=1920, height=1080, codec="h264", start_s=0.0, duration_s=12.0, fps=25.0, has_audio=False, timed=True, keys=12
+    stream=0,
+    width=1920,
+    height=1080,
+    pixel_aspect=(1, 1),
+    codec="h264",
+    profile="High",
+    pixel_format="yuv420p",
+    rgb=False,
+    interlaced=False,
+    transfer=1,
+    primaries=1,
+    matrix=1,
+    colour_range=1,
+    decodes=True,
+    start=0,
+    start_s=0.0,
+    hidden_s=0.0,
+    picture_s=12.0,
+    duration_s=12.0,
+    fps=25.0,
+    timed=True,
+    pace=0,
+    jumps=False,
+    keys=12,
+    sounds=(),
 )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import pytest
 
+from tests.unit.films import film
 from tests.unit.looking import look
 from tests.unit.media import BLUE, RED, WHITE, picture, write_sound, write_video
 from worker.domain import PROTOCOLS, VIDEO_FORMATS
@@ -42,6 +43,28 @@ async def test_not_a_video(tmp_path, data: bytes, named: str) -> None:
     """A file of another kind is refused, and the message says what it looks like."""
     (tmp_path / "a.mp4").write_bytes(data)
     assert named in await refused(tmp_path / "a.mp4", "not_a_video")
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "named"),
+    [
+        ("film.wmv", "wmv2", "a Windows Media video"),
+        ("holiday.mp4", "wmv2", "a Windows Media video"),
+        ("film.mpg", "mpeg2video", "MPEG program stream"),
+        ("film.rm", "rv20", "RealMedia"),
+        ("film.mxf", "mpeg2video", "MXF"),
+        ("film.nut", "mpeg4", "NUT"),
+        ("film.m2v", "mpeg2video", "raw MPEG video"),
+    ],
+)
+async def test_a_video_in_another_container(tmp_path, name: str, codec: str, named: str) -> None:
+    """It is called by what it is, whatever its name says, and the refusal says which ones are taken."""
+    muxer = ["-f", "asf"] if codec == "wmv2" else []
+    path = film(tmp_path / name, "-c:v", codec, *muxer, shape="176x144", sound=False)
+    message = await refused(path, "not_a_video")
+    assert named in message
+    assert "send MP4, MOV, WebM, MKV, AVI, TS, FLV or OGV" in message
+    assert "not a video" not in message
 
 
 async def test_an_empty_file(tmp_path) -> None:

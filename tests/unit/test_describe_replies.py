@@ -102,3 +102,113 @@ def test_no_reply_raises(text):
 def test_deep_nesting_is_survived():
     """A reply of a hundred thousand brackets is nothing."""
     assert read_reply('{"a":' * 100_000, 3) == ()
+
+
+THREE = json.dumps(
+    {
+        "directions": [
+            ITEM,
+            ITEM | {"genre": "deep house", "instruments": ["bells"]},
+            ITEM | {"genre": "rock", "instruments": ["organ"]},
+        ]
+    },
+    indent=1,
+)
+DRAFT = json.dumps({"directions": [ITEM | {"genre": "polka", "instruments": ["tuba"], "tempo_bpm": 200}]})
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (f"<think>{DRAFT}</think>", ""),
+        (f"drafts {DRAFT}</think>\n", ""),
+        (f"<think>a {DRAFT} <think> b</think> {DRAFT} </think>\n", ""),
+        (f"<THINKING>{DRAFT}</THINKING>\n", ""),
+        (f"<reasoning>\n{DRAFT}</reasoning>\n<response>", "</response>"),
+        (f"<thought>{DRAFT}</thought>", ""),
+        (f"<seed:think>{DRAFT}</seed:think>", ""),
+        (f"[THINK]{DRAFT}[/THINK]", ""),
+        (f"◁think▷{DRAFT}◁/think▷", ""),
+        (f"<|begin_of_thought|>{DRAFT}<|end_of_thought|><|begin_of_solution|>", "<|end_of_solution|>"),
+        (f"<|START_THINKING|>{DRAFT}<|END_THINKING|><|START_RESPONSE|>", "<|END_RESPONSE|>"),
+        (f"<|channel|>analysis<|message|>{DRAFT}<|end|><|start|>assistant<|channel|>final<|message|>", "<|return|>"),
+        (f"<|channel>thought\n{DRAFT}<channel|>", ""),
+        (f"analysisLet us see {DRAFT}assistantfinal", ""),
+        ("", f"<think>{DRAFT}</think>"),
+        (f"{DRAFT}</think>", f"<think>{DRAFT}"),
+    ],
+)
+def test_thoughts_are_not_the_answer(before, after):
+    """Drafts that a model thinks aloud never become directions, in whatever marks it thinks, and with the first of them missing."""
+    found = read_reply(before + THREE + after, 8)
+    assert [direction.genre for direction in found] == ["ambient", "deep house", "rock"]
+
+
+def test_thoughts_without_an_end_are_no_answer():
+    """A model that was cut off while it thought has not answered."""
+    assert read_reply(f"<think>{DRAFT}", 3) == ()
+    assert read_reply(f"<|channel|>analysis<|message|>{DRAFT}", 3) == ()
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ('"It follows the sea"', '"It follows\nthe sea"'),
+        ('"It follows the sea"', '"It follows\tthe sea"'),
+        ('"It follows the sea"', '"It "follows" the sea"'),
+        ('"It follows the sea"', "'It follows the sea'"),
+        ('"It follows the sea"', r'"It\'s follows the sea \d"'),
+        ('"It follows the sea"', '"It follows the sea'),
+        ('"calm",', '"calm"'),
+        ('"calm",', '"calm", // really\n'),
+        ('"mood"', "mood"),
+        ('"mood"', "“mood”"),
+        ("70,", "70 bpm,"),
+        ("70,", "+70,"),
+        ('["piano"]', '["piano",]'),
+        ('["piano"]', '["piano"'),
+        ('"title"', '/* one */ "title"'),
+        ("},", "}"),
+        ("},", ","),
+        ("}]}", "}"),
+    ],
+)
+def test_json_a_hair_off_loses_no_direction(right, wrong):
+    """Newlines and quotation marks inside strings, missing or needless commas, comments and words without quotes are mended."""
+    three = json.dumps(json.loads(THREE))
+    broken = three.replace(right, wrong)
+    assert broken != three
+    found = read_reply(broken, 3)
+    assert [direction.genre for direction in found] == ["ambient", "deep house", "rock"]
+    assert {direction.tempo_bpm for direction in found} == {70}
+
+
+@pytest.mark.parametrize(
+    ("written", "key"),
+    [
+        ("D Minor", "D minor"),
+        ("F# Major", "F# major"),
+        ("F# MAJOR", "F# major"),
+        ("BB MINOR", "Bb minor"),
+        ("d MINOR", "D minor"),
+        ("E♭ Major", "Eb major"),
+        ("G♯ minor", "Ab minor"),
+        ("Key of C Sharp Minor", "C# minor"),
+        ("A Flat Major", "Ab major"),
+        ("D Dorian", "D dorian"),
+        ("B natural minor", "B minor"),
+        ("E Aeolian", "E minor"),
+        ("Bbm", "Bb minor"),
+        ("C Maj", "C major"),
+        ("d-Moll", "D minor"),
+        ("Fis-Dur", "F# major"),
+        ("la mineur", "A minor"),
+        ({"tonic": "D", "mode": "Minor"}, "D minor"),
+        ("H major", ""),
+        ("none", ""),
+    ],
+)
+def test_keys_are_read_in_any_case(written, key):
+    """Models write keys in capitals, with signs of music, and in the words of other languages."""
+    (direction,) = read_reply(json.dumps([ITEM | {"key": written}]), 1)
+    assert direction.key == key

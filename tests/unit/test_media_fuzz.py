@@ -132,6 +132,6 @@ async def test_damaged_merges(tmp_path) -> None:
     ]
     for bad_video, bad_sound in pairs:
         with suppress(Rejected):
-            merged = await FfmpegMerger().merge(bad_video, bad_sound, into, Options(mode="mix"))
+            merged = (await FfmpegMerger().merge(bad_video, bad_sound, into, Options(mode="mix"))).file
             merged.unlink()
         assert list(into.iterdir()) == []

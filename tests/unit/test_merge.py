@@ -25,7 +25,7 @@ FULL = 0.3 / 2**0.5
 async def merge(video: Path, audio: Path, **options: object) -> Path:
     into = video.parent / "into"
     into.mkdir(exist_ok=True)
-    return await FfmpegMerger().merge(video, audio, into, Options(**options))
+    return (await FfmpegMerger().merge(video, audio, into, Options(**options))).file
 
 
 def picture_packets(path: Path) -> list[bytes]:

@@ -102,6 +102,7 @@ def test_the_estimate_never_undercounts(text):
         "qxzvkj zzzzqqq aoaoa xylophone'sn't 128bpm F#m7b5 — ça déjà vu Ünïcödé 音楽 музыка 🎻🎻",
         "I'll we've they'd <|startoftext|> rock&roll r&b 80s/90s lo-fi",
         "&amp; &lt;b&gt; ﬁne ﬀ ½ … “quotes” ™",
+        "\x85",
     ],
 )
 def test_the_estimate_never_undercounts_awkward_text(text):

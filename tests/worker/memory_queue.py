@@ -52,11 +52,11 @@ class Watch(dict):
         self.pop(lease.job_id, None)
 
 
-def job(**changes):
+def job(attempt=1, **changes):
     values = {
         "kind": Kind.GENERATE, "video_url": "https://example.com/a.mp4", "traceparent": f"00-{uuid4().hex}-00f067aa0ba902b7-01",
     } | changes  # fmt: skip
-    return Job(lease=Lease(job_id=uuid4(), attempt=1, worker_id=1), **values)
+    return Job(lease=Lease(job_id=uuid4(), attempt=attempt, worker_id=1), **values)
 
 
 def listener(queue, run, **options):

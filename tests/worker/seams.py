@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from worker.domain import Clip, Direction, Recording, Scene, Track
+from worker.domain import Clip, Direction, Merged, Recording, Scene, Track
 from worker.errors import Cancelled
 
 SCENE = Scene(start_s=0, end_s=2, brightness=0.5, saturation=0.5, warmth=0.5, motion=0.5)
@@ -23,15 +23,19 @@ def direction(name):
 class Seams:
     """Every port of the pipeline, in memory; `rows` and `objects` are what came out."""
 
-    name, model, frames = "fake", "1", None
+    name, model, kernels, frames = "fake", "1", "none", None
 
     def __init__(self):
         self.rows, self.objects, self.stages, self.composed, self.threads, self.seen = [], {}, [], [], set(), []
         self.rests, self.rested = [], threading.Event()
+        self.notes = []
         self.plan, self.waiting, self.closed, self.fail_on = None, False, threading.Event(), {}
 
     async def set_stage(self, lease, stage):
         self.stages.append(stage.value)
+
+    async def note(self, lease, sentence):
+        self.notes.append(sentence)
 
     async def save_plan(self, lease, plan):
         self.plan = self.plan or plan
@@ -88,7 +92,7 @@ class Seams:
         if error := self.fail_on.get(track.index):
             raise error
         return Recording(
-            data=bytes([track.index]), content_type="audio/flac", suffix=".flac", duration_s=duration_s, peaks=(), loudness_lufs=None
+            data=bytes([track.index]), content_type="audio/flac", suffix=".flac", duration_s=duration_s, peaks="", loudness_lufs=-14.0, true_peak_db=-1.1
         )  # fmt: skip
 
     async def put(self, bucket, path, data, content_type):
@@ -97,4 +101,4 @@ class Seams:
 
     async def merge(self, video, audio, into, options):
         (into / "m.mp4").write_bytes(b"merged")
-        return into / "m.mp4"
+        return Merged(file=into / "m.mp4", notes=("One sound was left out.",))

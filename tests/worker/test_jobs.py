@@ -12,7 +12,7 @@ from hypothesis import given, settings
 
 from worker.database import patiently
 from worker.domain import Direction, Kind, Plan, Result, Stage, Variant
-from worker.errors import Cancelled, LeaseLost, Misconfigured, QueueUnavailable
+from worker.errors import Cancelled, LeaseLost, Misconfigured, QueueClosed, QueueUnavailable
 from worker.jobs import PostgresQueue
 from worker.rows import JobRow
 
@@ -60,6 +60,7 @@ ROW = {
 
 WRITES = {
     "set_stage": lambda queue, lease: queue.set_stage(lease, Stage.FETCHING),
+    "note": lambda queue, lease: queue.note(lease, "One sound was left out."),
     "save_plan": lambda queue, lease: queue.save_plan(lease, PLAN),
     "put_result": lambda queue, lease: queue.put_result(lease, Result(index=0, audio_url="https://example.com/a.flac")),
     "finish": lambda queue, lease: queue.finish(lease),
@@ -132,7 +133,7 @@ async def test_a_retry_sees_plan_and_results_of_the_first_attempt(queue, insert,
     job_id = await insert()
     job = await queue.claim()
     await queue.save_plan(job.lease, PLAN)
-    await queue.put_result(job.lease, Result(index=0, audio_url="https://example.com/a.flac", peaks=(0.5,)))
+    await queue.put_result(job.lease, Result(index=0, audio_url="https://example.com/a.flac", peaks="gA=="))
     await queue.fail(job.lease, code="unavailable", message="later", again=True)
     assert await queue.claim() is None
     assert await queue.next_due() < timedelta(minutes=5)
@@ -255,6 +256,38 @@ async def test_a_database_without_migrations_says_what_to_run(postgres):
             postgres.url("bare_of_migrations"), name="b", kinds=("merge",), engine="", version="",
             lease=timedelta(seconds=9), job_timeout=timedelta(1),
         )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "back"),
+    [
+        ("alter table public.jobs rename column lane to lanes", "alter table public.jobs rename column lanes to lane"),
+        ("alter table public.jobs rename to jobs_", "alter table public.jobs_ rename to jobs"),
+        ("alter schema private rename to private_", "alter schema private_ rename to private"),
+    ],
+)
+async def test_a_claim_in_the_middle_of_a_migration_is_told_as_such(queue, db, change, back):
+    """Whatever a migration has taken away for a moment, the claim says that the database is not as it should be."""
+    await db.execute(change)
+    try:
+        with pytest.raises(QueueUnavailable, match="not as we know it"):
+            await queue.claim()
+    finally:
+        await db.execute(back)
+    assert await queue.claim() is None
+
+
+@pytest.mark.parametrize("write", WRITES)
+async def test_a_closed_pool_is_final(queue, insert, write):
+    """Neither a claim nor a write waits for a pool that was closed: it does not come back."""
+    await insert()
+    job = await queue.claim()
+    await queue.pool.close()
+    async with asyncio.timeout(20):
+        with pytest.raises(QueueClosed):
+            await queue.claim()
+        with pytest.raises(QueueClosed):
+            await WRITES[write](queue, job.lease)
 
 
 async def test_a_database_that_is_being_migrated_is_waited_for(queue, db):

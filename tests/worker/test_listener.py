@@ -6,9 +6,7 @@ from datetime import timedelta
 import pytest
 
 from tests.worker.memory_queue import MemoryQueue, job, listener
-from worker.errors import (
-    QueueUnavailable,
-)
+from worker.errors import QueueClosed, QueueUnavailable
 
 
 async def test_a_full_box_does_not_ask_what_is_due():
@@ -120,15 +118,18 @@ async def test_what_is_late_is_handed_back(second_signal):
     assert queue.settled == ["release"]
 
 
-async def test_a_database_that_is_away_does_not_end_the_loop():
-    """QueueUnavailable at the claim is survived: the next look claims again."""
+@pytest.mark.parametrize(
+    "trouble", [QueueUnavailable("restarting"), ZeroDivisionError(), ValueError("a row of next year")]
+)
+async def test_no_trouble_of_a_claim_ends_the_loop(trouble):
+    """A database that is away, and an error that nobody foresaw, are survived: the next look claims again."""
     ran = asyncio.Event()
     queue = MemoryQueue(job())
     claim, failures = queue.claim, iter([True])
 
     async def flaky():
         if next(failures, False):
-            raise QueueUnavailable("restarting")
+            raise trouble
         return await claim()
 
     queue.claim = flaky
@@ -141,3 +142,50 @@ async def test_a_database_that_is_away_does_not_end_the_loop():
     await asyncio.wait_for(ran.wait(), 120)
     listening.drain()
     await asyncio.wait_for(task, 120)
+
+
+async def test_claims_that_fail_again_and_again_are_backed_off():
+    """Each failure doubles the sleep, wake-ups do not shorten it, and a claim that works ends it."""
+    queue = MemoryQueue()
+    claim = queue.claim
+
+    async def broken():
+        raise ZeroDivisionError
+
+    listening = listener(queue, None, poll_every=timedelta(seconds=1))
+    queue.claim = broken
+    sleeps = [(await listening.poll()).total_seconds() for _ in range(9)]
+    for n, sleep in enumerate(sleeps):
+        assert min(60, 0.8 * 2**n) <= sleep <= min(60, 1.2 * 2**n)
+    claims = []
+
+    async def counted():
+        claims.append(1)
+        listening.wake()
+        raise ZeroDivisionError
+
+    queue.claim = counted
+    task = asyncio.create_task(listening.listen())
+    while not claims:
+        await asyncio.sleep(0)
+    for _ in range(50):
+        listening.wake()
+        await asyncio.sleep(0)
+    assert len(claims) == 1
+    listening.drain()
+    await asyncio.wait_for(task, 120)
+    queue.claim = claim
+    assert (await listening.poll()).total_seconds() <= 1.2
+
+
+async def test_a_way_to_the_database_that_is_closed_ends_the_process():
+    """It does not come back: the process ends to be started again, and what runs is not waited for."""
+    queue = MemoryQueue()
+
+    async def closed():
+        raise QueueClosed("the pool is closed")
+
+    queue.claim = closed
+    listening = listener(queue, None)
+    await asyncio.wait_for(listening.listen(), 120)
+    assert isinstance(listening.broken, QueueClosed)

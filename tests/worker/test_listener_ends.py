@@ -8,6 +8,7 @@ import pytest
 from tests.worker.memory_queue import MemoryQueue, job, listener, settled_by
 from worker.errors import (
     DeviceLost,
+    DeviceStuck,
     LeaseLost,
     QueueUnavailable,
     Rejected,
@@ -27,6 +28,7 @@ from worker.errors import (
         (QueueUnavailable("away"), [("fail", "queue_unavailable", True, False)]),
         (Yielded("room"), ["release"]),
         (DeviceLost("gone"), [("crash", "device_lost")]),
+        (DeviceStuck("gone before"), ["release"]),
         (ZeroDivisionError("bug"), [("fail", "internal", True, True)]),
     ],
 )
@@ -131,6 +133,32 @@ async def test_a_job_that_does_not_stop_ends_the_process(stopped_by):
     )
     let_go.set()
     await asyncio.sleep(0)
+
+
+async def test_whoever_finds_the_device_stuck_first_the_job_that_hangs_has_crashed():
+    """A job that waited is handed back, and the one under which the device hangs is not, though it is told to stop at that moment;
+    an end that is being written is not cut off."""
+    started = []
+
+    async def run(job, **_):
+        started.append(job)
+        if len(started) == 1:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                raise DeviceLost("the engine does not answer") from None
+        raise DeviceStuck("the engine hangs in the work of another job")
+
+    class Slow(MemoryQueue):
+        async def release(self, lease):
+            await asyncio.sleep(0.05)
+            await super().release(lease)
+
+    queue = Slow(job(), job())
+    listening = listener(queue, run)
+    await asyncio.wait_for(listening.listen(), 120)
+    assert sorted(queue.settled, key=str) == [("crash", "device_lost"), "release"]
+    assert isinstance(listening.broken, DeviceStuck)
 
 
 async def test_a_lease_is_watched_until_its_end_is_written():

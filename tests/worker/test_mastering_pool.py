@@ -38,6 +38,12 @@ def test_it_stands_back_for_the_worker(mastering_pool):
     assert mastering_pool.submit(os.nice, 0).result(60) == os.nice(0) + NICE
 
 
+def test_it_keeps_to_one_core(mastering_pool):
+    """What multiplies matrices in it has no threads beside it: a pool has a process for each track."""
+    assert mastering_pool.submit(eval, "__import__('os').environ['OPENBLAS_NUM_THREADS']").result(60) == "1"
+    assert mastering_pool.submit(eval, "len(__import__('os').listdir('/proc/self/task'))").result(60) == 1
+
+
 def test_nobody_reads_its_memory(mastering_pool):
     """It is not dumpable, as the worker is not."""
     assert mastering_pool.submit(eval, "__import__('ctypes').CDLL(None).prctl(3)").result(60) == 0  # PR_GET_DUMPABLE

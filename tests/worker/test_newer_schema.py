@@ -33,9 +33,9 @@ create function queue.claim_delivery(p_worker bigint, p_lease interval default '
   select c || '{"signed_by": "us"}' from queue.claim_delivery_before(p_worker, p_lease) c $$;
 
 -- One more option, which only newer workers heed.
-alter function private.options_error(text, jsonb) rename to options_error_before;
-create function private.options_error(p_kind text, p_options jsonb) returns text language sql as $$
-  select private.options_error_before(p_kind, p_options - 'stems') $$;
+alter function private.options_error(text, jsonb, boolean) rename to options_error_before;
+create function private.options_error(p_kind text, p_options jsonb, p_operator boolean) returns text language sql as $$
+  select private.options_error_before(p_kind, p_options - 'stems', p_operator) $$;
 
 -- One more argument: without a default beside the old signature, or with one in its place.
 create function queue.register(
@@ -76,7 +76,7 @@ async def test_a_worker_lives_through_an_upgrade_of_the_schema(worker, insert, d
     assert (gone["status"], gone["error_code"]) == ("failed", "not_found")
 
     delivery = await queue.claim_delivery()
-    assert (delivery.job_id, delivery.body["status"]) == (job, "completed")
+    assert (delivery.job_id, delivery.body["type"]) == (job, "job.completed")
     await queue.settle_delivery(delivery, delivered=True, error=None, again=False)
     assert await db.fetchval("select state from public.deliveries") == "delivered"
 

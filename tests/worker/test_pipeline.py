@@ -4,14 +4,16 @@ import asyncio
 import hashlib
 import os
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 
 import pytest
 
 from tests.worker.seams import direction
 from worker.domain import Kind, Options, Plan, Variant
-from worker.errors import QueueUnavailable, Rejected, Unavailable, Yielded
+from worker.errors import LeaseLost, QueueUnavailable, Rejected, Unavailable, Yielded
 from worker.pipeline.plan import derive_seed
+from worker.pipeline.run import MAKES_ROOM
 
 
 async def test_a_job_makes_one_row_for_each_variant(run, seams):
@@ -20,6 +22,7 @@ async def test_a_job_makes_one_row_for_each_variant(run, seams):
     assert [row.index for row in seams.rows] == [0, 1, 2]
     assert [row.seed for row in seams.rows] == [derive_seed(5, i) for i in range(3)]
     assert seams.rows[0].seed == 5
+    assert (seams.rows[0].loudness_lufs, seams.rows[0].true_peak_db) == (-14.0, -1.1)
     assert seams.stages == ["fetching", "describing", "composing"]
     assert len(seams.objects) == 3
     assert not seams.folder.exists()
@@ -76,13 +79,67 @@ async def test_an_engine_that_breaks_keeps_what_was_ready(run, seams):
     assert [row.index for row in seams.rows] == [0]
 
 
-async def test_a_batch_job_makes_room_for_interactive_work(run, seams):
-    """Between variants a batch job hands itself back when interactive work waits; its first result is kept."""
+async def test_a_row_carries_the_seed_that_was_used(run, pipeline, seams):
+    """Where the engine had to take another seed, row and tags say which."""
+    compose, master, tags = seams.compose, seams.master, []
+
+    def composes(*arguments):
+        for track in compose(*arguments):
+            yield replace(track, seed=99) if track.index == 1 else track
+
+    def masters(track, **options):
+        tags.append(options["tags"]["seed"])
+        return master(track, **options)
+
+    seams.compose, pipeline.master = composes, masters
+    await run(options=Options(seed=5))
+    seeds = [derive_seed(5, 0), 99, derive_seed(5, 2)]
+    assert [row.seed for row in sorted(seams.rows, key=lambda row: row.index)] == seeds
+    assert sorted(tags) == sorted(map(str, seeds))
+
+
+async def test_a_batch_job_makes_room_before_it_is_composed(run, seams):
+    """A batch job hands itself back when interactive work waits, before the engine has begun with it: nothing that was made is thrown away."""
     seams.waiting = True
     with pytest.raises(Yielded, match="interactive"):
         await run(lane="batch")
-    assert [row.index for row in seams.rows] == [0]
-    assert seams.closed.is_set()
+    assert seams.composed == seams.rows == []
+
+
+@pytest.mark.parametrize("drains", [False, True])
+async def test_what_is_begun_is_finished(run, seams, drains):
+    """Interactive work or a drain that comes after the first track changes nothing any more: the engine makes all variants at once,
+    and three tracks cost what three tracks cost."""
+    draining, put = [], seams.put_result
+
+    async def putting(lease, result):
+        seams.waiting = not drains
+        draining.append(drains)
+        await put(lease, result)
+
+    seams.put_result = putting
+    await run(lane="batch", draining=lambda: any(draining))
+    assert seams.composed == [0, 1, 2]
+    assert len(seams.rows) == 3
+
+
+async def test_a_batch_job_does_not_make_room_for_ever(run, seams):
+    """While there is always interactive work it is composed after some claims nevertheless."""
+    seams.waiting = True
+    await run(lane="batch", attempt=MAKES_ROOM + 1)
+    assert len(seams.rows) == 3
+
+
+async def test_a_lease_that_a_result_finds_lost_stops_the_engine(run, seams):
+    """The engine stops at its next step, and not when all tracks are made for nobody."""
+
+    async def lost(lease, result):
+        raise LeaseLost("somebody else's")
+
+    seams.put_result, seams.fail_on = lost, {"hang": {1}}
+    with pytest.raises(LeaseLost):
+        await run()
+    assert seams.composed == [0, 1]
 
 
 async def test_a_database_that_is_away_does_not_throw_tracks_away(run, seams):
@@ -121,11 +178,11 @@ async def test_an_interactive_job_does_not_yield(run, seams):
     assert len(seams.rows) == 3
 
 
-async def test_a_draining_worker_stops_between_variants(run, seams):
-    """Draining hands the job back after the variant that is ready."""
+async def test_a_draining_worker_begins_nothing(run, seams):
+    """Draining hands a job back before it is composed."""
     with pytest.raises(Yielded, match="drains"):
         await run(draining=lambda: True)
-    assert [row.index for row in seams.rows] == [0]
+    assert seams.composed == []
 
 
 async def test_cancelling_reaches_the_engines_step_loop(run, seams):
@@ -160,3 +217,4 @@ async def test_a_merge_puts_one_video(run, seams):
     assert [(row.index, row.audio_url) for row in seams.rows] == [(0, None)]
     assert seams.rows[0].video_url.startswith("https://storage/videos/")
     assert seams.stages == ["fetching", "merging"]
+    assert seams.notes == ["One sound was left out."]

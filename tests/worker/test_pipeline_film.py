@@ -3,11 +3,13 @@
 import asyncio
 import threading
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from tests.worker.seams import CLIP, SCENE, direction
 from worker.domain import View
+from worker.errors import Yielded
 from worker.pipeline.turn import Turn
 
 
@@ -150,10 +152,10 @@ async def test_who_is_ready_to_compose_goes_before_all_who_watch(run, seams, pip
             await asyncio.sleep(0)
         if name == "held":
             assert await asyncio.to_thread(held.wait, 20)
-    while len(pipeline._turn._watching) < 1:
+    while len(pipeline.turn._watching) < 1:
         await asyncio.sleep(0)
     described.set()
-    while len(pipeline._turn._composing) < 1:
+    while len(pipeline.turn._composing) < 1:
         await asyncio.sleep(0)
     may.set()
     await asyncio.gather(*jobs)
@@ -178,6 +180,24 @@ async def test_a_turn_that_was_given_to_a_job_that_is_gone_goes_to_the_next():
     assert order == ["composes", "watches"]
     await take("again", composing=False)
     assert order[-1] == "again"
+
+
+async def test_who_waits_for_long_begins_anew():
+    """A job does not spend its time limit on another's composing: it is handed back, and the turn goes to whoever waits still."""
+    turn, ended = Turn(timedelta(milliseconds=20)), []
+
+    async def wait(composing):
+        try:
+            async with turn.taken(composing=composing):
+                ended.append("had it")
+        except Yielded:
+            ended.append("begins anew")
+
+    async with turn.taken(composing=True):
+        await asyncio.gather(wait(composing=True), wait(composing=False))
+        assert ended == ["begins anew"] * 2
+    await wait(composing=True)
+    assert ended[-1] == "had it"
 
 
 async def test_cancelling_stops_the_decoding(run, seams, watching):

@@ -15,7 +15,7 @@ from worker.wakeups import RealtimeWakeUps
 @pytest.fixture
 async def wakes(gateway):
     woken = asyncio.Event()
-    task = asyncio.create_task(RealtimeWakeUps(gateway.url, gateway.key).run(woken.set))
+    task = asyncio.create_task(RealtimeWakeUps(gateway.url, gateway.key).run(lambda _: woken.set()))
     async with asyncio.timeout(120):
         await woken.wait()  # subscribed
         woken.clear()
@@ -47,7 +47,7 @@ async def test_a_subscription_is_looked_behind_once_more(gateway):
     """Guards the second look: both channels say SUBSCRIBED seconds before they are live, so a third wake-up follows."""
     woken, looks, enough = asyncio.Event(), [], 3
 
-    def wake():
+    def wake(_):
         looks.append("look")
         if len(looks) == enough:
             woken.set()
@@ -63,7 +63,7 @@ async def test_a_socket_that_only_looks_alive_is_given_up(gateway):
     """Guards the echo: a socket that carries nothing any more still says it is connected; the ping stays unanswered and the client is rebuilt."""
     woken, looks, enough = asyncio.Event(), [], 3
 
-    def wake():
+    def wake(_):
         looks.append("look")
         if len(looks) == enough:
             woken.set()

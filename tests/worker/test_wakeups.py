@@ -12,7 +12,7 @@ from worker.wakeups import ListenWakeUps
 async def wakes(database_url, db):
     """An event that is set at each wake-up."""
     woken = asyncio.Event()
-    task = asyncio.create_task(ListenWakeUps(database_url).run(woken.set))
+    task = asyncio.create_task(ListenWakeUps(database_url).run(lambda _: woken.set()))
     async with asyncio.timeout(120):
         await woken.wait()  # the first look after connecting
         woken.clear()
@@ -44,7 +44,7 @@ async def test_a_connection_that_only_looks_alive_is_given_up(line):
     """Guards the `select 1`: a half-open connection says nothing for ever, so it is asked, and a new one looks for work."""
     woken = asyncio.Event()
     listening = ListenWakeUps(line.url, check_every=timedelta(milliseconds=50), patience=timedelta(milliseconds=200))
-    task = asyncio.create_task(listening.run(woken.set))
+    task = asyncio.create_task(listening.run(lambda _: woken.set()))
     async with asyncio.timeout(120):
         await woken.wait()
         woken.clear()
@@ -56,4 +56,4 @@ async def test_a_connection_that_only_looks_alive_is_given_up(line):
 
 async def test_a_transaction_pooler_is_refused():
     """LISTEN over a transaction pooler hears nothing, so it is not tried: the source ends at once."""
-    await asyncio.wait_for(ListenWakeUps("postgresql://u:p@127.0.0.1:6543/x").run(lambda: None), 5)
+    await asyncio.wait_for(ListenWakeUps("postgresql://u:p@127.0.0.1:6543/x").run(lambda _: None), 5)

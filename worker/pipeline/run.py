@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -15,7 +15,8 @@ from pathlib import Path
 import structlog
 
 from worker.domain import Clip, Frames, Job, Kind, Plan, Result, Stage, Track, Variant
-from worker.errors import QueueUnavailable, Rejected, Unavailable, Yielded
+from worker.errors import Cancelled, LeaseLost, QueueUnavailable, Rejected, Unavailable, Yielded
+from worker.pipeline.engine_thread import EngineThread, Visit
 from worker.pipeline.plan import planned
 from worker.pipeline.turn import Turn
 from worker.ports import Describer, Engine, Fetcher, Looker, Master, Merger, Queue, Storage
@@ -23,6 +24,8 @@ from worker.timings import Timings
 from worker.together import together
 
 log = structlog.get_logger()
+MAKES_ROOM = 3
+"""How often a batch job hands itself back for interactive work; then it composes, or it would never be made while there is always some."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,11 +47,11 @@ class Pipeline:
     fit: Callable[[str], str] = str
     """Trims a hand-written caption to what the engine's text encoder sees."""
     work_dir: Path | None = None
-    engine_thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "engine"))
-    """Of one thread. An engine that was loaded and warmed in it finds there what its libraries keep by thread."""
+    engine_thread: EngineThread = field(default_factory=EngineThread)
+    """Where the engine was loaded."""
     mastering: Executor = field(default_factory=lambda: ThreadPoolExecutor(2, "mastering"))
     """Where tracks are mastered: few at a time, and never in the engine's way."""
-    _turn: Turn = field(default_factory=Turn)
+    turn: Turn = field(default_factory=Turn)
     """Who has the engine."""
     _generating: int = 0
     """Jobs that are here and want the engine sooner or later."""
@@ -73,14 +76,12 @@ class Pipeline:
         if self.engine is None or self._generating:
             return
 
-        def told(done: asyncio.Future[None]) -> None:
+        def told(done: Future[None]) -> None:
             if not done.cancelled() and (error := done.exception()):
                 log.warning("engine.rest_failed", error=str(error))
 
         with suppress(RuntimeError):  # the worker is closing, and its engine's thread with it
-            asyncio.get_running_loop().run_in_executor(
-                self.engine_thread, self.engine.rest, lambda: self._generating > 0
-            ).add_done_callback(told)
+            self.engine_thread.rest(self.engine.rest, lambda: self._generating > 0).add_done_callback(told)
 
     async def _generate(
         self, job: Job, folder: Path, stopped: Callable[[], bool], draining: Callable[[], bool], timings: Timings
@@ -116,28 +117,33 @@ class Pipeline:
         draining: Callable[[], bool],
         timings: Timings,
     ) -> None:
-        """Each track is mastered, uploaded and written while the engine makes the next. One that fails does not take its siblings along."""
+        """Each track is mastered, uploaded and written while the engine makes the next. One that fails does not take its siblings
+        along, but for one that shows that the job is not ours any more: then the engine stops at its next step."""
         finishing: list[asyncio.Task[None]] = []
-        reason: str | None = None
+        visit = Visit(self.engine_thread, stopped)
+
+        def finished(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and isinstance(task.exception(), LeaseLost | Cancelled):
+                visit.leave()
+
+        broke: BaseException | None = None
         try:
-            async with self._composed(job, clip, missing, stopped) as tracks:
+            async with self._composed(job, clip, missing, draining, visit) as tracks:
                 async for track in tracks:
                     variant = next(v for v in missing if v.index == track.index)
                     finishing.append(asyncio.create_task(self._put(job, clip, plan, variant, track, timings)))
-                    reason = None if variant is missing[-1] else await self._room_needed(job, draining)
-                    if reason:
-                        break
+                    finishing[-1].add_done_callback(finished)
         except asyncio.CancelledError:
             for task in finishing:
                 task.cancel()
             raise
+        except Exception as error:  # noqa: BLE001
+            broke = error
         finally:
             outcomes = await asyncio.gather(*finishing, return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
+        for outcome in (*outcomes, broke):
+            if outcome is not None:
                 raise outcome
-        if reason:
-            raise Yielded(reason)
 
     async def _plan(self, job: Job, clip: Clip, timings: Timings) -> Plan:
         if job.plan is not None:
@@ -163,16 +169,15 @@ class Pipeline:
         """The clip as the engine gets it, while the describer thinks. The engine is asked for its turn once for every stretch of
         the film, when that is there: in between it composes for those who are ready."""
         assert self.engine is not None
-        loop = asyncio.get_running_loop()
-        left = False
+        visit = Visit(self.engine_thread, stopped)
 
         async def watching(step: Callable[[], None]) -> None:
-            async with self._turn.taken(composing=False):
-                await loop.run_in_executor(self.engine_thread, step)
+            async with self.turn.taken(composing=False):
+                await visit.do(step)
 
         try:
             with timings.of("prepare"):
-                viewer = self.engine.prepare(clip, job.options, lambda: left or stopped())
+                viewer = await visit.do(partial(self.engine.prepare, clip, job.options, visit.over), beside=True)
                 if viewer is None and self.engine.frames is not None:
                     await looks.aclose()
                 while True:
@@ -187,49 +192,50 @@ class Pipeline:
                 if viewer is not None:
                     await watching(viewer.end)
         finally:
-            left = True
+            visit.leave()
         return clip
 
     @asynccontextmanager
     async def _composed(
-        self, job: Job, clip: Clip, variants: list[Variant], stopped: Callable[[], bool]
+        self, job: Job, clip: Clip, variants: list[Variant], draining: Callable[[], bool], visit: Visit
     ) -> AsyncIterator[AsyncIterator[Track]]:
-        """The engine's tracks, each pulled on the engine's own thread; one job at a time has the engine."""
+        """The engine's tracks, each pulled on the engine's own thread; one job at a time has the engine.
+
+        Raises Yielded where somebody else should have it first: before it has begun, since what it has begun it makes for all variants at once.
+        """
         assert self.engine is not None
-        loop = asyncio.get_running_loop()
-        left = False
 
         async def pull(tracks: Iterator[Track]) -> AsyncIterator[Track]:
-            while (track := await loop.run_in_executor(self.engine_thread, next, tracks, None)) is not None:
+            while (track := await visit.do(partial(next, tracks, None))) is not None:
                 yield track
 
-        async with self._turn.taken(composing=True):
-            tracks = self.engine.compose(clip, variants, job.options, lambda: left or stopped())
+        async with self.turn.taken(composing=True):
+            if reason := await self._room_needed(job, draining):
+                raise Yielded(reason)
+            tracks = await visit.do(partial(self.engine.compose, clip, variants, job.options, visit.over))
             try:
                 yield pull(tracks)
             finally:
-                # A step in flight sees `left`, raises Cancelled into nobody's hands, and the generator is closed behind it.
-                left = True
-                close = getattr(tracks, "close", None)
-                if close is not None:
-                    await asyncio.shield(loop.run_in_executor(self.engine_thread, close))
+                visit.leave()
+                if (close := getattr(tracks, "close", None)) is not None and not self.engine_thread.hangs:
+                    await visit.do(close)
 
     async def _room_needed(self, job: Job, draining: Callable[[], bool]) -> str | None:
-        """Why this job should hand itself back before its next variant, or None."""
+        """Why this job should hand itself back before it is composed, or None."""
         if draining():
             return "the worker drains"
-        if job.lane == "batch":
-            with suppress(QueueUnavailable):  # nobody is served by throwing away what is composed
+        if job.lane == "batch" and job.lease.attempt <= MAKES_ROOM:
+            with suppress(QueueUnavailable):  # nobody is served by throwing away what is prepared
                 return "interactive work waits" if await self.queue.interactive_waiting() else None
         return None
 
     async def _put(self, job: Job, clip: Clip, plan: Plan, variant: Variant, track: Track, timings: Timings) -> None:
         assert self.engine is not None
-        direction = variant.direction
+        direction, seed = variant.direction, variant.seed if track.seed is None else track.seed
         tags = {
             "title": direction.title,
             "prompt": direction.prompt,
-            "seed": str(variant.seed),
+            "seed": str(seed),
             "engine": f"{self.engine.name} {self.engine.model}".strip(),
             "job": str(job.lease.job_id),
         }
@@ -255,7 +261,7 @@ class Pipeline:
                 title=direction.title,
                 description=direction.description,
                 audio_url=url,
-                seed=variant.seed,
+                seed=seed,
                 duration_s=recording.duration_s,
                 engine=self.engine.name,
                 model=self.engine.model,
@@ -263,6 +269,8 @@ class Pipeline:
                 bpm=track.bpm if track.bpm is not None else direction.tempo_bpm,
                 key=track.key or direction.key,
                 peaks=recording.peaks,
+                loudness_lufs=recording.loudness_lufs,
+                true_peak_db=recording.true_peak_db,
             ),
         )
         log.info("result.ready", index=variant.index, title=direction.title, loudness_lufs=recording.loudness_lufs)
@@ -283,9 +291,11 @@ class Pipeline:
         await self.queue.set_stage(job.lease, Stage.MERGING)
         with timings.of("merge"):
             merged = await self.merger.merge(video, audio, folder / "merged", job.options)
-        digest = await asyncio.to_thread(_digest, merged)
+        for note in merged.notes:
+            await self.queue.note(job.lease, note)
+        digest = await asyncio.to_thread(_digest, merged.file)
         with timings.of("upload"):
-            url = await self.storage.put("videos", f"{job.lease.job_id}/{digest[:32]}.mp4", merged, "video/mp4")
+            url = await self.storage.put("videos", f"{job.lease.job_id}/{digest[:32]}.mp4", merged.file, "video/mp4")
         await self.queue.put_result(job.lease, Result(index=0, video_url=url))
 
 

@@ -1,7 +1,8 @@
 // Who asks: the user of a Supabase access token, or a visitor.
 //
-// The algorithm is fixed by configuration, never by the token: HS256 with JWT_SECRET, else the project's asymmetric keys
-// (JWKS). A publishable or anon key as Bearer, as supabase-js sends it before sign-in, is a visitor.
+// Two signing schemes hold side by side, so that a project may change its keys and nobody has to sign in again: HS256 for
+// JWT_SECRET, and for each key that the project publishes (JWKS) its own asymmetric algorithm. No key has a second algorithm.
+// A publishable or anon key as Bearer, as supabase-js sends it before sign-in, is a visitor.
 import {
   createLocalJWKSet,
   createRemoteJWKSet,
@@ -24,8 +25,15 @@ export type Verify = (token: string) => Promise<JWTPayload>;
 
 const claims = { audience: "authenticated", clockTolerance: LEEWAY_S, requiredClaims: ["exp", "sub"] };
 
+/** Both: the shared secret, where there is one, and the published keys. */
+export function byProjectKeys(supabaseUrl: string, secret: string | undefined): Verify {
+  const published = byPublishedKeys(supabaseUrl);
+  const shared = secret === undefined ? published : bySecret(secret);
+  return (token) => decodeProtectedHeader(token).alg === "HS256" ? shared(token) : published(token);
+}
+
 /** One shared secret, HS256. */
-export function bySecret(secret: string): Verify {
+function bySecret(secret: string): Verify {
   const key = new TextEncoder().encode(secret);
   const find = ({ kid = "" }: JWTHeaderParameters) => {
     if (typeof kid !== "string") throw new errors.JWTInvalid("the token names no key");
@@ -35,7 +43,7 @@ export function bySecret(secret: string): Verify {
 }
 
 /** The project's published signing keys: cached five minutes, fetched again for an unknown key id at most every 30 s. */
-export function byPublishedKeys(supabaseUrl: string): Verify {
+function byPublishedKeys(supabaseUrl: string): Verify {
   const address = new URL(`${supabaseUrl}/auth/v1/.well-known/jwks.json`);
   const keys = createRemoteJWKSet(address, { timeoutDuration: 5000, cooldownDuration: 30_000, cacheMaxAge: 300_000 });
   let restUntil = 0;
@@ -70,15 +78,19 @@ export function byPublishedKeys(supabaseUrl: string): Verify {
     (await jwtVerify(token, find, { ...claims, algorithms: ["ES256", "RS256", "EdDSA"] })).payload;
 }
 
-/** Turns an Authorization header into a user id, null for a visitor. */
+/** The id of the server's key with this SHA-256, in hexadecimal digits; null when it is unknown or revoked. */
+export type KeyOf = (hash: string) => Promise<string | null>;
+
+/** Turns an Authorization header into a user id, null for a visitor. A server's key is a user whose id `keyOf` finds. */
 export class Authenticator {
   constructor(
     private readonly verify: Verify,
     private readonly publishableKey: string,
     private readonly requireAuth: boolean,
+    private readonly keyOf: KeyOf,
   ) {}
 
-  /** Throws Problem: unauthorized, auth_unavailable. */
+  /** Throws Problem: unauthorized, auth_unavailable, database_unavailable. */
   async user(authorization: string | null): Promise<string | null> {
     const user = await this.#user(authorization);
     if (user === null && this.requireAuth) {
@@ -94,6 +106,12 @@ export class Authenticator {
     const token = /^bearer +([!-~]+) *$/i.exec(authorization)?.[1];
     if (token === undefined) {
       throw unauthorized("The Authorization header must be `Bearer <access token>`, or be left out");
+    }
+    if (token.startsWith("rk_")) {
+      const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(token)));
+      const known = await this.keyOf(hash.toHex());
+      if (known === null) throw unauthorized("This key is unknown or revoked; `rhythmai keys add` makes one");
+      return known;
     }
     if (this.#isPublicKey(token)) return null;
     let payload: JWTPayload;
@@ -127,7 +145,7 @@ function invalid(): Problem {
   return unauthorized("The access token is not valid; sign in again, or leave the Authorization header out");
 }
 
-function unauthorized(detail: string): Problem {
+export function unauthorized(detail: string): Problem {
   return new Problem("unauthorized", detail, { "WWW-Authenticate": "Bearer" });
 }
 

@@ -1,33 +1,10 @@
 // What the API says when it cannot do what was asked: RFC 9457 problem JSON with a stable `code`, and a `detail` that
 // says what to do. The twin of edge_api/problems.py: the contract's tests hold the two together.
+import openapi from "./openapi.ts";
 
-/** Every code and its status. */
-export const STATUS = {
-  bad_request: 400,
-  invalid_json: 400,
-  unauthorized: 401,
-  not_found: 404,
-  method_not_allowed: 405,
-  request_timeout: 408,
-  merge_cancelled: 409,
-  payload_too_large: 413,
-  unsupported_media_type: 415,
-  expectation_failed: 417,
-  invalid_request: 422,
-  unknown_field: 422,
-  idempotency_mismatch: 422,
-  merge_failed: 422,
-  too_many_jobs: 429,
-  internal: 500,
-  merge_unavailable: 502,
-  database_unavailable: 503,
-  storage_unavailable: 503,
-  auth_unavailable: 503,
-  too_many_streams: 503,
-  too_many_connections: 503,
-} as const;
+const MEANINGS = openapi.components.schemas.Code["x-problems"];
 
-export type Code = keyof typeof STATUS;
+export type Code = keyof typeof MEANINGS;
 
 /** An answer that is an error. `more` are further members of the problem, `headers` go with it. */
 export class Problem extends Error {
@@ -40,13 +17,33 @@ export class Problem extends Error {
     super(detail);
   }
 
-  response(): Response {
-    const status = STATUS[this.code];
-    const title = (this.code[0]!.toUpperCase() + this.code.slice(1).replaceAll("_", " ")).replace("json", "JSON");
-    const body = { type: "about:blank", title, status, detail: this.detail, code: this.code, ...this.more };
+  /** `origin` stands before the address of the page about the code. */
+  response(origin: string): Response {
+    const { title, status } = MEANINGS[this.code];
+    const type = `${origin}/api/v1/problems/${this.code}`;
+    const body = { type, title, status, detail: this.detail, code: this.code, ...this.more };
     const headers = { "Content-Type": "application/problem+json; charset=utf-8", ...this.headers };
     return new Response(JSON.stringify(body), { status, headers });
   }
+}
+
+/** What the contract says of a code, in HTML. Throws Problem not_found. */
+export function page(code: string): string {
+  if (!Object.hasOwn(MEANINGS, code)) {
+    throw new Problem("not_found", "No problem has this code; all of them are listed at /openapi.json");
+  }
+  const { title, status, remedy } = MEANINGS[code as Code];
+  const said = remedy.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+  return `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>${title}</title>
+<h1>${title}</h1>
+<p>${said}</p>
+<p>Status ${status}, code <code>${code}</code>.</p>
+</html>
+`;
 }
 
 /** One answer for both, so that nobody learns which ids exist. */

@@ -1,7 +1,7 @@
 // Server-sent events, for clients without supabase-js: what Realtime sends on the job's topic, over plain HTTP.
 //
-// A stream begins with everything that is there already and ends with the job, so coming back needs no bookkeeping: not
-// after a lost connection, and not after the platform's wall clock has ended the function.
+// A stream begins with everything that is there already and ends with the job. Each event's id says what was told up to
+// there, so that whoever comes back with it, after a lost connection or the platform's wall clock, is told the rest.
 import type { View } from "./queue.ts";
 import { ENDED, type Watches } from "./watch.ts";
 
@@ -10,6 +10,8 @@ const KEEPALIVE_MS = 15_000;
 const SLOWEST_READER_MS = 20_000;
 /** The id of a stream's last event: an EventSource that comes back with it is told that there is nothing more. */
 const END_ID = "end";
+const ID = /^([0-9a-f]{1,3}):([a-z]*\/[a-z]*\/[0-8]|)$/;
+const PLAN = 1 << 8;
 const STATE = ["job_id", "status", "stage", "completed_count", "total_count", "error", "error_code"] as const;
 
 /** GET /api/v1/job/{job_id}/events. Throws Problem before the stream has begun; later it just ends. */
@@ -20,10 +22,11 @@ export async function stream(
   user: string | null,
   slowestReaderMs = SLOWEST_READER_MS,
 ): Promise<Response> {
-  if (request.headers.get("Last-Event-ID") === END_ID) return new Response(null, { status: 204 });
+  const lastId = request.headers.get("Last-Event-ID") ?? "";
+  if (lastId === END_ID) return new Response(null, { status: 204 });
   const gone = new AbortController();
   const views = watches.views(job, user, gone.signal);
-  const teller = new Teller();
+  const teller = new Teller(lastId);
   const encoder = new TextEncoder();
   const first = await views.next();
   let text = "retry: 2000\n\n" + (first.value ? teller.events(first.value) : "");
@@ -56,26 +59,45 @@ export async function stream(
   return new Response(body, { headers: { "Content-Type": "text/event-stream", "X-Accel-Buffering": "no" } });
 }
 
-/** Turns views of one job into the events that a client has not had yet. */
+/** Turns views of one job into the events that a client has not had yet.
+ *
+ * An id is `<told>:<version>`: what was told, as the bits of a hexadecimal number, one for the index of each result and one
+ * above them for the plan; and the version of the state that was, its status, stage and count. One that is none of ours
+ * counts as nothing. */
 class Teller {
-  #state = "";
-  readonly #told = new Set<number>();
+  #told: number;
+  #version: string;
 
-  /** Event `result` for each new track, then event `job` when the state differs. */
+  constructor(lastId: string) {
+    const found = ID.exec(lastId);
+    this.#told = parseInt(found?.[1] ?? "0", 16);
+    this.#version = found?.[2] ?? "";
+  }
+
+  /** Event `plan` once there is one, `result` for each new track, then event `job` when the state differs. */
   events(view: View): string {
-    const frames = view.results
-      .filter((result) => !this.#told.has(result.index))
-      .map((result) => frame("result", JSON.stringify({ ...result, job_id: view.job_id })));
-    for (const result of view.results) this.#told.add(result.index);
-    const state = JSON.stringify(Object.fromEntries(STATE.map((name) => [name, view[name]])));
-    if (state !== this.#state) {
-      this.#state = state;
-      frames.push(frame("job", state, ENDED.has(view.status) ? END_ID : undefined));
+    const frames: string[] = [];
+    if (view.directions.length > 0 && !(this.#told & PLAN)) {
+      this.#told |= PLAN;
+      frames.push(this.#frame("plan", { job_id: view.job_id, directions: view.directions }));
+    }
+    for (const result of view.results) {
+      if (this.#told >> result.index & 1) continue;
+      this.#told |= 1 << result.index;
+      frames.push(this.#frame("result", { ...result, job_id: view.job_id }));
+    }
+    const version = `${view.status}/${view.stage ?? ""}/${view.completed_count}`;
+    const ended = ENDED.has(view.status);
+    if (ended || version !== this.#version) {
+      this.#version = version;
+      const state = Object.fromEntries(STATE.map((name) => [name, view[name]]));
+      frames.push(this.#frame("job", state, ended));
     }
     return frames.join("");
   }
-}
 
-function frame(event: string, data: string, id?: string): string {
-  return `event: ${event}\ndata: ${data}\n${id ? `id: ${id}\n` : ""}\n`;
+  #frame(event: string, data: object, ended = false): string {
+    const id = ended ? END_ID : `${this.#told.toString(16)}:${this.#version}`;
+    return `event: ${event}\ndata: ${JSON.stringify(data)}\nid: ${id}\n\n`;
+  }
 }

@@ -10,7 +10,7 @@ import { answering } from "./shell.ts";
 const hosted = "EdgeRuntime" in globalThis;
 const settings = readSettings(Deno.env.toObject(), hosted);
 const routes = new Routes(settings);
-const answer = answering(routes.table(), settings.corsOrigins);
+const answer = answering(routes.table(), settings.corsOrigins, settings.origin);
 
 // The wall clock of the platform: whoever waits gets an answer before it strikes.
 addEventListener("beforeunload", () => routes.watches.close());

@@ -77,6 +77,26 @@ export class Queue {
     return this.#ask(this.#sql`select queue.cancel(${job}, ${user})::text`);
   }
 
+  /** A page of the user's jobs. Throws Problem invalid_request. */
+  page(user: string, status: string | null, cursor: string | null, limit: string | null): Promise<ViewText | null> {
+    return this.#ask(this.#sql`select queue.list(${user}, ${status}, ${cursor}, ${limit})::text`);
+  }
+
+  /** The id of a server's key; null when it is unknown or revoked. */
+  keyOf(hash: string): Promise<string | null> {
+    return this.#ask(this.#sql`select queue.key_of(${hash})`);
+  }
+
+  /** A ticket for an upload of so many bytes. Throws Problem too_many_uploads. */
+  async takeUpload(path: string, size: number, owner: string | null, client: string): Promise<void> {
+    await this.#ask(this.#sql`select queue.take_upload(${path}, ${size}, ${owner}, ${client})`);
+  }
+
+  /** The ticket was of no use. */
+  async returnUpload(path: string): Promise<void> {
+    await this.#ask(this.#sql`select queue.return_upload(${path})`);
+  }
+
   /** `workers` and `workers_ready`. */
   async health(): Promise<Record<string, number>> {
     return JSON.parse((await this.#ask(this.#sql`select queue.health()::text`))!);
@@ -115,6 +135,8 @@ function translated(error: unknown): unknown {
   switch (error.code) {
     case "RY429":
       return new Problem("too_many_jobs", error.message, { "Retry-After": "10" });
+    case "RY430":
+      return new Problem("too_many_uploads", error.message, { "Retry-After": error.hint! });
     case "RY422":
       return new Problem("idempotency_mismatch", error.message);
     case "22023":
@@ -122,7 +144,9 @@ function translated(error: unknown): unknown {
   }
   switch (error.code.slice(0, 2)) {
     case "08": // connection
-    case "25": // read-only: a replica, or a primary no more
+    case "25": // read-only: a replica, a primary no more, or one whose disk is full
+      log("warning", "database.away", { error: error.code });
+      return unavailable("The database is read-only and takes no jobs; try again in a few seconds");
     case "40": // deadlock, serialization
     case "53": // resources
     case "57": // an operator steps in

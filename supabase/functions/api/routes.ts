@@ -1,10 +1,12 @@
 // The calls of the contract: check the request, call an SQL function, answer.
 import { clientOf } from "../_shared/addresses.ts";
-import { Authenticator, byPublishedKeys, bySecret } from "../_shared/auth.ts";
+import { Authenticator, byProjectKeys, unauthorized } from "../_shared/auth.ts";
 import { read, readIfAny } from "../_shared/body.ts";
 import openapi from "../_shared/openapi.ts";
-import { jobNotFound, Problem } from "../_shared/problems.ts";
+import { jobNotFound, page, Problem } from "../_shared/problems.ts";
+import type { Schemas } from "../_shared/schema.ts";
 import { stream } from "./events.ts";
+import { log } from "./log.ts";
 import { type Asked, Queue, type View, type ViewText } from "./queue.ts";
 import type { Settings } from "./settings.ts";
 import { MAX_UPLOAD_BYTES, Uploads } from "./uploads.ts";
@@ -16,8 +18,10 @@ export interface Call {
   /** What the job of this request takes as its own. */
   traceparent: string;
   peer: string;
-  /** The {job_id} of the path. */
-  job: string;
+  /** What stands before /api/v1 in the addresses of its answer. */
+  origin: string;
+  /** The {job_id} or {code} of the path. */
+  named: string;
 }
 
 export interface Route {
@@ -27,6 +31,9 @@ export interface Route {
   methods: Record<string, (call: Call) => Response | Promise<Response>>;
 }
 
+/** A key as an RFC 9651 string. */
+const QUOTED = /^"((?:[^"\\]|\\["\\])+)"$/;
+const HTML = "text/html; charset=utf-8";
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 export class Routes {
@@ -34,14 +41,15 @@ export class Routes {
   readonly #queue: Queue;
   readonly #uploads: Uploads;
   readonly #authenticator: Authenticator;
+  #toldOfProxy = false;
 
   constructor(private readonly settings: Settings) {
     const { databaseUrl, jwtSecret, supabaseUrl, publishableKey, requireAuth } = settings;
     this.#queue = new Queue(databaseUrl);
     this.watches = new Watches(this.#queue);
-    this.#uploads = new Uploads(settings);
-    const verify = jwtSecret ? bySecret(jwtSecret) : byPublishedKeys(supabaseUrl);
-    this.#authenticator = new Authenticator(verify, publishableKey, requireAuth);
+    this.#uploads = new Uploads(settings, this.#queue);
+    const verify = byProjectKeys(supabaseUrl, jwtSecret);
+    this.#authenticator = new Authenticator(verify, publishableKey, requireAuth, (hash) => this.#queue.keyOf(hash));
   }
 
   table(): Route[] {
@@ -50,9 +58,11 @@ export class Routes {
       route("/api/v1/gen", { POST: (call) => this.gen(call) }),
       route("/api/v1/merge", { POST: (call) => this.merge(call) }),
       route("/api/v1/upload", { POST: (call) => this.upload(call) }),
+      route("/api/v1/jobs", { GET: (call) => this.jobs(call) }),
       route(job, { GET: (call) => this.view(call), DELETE: (call) => this.cancel(call) }),
       route(`${job}/again`, { POST: (call) => this.again(call) }),
       route(`${job}/events`, { GET: (call) => this.events(call) }),
+      route("/api/v1/problems/{code}", { GET: ({ named }) => text(page(named), 200, { "Content-Type": HTML }) }),
       route("/api/v1/ping", { GET: () => json({ status: "ok", message: "RhythmAI API is running" }) }),
       route("/healthz", { GET: async () => json({ status: "ok", database: "ok", ...await this.#queue.health() }) }),
       route("/openapi.json", { GET: () => json(describedAt(this.settings.base)) }),
@@ -63,7 +73,7 @@ export class Routes {
     const user = await this.#user(call);
     const { video_url, user_request, ...options } = await read(call.request, "Gen");
     const by = this.#by(call, user);
-    return json({ job_id: await this.#queue.submit("generate", video_url, user_request ?? "", options, by) });
+    return made(call, await this.#queue.submit("generate", video_url, user_request ?? "", options, by));
   }
 
   async merge(call: Call): Promise<Response> {
@@ -72,13 +82,12 @@ export class Routes {
     const job = await this.#queue.submit("merge", video_url, "", options, this.#by(call, user));
     const atOnce = prefersAsync(call.request);
     const view = atOnce ? null : await this.watches.end(job, user, this.settings.mergeWaitS, call.request.signal);
-    if (view) return json({ video_url: await this.#merged(view) });
-    const headers = { Location: `${this.settings.base}/api/v1/job/${job}` };
-    return json({ job_id: job }, 202, atOnce ? { ...headers, "Preference-Applied": "respond-async" } : headers);
+    if (view) return json(await this.#merged(view));
+    return made(call, job, 202, atOnce ? { "Preference-Applied": "respond-async" } : {});
   }
 
-  /** The video of a merge that has ended. Throws Problem: merge_failed, merge_unavailable, merge_cancelled. */
-  async #merged({ job_id, status, error, error_code, results }: View): Promise<string> {
+  /** The video of a merge that has ended, and what it has otherwise than asked. Throws Problem: merge_failed, merge_unavailable, merge_cancelled. */
+  async #merged({ job_id, status, error, error_code, results, notes }: View): Promise<Schemas["Merged"]> {
     if (status === "cancelled") {
       const detail = "The merge was cancelled while it ran; post it again if you want it";
       throw new Problem("merge_cancelled", detail, {}, { job_id });
@@ -87,17 +96,31 @@ export class Routes {
       const code = await this.#queue.mayPass(error_code) ? "merge_unavailable" : "merge_failed";
       throw new Problem(code, `The merge failed: ${error}`, {}, { error_code, job_id });
     }
-    return (results[0] as { video_url: string }).video_url;
+    const { video_url } = results[0] as Schemas["Merged"];
+    return notes.length ? { video_url, notes } : { video_url };
   }
 
   async upload(call: Call): Promise<Response> {
-    await this.#user(call);
-    const { size, content_type } = await read(call.request, "Upload");
-    if (size > MAX_UPLOAD_BYTES) {
+    const user = await this.#user(call);
+    const asked = await read(call.request, "Upload");
+    if (asked.size > MAX_UPLOAD_BYTES) {
       const detail = `A video may have at most ${MAX_UPLOAD_BYTES / 2 ** 20} MB; send a shorter or smaller one`;
       throw new Problem("payload_too_large", detail);
     }
-    return json(await this.#uploads.sign(content_type));
+    return json(await this.#uploads.sign(asked, user, this.#clientOf(call)));
+  }
+
+  async jobs(call: Call): Promise<Response> {
+    const user = await this.#user(call);
+    if (user === null) {
+      throw unauthorized(
+        "A list is of a signed-in user's jobs, or of a key's: send Authorization: Bearer <access token>",
+      );
+    }
+    const query = new URL(call.request.url).searchParams;
+    // Quoted, because Postgres takes no U+0000; what is right has nothing to quote.
+    const asked = (name: string) => query.has(name) ? encodeURIComponent(query.get(name)!) : null;
+    return text((await this.#queue.page(user, asked("status"), asked("cursor"), asked("limit")))!);
   }
 
   async view(call: Call): Promise<Response> {
@@ -114,7 +137,7 @@ export class Routes {
     const { seed, variant } = await readIfAny(call.request, "Again");
     const job = await this.#queue.again(jobOf(call), seed ?? null, variant ?? null, this.#by(call, user));
     if (job === null) throw jobNotFound();
-    return json({ job_id: job });
+    return made(call, job);
   }
 
   async events(call: Call): Promise<Response> {
@@ -125,10 +148,22 @@ export class Routes {
     return this.#authenticator.user(request.headers.get("Authorization"));
   }
 
-  #by({ request, traceparent, peer }: Call, owner: string | null): Asked {
+  #clientOf({ request, peer }: Call): string {
     const { clientHeader } = this.settings;
-    const client = clientOf(peer, clientHeader ? request.headers.get(clientHeader) : null);
-    const key = request.headers.get("Idempotency-Key");
+    if (!clientHeader && !this.#toldOfProxy && request.headers.has("X-Forwarded-For")) {
+      this.#toldOfProxy = true;
+      const remedy = "if this is your proxy, set CLIENT_ADDRESS_HEADER: until then all its visitors are limited as one";
+      log("warning", "proxy.untrusted", { peer, remedy });
+    }
+    return clientOf(peer, clientHeader ? request.headers.get(clientHeader) : null);
+  }
+
+  #by(call: Call, owner: string | null): Asked {
+    const { request, traceparent } = call;
+    const client = this.#clientOf(call);
+    const sent = request.headers.get("Idempotency-Key");
+    const quoted = sent && QUOTED.exec(sent);
+    const key = quoted ? quoted[1]!.replace(/\\(.)/g, "$1") : sent;
     if (key !== null && !/^[!-~]{1,255}$/.test(key)) {
       throw new Problem("invalid_request", "The Idempotency-Key must be 1 to 255 visible ASCII characters");
     }
@@ -140,7 +175,7 @@ function route(name: string, methods: Route["methods"]): Route {
   return {
     name,
     methods,
-    pattern: new RegExp(`^${name.replace("{job_id}", "(?<job>[^/%{}]+)").replace(".", "\\.")}$`),
+    pattern: new RegExp(`^${name.replace(/\{\w+\}/, "(?<named>[^/%{}]+)").replace(".", "\\.")}$`),
   };
 }
 
@@ -152,6 +187,13 @@ function describedAt(base: string): object {
     path.startsWith("/api/") ? [path, calls] : [path, { servers, ...calls }]
   );
   return { ...openapi, servers: [{ url: base }], paths: Object.fromEntries(paths) };
+}
+
+/** A new job, and where it goes on from here. */
+function made({ origin }: Call, job_id: string, status = 200, headers: Record<string, string> = {}): Response {
+  const url = `${origin}/api/v1/job/${job_id}`;
+  const urls = { job: url, events: `${url}/events`, cancel: url };
+  return json({ job_id, urls } satisfies Schemas["Made"], status, { Location: url, ...headers });
 }
 
 function json(body: object, status = 200, headers: Record<string, string> = {}): Response {
@@ -178,9 +220,9 @@ async function marked(answer: Response, text: string, seen: string): Promise<Res
   return response;
 }
 
-function jobOf({ job }: Call): string {
-  if (!UUID.test(job)) throw new Problem("not_found", "A job id is a UUID, as POST /api/v1/gen answered it");
-  return job;
+function jobOf({ named }: Call): string {
+  if (!UUID.test(named)) throw new Problem("not_found", "A job id is a UUID, as POST /api/v1/gen answered it");
+  return named;
 }
 
 function prefersAsync(request: Request): boolean {

@@ -14,8 +14,10 @@ export interface Settings {
   mergeWaitS: number;
   /** The header in which the gateway before us writes the client's address; none: the peer is the client. */
   clientHeader: string | undefined;
-  /** What stands before /api/v1 in the addresses that clients see. */
+  /** What stands before /api/v1 in the paths that clients see. */
   base: string;
+  /** The same in whole addresses; undefined: where each request says that it was sent. */
+  origin: string | undefined;
 }
 
 /** The gateway answers 504 after 150 s of silence. */
@@ -31,10 +33,13 @@ export function readSettings(env: Record<string, string | undefined>, hosted: bo
   if (jwtSecret !== undefined && jwtSecret.length < 32) throw new Error("JWT_SECRET must have at least 32 characters");
   const mergeWaitS = Number(env.MERGE_WAIT_S || 50);
   if (!(mergeWaitS >= 0)) throw new Error("MERGE_WAIT_S must be a number of seconds");
+  const given = env.PUBLIC_URL?.replace(/\/+$/, "");
+  const publicUrl = given || supabaseUrl;
+  const base = hosted ? "/functions/v1" : "";
   return {
     databaseUrl: databaseUrl(env),
     supabaseUrl,
-    publicUrl: env.PUBLIC_URL?.replace(/\/+$/, "") || supabaseUrl,
+    publicUrl,
     secretKey: env.SUPABASE_KEY || named(env.SUPABASE_SECRET_KEYS) ||
       required(env, "SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY"),
     publishableKey: named(env.SUPABASE_PUBLISHABLE_KEYS) || env.SUPABASE_PUBLISHABLE_KEY || env.SUPABASE_ANON_KEY || "",
@@ -43,7 +48,8 @@ export function readSettings(env: Record<string, string | undefined>, hosted: bo
     corsOrigins: origins(env.CORS_ORIGINS || "*"),
     mergeWaitS: Math.min(mergeWaitS, LONGEST_MERGE_WAIT_S),
     clientHeader: env.CLIENT_ADDRESS_HEADER || (behindCloudflare ? "cf-connecting-ip" : undefined),
-    base: hosted ? "/functions/v1" : "",
+    base,
+    origin: hosted ? publicUrl + base : given || undefined,
   };
 }
 

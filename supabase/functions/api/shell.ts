@@ -7,6 +7,8 @@ import { continued } from "./trace.ts";
 
 const REQUEST_ID = /^[A-Za-z0-9_.-]{8,64}$/;
 const HOST = /^[A-Za-z0-9._:[\]-]*$/;
+/** A Host that an address can be made of. */
+const WHOLE_HOST = /^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$/;
 const HEADERS = {
   "Server": "RhythmAI",
   "Cache-Control": "no-store",
@@ -17,7 +19,7 @@ const HEADERS = {
 export type Handler = (request: Request, peer: string) => Promise<Response>;
 
 /** A handler that never throws. */
-export function answering(routes: Route[], corsOrigins: readonly string[]): Handler {
+export function answering(routes: Route[], corsOrigins: readonly string[], publicOrigin?: string): Handler {
   return async (request, peer) => {
     const began = performance.now();
     const traceparent = continued(request.headers.get("traceparent") ?? "");
@@ -26,15 +28,20 @@ export function answering(routes: Route[], corsOrigins: readonly string[]): Hand
     const id = REQUEST_ID.test(asked) ? asked : traceId;
     let route: Route | undefined;
     const path = contractPath(pathOf(request));
+    const origin = publicOrigin ?? originOf(request);
     let response: Response;
     try {
       if (!HOST.test(request.headers.get("Host") ?? "")) {
         throw new Problem("bad_request", "This is not an HTTP/1.1 request that this server can read");
       }
       route = routes.find(({ pattern }) => pattern.test(path));
-      response = isPreflight(request) ? preflight() : await dispatch(route, request, { traceparent, peer, path });
+      response = isPreflight(request)
+        ? preflight()
+        : await dispatch(route, request, { traceparent, peer, path, origin });
     } catch (error) {
-      response = (error instanceof Problem ? error : broke(error, { trace_id: traceId, request_id: id })).response();
+      response = (error instanceof Problem ? error : broke(error, { trace_id: traceId, request_id: id })).response(
+        origin,
+      );
     }
     for (const [name, value] of Object.entries(HEADERS)) {
       if (!response.headers.has(name)) response.headers.set(name, value);
@@ -55,6 +62,12 @@ export function answering(routes: Route[], corsOrigins: readonly string[]): Hand
   };
 }
 
+/** Where the request says that it was sent, which nobody but its sender hears; empty where it does not. */
+function originOf(request: Request): string {
+  const host = request.headers.get("Host") ?? "";
+  return WHOLE_HOST.test(host) ? `${request.url.split(":")[0]}://${host}` : "";
+}
+
 /** As it was sent: URL would take `..` and a backslash for what was not asked. */
 function pathOf(request: Request): string {
   return request.url.replace(/^[a-z]+:\/\/[^/?]*/i, "").split(/[?#]/)[0]!;
@@ -69,7 +82,7 @@ function contractPath(path: string): string {
 async function dispatch(
   route: Route | undefined,
   request: Request,
-  { traceparent, peer, path }: { traceparent: string; peer: string; path: string },
+  { path, ...more }: { traceparent: string; peer: string; path: string; origin: string },
 ): Promise<Response> {
   if (route === undefined) {
     throw new Problem("not_found", "There is nothing at this address; the API is described at /openapi.json");
@@ -88,7 +101,7 @@ async function dispatch(
     const detail = `${request.method} means nothing here; this takes ${allowed}`;
     throw new Problem("method_not_allowed", detail, { Allow: allowed });
   }
-  return await handle({ request, traceparent, peer, job: route.pattern.exec(path)?.groups?.job ?? "" });
+  return await handle({ request, ...more, named: route.pattern.exec(path)?.groups?.named ?? "" });
 }
 
 function broke(error: unknown, ids: Record<string, string>): Problem {

@@ -4,12 +4,15 @@ import { decodeJwt } from "jose";
 import { Problem } from "../_shared/problems.ts";
 import type { Schemas } from "../_shared/schema.ts";
 import { log } from "./log.ts";
+import type { Queue } from "./queue.ts";
 import { randomHex } from "./random.ts";
 import type { Settings } from "./settings.ts";
 
 export const MAX_UPLOAD_BYTES = 512 * 2 ** 20;
 const BUCKET = "uploads";
-const SUFFIX = {
+/** What all is called that nobody calls a video; its content decides. */
+const OTHER = "application/octet-stream";
+const SUFFIX: Record<string, string> = {
   "video/mp4": ".mp4",
   "video/quicktime": ".mov",
   "video/webm": ".webm",
@@ -27,7 +30,7 @@ const TIMEOUT_MS = 10_000;
 export class Uploads {
   readonly #storage: StorageClient;
 
-  constructor(private readonly settings: Settings) {
+  constructor(private readonly settings: Settings, private readonly queue: Queue) {
     const key = settings.secretKey;
     this.#storage = new StorageClient(
       `${settings.supabaseUrl}/storage/v1`,
@@ -36,12 +39,16 @@ export class Uploads {
     );
   }
 
-  /** The answer of POST /api/v1/upload. Throws Problem storage_unavailable. */
-  async sign(contentType: Schemas["Upload"]["content_type"]): Promise<Schemas["Signed"]> {
-    const path = randomHex() + SUFFIX[contentType];
+  /** The answer of POST /api/v1/upload. Throws Problem: too_many_uploads, storage_unavailable. */
+  async sign(asked: Schemas["Upload"], owner: string | null, client: string): Promise<Schemas["Signed"]> {
+    const type = asked.content_type.split(";")[0]!.trim().toLowerCase();
+    const contentType = /^video\/[a-z0-9][a-z0-9.+-]*$/.test(type) ? type : OTHER;
+    const path = randomHex() + (SUFFIX[contentType] ?? "");
+    await this.queue.takeUpload(path, asked.size, owner, client);
     const { data, error } = await this.#storage.from(BUCKET).createSignedUploadUrl(path);
     if (error) {
       log("warning", "storage.away", { error: error.name });
+      await this.queue.returnUpload(path);
       const detail = "Storage does not take uploads right now; try again in a few seconds";
       throw new Problem("storage_unavailable", detail, { "Retry-After": "5" });
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
@@ -11,9 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from worker.engines.mmaudio.choice import fused_or_plain
 from worker.engines.mmaudio.low_pass import BLOCK, filters, matrices
-
-log = logging.getLogger(__name__)
 
 
 class Snake(nn.Module):
@@ -41,21 +39,21 @@ def fastest(device: torch.device) -> Way:
     """The fused kernels on a GPU where Triton is installed and can compile, products of blocks on a CPU."""
     if device.type != "cuda":
         return BLOCKS if device.type == "cpu" else PLAIN
-    try:
+
+    def fused() -> Way:
         from worker.engines.mmaudio import activation_kernel
 
         fast, one = Way(activation_kernel.activate, activation_kernel.add_biased), torch.ones(8, device=device)
         # In the precision that a vocoder has on a GPU: each takes seconds to compile.
         probe, bias = torch.linspace(-3, 3, 8 * 21, device=device).half().view(1, 21, 8).mT, one.half() / 2
-        ours, theirs = (way.activate(probe, one, one, bias) for way in (fast, PLAIN))
-        torch.testing.assert_close(ours, theirs, atol=2e-2, rtol=2e-2)
-        ours, theirs = (way.add_biased(probe, probe, bias) for way in (fast, PLAIN))
-        torch.testing.assert_close(ours, theirs, atol=2e-2, rtol=2e-2)
-    except Exception as error:  # noqa: BLE001
-        # No Triton, no C compiler for it to use, or wrong numbers: whatever it is, the plain way gives the right ones.
-        log.warning("the vocoder's fused activation is not available, falling back to plain PyTorch: %s", error)
-        return PLAIN
-    return fast
+        for ours, theirs in (
+            (way.activate(probe, one, one, bias) for way in (fast, PLAIN)),
+            (way.add_biased(probe, probe, bias) for way in (fast, PLAIN)),
+        ):
+            torch.testing.assert_close(ours, theirs, atol=2e-2, rtol=2e-2)
+        return fast
+
+    return fused_or_plain("vocoder", fused, PLAIN)
 
 
 class SnakeActivation(nn.Module):

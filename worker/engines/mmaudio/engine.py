@@ -8,22 +8,27 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
 import torch
+from torch import Tensor
 
 from worker.domain import Clip, Frames, Options, Track, Variant, View
 from worker.engines.mmaudio import loading, tokens, weights
+from worker.engines.mmaudio.activation import fastest
+from worker.engines.mmaudio.batching import out_of_memory
+from worker.engines.mmaudio.choice import WHY_PLAIN
 from worker.engines.mmaudio.copies import on_host
 from worker.engines.mmaudio.features import VIEWS, Encoding, Features, Watcher, long_enough
-from worker.engines.mmaudio.fp8 import Fp8MLP, use_fp8
 from worker.engines.mmaudio.lengths import CLIP_FPS, clip_frames, sync_features
 from worker.engines.mmaudio.lru_cache import LruCache
-from worker.engines.mmaudio.runtime import Runtime
+from worker.engines.mmaudio.pointwise import pointwise
+from worker.engines.mmaudio.runtime import NoNumbers, Runtime
 from worker.engines.mmaudio.sampling import Sampler
+from worker.engines.mmaudio.synchformer import grouped_kernel
 from worker.engines.mmaudio.track_loudness import track_lufs
 from worker.engines.mmaudio.windows import lay
 from worker.errors import Cancelled, DeviceLost, Misconfigured, Unavailable
@@ -44,8 +49,7 @@ class MMAudioEngine:
         """`sampler` and `clip_fps` (8, 4, 2 or 1) are the levers; left alone, results are the reference's."""
         self._runtime, self._sampler = runtime, sampler or Sampler()
         self._every = CLIP_FPS // clip_fps
-        self._fp8 = any(isinstance(part, Fp8MLP) for part in runtime.image.modules())
-        self._encoding = Encoding.on(runtime.device)
+        self._encoding = Encoding.on(runtime.device, runtime.graphs.forget)
         self._films: LruCache[tuple[str, float, bool], Features] = LruCache(FILMS_KEPT)
 
     @classmethod
@@ -57,7 +61,6 @@ class MMAudioEngine:
         *,
         sampler: Sampler | None = None,
         clip_fps: int = CLIP_FPS,
-        clip_fp8: bool = False,
     ) -> Self:
         """Load all weights, which takes about a minute, and warm up for the usual lengths.
 
@@ -73,12 +76,12 @@ class MMAudioEngine:
             log.info("licence: %s: %s", file.name, file.licence)
         try:
             runtime = loading.runtime(row, parts, place)
-            if clip_fp8:
-                use_fp8(runtime.image)
             engine = cls(runtime, sampler=sampler, clip_fps=clip_fps)
             if place.type == "cuda":
                 engine.warm()
-        except (torch.OutOfMemoryError, Unavailable) as error:
+        except (RuntimeError, Unavailable) as error:
+            if isinstance(error, RuntimeError) and not out_of_memory(error):
+                raise
             raise Misconfigured(
                 f"{row.name} does not fit into the memory of {place}: set MMAUDIO_MODEL to a smaller one, or use a larger GPU"
             ) from error
@@ -86,9 +89,8 @@ class MMAudioEngine:
             log.warning("%s composes on the CPU: expect about half an hour a job", row.name)
         if not engine.exact:
             log.warning(
-                "levers are set, results are not the reference's: %s, CLIP at %d fps%s",
-                engine._sampler, clip_fps, " in FP8" if clip_fp8 else "",
-            )  # fmt: skip
+                "levers are set, results are not the reference's: %s, CLIP at %d fps", engine._sampler, clip_fps
+            )
         log.info("%s is ready on %s after %.0f s", row.name, place, time.perf_counter() - started)
         return engine
 
@@ -105,9 +107,17 @@ class MMAudioEngine:
         return VIEWS
 
     @property
+    def kernels(self) -> str:
+        device = self._runtime.flow.empty_clip_feat.device
+        if device.type != "cuda":
+            return f"plain: the engine computes on the {device.type.upper()}"
+        pointwise(device), fastest(device), grouped_kernel(device)
+        return "plain: " + "; ".join(f"{what}: {why}" for what, why in WHY_PLAIN.items()) if WHY_PLAIN else "fused"
+
+    @property
     def exact(self) -> bool:
         """Whether no lever is set: what it makes is what the reference would have made."""
-        return self._sampler == Sampler() and self._every == 1 and not self._fp8
+        return self._sampler == Sampler() and self._every == 1
 
     def prepare(self, clip: Clip, options: Options, cancelled: Callable[[], bool]) -> Viewing | None:
         """Encode the film stretch by stretch, unless what was seen of it is still known; see `worker.ports.Engine`."""
@@ -116,12 +126,17 @@ class MMAudioEngine:
             return None
         runtime = self._runtime
         sync = runtime.synchformer if options.conditioning == "full" else None
-        watcher = Watcher(runtime.image, sync, every=self._every, encoding=self._encoding)
+
+        def go_on() -> None:
+            if cancelled():
+                raise Cancelled("the job was cancelled while its video was watched")
+
+        watcher = Watcher(runtime.image, sync, every=self._every, encoding=self._encoding, before_each=go_on)
 
         def keep() -> None:
             self._films.put(_key(clip, with_sync=sync is not None), watcher.features(clip.duration_s))
 
-        return Viewing(watcher, keep, self._ours, cancelled)
+        return Viewing(watcher, keep, self._ours)
 
     def compose(
         self, clip: Clip, variants: Sequence[Variant], options: Options, cancelled: Callable[[], bool]
@@ -132,10 +147,33 @@ class MMAudioEngine:
         """
         with self._ours():
             latents = self._sample(clip, variants, options, cancelled)
+        failed: NoNumbers | None = None
         for variant, one in zip(variants, latents, strict=True):
-            with self._ours():
-                track = self._render(variant.index, one, cancelled)
+            try:
+                with self._ours():
+                    track = self._track(clip, variant, one, options, cancelled)
+            except NoNumbers as error:  # its siblings are made all the same
+                failed = error
+                continue
             yield track
+        if failed:
+            raise failed
+
+    def _track(
+        self, clip: Clip, variant: Variant, latents: Tensor | None, options: Options, cancelled: Callable[[], bool]
+    ) -> Track:
+        """Of its latents; of another seed's where no precision makes numbers of them. Raises NoNumbers."""
+        if latents is not None:
+            with suppress(NoNumbers):
+                return self._render(variant.index, latents, cancelled)
+        seed = (variant.seed + 1) % 2**32
+        log.warning(
+            "seed %d makes no numbers in any precision: variant %d has seed %d", variant.seed, variant.index, seed
+        )
+        (again,) = self._sample(clip, [replace(variant, seed=seed)], options, cancelled)
+        if again is None:
+            raise NoNumbers(self.model)
+        return replace(self._render(variant.index, again, cancelled), seed=seed)
 
     @torch.inference_mode()
     def rest(self, busy: Callable[[], bool]) -> None:
@@ -166,31 +204,38 @@ class MMAudioEngine:
     @torch.inference_mode()
     def _sample(
         self, clip: Clip, variants: Sequence[Variant], options: Options, cancelled: Callable[[], bool]
-    ) -> torch.Tensor:
-        """Latents of all variants, (V, N, latent)."""
+    ) -> list[Tensor | None]:
+        """Latents of each variant, (N, latent), or None where they are no numbers."""
         long_enough(clip.duration_s)
         runtime, seen = self._runtime, None
         if options.conditioning != "text" and (seen := self._seen(clip, options)) is None:
             raise Unavailable("The engine has forgotten what it saw of the film; try again later")
         windows = lay(clip.duration_s if seen is None else seen.duration_s, runtime.model.rate)
         negative = NEGATIVE_PROMPT if options.negative_prompt is None else options.negative_prompt
-        texts = runtime.read([variant.direction.prompt for variant in variants])
-        prepared = runtime.prepared(windows, seen, texts, negative, [variant.seed for variant in variants])
         sampler = replace(
             self._sampler,
             steps=self._sampler.steps if options.steps is None else options.steps,
             guidance=self._sampler.guidance if options.guidance is None else options.guidance,
         )
-        return runtime.sample(prepared, sampler, cancelled)
+
+        def sampled() -> Tensor:
+            texts = runtime.read([variant.direction.prompt for variant in variants])
+            prepared = runtime.prepared(windows, seen, texts, negative, [variant.seed for variant in variants])
+            return runtime.sample(prepared, sampler, cancelled)
+
+        try:
+            return list(runtime.with_room(sampled))
+        except NoNumbers as error:
+            return [one if one.isfinite().all() else None for one in error.made]
 
     @torch.inference_mode()
-    def _render(self, index: int, latents: torch.Tensor, cancelled: Callable[[], bool]) -> Track:
+    def _render(self, index: int, latents: Tensor, cancelled: Callable[[], bool]) -> Track:
         def go_on() -> None:
             if cancelled():
                 raise Cancelled("the job was cancelled while its tracks were rendered")
 
         rate = self._runtime.model.rate
-        wave = self._runtime.render(latents, go_on)
+        wave = self._runtime.with_room(lambda: self._runtime.render(latents, go_on))
         lufs = track_lufs(wave, rate.sample_rate)
         samples = on_host(wave).numpy()
         return Track(index=index, samples=samples, sample_rate=rate.sample_rate, loudness_lufs=lufs)
@@ -202,11 +247,13 @@ class MMAudioEngine:
         try:
             with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
                 yield
-        except torch.OutOfMemoryError as error:
-            self._runtime.graphs.forget()
-            raise Unavailable("the GPU is out of memory: use a smaller model or a larger GPU") from error
-        except torch.AcceleratorError as error:
-            raise DeviceLost(f"the GPU stopped working: {error}") from error
+        except RuntimeError as error:
+            if out_of_memory(error):
+                self._runtime.graphs.forget()
+                raise Unavailable("the GPU is out of memory: use a smaller model or a larger GPU") from error
+            if isinstance(error, torch.AcceleratorError):
+                raise DeviceLost(f"the GPU stopped working: {error}") from error
+            raise
 
     def _seen(self, clip: Clip, options: Options) -> Features | None:
         """The film's features, kept by its content, its length and what is asked of it."""
@@ -227,12 +274,9 @@ class Viewing:
     watcher: Watcher
     keep: Callable[[], None]
     ours: Callable[[], AbstractContextManager[None]]
-    cancelled: Callable[[], bool]
 
     @torch.inference_mode()
     def see(self, frames: Frames) -> None:
-        if self.cancelled():
-            raise Cancelled("the job was cancelled while its video was watched")
         with self.ours():
             self.watcher.see(frames)
 

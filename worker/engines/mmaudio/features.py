@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from worker.domain import Frames, View
+from worker.engines.mmaudio.batching import Batching, out_of_memory
 from worker.engines.mmaudio.clip_towers import ImageTower
 from worker.engines.mmaudio.copies import on_device
 from worker.engines.mmaudio.lengths import (
@@ -21,7 +22,6 @@ from worker.engines.mmaudio.lengths import (
     covered_s,
     sync_features,
 )
-from worker.engines.mmaudio.sampling import Batching
 from worker.engines.mmaudio.synchformer import Synchformer
 from worker.errors import Rejected
 
@@ -57,17 +57,28 @@ def sync_pixels(frames: Tensor) -> Tensor:
     return (clip_pixels(frames) - 0.5) / 0.5
 
 
-def in_batches(encode: Callable[[Tensor], Tensor], items: Tensor, batching: Batching) -> Tensor:
-    """Encode in batches, halving them while memory runs out. Raises Unavailable when one item does not fit."""
+def in_batches(
+    encode: Callable[[Tensor], Tensor],
+    items: Tensor,
+    batching: Batching,
+    before_each: Callable[[], None] = lambda: None,
+) -> Tensor:
+    """Encode in batches, smaller ones while memory runs out; `before_each` may raise, to stop there. Raises Unavailable when one
+    item does not fit."""
     done: list[Tensor] = []
-    at = 0
+    at, ran_out = 0, False
     while at < len(items):
         some = items[at : at + batching.size]
+        before_each()
         try:
             done.append(encode(some))
             at += len(some)
-        except torch.OutOfMemoryError:
-            batching.halve(len(some))
+            continue
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+        batching.shrink(len(some), first=not ran_out)
+        ran_out = True
     return torch.cat(done)
 
 
@@ -79,10 +90,10 @@ class Encoding:
     segments: Batching
 
     @classmethod
-    def on(cls, device: torch.device) -> Encoding:
+    def on(cls, device: torch.device, make_room: Callable[[], bool] = lambda: False) -> Encoding:
         # Two seconds of film on a GPU: a larger batch is 3 % faster, but what is encoded while decoding goes on costs nothing.
         frames, segments = (16, 8) if device.type == "cuda" else (8, 4)
-        return cls(Batching(frames), Batching(segments))
+        return cls(Batching(frames, make_room), Batching(segments, make_room))
 
 
 class Watcher:
@@ -92,10 +103,16 @@ class Watcher:
     """
 
     def __init__(
-        self, image: ImageTower, sync: Synchformer | None, *, every: int = 1, encoding: Encoding | None = None
+        self,
+        image: ImageTower,
+        sync: Synchformer | None,
+        *,
+        every: int = 1,
+        encoding: Encoding | None = None,
+        before_each: Callable[[], None] = lambda: None,
     ) -> None:
         self._image, self._sync, self._every = image, sync, every
-        self._encoding = encoding or Encoding.on(image.proj.device)
+        self._encoding, self._before_each = encoding or Encoding.on(image.proj.device), before_each
         self._waiting: list[Tensor] = []
         self._clip: list[Tensor] = []
         self._repeats: list[Tensor] = []
@@ -106,6 +123,7 @@ class Watcher:
 
     def see(self, frames: Frames) -> None:
         """The next stretch: a strip for CLIP and one for Synchformer."""
+        self._before_each()
         device = self._image.proj.device
         clip, sync = (on_device(torch.from_numpy(strip.pictures), device) for strip in frames)
         clip_repeats, sync_repeats = (torch.from_numpy(strip.repeats) for strip in frames)
@@ -122,6 +140,8 @@ class Watcher:
         self._flush()
         if self._sync is not None and self._tail is not None:
             self._follow(self._tail[:0], self._sync, enough=1)
+        for batching in (self._encoding.frames, self._encoding.segments):
+            batching.job_done()
         seen, repeats = torch.cat(self._clip), torch.cat(self._repeats)
         shown = torch.arange(len(seen)).repeat_interleave(repeats)[: clip_frames(duration_s)]
         moments = torch.cat(self._moments)[: sync_features(duration_s)] if self._moments else None
@@ -147,9 +167,9 @@ class Watcher:
 
     def _flush(self) -> None:
         if any(map(len, self._waiting)):  # the last frames of a film may be Synchformer's alone
-            frames = torch.cat(self._waiting)
-            self._clip.append(in_batches(lambda f: self._image(clip_pixels(f)), frames, self._encoding.frames))
-            self._waiting = []
+            frames, self._waiting = torch.cat(self._waiting), []
+            seen = in_batches(lambda f: self._image(clip_pixels(f)), frames, self._encoding.frames, self._before_each)
+            self._clip.append(seen)
 
     def _follow(self, frames: Tensor, sync: Synchformer, *, enough: int) -> None:
         """Whole segments of what has come so far, once there are `enough`; the rest waits for more frames."""
@@ -159,7 +179,7 @@ class Watcher:
             some = min(ready, self._encoding.segments.size)
             used = tail[: (some - 1) * SEGMENT_STRIDE + SEGMENT_FRAMES]
             tokens = sync.patch_embed_3d(sync_pixels(used)[None])
-            segments = in_batches(sync.segments, sync.windows(tokens)[0], self._encoding.segments)
+            segments = in_batches(sync.segments, sync.windows(tokens)[0], self._encoding.segments, self._before_each)
             self._moments.append(segments.flatten(0, 1))
             tail, ready = tail[some * SEGMENT_STRIDE :], ready - some
         self._tail = tail

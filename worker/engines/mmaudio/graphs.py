@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from worker.engines.mmaudio.batching import out_of_memory
 from worker.engines.mmaudio.evaluation import Batch, Evaluation, Rows
 from worker.engines.mmaudio.lru_cache import LruCache
 
@@ -64,9 +65,11 @@ class Graphs:
         self._side: torch.cuda.Stream | None = None
         self._pool: Any = None
 
-    def forget(self) -> None:
-        """Let go of every graph and of what was noted: they hold memory that nobody else can use."""
+    def forget(self) -> bool:
+        """Let go of every graph and of what was noted: they hold memory that nobody else can use. Whether there were any."""
+        some = bool(len(self._captured) or len(self._noted))
         self._captured, self._noted, self._pool = LruCache(KEPT), LruCache(NOTED), None
+        return some
 
     def __call__(
         self, name: str, run: Callable[..., Tensor], fresh: tuple[Tensor, ...], lasting: tuple[Tensor, ...] = ()
@@ -112,7 +115,7 @@ class Graphs:
             except RuntimeError as error:
                 log.warning("no CUDA graph for %s, running it as it is: %s", key, error)
                 self._refused.add(key)
-                if isinstance(error, torch.OutOfMemoryError):
+                if out_of_memory(error):
                     self._noted = LruCache(NOTED)
                     break
                 continue

@@ -196,27 +196,3 @@ def swiglu(both: Tensor, kernel: int) -> Tensor:
     block = min(512, triton.next_power_of_2(width))
     _swiglu[batch * tokens, triton.cdiv(width, block)](both, y, tokens, WIDTH=width, BLOCK=block, TAPS=kernel)
     return y
-
-
-@triton.jit
-def _quantise(x, y, factors, SILU: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr):
-    at = tl.program_id(0).to(tl.int64)
-    channel = tl.arange(0, BLOCK)
-    live = channel < WIDTH
-    value = tl.load(x + at * WIDTH + channel, mask=live, other=0.0).to(tl.float32)
-    if SILU:
-        value = value / (1.0 + tl.exp(-value))
-    factor = tl.maximum(tl.max(tl.abs(value), axis=0), 1e-12) / 448.0
-    tl.store(y + at * WIDTH + channel, (value / factor).to(y.dtype.element_ty), mask=live)
-    tl.store(factors + at, factor)
-
-
-def quantise(x: Tensor, *, silu: bool) -> tuple[Tensor, Tensor]:
-    """`fp8.quantise`."""
-    x = x.contiguous()
-    rows, width = x.shape
-    y = torch.empty(rows, width, dtype=torch.float8_e4m3fn, device=x.device)
-    factors = torch.empty(rows, 1, dtype=torch.float32, device=x.device)
-    block = triton.next_power_of_2(width)
-    _quantise[rows,](x, y, factors, SILU=silu, WIDTH=width, BLOCK=block, num_warps=8 if block > 2048 else 4)
-    return y, factors

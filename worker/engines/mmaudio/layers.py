@@ -176,12 +176,12 @@ def attend(q: Tensor, k: Tensor, v: Tensor, *, causal: bool = False) -> Tensor:
 
 
 @torch.no_grad()
-def widen(module: nn.Module) -> bool:
-    """float16 weights become bfloat16, in place, where values leave the range of float16; whether there were any."""
-    halves = [weight for weight in module.parameters() if weight.dtype is torch.float16]
-    for weight in halves:
-        weight.data = weight.data.bfloat16()
-    return bool(halves)
+def widen(module: nn.Module, narrow: torch.dtype, wide: torch.dtype) -> list[nn.Parameter]:
+    """Cast the weights of one precision to another, in place; which they were."""
+    some = [weight for weight in module.parameters() if weight.dtype is narrow]
+    for weight in some:
+        weight.data = weight.data.to(wide)
+    return some
 
 
 def fuse(module: nn.Module) -> None:

@@ -15,6 +15,9 @@ class LruCache(Generic[K, V]):
     def __init__(self, size: int) -> None:
         self._size, self._kept = size, OrderedDict[K, V]()
 
+    def __len__(self) -> int:
+        return len(self._kept)
+
     def get(self, key: K) -> V | None:
         if key in self._kept:
             self._kept.move_to_end(key)

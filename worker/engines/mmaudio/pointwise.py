@@ -6,7 +6,6 @@ padded or copied between the products.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
@@ -15,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-log = logging.getLogger(__name__)
+from worker.engines.mmaudio.choice import fused_or_plain
 
 EPSILON_F32 = torch.finfo(torch.float32).eps
 """Of the q and k normalisation."""
@@ -137,16 +136,15 @@ def pointwise(device: torch.device) -> Pointwise:
     """One kernel each on a GPU where Triton is installed, can compile, and gives the plain numbers; else the plain forms."""
     if device.type != "cuda":
         return PLAIN
-    try:
+
+    def fused() -> Pointwise:
         from worker.engines.mmaudio import kernels
 
         fast = Pointwise(kernels.unfold, kernels.modulate, kernels.add_norm, kernels.rms_norm_rope, kernels.swiglu)
         _compare(fast, device)
-    except Exception as error:  # noqa: BLE001
-        # No Triton, no C compiler for it to use, or wrong numbers: whatever it is, the plain way gives the right ones.
-        log.warning("the networks' fused kernels are not available, falling back to plain PyTorch: %s", error)
-        return PLAIN
-    return fast
+        return fast
+
+    return fused_or_plain("networks", fused, PLAIN)
 
 
 def _compare(fast: Pointwise, device: torch.device) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from worker.engines.mmaudio import rendering, tokens
+from worker.engines.mmaudio.batching import Batching, out_of_memory
 from worker.engines.mmaudio.bigvgan import BigVGAN
 from worker.engines.mmaudio.clip_towers import ImageTower, TextTower
 from worker.engines.mmaudio.copies import on_device
@@ -19,7 +21,7 @@ from worker.engines.mmaudio.graphs import Graphs
 from worker.engines.mmaudio.layers import widen
 from worker.engines.mmaudio.lru_cache import LruCache
 from worker.engines.mmaudio.models import Model
-from worker.engines.mmaudio.sampling import Batching, EulerSolver, Prepared, Sampler, Velocity, noise
+from worker.engines.mmaudio.sampling import EulerSolver, Prepared, Sampler, Velocity, noise
 from worker.engines.mmaudio.synchformer import Synchformer
 from worker.engines.mmaudio.vae import VAE
 from worker.engines.mmaudio.windows import Windows
@@ -27,8 +29,17 @@ from worker.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 FILM_SHARE = 0.8
 """In a long film, how much of a window's pooled picture is the whole film's: it holds the style together."""
+
+
+class NoNumbers(Unavailable):
+    """What was made is infinite or none in any precision."""
+
+    def __init__(self, model: str, made: Iterable[Tensor] = ()) -> None:
+        super().__init__(f"{model} made no sound but infinities: check its weights and the GPU")
+        self.made = made
 
 
 @dataclass(slots=True)
@@ -56,8 +67,11 @@ class Runtime(Parts):
     graphs: Graphs
     velocity: Velocity
     """The graphs' on a GPU."""
-    batching: Batching = field(default_factory=Batching)
+    batching: Batching = field(init=False)
     texts: LruCache[str, Tensor] = field(default_factory=lambda: LruCache(64))
+
+    def __post_init__(self) -> None:
+        self.batching = Batching(make_room=self.graphs.forget)
 
     def read(self, captions: Sequence[str]) -> Tensor:
         """Text features (V, 77, text); each caption is encoded once."""
@@ -100,7 +114,7 @@ class Runtime(Parts):
         return Prepared(seeds=seeds, noise=start, windows=windows, asked=asked, empty=empty, silent=silent)
 
     def sample(self, prepared: Prepared, sampler: Sampler, cancelled: Callable[[], bool]) -> Tensor:
-        """Latents (V, N, latent) in the VAE's units. Raises Unavailable when they are no numbers."""
+        """Latents (V, N, latent) in the VAE's units. Raises NoNumbers."""
 
         def sampled() -> Tensor:
             x = EulerSolver(self.flow, prepared, sampler, self.velocity)(self.batching, cancelled)
@@ -109,7 +123,7 @@ class Runtime(Parts):
         return self._finite(self.flow, sampled)
 
     def render(self, latents: Tensor, before_each: Callable[[], None] = lambda: None) -> Tensor:
-        """A waveform (1, samples) float32 of latents (N, latent). Raises Unavailable when it is none."""
+        """A waveform (1, samples) float32 of latents (N, latent). Raises NoNumbers."""
         mel = rendering.to_mel(self.vae, latents[None], before_each, self._replayed)
 
         def rendered() -> Tensor:
@@ -121,15 +135,38 @@ class Runtime(Parts):
         """A copy of what the network's graph answers, which the next replay would overwrite."""
         return self.graphs(type(network).__name__, network, (x,)).clone()
 
+    def with_room(self, make: Callable[[], T]) -> T:
+        """What `make` makes; where memory runs out once more without the graphs."""
+        try:
+            return make()
+        except RuntimeError as error:
+            if not out_of_memory(error) or not self.graphs.forget():
+                raise
+        torch.cuda.empty_cache()
+        return make()
+
     def _finite(self, network: nn.Module, make: Callable[[], Tensor]) -> Tensor:
-        """What `make` makes with the network; once more, and from then on, in bfloat16 where float16 was too small for it."""
+        """What `make` makes with the network. Where float16 is too small for it once more in bfloat16, and so from then on;
+        where that does not help this once in float32."""
         made = make()
         if made.isfinite().all():
             return made
-        if widen(network):
-            log.warning("values of %s do not fit into float16: it works in bfloat16 now", type(network).__name__)
+        name = type(network).__name__
+        if widen(network, torch.float16, torch.bfloat16):
+            log.warning("values of %s do not fit into float16: it works in bfloat16 now", name)
             self.graphs.forget()
             made = make()
             if made.isfinite().all():
                 return made
-        raise Unavailable(f"{self.model.name} made no sound but infinities: check its weights and the GPU")
+        if widened := widen(network, torch.bfloat16, torch.float32):
+            log.warning("values of %s do not fit into bfloat16: this track is made in float32", name)
+            self.graphs.forget()  # they know where the weights were
+            try:
+                made = make()
+            finally:
+                for weight in widened:
+                    weight.data = weight.data.bfloat16()
+                self.graphs.forget()
+            if made.isfinite().all():
+                return made
+        raise NoNumbers(self.model.name, made)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,15 +9,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from worker.engines.mmaudio.batching import Batching, out_of_memory
 from worker.engines.mmaudio.copies import on_device
 from worker.engines.mmaudio.evaluation import Batch, Evaluation, Rows
 from worker.engines.mmaudio.flow import Conditions, Flow
 from worker.engines.mmaudio.windows import Windows
-from worker.errors import Cancelled, Unavailable
+from worker.errors import Cancelled
 
 STEPS, GUIDANCE = 25, 4.5
-ROWS_BUDGET = 4 * 2**30
-"""Bytes of modulation rows kept for all steps of a job at once; more are computed step by step."""
 
 AHEAD = 2
 """Steps the host may queue before the device has made them: enough to keep it busy, and a cancelled job ends within them."""
@@ -36,21 +34,16 @@ def _event() -> torch.cuda.Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampler:
-    """How to integrate. The defaults are the reference; `sway` and `interval` trade exactness for speed.
-
-    sway: moves times towards the noise, t + sway * (cos(pi t / 2) - 1 + t), for fewer steps (-1 is usual).
-    interval: guidance only while t is in it; outside only the conditional pass is evaluated.
-    """
+    """How to integrate; the defaults are the reference."""
 
     steps: int = STEPS
     guidance: float = GUIDANCE
-    sway: float = 0.0
     interval: tuple[float, float] = (0.0, 1.0)
+    """Guidance only while t is in it; outside only the conditional pass is evaluated."""
 
     def times(self) -> Tensor:
         """(steps + 1,) float32 from 0, noise, to 1, music."""
-        times = torch.linspace(0, 1, self.steps + 1)
-        return times if self.sway == 0 else times + self.sway * (torch.cos(math.pi / 2 * times) - 1 + times)
+        return torch.linspace(0, 1, self.steps + 1)
 
     def guides(self, time: float) -> bool:
         """Whether the unconditional pass counts at this time; at strength 1 it cancels out, below it is switched off."""
@@ -75,23 +68,6 @@ def noise(seeds: Sequence[int], latents: int, channels: int) -> Tensor:
     return torch.stack(
         [torch.randn(latents, channels, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     )
-
-
-@dataclass(slots=True)
-class Batching:
-    """How many windows or frames fit into one pass, and how much is kept beside; halved when memory runs out, and remembered."""
-
-    size: int = 8
-    rows_budget: int = ROWS_BUDGET
-
-    def halve(self, tried: int) -> None:
-        """Raises Unavailable when one alone did not fit."""
-        if tried <= 1:
-            raise Unavailable(
-                "the GPU is out of memory even for a single window or frame: use a smaller model or a larger GPU"
-            )
-        self.size, self.rows_budget = max(1, tried // 2), self.rows_budget // 2
-        torch.cuda.empty_cache()
 
 
 @dataclass(slots=True)
@@ -135,7 +111,7 @@ class EulerSolver:
         Raises Cancelled, or Unavailable when not even one window fits into memory.
         """
         chunks: dict[bool, list[_Chunk]] = {}
-        step = 0
+        step, ran_out = 0, False
         ahead: deque[torch.cuda.Event] = deque()
         while step < self._sampler.steps:
             if len(ahead) == AHEAD:
@@ -143,18 +119,24 @@ class EulerSolver:
             if cancelled():
                 raise Cancelled("the job was cancelled while it was composed")
             guided = self._sampler.guides(float(self._times[step]))
+            velocity = None
             try:
                 if guided not in chunks:
                     chunks[guided] = list(self._chunks(batching, guided=guided))
                 velocity = self._field(step, chunks[guided], cancelled)
-            except torch.OutOfMemoryError:
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+            if velocity is None:
                 chunks.clear()
-                batching.halve(min(batching.size, len(self._x) * len(self._prepared.windows)))
+                batching.shrink(min(batching.size, len(self._x) * len(self._prepared.windows)), first=not ran_out)
+                ran_out = True
                 continue
             self._x = self._x + (self._times[step + 1] - self._times[step]) * velocity
             step += 1
             if self._mark is not None:
                 ahead.append(self._mark())
+        batching.job_done()
         return self._x
 
     def _chunks(self, batching: Batching, *, guided: bool) -> Iterator[_Chunk]:

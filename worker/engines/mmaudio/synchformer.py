@@ -5,7 +5,6 @@ Keys of the checkpoint under `vfeat_extractor.`.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -14,12 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from worker.engines.mmaudio.choice import fused_or_plain
 from worker.engines.mmaudio.clip_towers import SelfAttention
 from worker.engines.mmaudio.layers import Linear, attend
 from worker.engines.mmaudio.lengths import SEGMENT_FRAMES, SEGMENT_STRIDE
 from worker.engines.mmaudio.pointwise import PLAIN, Stream, pointwise
-
-log = logging.getLogger(__name__)
 
 TUBELET = (2, 16, 16)
 TIMES = SEGMENT_FRAMES // TUBELET[0]
@@ -41,7 +39,8 @@ def grouped_kernel(device: torch.device) -> Callable[..., None] | None:
     """`attention_kernel.grouped_attention` on a GPU where Triton is installed, can compile, and gives the plain numbers."""
     if device.type != "cuda":
         return None
-    try:
+
+    def fused() -> Callable[..., None]:
         from worker.engines.mmaudio.attention_kernel import grouped_attention
 
         shape = SynchformerShape()
@@ -52,10 +51,9 @@ def grouped_kernel(device: torch.device) -> Callable[..., None] | None:
                 product, out = probe.qkv(x), torch.empty_like(x, dtype=torch.bfloat16)
                 grouped_attention(product, out, shape.heads, PATCHES if over_time else TIMES, over_time=over_time)
                 torch.testing.assert_close(probe.proj(out)[:, 1:], probe(x)[:, 1:], atol=2e-2, rtol=2e-2)
-    except Exception as error:  # noqa: BLE001
-        log.warning("Synchformer's fused attention is not available, falling back to plain PyTorch: %s", error)
-        return None
-    return grouped_attention
+        return grouped_attention
+
+    return fused_or_plain("Synchformer's attention", fused, None)
 
 
 class DividedAttention(nn.Module):

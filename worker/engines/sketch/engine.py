@@ -18,6 +18,7 @@ class SketchEngine:
 
     name = "sketch"
     model = "sketch-1"
+    kernels = "NumPy"
     frames = None
 
     def prepare(self, clip: Clip, options: Options, cancelled: Callable[[], bool]) -> None:

@@ -21,21 +21,18 @@ def choose_genres(
     if wish.genres:
         return [wish.genres[number % len(wish.genres)] for number in range(count)]
     energy, valence = look.energy, look.valence
+    span = (wish.tempo_bpm, wish.tempo_bpm) if wish.tempo_bpm else wish.tempo_range
     if wish.moods:
         energy = float(np.mean([MOODS[mood].energy for mood in wish.moods]))
         valence = float(np.mean([MOODS[mood].valence for mood in wish.moods]))
-    elif wish.tempo_range or wish.tempo_bpm:
-        middle = wish.tempo_bpm or sum(wish.tempo_range or (0, 0)) / 2
-        energy = min(1.0, max(0.0, (middle - 55) / 110))
+    elif span:
+        energy = min(1.0, max(0.0, (sum(span) / 2 - 55) / 110))
     cost: dict[str, float] = {}
     for name, genre in GENRES.items():
-        cost[name] = abs(genre.energy - energy) + 0.7 * abs(genre.valence - valence) + 0.12 * float(rng.random())
-        playable = {*genre.leads, *genre.supports, genre.rhythm}
-        cost[name] += 0.35 * sum(1 for instrument in wish.instruments if instrument not in playable)
-        span = wish.tempo_range or ((wish.tempo_bpm, wish.tempo_bpm) if wish.tempo_bpm else None)
+        cost[name] = abs(genre.energy - energy) + 0.7 * abs(genre.valence - valence) + 0.12 * rng.random()
+        cost[name] += 0.35 * len({*wish.instruments} - {*genre.leads, *genre.supports, genre.rhythm})
         if span:
-            low, high = genre.tempo_bpm
-            cost[name] += max(0.0, low - span[1], span[0] - high) / 40
+            cost[name] += max(0.0, genre.tempo_bpm[0] - span[1], span[0] - genre.tempo_bpm[1]) / 40
         if any(name in find_genres(direction.genre) for direction in taken):
             cost[name] += 0.8
     return sorted(cost, key=cost.__getitem__)[:count]
@@ -46,10 +43,7 @@ def choose_mood(wish: Wish, look: Look, genre: Genre, before: Sequence[str], rng
         return wish.moods[len(before) % len(wish.moods)]
     energy, valence = (genre.energy + look.energy) / 2, (genre.valence + look.valence) / 2
     cost = {
-        name: abs(mood.energy - energy)
-        + abs(mood.valence - valence)
-        + 0.5 * before.count(name)
-        + 0.15 * float(rng.random())
+        name: abs(mood.energy - energy) + abs(mood.valence - valence) + before.count(name) / 2 + 0.15 * rng.random()
         for name, mood in MOODS.items()
     }
     return min(cost, key=cost.__getitem__)
@@ -85,12 +79,11 @@ def choose_tempo(wish: Wish, look: Look, genre: Genre, before: Sequence[float], 
         inside = max(low, wish.tempo_range[0]), min(high, wish.tempo_range[1])
         low, high = (round(end) for end in (inside if inside[0] < inside[1] else wish.tempo_range))
     middle = low + (high - low) * (0.25 + 0.5 * look.energy)
-    options = range(int(low), int(high) + 1)
     cost = {
         bpm: 0.4 * abs(bpm - middle) / (high - low)
-        + 0.1 * float(rng.random())
+        + 0.1 * rng.random()
         + sum(max(0.0, 1 - abs(bpm - other) / 8) for other in before)
-        for bpm in options
+        for bpm in range(int(low), int(high) + 1)
     }
     return float(min(cost, key=cost.__getitem__))
 

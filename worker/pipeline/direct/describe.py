@@ -5,34 +5,22 @@ It never fails a job. Whatever goes wrong, the local describer writes what is mi
 
 import asyncio
 import base64
-from typing import Any, Literal, NamedTuple
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Literal
 
 import httpx2
 import openai
 
-from worker.domain import Clip, Direction
-from worker.pipeline.direct.keys import find_key
+from worker.domain import Clip, Direction, Still
 from worker.pipeline.direct.local_describer import LocalDescriber
+from worker.pipeline.direct.manner import Manner
 from worker.pipeline.direct.prompts import CountTokens, facts, instructions
-from worker.pipeline.direct.replies import SCHEMA, in_different_keys, read_reply
+from worker.pipeline.direct.replies import in_different_keys, read_reply
+from worker.pipeline.direct.wish import read_wish
 
 VideoInput = Literal["frames", "video_url"]
-
-MOST_STILLS = 16
-_REFUSALS = {400, 404, 405, 415, 422, 501}
-"""Statuses by which endpoints say that they do not know an option (a response format, a video part)."""
-
-
-class _Way(NamedTuple):
-    """A way of asking: what the model is shown, and how it is held to JSON."""
-
-    sees: VideoInput
-    answers: Literal["json_schema", "json_object", "text"]
-
-
-_LADDER = tuple(
-    _Way(sees, answers) for sees in ("video_url", "frames") for answers in ("json_schema", "json_object", "text")
-)
 
 
 class _Unusable(Exception):
@@ -61,13 +49,17 @@ class OpenAIDescriber:
             base_url=base_url,
             max_retries=1,
             timeout=httpx2.Timeout(timeout_s, connect=min(5.0, timeout_s)),
+            http_client=openai.DefaultAsyncHttpxClient(event_hooks={"response": [_unwrapped]}),
         )
         self._model = model
         self._timeout_s = timeout_s
-        self._sees = sees
         self._count_tokens = count_tokens
         self._local = LocalDescriber(count_tokens)
-        self._refused: set[_Way] = set()
+        self._manner = Manner(
+            video=sees == "video_url",
+            # ERNIE thinks by default, for longer than we wait; others have not heard of the parameter.
+            left_out=frozenset() if "ernie" in model.lower() else frozenset({"enable_thinking"}),
+        )
 
     async def aclose(self) -> None:
         await self._client.close()
@@ -82,11 +74,11 @@ class OpenAIDescriber:
             async with asyncio.timeout(self._timeout_s):
                 text = await self._ask(clip, user_request, count, video_url)
             directions = read_reply(text, count, self._count_tokens)
-        except (TimeoutError, openai.OpenAIError, _Unusable, ValueError) as error:
+        except (TimeoutError, openai.OpenAIError, httpx2.HTTPError, _Unusable, ValueError) as error:
             why = self._trouble(error)
         if not directions:
             return self._local.directions(clip, user_request, count), f"local ({self._model} {why})"
-        if find_key(user_request) is None:
+        if read_wish(user_request).key is None:
             directions = in_different_keys(directions)
         missing = count - len(directions)
         if missing:
@@ -102,64 +94,85 @@ class OpenAIDescriber:
                 return "does not accept API_KEY"
             case openai.APIStatusError():
                 return f"answered {error.status_code}"
-            case openai.APIConnectionError():
+            case openai.APIConnectionError() | httpx2.HTTPError():
                 return "cannot be reached"
             case _Unusable():
                 return str(error)
         return "answered with something else than a chat completion"
 
     async def _ask(self, clip: Clip, user_request: str, count: int, video_url: str | None) -> str:
-        """The model's text, from the first way of asking that the endpoint takes."""
-        may_see = {"frames", "video_url"} if video_url and self._sees == "video_url" else {"frames"}
-        if not clip.stills:
-            may_see.discard("frames")
-        ways = [way for way in _LADDER if way.sees in may_see]
-        ways = [way for way in ways if way not in self._refused] or ways
-        refusal: Exception = _Unusable("was not asked: the clip has no frames")
-        refused: set[_Way] = set()
-        for way in ways:
-            if way in refused:
-                continue
+        """The model's text, from the first manner of asking that the endpoint takes."""
+        manner = self._manner
+        while True:
+            url = video_url if manner.video else None
+            shown = 0 if url else min(len(clip.stills), manner.stills)
+            stills = [clip.stills[number * len(clip.stills) // shown] for number in range(shown)]
+            if not url and not stills:
+                raise _Unusable("was not asked: the clip has no frames")
+            parameters = manner.parameters(tokens=1500 + 350 * count)  # room for some thoughts, too
             try:
-                text = await self._complete(way, clip, user_request, count, video_url)
+                text = await self._complete(
+                    _messages(manner, clip, stills, user_request, count, url), parameters, manner.stream
+                )
             except openai.APIStatusError as error:
-                if error.status_code not in _REFUSALS:
+                said = f"{error.message} {error.body}"
+                after = manner.after(error.status_code, said, sent=set(parameters), stills=shown)
+                if after is None:
                     raise
-                refusal = error
-                blind = way.sees == "video_url" and "video" in error.message.lower()
-                refused |= {other for other in ways if other == way or (blind and other.sees == "video_url")}
+                manner = after
             else:
-                self._refused |= refused  # a later way worked, so it was the way and not the clip
+                self._manner = manner  # a refusal of everything is not remembered: it may have been the clip
                 return text
-        raise refusal
 
-    async def _complete(self, way: _Way, clip: Clip, user_request: str, count: int, video_url: str | None) -> str:
-        stills = clip.stills[:: max(1, -(-len(clip.stills) // MOST_STILLS))]
-        times_s = [still.time_s for still in stills] if way.sees == "frames" else []
-        told = facts(user_request=user_request, duration_s=clip.duration_s, cuts_s=clip.cuts_s, times_s=times_s)
-        seen: list[dict[str, Any]]
-        if way.sees == "video_url":
-            seen = [{"type": "video_url", "video_url": {"url": video_url, "fps": 1}}]
+    async def _complete(self, messages: Any, parameters: dict[str, Any], stream: bool) -> str:
+        ask = self._client.chat.completions.create
+        if stream:
+            chunks = await ask(model=self._model, messages=messages, extra_body=parameters, stream=True)
+            said = "".join([_words(chunk, "delta") async for chunk in chunks])
         else:
-            frames = [base64.b64encode(still.jpeg).decode("ascii") for still in stills]
-            seen = [{"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{frame}"}} for frame in frames]
-        messages: Any = [
-            {"role": "system", "content": instructions(count)},
-            {"role": "user", "content": [*seen, {"type": "text", "text": told}]},
-        ]
-        options: dict[str, Any] = {}
-        if way.answers != "text":
-            options["response_format"] = {"type": way.answers}
-        if way.answers == "json_schema":
-            options["response_format"]["json_schema"] = {"name": "directions", "strict": True, "schema": SCHEMA}
-        if "ernie" in self._model.lower():
-            options["extra_body"] = {"enable_thinking": False}  # it thinks by default, for longer than we wait
-        completion = await self._client.chat.completions.create(
-            model=self._model, messages=messages, max_tokens=400 + 350 * count, temperature=0.9, **options
-        )
-        choices = getattr(completion, "choices", None)  # a web page with status 200 arrives as a string
-        message = getattr(choices[0], "message", None) if choices else None
-        content = getattr(message, "content", None)
-        if not isinstance(content, str) or not content.strip():
+            said = _words(await ask(model=self._model, messages=messages, extra_body=parameters), "message")
+        if not said.strip():
             raise _Unusable("answered with nothing")
+        return said
+
+
+def _messages(
+    manner: Manner, clip: Clip, stills: Sequence[Still], user_request: str, count: int, url: str | None
+) -> list[dict[str, Any]]:
+    times_s = [still.time_s for still in stills]
+    told = facts(user_request=user_request, duration_s=clip.duration_s, cuts_s=clip.cuts_s, times_s=times_s)
+    frames = [f"data:image/jpeg;base64,{base64.b64encode(still.jpeg).decode('ascii')}" for still in stills]
+    seen: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": frame}} for frame in frames]
+    if url:
+        seen = [{"type": "video_url", "video_url": {"url": url, "fps": 1}}]
+    content = [*seen, {"type": "text", "text": told}]
+    system = instructions(count)
+    if manner.system:
+        return [{"role": "system", "content": system}, {"role": "user", "content": content}]
+    return [{"role": "user", "content": [{"type": "text", "text": system}, *content]}]
+
+
+def _words(answer: Any, where: Literal["message", "delta"]) -> str:
+    """The text of an answer or a piece of one: of content in parts, those that are text and no thoughts. A web page has none."""
+    choices = getattr(answer, "choices", None)
+    content = getattr(getattr(choices[0], where, None), "content", None) if choices else None
+    if isinstance(content, str):
         return content
+    parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+    return "".join(str(part.get("text") or "") for part in parts if part.get("type") in {"text", "output_text"})
+
+
+async def _unwrapped(response: httpx2.Response) -> None:
+    """Give an error that an endpoint wraps into a 200 the status that it names, so that it counts and is tried again like one."""
+    if response.status_code != 200 or "json" not in response.headers.get("content-type", ""):
+        return
+    await response.aread()
+    with suppress(ValueError):
+        body = response.json()
+        if isinstance(body, dict) and not body.get("choices"):
+            error = body.get("error") or body
+            codes = [error.get(name) for name in ("code", "status", "status_code")] if isinstance(error, dict) else []
+            found = [str(code) for code in codes if re.fullmatch(r"[45]\d\d", str(code))]
+            if found or body.get("error"):
+                limited = re.search(r"rate.?limit|too many requests", str(error), re.IGNORECASE)
+                response.status_code = int(found[0]) if found else 429 if limited else 400

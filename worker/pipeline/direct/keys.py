@@ -1,6 +1,7 @@
-"""Keys: a tonic and a mode, read from the ways people write them."""
+"""Keys: a tonic and a mode, read from the ways people write them in the languages of music."""
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
 MODES: dict[str, tuple[int, ...]] = {
@@ -14,13 +15,23 @@ MODES: dict[str, tuple[int, ...]] = {
 """Semitones above the tonic of each mode's seven degrees."""
 
 TONICS = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
-_LETTERS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
-_SHIFTS = {"#": 1, "♯": 1, "sharp": 1, "b": -1, "♭": -1, "flat": -1, "": 0}
-_SHORT = {"maj": "major", "min": "minor", "m": "minor", "dur": "major", "moll": "minor", "": "major"}
-
+_LETTERS = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
+_GERMAN = _LETTERS | {"h": 11}
+_GERMAN |= {letter + end: pitch + step for letter, pitch in _GERMAN.items() for end, step in (("is", 1), ("es", -1))}
+_GERMAN |= {"as": 8, "es": 3, "b": 10}
+"""H is what others call B, and B is B flat."""
+_SUNG = {"do": 0, "ut": 0, "re": 2, "mi": 4, "fa": 5, "sol": 7, "la": 9, "si": 11}
+_SHARP = "#|♯|sharp|diese|diesis|sostenido|sustenido"
+_FLAT = "b|♭|flat|bemolle|bemol"
+MODE_NAMES = {
+    **{name: name for name in MODES},
+    **dict.fromkeys(("maj", "majeur", "mayor", "maior", "maggiore", "dur", "ionian"), "major"),
+    **dict.fromkeys(("min", "mineur", "menor", "minore", "moll", "m", "aeolian"), "minor"),
+}
 _KEY = re.compile(
-    r"(?<![\w'])(?P<letter>[A-Ga-g])[ -]?(?P<shift>#|♯|♭|b|sharp|flat|)[ -]?"
-    rf"(?P<mode>{'|'.join(MODES)}|maj|min|m|dur|moll)(?!\w)"
+    rf"(?<![\w'])(?:(?P<tonic>[a-h]|{'|'.join(_SUNG)})(?:[ -]?(?:(?P<sharp>{_SHARP})|(?P<flat>{_FLAT})))?|(?P<german>[a-h]i?e?s))"
+    rf"[ -]?(?:(?:natural|harmonic|melodic) )?(?P<mode>{'|'.join(sorted(MODE_NAMES, key=len, reverse=True))})(?!\w)",
+    re.IGNORECASE,
 )
 
 
@@ -45,10 +56,20 @@ class Key:
         return MODES[self.mode][2] == 3
 
 
+def plain(text: str) -> str:
+    """The text without accents, ligatures and curly apostrophes, as people write it in a hurry."""
+    text = text.replace("œ", "oe").replace("ß", "ss").replace("’", "'")
+    return "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
+
+
 def find_key(text: str) -> Key | None:
-    """The first key named in `text` ("in D minor", "F# major", "Bbm"), or None."""
-    match = _KEY.search(text)
-    if match is None:
-        return None
-    tonic = _LETTERS[match["letter"].upper()] + _SHIFTS[match["shift"]]
-    return Key(tonic=tonic % 12, mode=_SHORT.get(match["mode"], match["mode"]))
+    """The first key named in `text` ("in D minor", "F# MAJOR", "Bbm", "fis-Moll", "si bémol majeur"), or None."""
+    for match in _KEY.finditer(plain(text)):
+        name, mode = (match["tonic"] or match["german"]).lower(), match["mode"].lower()
+        if mode == "m" and not (match["mode"] == "m" and name.upper() == match["tonic"]):
+            continue  # a short m follows a capital: Am is a key, am is not
+        tonic = (_GERMAN if mode in {"dur", "moll"} else _LETTERS | _SUNG).get(name)
+        if tonic is not None:
+            tonic += bool(match["sharp"]) - bool(match["flat"])
+            return Key(tonic=tonic % 12, mode=MODE_NAMES[mode])
+    return None

@@ -14,8 +14,6 @@ from worker.pipeline.direct.titles import title_for
 from worker.pipeline.direct.vocabulary import GENRES, PERCUSSION, find_genres
 from worker.pipeline.direct.wish import Wish, read_wish
 
-_PACES = {"slow": "slow", "medium": "mid-tempo", "fast": "fast"}
-
 
 class LocalDescriber:
     """Implements `worker.ports.Describer`. The same clip and request give the same directions."""
@@ -54,17 +52,14 @@ class LocalDescriber:
             flavour = genre.flavours[(again + int(tonics[0])) % len(genre.flavours)]
             title = title_for(mood, look, used, rng)
             used.add(title)
-            chosen.append(
-                Direction(
-                    title=title,
-                    prompt=caption(
-                        genre=flavour, instruments=instruments, tempo=f"{pace(tempo)} tempo", mood=f"{mood} mood",
-                        extras=(_colour(look),), count_tokens=self._count_tokens,
-                    ),
-                    description=_sentence(wish, clip, flavour, instruments, tempo, key, mood),
-                    genre=flavour, instruments=instruments, tempo_bpm=tempo, key=str(key), mood=mood,
-                )
+            prompt = caption(
+                genre=flavour, instruments=instruments, tempo=f"{pace(tempo)} tempo", mood=f"{mood} mood",
+                extras=(_colour(look),), count_tokens=self._count_tokens,
             )  # fmt: skip
+            chosen.append(Direction(
+                title=title, prompt=prompt, description=_sentence(wish, clip, flavour, instruments, tempo, key, mood),
+                genre=flavour, instruments=instruments, tempo_bpm=tempo, key=str(key), mood=mood,
+            ))  # fmt: skip
         return tuple(chosen)
 
 
@@ -79,18 +74,11 @@ def _sentence(
 ) -> str:
     lead, *others = instruments
     listed = " and ".join(filter(None, [", ".join(others[:-1]), *others[-1:]]))
-    playing = f"{lead} in front" + (f", {listed} behind it" if others else "; nobody else plays") + "."
-    unheard = " Without drums." if wish.unwanted & PERCUSSION else ""
-    solo = " Solo." if wish.solo else ""
-    cuts = len(clip.cuts_s)
-    turns = (
-        f"turns with the picture's {cuts} cuts"
-        if cuts > 1
-        else "turns with the cut"
-        if cuts
-        else "grows with the picture"
-    )
+    playing = f"{lead} in front, {listed} behind it." if others else f"{lead} in front; nobody else plays."
+    playing += (" Solo." if wish.solo else "") + (" Without drums." if wish.unwanted & PERCUSSION else "")
+    turns = "turns with the picture's cuts" if clip.cuts_s else "grows with the picture"
     # Without the number: the composer bends the tempo a little so that bars meet the cuts.
     kind = flavour if flavour.startswith(mood) else f"{mood} {flavour}"
-    opening = f"A {_PACES[pace(tempo)]}, {kind} piece in {key}"
-    return f"{opening}: {playing}{solo}{unheard} It {turns} and ends at home."
+    return (
+        f"A {pace(tempo).replace('medium', 'mid-tempo')}, {kind} piece in {key}: {playing} It {turns} and ends at home."
+    )

@@ -7,14 +7,13 @@ from worker.domain import Clip
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """Levels 0..1, rounded so that tiny differences in decoding do not change the music."""
+    """Levels 0..1 (a pace of 1 is four cuts in ten seconds), rounded so that tiny differences in decoding do not change the music."""
 
     brightness: float
     saturation: float
     warmth: float
     motion: float
     pace: float
-    """0 without cuts, 1 at four cuts in ten seconds."""
 
     @property
     def energy(self) -> float:

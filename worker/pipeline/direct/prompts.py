@@ -90,7 +90,7 @@ def estimate_tokens(text: str) -> int:
     """
     total = 0
     for piece in re.findall(r"[a-z]+|\s+|.", text.lower()):
-        if not piece.isspace():
+        if piece.strip(" \t\n\r\f\v"):  # to the tokenizer other blanks may be tokens
             total += 2 if piece in _known_words() else len(piece.encode()) * (1 if piece.isascii() else 2)
     return total
 
@@ -133,12 +133,10 @@ def instructions(count: int) -> str:
 
 def facts(*, user_request: str, duration_s: float, cuts_s: Sequence[float], times_s: Sequence[float]) -> str:
     """The user message: one JSON object. `user_request` is capped at 500 characters and stays inside its string."""
-    return json.dumps(
-        {
-            "duration_s": round(duration_s, 1),
-            "cuts_s": [round(cut, 1) for cut in cuts_s[:40]],
-            "frame_times_s": [round(time, 1) for time in times_s],
-            "user_request": user_request[:WISH_LIMIT],
-        },
-        ensure_ascii=False,
-    )
+    told = {
+        "duration_s": round(duration_s, 1),
+        "cuts_s": [round(cut, 1) for cut in cuts_s[:40]],
+        "frame_times_s": [round(time, 1) for time in times_s],
+        "user_request": user_request[:WISH_LIMIT],
+    }
+    return json.dumps(told, ensure_ascii=False)

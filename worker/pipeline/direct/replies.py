@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Annotated, Any
 
+from json_repair import repair_json
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from worker.domain import Direction
@@ -14,9 +15,18 @@ from worker.pipeline.direct.keys import find_key
 from worker.pipeline.direct.prompts import CountTokens, caption, pace
 from worker.pipeline.direct.vocabulary import find_instruments
 
-LONGEST_REPLY = 64_000
+LONGEST_TALE, LONGEST_REPLY, LONGEST_ITEM = 256_000, 32_000, 2_000
+"""Characters that are read: with thoughts, without them, and of a direction whose JSON has to be mended."""
 
-_THINKING = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL | re.IGNORECASE)
+_MARK = r"[\w:]{0,20}(?:think|thought|reason|reflect)\w{0,20}\|?[>\]▷]"
+_BEGUN = rf"[<\[◁]\|?(?:begin_?(?:of_?)?|start_?)?{_MARK}|<\|?channel\|?>\s*(?:analysis|commentary|thought)"
+_ENDED = rf"[<\[◁]\|?(?:/|end_?(?:of_?)?){_MARK}|<\|channel\|>\s*final|<channel\|>|assistantfinal"
+_THOUGHTS = [
+    re.compile(pattern, re.DOTALL | re.IGNORECASE)
+    for pattern in (rf"(?:{_BEGUN}).*?(?:{_ENDED}|\Z)", rf"\A.*(?:{_ENDED})")
+]
+"""What a model thought before it answered, in <think>, [THINK], ◁think▷, <|channel|>analysis and their like; the second without
+the mark that opens them, which many endpoints write into the question."""
 _UNSHOWABLE = re.compile(
     r"https?://\S+|www\.\S+|[<>`{}\\]|[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
@@ -65,23 +75,14 @@ class Reply(BaseModel):
 
     def direction(self, count_tokens: CountTokens | None) -> Direction:
         told = ". ".join(part.rstrip(".") for part in (self.dynamics, self.placement) if part)
+        prompt = caption(
+            genre=self.genre, instruments=self.instruments, tempo=f"{pace(self.tempo_bpm)} tempo", mood=f"{self.mood} mood",
+            extras=self.caption.split(","), count_tokens=count_tokens,
+        )  # fmt: skip
         return Direction(
-            title=self.title,
-            prompt=caption(
-                genre=self.genre,
-                instruments=self.instruments,
-                tempo=f"{pace(self.tempo_bpm)} tempo",
-                mood=f"{self.mood} mood",
-                extras=self.caption.split(","),
-                count_tokens=count_tokens,
-            ),
-            description=f"{told[0].upper()}{told[1:]}." if told else "",
-            genre=self.genre,
-            instruments=tuple(self.instruments),
-            tempo_bpm=round(self.tempo_bpm, 1),
-            key=str(find_key(self.key) or ""),
-            mood=self.mood,
-        )
+            title=self.title, prompt=prompt, description=f"{told[0].upper()}{told[1:]}." if told else "", genre=self.genre,
+            instruments=tuple(self.instruments), tempo_bpm=round(self.tempo_bpm, 1), key=str(find_key(self.key) or ""), mood=self.mood,
+        )  # fmt: skip
 
 
 def _closed(properties: dict[str, Any]) -> dict[str, Any]:
@@ -89,9 +90,8 @@ def _closed(properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
-_TEXTS = ("title", "genre", "dynamics", "mood", "key", "placement", "caption")
 _PROPERTIES: dict[str, Any] = {
-    **{name: {"type": "string"} for name in _TEXTS},
+    **{name: {"type": "string"} for name in ("title", "genre", "dynamics", "mood", "key", "placement", "caption")},
     "instruments": {"type": "array", "items": {"type": "string"}},
     "tempo_bpm": {"type": "number"},
 }
@@ -101,8 +101,11 @@ SCHEMA = _closed({"directions": {"type": "array", "items": _closed(_PROPERTIES)}
 
 def read_reply(text: str, count: int, count_tokens: CountTokens | None = None) -> tuple[Direction, ...]:
     """At most `count` distinct directions; none when there is nothing usable in `text`."""
+    text = text[-LONGEST_TALE:]
+    for thoughts in _THOUGHTS:
+        text = thoughts.sub(" ", text)
     directions: list[Direction] = []
-    for raw in _items(_THINKING.sub(" ", text[:LONGEST_REPLY])):
+    for raw in _items(text[:LONGEST_REPLY]):
         with suppress(ValidationError):
             directions.append(Reply.model_validate(raw).direction(count_tokens))
     return without_twins(directions)[:count]
@@ -134,17 +137,23 @@ def in_different_keys(directions: Iterable[Direction]) -> tuple[Direction, ...]:
 
 
 def _items(text: str) -> Iterator[dict[str, Any]]:
-    """Every JSON object that names a genre, wherever it stands: fenced, wrapped, after prose, before a cut-off end."""
-    text = re.sub(r",\s*([}\]])", r"\1", text)  # trailing commas
-    decoder = json.JSONDecoder()
+    """Every JSON object that names a genre, wherever it stands: fenced, wrapped, after prose, before a cut-off end.
+
+    Where the JSON is a hair off, what stands between two opening braces is mended alone: a direction is one flat object, and the
+    time that mending takes grows with the square of the text.
+    """
+    decoder = json.JSONDecoder(strict=False)
     place = text.find("{")
     while place >= 0:
         try:
             found, end = decoder.raw_decode(text, place)
         except (ValueError, RecursionError):
             end = place + 1
-        else:
-            yield from _named(found, depth=4)
+            piece, brace, _ = text[end:].partition("{")
+            if not brace:
+                piece = piece[: piece.rfind("}") + 1]
+            found = repair_json("{" + piece[:LONGEST_ITEM], return_objects=True, skip_json_loads=True)
+        yield from _named(found, depth=4)
         place = text.find("{", end)
 
 

@@ -5,23 +5,15 @@ from collections.abc import Collection
 import numpy as np
 
 from worker.pipeline.direct.looks import Look
-from worker.pipeline.direct.vocabulary import MOODS, Words
-
-_NOUNS: dict[str, Words] = {
-    "night": ("Harbour Lights", "Afterglow", "Midnight Road", "Lanterns", "Empty Streets", "Signal", "Undertow", "Cellar Door"),
-    "warm": ("Orchard", "Late Sun", "Copper Fields", "Homeward", "Embers", "Long Shadows", "Market Day", "Clay"),
-    "cold": ("Tideline", "First Frost", "Glass", "North Window", "Distant Water", "Slate", "Thin Air", "Winter Garden"),
-    "light": ("Horizon", "Open Window", "Meadow", "Skyline", "White Sails", "Morning Run", "Paper Planes", "Clearing"),
-    "busy": ("Crossing", "Carousel", "Crowd", "Rush Hour", "Overpass", "Turnstile", "Traffic", "Downhill"),
-}  # fmt: skip
+from worker.pipeline.direct.vocabulary import MOODS, NOUNS
 
 
 def title_for(mood: str, look: Look, taken: Collection[str], rng: np.random.Generator) -> str:
     """A title nobody has yet, such as "Faded Harbour Lights"."""
     light = "warm" if look.warmth > 0.55 else "cold" if look.warmth < 0.4 else "light"
-    nouns = _NOUNS["night" if look.brightness < 0.35 else light]
+    nouns = NOUNS["night" if look.brightness < 0.35 else light]
     if look.energy > 0.5:
-        nouns += _NOUNS["busy"]
+        nouns += NOUNS["busy"]
     choices = [f"{first} {noun}" for first in MOODS[mood].adjectives for noun in nouns if not noun.startswith(first)]
     used = {word for title in taken for word in title.split()}
     fresh = [title for title in choices if not used & set(title.split())]

@@ -1,5 +1,6 @@
 """Mastering: a raw track gets its exact length, fades, loudness and file."""
 
+import base64
 import math
 
 import numpy as np
@@ -8,29 +9,31 @@ from worker.domain import Recording, Samples, Track
 from worker.errors import WorkerError
 from worker.pipeline.finish.audio_file import FORMATS, write
 from worker.pipeline.finish.loudness import (
-    PerMillisecond,
-    estimated_lufs,
+    PerMoment,
     integrated_lufs,
     limiting,
+    lufs,
     peak_curve,
     true_peak,
     turned,
-    weighted_energy,
+    weighted_power,
 )
 
 TARGET_LUFS = -14.0
-CEILING_DB = -1.0
+CEILING_DB = -1.1
+"""A hair under the -1 dBTP that are promised."""
+MOST_LIMITING_DB = 6.0
+"""A track whose peaks stand out further stays quieter than the target: flattened peaks are heard."""
+MOST_GAIN_DB = 30.0
 SHORTEST_LOUD_S = 3.0
 """Shorter tracks are only kept under the ceiling: a gated loudness says nothing about them."""
-SPARE_S = 0.1
-"""An engine's own measurement of a track counts when no more than this was cut off it, and nothing was filled in."""
-MOST_GAIN_DB = 30.0
 SILENCE = 1e-4
-PEAKS = 800
+PEAKS = 160
 
 
 def master(track: Track, *, duration_s: float, format: str, tags: dict[str, str]) -> Recording:
-    """Implements `worker.ports.Master`. The recording has round(duration_s * rate) samples, -14 LUFS, true peak under -1 dBTP.
+    """Implements `worker.ports.Master`. The recording has round(duration_s * rate) samples, a true peak under -1 dBTP, and -14 LUFS
+    or what can be had with `MOST_LIMITING_DB` and `MOST_GAIN_DB`: it says what it has.
 
     Raises WorkerError for samples that are not numbers, Rejected for an unknown format.
     """
@@ -43,18 +46,17 @@ def master(track: Track, *, duration_s: float, format: str, tags: dict[str, str]
             code="bad_audio",
         )
     count = max(1, round(duration_s * rate))
-    known_lufs = track.loudness_lufs if 0 <= samples.shape[1] - count <= SPARE_S * rate else None
     samples = np.pad(samples[:, :count], ((0, 0), (0, max(0, count - samples.shape[1]))))  # cut or filled with silence
     samples = _faded(samples - samples.mean(axis=1, keepdims=True), rate)
-    loud, lufs = _loud(samples, rate, duration_s >= SHORTEST_LOUD_S, known_lufs)
-    data = write(loud, rate, format, tags)
+    loud, loudness_lufs, peak = _loud(samples, rate, to_target=duration_s >= SHORTEST_LOUD_S)
     return Recording(
-        data=data,
+        data=write(loud, rate, format, tags),
         content_type=FORMATS[format].content_type,
         suffix=f".{format}",
         duration_s=loud.shape[1] / rate,
         peaks=_peaks(loud),
-        loudness_lufs=round(lufs, 2) if math.isfinite(lufs) else None,
+        loudness_lufs=round(loudness_lufs, 2) if math.isfinite(loudness_lufs) else None,
+        true_peak_db=round(20 * math.log10(peak), 2) if peak > 0 else None,
     )
 
 
@@ -69,54 +71,51 @@ def _faded(samples: Samples, rate: int) -> Samples:
     return samples * gain
 
 
-def _loud(samples: Samples, rate: int, to_target: bool, known_lufs: float | None) -> tuple[Samples, float]:
-    """The samples with their loudness on target, and that loudness; silence stays silence.
+def _loud(samples: Samples, rate: int, *, to_target: bool) -> tuple[Samples, float, float]:
+    """The samples as loud as they are to be, their loudness and their true peak; silence stays silence.
 
-    The gain is found on a thousand figures a second and then measured in full; what the estimate was off by is made up for.
-    `known_lufs` is from before the fades: the search begins with it.
+    What the limiter did is measured in full, and what the estimate was off by is made up for.
     """
-    ceiling = 10 ** ((CEILING_DB - 0.1) / 20)
-    if np.abs(samples).max(initial=0.0) < SILENCE:
-        return samples, float("-inf")
-    curve = peak_curve(samples, rate)
-    if not to_target:
-        result = _under(turned(samples, limiting(curve, ceiling), rate), rate, ceiling)
-        return result, integrated_lufs(result, rate)
-    energy = weighted_energy(samples, rate)
-    gain_db = 0.0 if known_lufs is None else min(MOST_GAIN_DB, TARGET_LUFS - known_lufs)
-    aim = TARGET_LUFS
+    peaks, power, ceiling = peak_curve(samples, rate), weighted_power(samples, rate), 10 ** (CEILING_DB / 20)
+    peak, loudness_lufs = float(peaks.max()), lufs(power, rate)
+    if np.abs(samples).max() < SILENCE:
+        return samples, loudness_lufs, peak
+    most_db = min(MOST_GAIN_DB, MOST_LIMITING_DB + CEILING_DB - 20 * math.log10(peak))
+    if not to_target or not math.isfinite(loudness_lufs):
+        most_db, aim_lufs = min(0.0, most_db), math.inf
+    else:
+        aim_lufs = TARGET_LUFS
     for _ in range(3):
-        gain_db, gain = _found(curve, energy, ceiling, gain_db, aim)
-        result = _under(turned(samples, gain, rate), rate, ceiling)
-        lufs = integrated_lufs(result, rate)
-        if not math.isfinite(lufs) or abs(TARGET_LUFS - lufs) < 0.1:
+        gain_db, gain = _found(peaks, power, rate, ceiling, aim_lufs, most_db)
+        result = turned(samples, gain, rate)
+        if gain.min() == gain.max():
+            return result, loudness_lufs + 20 * math.log10(gain[0]), peak * float(gain[0])
+        reached_lufs, reached_peak = integrated_lufs(result, rate), true_peak(result, rate)
+        if abs(TARGET_LUFS - reached_lufs) < 0.1 or gain_db == most_db:
             break
-        aim += TARGET_LUFS - lufs
-    return result, lufs
+        aim_lufs += TARGET_LUFS - reached_lufs
+    over = min(1.0, ceiling / reached_peak)  # a hair's breadth that a changing gain may add between samples
+    return result * np.float32(over), reached_lufs + 20 * math.log10(over), reached_peak * over
 
 
 def _found(
-    curve: PerMillisecond, energy: PerMillisecond, ceiling: float, gain_db: float, aim_lufs: float
-) -> tuple[float, PerMillisecond]:
-    """Gain and limiter in turn, by estimate, until loudness is where it should be: the gain, and with the limiter's by milliseconds."""
+    peaks: PerMoment, power: PerMoment, rate: int, ceiling: float, aim_lufs: float, most_db: float
+) -> tuple[float, PerMoment]:
+    """Gain and limiter in turn, by estimate, until loudness is where it should be or the gain as high as it may be: the gain, and
+    with the limiter's by moments."""
+    gain_db = min(most_db, 0.0)
     for _ in range(12):
         raised = np.float32(10 ** (gain_db / 20))
-        gain = raised * limiting(curve * raised, ceiling)
-        off = aim_lufs - estimated_lufs(energy, gain)
-        if not math.isfinite(off) or abs(off) < 0.02 or gain_db + off > MOST_GAIN_DB == gain_db:
+        gain = raised * limiting(peaks * raised, ceiling)
+        off = aim_lufs - lufs(power * np.square(gain, dtype=np.float64), rate)
+        if abs(off) < 0.02 or gain_db + off >= most_db == gain_db:
             break
-        gain_db = min(MOST_GAIN_DB, gain_db + off)
+        gain_db = min(most_db, gain_db + off)
     return gain_db, gain
 
 
-def _under(samples: Samples, rate: int, ceiling: float) -> Samples:
-    """A last even turn down, for the hair's breadth a changing gain may add between samples."""
-    peak = true_peak(samples, rate)
-    return samples if peak <= ceiling else (samples * np.float32(ceiling / peak)).astype(np.float32)
-
-
-def _peaks(samples: Samples) -> tuple[float, ...]:
+def _peaks(samples: Samples) -> str:
     count = samples.shape[1]
     edges = np.linspace(0, count, min(PEAKS, count), endpoint=False).astype(int)
     peaks = np.minimum(1.0, np.maximum.reduceat(np.abs(samples).max(axis=0), edges))
-    return tuple(round(peak, 4) for peak in peaks.tolist())
+    return base64.b64encode(np.round(255 * peaks).astype(np.uint8).tobytes()).decode("ascii")

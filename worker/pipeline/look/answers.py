@@ -6,11 +6,12 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
+from worker.pipeline.look.footage import Footage, Length, Rate, Sound
+
 Seconds = Annotated[float, Field(ge=0, lt=1e6, allow_inf_nan=False)]
-Length = Annotated[float, Field(gt=0, lt=1e6, allow_inf_nan=False)]
-Rate = Annotated[float, Field(gt=0, le=1000)]
+Shown = Annotated[int, Field(gt=0, le=4 * 4096)]
+"""Pixels of a side, were they square."""
 Level = Annotated[float, Field(ge=0, le=1)]
-Side = Annotated[int, Field(gt=0, le=4096)]
 
 
 class Answer(BaseModel):
@@ -29,25 +30,15 @@ class Refusal(Answer):
 
 
 class Measured(Answer):
-    """The numbers of a video's picture."""
+    """What a video measures."""
 
-    width: Side
-    height: Side
-    codec: Annotated[str, Field(max_length=40)]
-    start_s: float
-    duration_s: Length
-    fps: Rate
-    has_audio: bool
-    timed: bool
-    keys: NonNegativeInt
-    glanced: bool
-    followed: bool
+    footage: Footage
 
 
 class Heard(Answer):
-    """The length of a sound file."""
+    """What the sound of a file measures."""
 
-    duration_s: Length
+    sound: Sound
 
 
 class SeenScene(BaseModel):
@@ -64,8 +55,8 @@ class SeenScene(BaseModel):
 class Seen(Answer):
     """Everything a Clip needs."""
 
-    width: Side
-    height: Side
+    width: Shown
+    height: Shown
     duration_s: Length
     fps: Rate
     has_audio: bool

@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import IO
 
 from worker.errors import Rejected, Unavailable
 from worker.pipeline.look.confinement import bare_environment
@@ -59,11 +60,12 @@ async def run_child(
     module: str | None = None,
     reads: Sequence[Path] = (),
     writes: Sequence[Path] = (),
+    out: IO[bytes] | None = None,
 ) -> Ended:
     """Run a command, or the `main(arguments)` of a module that the warm process has loaded; return its exit code and output.
 
     `task` begins the error sentences ("Looking at the video"). The child may read `reads` and installed libraries, and write `writes`,
-    which have to exist. An exception that leaves `main` is exit code 1, its traceback the end of the complaints.
+    which have to exist. What it prints goes to `out` as it comes, if that is given. An exception that leaves `main` is exit code 1, its traceback the end of the complaints.
     Raises Rejected (broken_video) when the child crashes or exceeds CPU time or output, Unavailable (timeout, child_killed)
     when it runs past its wall time, somebody kills it or the warm process dies. Cancelling kills the child and waits for it;
     on Linux the child dies with the worker, however that ends.
@@ -81,7 +83,7 @@ async def run_child(
     run = _forked if sys.platform == "linux" else _spawned
     try:
         async with asyncio.timeout(limits.wall.total_seconds()):
-            code, output, complaints = await run(order, limits)
+            code, output, complaints = await run(order, limits, out)
     except TimeoutError:
         raise Unavailable(
             f"{task} took longer than {limits.wall.total_seconds():.0f} s; try again later", code="timeout"
@@ -106,13 +108,14 @@ def _unreadable(task: str, why: str) -> str:
     return f"{task} failed for good ({why}): the file is damaged or too demanding; export it again, for example as H.264 MP4"
 
 
-async def _forked(order: Order, limits: Limits) -> tuple[int | None, bytes, str]:
+async def _forked(order: Order, limits: Limits, out: IO[bytes] | None) -> tuple[int | None, bytes, str]:
     """A child of the warm process; no exit code if that died."""
     receive = asyncio.get_running_loop().sock_recv
     with ExitStack() as stack:
         pairs = [[stack.enter_context(end) for end in socket.socketpair()] for _ in range(3)]
         (said, _), (complained, _), (cord, _) = pairs
-        WARM.order(order, [theirs for _, theirs in pairs])
+        said_by = pairs[0][1] if out is None else out
+        WARM.order(order, [said_by, *(theirs for _, theirs in pairs[1:])])
         for ours, theirs in pairs:
             ours.setblocking(False)
             theirs.close()
@@ -126,17 +129,19 @@ async def _forked(order: Order, limits: Limits) -> tuple[int | None, bytes, str]
     return os.waitstatus_to_exitcode(*STATUS.unpack(status)) if status else None, output, complaints
 
 
-async def _spawned(order: Order, limits: Limits) -> tuple[int | None, bytes, str]:
+async def _spawned(order: Order, limits: Limits, out: IO[bytes] | None) -> tuple[int | None, bytes, str]:
     command = order.arguments if order.module is None else (*PYTHON, order.module, *order.arguments)
     environment = bare_environment() | ({} if order.module is None else ENVIRONMENT)
-    process = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=environment)
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=DEVNULL, stdout=out or PIPE, stderr=PIPE, env=environment
+    )
     try:
         output, complaints = await process.communicate()
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
-    return process.returncode, output, complaints[-_TAIL_BYTES:].decode(errors="replace")
+    return process.returncode, output or b"", complaints[-_TAIL_BYTES:].decode(errors="replace")
 
 
 async def _head(line: socket.socket, most: int) -> bytes:

@@ -1,4 +1,4 @@
-"""The program that touches hostile media: `python -m worker.pipeline.look.decoder TASK PATH MAX_DURATION_S ASKED_S OUT [VIEWS]`.
+"""The program that touches hostile media: `python -m worker.pipeline.look.decoder TASK PATH MAX_DURATION_S ASKED_S VIEWS`.
 
 It answers in OUT: a line of JSON, then the JPEGs it announces, then the frames that an engine wants to see (VIEWS, a list in JSON),
 and whether that went well, as another line. A refusal is `{"code": ..., "message": ...}`. Whoever starts it sets the
@@ -17,24 +17,21 @@ from typing import Any, BinaryIO
 
 import av
 import av.subtitles.stream  # which PyAV loads when it opens a file
-import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
 from worker.domain import Still, View
 from worker.errors import Rejected
 from worker.pipeline.look import scenes
-from worker.pipeline.look.footage import listen, measure
-from worker.pipeline.look.frames import frames
+from worker.pipeline.look.frames import GAP_S, frames
 from worker.pipeline.look.media import NO_MEMORY, broken, check_size
+from worker.pipeline.look.probe import listen, measure
 from worker.pipeline.look.selection import Selection
+from worker.pipeline.look.small_picture import small_picture
 from worker.pipeline.look.stills import SETTLED_S, SPREAD, StillPicker
 
 KEPT_BYTES = 768 * 2**20
 """Decoded frames that wait for an engine until the stills are told: 9 s of 1080p at 25 frames a second."""
-_GAP_S = 0.5
-"""How far from its end a picture may stop and still count as whole."""
-
 
 Shown = tuple[tuple[int, ...], VideoFrame]
 """How many slots of each view show a frame, and the frame."""
@@ -53,7 +50,8 @@ def look(
         measured = measured.glance(SPREAD)
     spacing_s = 1 / 30 if measured.light else 1 / 15
     reformatter = VideoReformatter()
-    picker = StillPicker(measured.duration_s, settled_s=0.0 if measured.glanced else SETTLED_S)
+    aspect = measured.pixel_aspect[0] / measured.pixel_aspect[1]
+    picker = StillPicker(measured.picture_s, pixel_aspect=aspect, settled_s=0.0 if measured.glanced else SETTLED_S)
     times: list[float] = []
     pictures: list[scenes.Thumbnail] = []
     changes: list[float] = []
@@ -74,21 +72,21 @@ def look(
         if times and at_s < times[-1] + 0.9 * spacing_s:
             continue
         try:
-            small = reformatter.reformat(frame, scenes.WIDTH, scenes.HEIGHT, "rgb24", interpolation="AREA")
+            picture = small_picture(reformatter, frame, scenes.WIDTH, scenes.HEIGHT, "AREA")
         except NO_MEMORY:
             raise
         except (av.FFmpegError, ValueError):
             continue
-        picture: scenes.Thumbnail = small.to_ndarray().astype(np.uint8, copy=False)
         change = scenes.difference(pictures[-1], picture) if pictures else 0.0
         times.append(at_s)
         pictures.append(picture)
         changes.append(change)
         upright = frame.rotation % 180 == 0
-        picker.see(at_s, frame, maybe_cut=change > (scenes.OTHER_SCENE if measured.glanced else scenes.CUT))
+        if at_s < measured.picture_s:
+            picker.see(at_s, frame, maybe_cut=change > (scenes.OTHER_SCENE if measured.glanced else scenes.CUT))
     if not pictures:
         raise broken("no frame of it can be decoded")
-    whole = measured.skip == "NONKEY" or end_s > measured.duration_s - _GAP_S
+    whole = measured.skip == "NONKEY" or end_s > measured.duration_s - GAP_S
     duration_s = measured.duration_s if whole else end_s
     cuts = (
         scenes.find_changes(times, changes, duration_s)
@@ -96,11 +94,11 @@ def look(
         else scenes.find_cuts(times, pictures, changes, duration_s)
     )
     found = scenes.describe(times, pictures, cuts, duration_s)
-    width, height = (measured.width, measured.height) if upright else (measured.height, measured.width)
+    width, height = max(1, round(measured.width * aspect)), measured.height
     fields = {
         "duration_s": duration_s,
-        "width": width,
-        "height": height,
+        "width": width if upright else height,
+        "height": height if upright else width,
         "fps": measured.fps,
         "has_audio": measured.has_audio,
         "glanced": measured.glanced,
@@ -131,9 +129,9 @@ def answer(
                 fields, stills, kept = look(path, max_duration_s, asked_s, views, glance=task == "glance")
                 return fields, stills, (kept.popleft() for _ in range(len(kept))) if fields["kept"] else None
             case "measure":
-                return asdict(measure(path, max_duration_s, asked_s)), (), None
+                return {"footage": asdict(measure(path, max_duration_s, asked_s))}, (), None
             case "listen":
-                return {"duration_s": listen(path)}, (), None
+                return {"sound": asdict(listen(path))}, (), None
             case _:
                 raise ValueError(f"no such task: {task}")
     except _REFUSED as error:
@@ -160,27 +158,27 @@ def _tell(out: BinaryIO, fields: dict[str, Any], stills: Sequence[Still] = ()) -
 
 
 def main(arguments: Sequence[str]) -> None:
-    task, file, max_s, asked, into, *described = arguments
+    task, file, max_s, asked, wanted = arguments
     path, max_duration_s, asked_s = Path(file), float(max_s), float(asked) if asked != "all" else None
-    views = [View(**view) for each in described for view in json.loads(each)]
-    with Path(into).open("wb") as out:
-        shown: Iterator[Shown] | None
-        if task == "follow":
-            shown = follow(path, max_duration_s, asked_s, views)
-        else:
-            fields, stills, shown = answer(task, path, max_duration_s, asked_s, views)
-            _tell(out, fields, stills)
-        if shown is None:
-            return
-        from worker.pipeline.look.showing import NO_SLOTS, send  # brings torch
+    views = [View(**view) for view in json.loads(wanted)]
+    out = sys.stdout.buffer
+    shown: Iterator[Shown] | None
+    if task == "follow":
+        shown = follow(path, max_duration_s, asked_s, views)
+    else:
+        fields, stills, shown = answer(task, path, max_duration_s, asked_s, views)
+        _tell(out, fields, stills)
+    if shown is None:
+        return
+    from worker.pipeline.look.showing import NO_SLOTS, send  # brings torch
 
-        end: dict[str, str] = {}
-        try:
-            send(shown, views, out)
-        except _REFUSED as error:
-            end = _refusal(error)
-        out.write(bytes(NO_SLOTS * len(views)))
-        _tell(out, end)
+    end: dict[str, str] = {}
+    try:
+        send(shown, views, out)
+    except _REFUSED as error:
+        end = _refusal(error)
+    out.write(bytes(NO_SLOTS * len(views)))
+    _tell(out, end)
 
 
 if __name__ == "__main__":

@@ -1,24 +1,20 @@
-"""Measuring pictures and sounds without decoding them. Runs in the decoder's child process only.
-
-The truth is in the packets, never in a header: a container may claim any duration, or none at all.
-"""
+"""What is known of a video before it is looked at: its picture, its sounds, and how much of it is to be decoded."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-import av
-from av.packet import Packet
-from av.stream import Stream
-
-from worker.domain import AUDIO_FORMATS, VIDEO_FORMATS
-from worker.errors import Rejected
-from worker.pipeline.look.media import as_far_as_it_goes, broken, check_size, open_media, packets, picture
+from pydantic import Field
 
 Skip = Literal["DEFAULT", "NONREF", "NONKEY"]
-MAX_FPS = 240
+Name = Annotated[str, Field(max_length=60)]
+Count = Annotated[int, Field(ge=0)]
+Side = Annotated[int, Field(gt=0, le=4096)]
+Length = Annotated[float, Field(gt=0, lt=1e6, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, le=1000)]
+Time = Annotated[float, Field(allow_inf_nan=False)]
+
 _LIGHT_PIXELS = 4e9
 """Up to this many pixels a video is decoded whole: about ten seconds of one core for H.264."""
 _HEAVY_PIXELS = 60e9
@@ -30,28 +26,85 @@ _GLANCED_KEYS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Footage:
-    """What a video stream measures."""
+class Sound:
+    """One of a video's sound streams. Times count from the first frame shown and may be negative."""
 
-    width: int
-    height: int
-    codec: str
-    start_s: float
-    """Presentation time of the first frame; all other times count from it."""
-    duration_s: float
-    fps: float
-    has_audio: bool
+    number: Count
+    """Among the file's sound streams: ffmpeg's `a:0` is number 0."""
+    codec: Name
+    layout: Name
+    """As libav names it: "mono", "5.1(side)", "ambisonic 1"."""
+    channels: Count
+    rate_hz: Count
+    start_s: Time
+    end_s: Time
+    decodes: bool
+    """Whether its first frame could be decoded."""
+    folds: bool
+    """Whether libav makes stereo of that frame."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footage:
+    """What a video measures. Its words come from a process that reads hostile bytes: their bounds are checked by `answers.Measured`."""
+
+    stream: Count
+    """The picture's place among all streams of the file, as in ffmpeg's `-map 0:1`."""
+    width: Side
+    height: Side
+    """As decoded: pixels may not be square, and phones film lying down."""
+    pixel_aspect: tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]]
+    """Width to height of a pixel; (1, 1) is square."""
+    codec: Name
+    profile: Name
+    """As libav names it: "High", "High 4:4:4 Predictive", "Main 10"; empty where there is none."""
+    pixel_format: Name
+    rgb: bool
+    interlaced: bool
+    transfer: Count
+    primaries: Count
+    matrix: Count
+    """Code points of ITU-T H.273: 1 is BT.709, 2 is unspecified; a transfer of 16 is PQ, one of 18 is HLG."""
+    colour_range: Count
+    """0 unspecified, 1 limited, 2 full."""
+    decodes: bool
+    """Whether a frame of its beginning could be decoded."""
+    start: int
+    """Presentation time of the first frame shown, in ticks of the picture's stream; all other times count from it."""
+    start_s: Time
+    """The same in seconds."""
+    hidden_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    """How much picture lies in the file that an edit list takes out."""
+    picture_s: Length
+    """From the first frame shown to the end of the last one."""
+    duration_s: Length
+    """Of the film: its picture's, or that of a sound that goes on for longer, while the last frame stands."""
+    fps: Rate
     timed: bool
-    """Whether frames carry presentation times: AVI has none, its frames are counted."""
-    keys: int
+    """Whether frames carry presentation times. Where they have none (AVI) the n-th frame shown has the n-th time of decoding."""
+    pace: Count
+    """Ticks from one frame to the next, where those without times follow each other evenly; else 0."""
+    jumps: bool
+    """Whether the clock of a transport stream starts again or jumps; times are told as if it went on."""
+    keys: Count
     """Key frames, which can be decoded without the others."""
+    sounds: Annotated[tuple[Sound, ...], Field(max_length=64)]
+    """The one to be heard, by libav's choice, comes first."""
     glanced: bool = False
     followed: bool = False
     """Whether an engine wants to see every frame, whatever it takes."""
 
     @property
+    def usable_sounds(self) -> tuple[Sound, ...]:
+        return tuple(sound for sound in self.sounds if sound.decodes)
+
+    @property
+    def has_audio(self) -> bool:
+        return bool(self.usable_sounds)
+
+    @property
     def pixels(self) -> float:
-        return self.width * self.height * self.fps * self.duration_s
+        return self.width * self.height * self.fps * self.picture_s
 
     @property
     def light(self) -> bool:
@@ -78,97 +131,3 @@ class Footage:
         """The same footage, to be seen by its key frames alone where that saves time and shows as much as so many stills."""
         hurry = self.timed and self.keys >= stills and self.pixels > _GLANCE_PIXELS
         return replace(self, glanced=True) if hurry else self
-
-
-def measure(path: Path, max_duration_s: float, asked_s: float | None = None) -> Footage:
-    """Measure the picture by walking the packets, without decoding them.
-
-    With `asked_s` only the first seconds count: the walk stops there, and a longer video is welcome.
-    Raises Rejected (not_a_video, no_video_stream, empty_file, broken_video, too_many_pixels, too_long).
-    """
-    allowed_s = max_duration_s if asked_s is None else min(asked_s, max_duration_s)
-    with open_media(path, VIDEO_FORMATS) as container:
-        stream = picture(container)
-        context = stream.codec_context
-        if context is None:  # PyAV's stubs do not say so
-            raise broken("its codec is unknown")
-        if min(context.width, context.height) <= 0:
-            raise broken("its picture has no size")
-        check_size(context.width, context.height)
-        rate = float(stream.average_rate or stream.guessed_rate or 25)
-        count, keys, start_s, end_s = 0, 0, float("inf"), float("-inf")
-        for packet in packets(container):
-            if packet.stream_index != stream.index or packet.size == 0 or packet.is_discard:
-                continue
-            at_s = _time_s(packet)
-            if at_s is None:  # no clock at all: frames are counted instead
-                at_s = count / rate
-            # Frames may be stored out of order: what is asked for ends within the second after it.
-            if asked_s is not None and at_s - start_s > allowed_s + 1:
-                break
-            count += 1
-            keys += packet.is_keyframe
-            start_s = min(start_s, at_s)
-            end_s = max(end_s, at_s + (_duration_s(packet) or 1 / rate))
-            if count > MAX_FPS * (allowed_s + 2) or end_s - start_s > allowed_s + 2:
-                break
-        if not count:
-            raise broken("no frame of it is there; the upload may be incomplete")
-        duration_s = end_s - start_s
-        fps = count / duration_s
-        if duration_s > max_duration_s and (asked_s is None or asked_s > max_duration_s):
-            told_s = max(duration_s, (container.duration or 0) / av.time_base)
-            raise Rejected(
-                f"The video lasts {told_s:.1f} s, the limit is {max_duration_s:g} s; "
-                f"send a shorter one, or ask for its first seconds with `duration`",
-                code="too_long",
-            )
-        if fps > MAX_FPS:
-            raise broken(f"it has more than {MAX_FPS} frames a second")
-        return Footage(
-            width=context.width,
-            height=context.height,
-            codec=context.codec.canonical_name,
-            start_s=start_s,
-            duration_s=min(duration_s, allowed_s),
-            fps=fps,
-            has_audio=bool(container.streams.audio),
-            timed=container.format.name != "avi",
-            keys=keys,
-        )
-
-
-def listen(path: Path) -> float:
-    """Return the length in seconds of the first sound stream, by its packets; its first frame must decode.
-
-    Raises Rejected (not_audio).
-    """
-    sorry = "The audio file cannot be read as sound; send FLAC, WAV, MP3, M4A, AAC or Ogg"
-    heard = False
-    start_s, end_s = float("inf"), float("-inf")
-    try:
-        with open_media(path, AUDIO_FORMATS) as container:
-            stream = next(iter(container.streams.audio), None)
-            for packet in packets(container):
-                if stream is None or packet.stream_index != stream.index or packet.size == 0:
-                    continue
-                if not heard:
-                    with as_far_as_it_goes():
-                        heard = bool(stream.decode(packet))
-                if (at_s := _time_s(packet)) is not None:
-                    start_s = min(start_s, at_s)
-                    end_s = max(end_s, at_s + _duration_s(packet))
-    except Rejected as error:
-        raise Rejected(sorry, code="not_audio") from error
-    if not heard or end_s <= start_s:
-        raise Rejected(sorry, code="not_audio")
-    return end_s - start_s
-
-
-def _time_s(packet: Packet[Stream]) -> float | None:
-    ticks = packet.pts if packet.pts is not None else packet.dts
-    return None if ticks is None or not packet.time_base else float(ticks * packet.time_base)
-
-
-def _duration_s(packet: Packet[Stream]) -> float:
-    return float(packet.duration * packet.time_base) if packet.duration and packet.time_base else 0.0

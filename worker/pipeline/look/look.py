@@ -9,12 +9,13 @@ from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import asdict, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from worker.domain import Clip, Frames, Scene, Still, View
 from worker.pipeline.look.answers import Answer, Seen
-from worker.pipeline.look.child import Ended, Limits, run_child
+from worker.pipeline.look.child import Limits, run_child
 from worker.pipeline.look.telling import Teller, told
 from worker.pipeline.look.warm_process import DECODER, WARM
 from worker.together import together
@@ -111,13 +112,10 @@ def decoding(
     if task == "follow":
         allowed = replace(allowed, cpu=FOLLOWING)
 
-    async def run(fifo: Path) -> Ended:
-        arguments = [task, str(path), str(max_duration_s), "all" if asked_s is None else str(asked_s), str(fifo)]
-        if views:
-            arguments.append(json.dumps([asdict(view) for view in views]))
-        return await run_child(arguments, allowed, task="Reading the file", module=DECODER, reads=[path], writes=[fifo])
-
-    return told(run, path, patience=limits.wall, most_bytes=limits.output_bytes)
+    arguments = [task, str(path), str(max_duration_s), "all" if asked_s is None else str(asked_s)]
+    arguments.append(json.dumps([asdict(view) for view in views]))
+    run = partial(run_child, arguments, allowed, task="Reading the file", module=DECODER, reads=[path])
+    return told(lambda out: run(out=out), patience=limits.wall, most_bytes=limits.output_bytes)
 
 
 def _sha256(path: Path) -> str:

@@ -26,11 +26,14 @@ _OTHERS = (
     (0, b"ID3", "an MP3 file"),
     (8, b"WAVE", "a WAV file"),
     (0, b"fLaC", "a FLAC file"),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a Windows Media video (WMV, ASF)"),
+    (4, b"ftypavif", "an AVIF image"),
+    (4, b"ftyphei", "a HEIC image"),
 )
 
 
 def looks_like(path: Path) -> tuple[str, bool]:
-    """Return what to call the file in a message, and whether it begins like one of the video containers we take."""
+    """Return what to call the file in a message ("" if nothing is known), and whether it begins like one of the video containers we take."""
     with path.open("rb") as file:
         head = file.read(512)
     for place, magic, name in _OTHERS:
@@ -44,4 +47,4 @@ def looks_like(path: Path) -> tuple[str, bool]:
         return "a web page (the link of a page, not of a file)", False
     if text.startswith((b"<", b"{", b"[")):
         return "a text document", False
-    return "of an unknown format", False
+    return "", False

@@ -8,8 +8,10 @@ from fractions import Fraction
 import numpy as np
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 
 from worker.domain import Scene, Still
+from worker.pipeline.look.small_picture import small_picture
 
 SPREAD = 12
 MOST = 16
@@ -22,7 +24,8 @@ SETTLED_S = 0.2
 class StillPicker:
     """Keeps stills while frames go by once: an even spread, and one after everything that may turn out to be a cut."""
 
-    def __init__(self, duration_s: float, *, settled_s: float = SETTLED_S) -> None:
+    def __init__(self, duration_s: float, *, pixel_aspect: float = 1.0, settled_s: float = SETTLED_S) -> None:
+        self._pixel_aspect = pixel_aspect
         self._settled_s = settled_s
         self._due = [duration_s * (i + 0.5) / SPREAD for i in range(SPREAD)]
         self._extra_at: float | None = None
@@ -40,7 +43,7 @@ class StillPicker:
             wanted = True
             self._due.pop(0)
         if wanted:
-            self._stills.append(Still(time_s=at_s, jpeg=to_jpeg(frame)))
+            self._stills.append(Still(time_s=at_s, jpeg=to_jpeg(frame, self._pixel_aspect)))
 
     def choose(self, scenes: Sequence[Scene]) -> tuple[Still, ...]:
         """Return at most 16: crowded stills go first, the only one of a scene goes last."""
@@ -52,13 +55,12 @@ class StillPicker:
         return tuple(kept)
 
 
-def to_jpeg(frame: VideoFrame) -> bytes:
-    """Encode upright, at most 512 pixels long, at about JPEG quality 80."""
-    scale = min(1.0, LONGEST_SIDE / max(frame.width, frame.height))
-    small = frame.reformat(
-        width=max(2, int(frame.width * scale)), height=max(2, int(frame.height * scale)), format="rgb24"
-    )
-    upright = np.ascontiguousarray(np.rot90(small.to_ndarray(), round(frame.rotation / 90)), dtype=np.uint8)
+def to_jpeg(frame: VideoFrame, pixel_aspect: float = 1.0) -> bytes:
+    """Encode upright, with square pixels, at most 512 pixels long, at about JPEG quality 80."""
+    width = frame.width * pixel_aspect
+    scale = min(1.0, LONGEST_SIDE / max(width, frame.height))
+    small = small_picture(VideoReformatter(), frame, max(2, int(width * scale)), max(2, int(frame.height * scale)))
+    upright = np.ascontiguousarray(np.rot90(small, round(frame.rotation / 90)))
     picture = VideoFrame.from_ndarray(upright, format="rgb24").reformat(format="yuvj420p")
     encoder = VideoCodecContext.create("mjpeg", "w")
     encoder.width, encoder.height, encoder.pix_fmt = picture.width, picture.height, "yuvj420p"

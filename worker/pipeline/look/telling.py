@@ -1,21 +1,19 @@
 """What a decoder's child tells while it still works: an answer first, then frames. Nothing that it announces is believed.
 
-It tells through a FIFO beside the film, which holds it up while nobody listens and comes to its end with the child.
+It tells through a pipe, which holds it up while nobody listens and comes to its end with the child.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import accumulate, pairwise
-from pathlib import Path
 from struct import Struct
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
@@ -134,28 +132,20 @@ class Teller:
 
 @asynccontextmanager
 async def told(
-    child: Callable[[Path], Coroutine[Any, Any, Ended]], beside: Path, *, patience: timedelta, most_bytes: int
+    child: Callable[[IO[bytes]], Coroutine[Any, Any, Ended]], *, patience: timedelta, most_bytes: int
 ) -> AsyncIterator[Teller]:
-    """Start `child` with the FIFO that it is to tell through, and listen to it; in the end it is killed if it still lives."""
-    fifo = beside.with_name(f"{beside.name}.{secrets.token_hex(4)}")
-    loop = asyncio.get_running_loop()
+    """Start `child` with the pipe that it is to tell through, and listen to it; in the end it is killed if it still lives."""
     stream = asyncio.StreamReader(min(most_bytes, _STREAM_BYTES))
-    with ExitStack() as closing:
-        os.mkfifo(fifo, 0o600)
-        closing.callback(fifo.unlink)
-        ear = open(os.open(fifo, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0)  # noqa: ASYNC230, PTH123, SIM115
-        mouth = os.open(
-            fifo, os.O_WRONLY
-        )  # our own, so that the end comes when the child is over and not before it begins
-        pipe, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), ear)
-        closing.callback(pipe.close)
-        running = asyncio.create_task(child(fifo))
-        running.add_done_callback(lambda _: os.close(mouth))
-        try:
-            yield Teller(stream, running, patience, most_bytes)
-        finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+    ear, mouth = (os.fdopen(end, mode, buffering=0) for end, mode in zip(os.pipe(), ("rb", "wb"), strict=True))
+    pipe, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), ear)
+    running = asyncio.create_task(child(mouth))
+    running.add_done_callback(lambda _: mouth.close())  # so that the end comes when the child is over
+    try:
+        yield Teller(stream, running, patience, most_bytes)
+    finally:
+        pipe.close()  # before anything is waited for: whoever is cancelled in here leaves nothing open
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 def _refusal(line: bytes) -> Rejected:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import IO
 
 import structlog
 
@@ -54,13 +55,13 @@ class WarmProcess:
             if self._control is None:
                 self._start()
 
-    def order(self, order: Order, sockets: Sequence[socket.socket]) -> None:
-        """Have a child forked. Raises Unavailable."""
+    def order(self, order: Order, lines: Sequence[socket.socket | IO[bytes]]) -> None:
+        """Have a child forked, with its stdout, its stderr and its cord. Raises Unavailable."""
         with self._lock:
             for _ in range(2):
                 control = self._control or self._start()
                 with suppress(BrokenPipeError, ConnectionResetError):
-                    socket.send_fds(control, [json.dumps(asdict(order)).encode()], [line.fileno() for line in sockets])
+                    socket.send_fds(control, [json.dumps(asdict(order)).encode()], [line.fileno() for line in lines])
                     return
                 log.warning("zygote.died", code=self._end())
         raise Unavailable("The process that starts decoders does not live; try again later", code="decoder_failed")

@@ -1,0 +1,67 @@
+"""What a wake-up makes a worker do: at once in a small fleet, each at its own moment in a large one, and once more a second later."""
+
+import asyncio
+
+import pytest
+
+from worker import alarm as alarms
+from worker.alarm import Alarm
+from worker.wake import Wake
+
+
+class Worker:
+    """An alarm whose second is short, and what it caused."""
+
+    def __init__(self) -> None:
+        self.looks: asyncio.Queue[None] = asyncio.Queue()
+        self.deliveries: list[None] = []
+        self.alarm = Alarm(
+            kinds=("generate",), look=lambda: self.looks.put_nowait(None), deliver=lambda: self.deliveries.append(None)
+        )
+
+    async def has_looked(self, times: int) -> None:
+        """So often, and no more is to come."""
+        async with asyncio.timeout(60):
+            for _ in range(times):
+                await self.looks.get()
+        assert (self.looks.empty(), self.alarm._timer) == (True, None)
+
+
+@pytest.fixture
+async def worker(monkeypatch):
+    monkeypatch.setattr(alarms, "SECOND_LOOK_S", 0.02)
+    worker = Worker()
+    yield worker
+    worker.alarm.stop()
+
+
+async def test_each_wake_up_is_looked_for_twice(worker):
+    """At once, and once more for what was swallowed on the way; then all is quiet."""
+    worker.alarm.ring(Wake(what="generate"))
+    await worker.has_looked(2)
+
+
+async def test_many_wake_ups_are_few_looks(worker):
+    """A worker of a large fleet that is woken again and again before its moment looks once, and once more."""
+    for _ in range(1000):
+        worker.alarm.ring(Wake(what="generate", workers=40))
+    await worker.has_looked(2)
+
+
+async def test_a_worker_looks_for_its_own_kinds(worker):
+    """A merge does not make a composer look; anything that cannot be told does."""
+    worker.alarm.ring(Wake(what="merge"))
+    worker.alarm.ring(Wake(what="webhook"))
+    await worker.has_looked(0)
+    worker.alarm.ring(Wake())
+    await worker.has_looked(2)
+
+
+async def test_a_webhook_wakes_a_few(worker):
+    """Of a thousand workers some eight look for a webhook; a lone one always does."""
+    for _ in range(1000):
+        worker.alarm.ring(Wake(what="webhook", workers=1000))
+    assert 0 < len(worker.deliveries) < 40
+    worker.deliveries.clear()
+    worker.alarm.ring(Wake(what="webhook"))
+    assert len(worker.deliveries) == 1
