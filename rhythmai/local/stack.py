@@ -20,6 +20,7 @@ import asyncpg
 import psutil
 
 from rhythmai import schema
+from rhythmai.drift import State, standings
 from rhythmai.errors import BadInput
 from rhythmai.local.home import Home, Running, Secrets, born, lives
 from rhythmai.local.kept_postgres import KeptPostgres
@@ -98,7 +99,7 @@ async def local_stack(
 
         down.push_async_callback(postgres.stop)
         await postgres.start()
-        since = await _lay(running, extra)
+        since = await _lay(home.data, running.environment["DATABASE_URL"], extra)
 
         def note(name: str, pid: int) -> None:
             running.children[name] = (pid, born(pid) or 0)
@@ -154,10 +155,17 @@ def _children(
     ]
 
 
-async def _lay(running: Running, scripts: Sequence[tuple[Path, str]]) -> datetime:
-    """Bring the database up to date; return its time of now."""
-    connection = await asyncpg.connect(running.environment["DATABASE_URL"])
+async def _lay(data: Path, database_url: str, scripts: Sequence[tuple[Path, str]]) -> datetime:
+    """Bring the database up to date; return its time of now. Raises BadInput where another version of rhythmai made it."""
+    connection = await asyncpg.connect(database_url)
     try:
+        if not {State.ALTERED, State.UNKNOWN}.isdisjoint(
+            s.state for s in await standings(connection, schema.bundled())
+        ):
+            raise BadInput(
+                f"The local stack in {data} was made by another version of rhythmai: delete that folder, with the jobs and "
+                "tracks in it, or name another one with --data"
+            )
         await connection.execute(BASELINE.read_text())
         await schema.migrate(connection, schema.bundled())
         await connection.execute(NO_FLOOD_GUARD)

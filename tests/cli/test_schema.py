@@ -9,6 +9,8 @@ import asyncpg
 import pytest
 
 from rhythmai.drift import State, standings
+from rhythmai.errors import BadInput
+from rhythmai.local import stack
 from rhythmai.schema import Migration, MigrationFailed, bundled, migrate
 from supabase_standin import BASELINE
 
@@ -63,3 +65,12 @@ async def test_two_at_a_time(database):
     await other.close()
     assert sorted(map(len, done)) == [0, 1]
     assert await connection.fetchval("select count(*) from public.one") == 1
+
+
+async def test_a_stack_of_another_version_says_what_to_do(database, tmp_path):
+    """A local stack whose migrations were others than ours is not half changed, but named with what to do."""
+    connection, url = database
+    first = bundled()[0]
+    await migrate(connection, [Migration(first.version, first.name, "select 1")])
+    with pytest.raises(BadInput, match=f"{tmp_path} was made by another version of rhythmai: delete that folder"):
+        await stack._lay(tmp_path, url, ())
