@@ -13,8 +13,10 @@ COMMITTED = Path(__file__).with_name("access_matrix.txt")
 
 @pytest.fixture
 async def project(db):
-    """The database as it is behind a running gateway, which lays functions of its own."""
+    """The database as it is behind a running gateway, which lays functions of its own; its roles as the migrations make them: other
+    tests of this server have let them in."""
     await db.execute(FUNCTIONS.read_text())
+    await db.execute("alter role rhythmai_worker nologin; alter role rhythmai_api nologin")
     return db
 
 
