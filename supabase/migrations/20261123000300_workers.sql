@@ -27,9 +27,9 @@ comment on function queue.ready(bigint, text) is 'Say that a worker has loaded i
 
 -- A worker's row, and with p_seen written first: it lives. While somebody holds an old snapshot (a dump, a forgotten psql)
 -- nothing is vacuumed, and the walk to a row by its id passes every version that was ever left: where this session found or
--- wrote it last is tried first.
+-- wrote it last is tried first. A plan that was made while the table was one page shall not read all of it later.
 create function private.worker_row(p_worker bigint, p_seen boolean) returns public.workers
-language plpgsql set search_path = ''
+language plpgsql set search_path = '' set enable_seqscan = off
 as $$
 declare
   v_at tid := nullif(current_setting('rhythmai.worker_at', true), '');
