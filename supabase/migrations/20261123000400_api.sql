@@ -93,7 +93,7 @@ begin
   if not found then
     return null;
   end if;
-  v_options := v_old.options;
+  v_options := v_old.options - 'steps' - 'guidance'; -- which only operators may ask for
   if v_old.kind = 'merge' then
     if p_seed is not null or p_variant is not null then
       raise exception using errcode = '22023', message = 'a merge job has neither seed nor variants; leave them out';

@@ -225,6 +225,16 @@ async def test_again_before_there_is_a_plan_copies_the_request(api, gen, db):
     assert options == {"plan": [{"prompt": "two"}]}
 
 
+async def test_again_leaves_out_what_only_operators_may_ask_for(api, gen, db):
+    """Another take of a job that an operator gave more steps to is an ordinary one."""
+    job = await gen(format="wav")
+    await db.execute(
+        'update public.jobs set options = options || \'{"steps": 100, "guidance": 20}\' where id = $1', UUID(job)
+    )
+    options, _ = await repeated(api, db, job)
+    assert options == {"format": "wav"}
+
+
 async def test_again_is_idempotent_by_its_key(api, gen, hand, db):
     """A repeated `again` is one job, also when the plan was written in between."""
     job, key = await gen(), uuid4().hex

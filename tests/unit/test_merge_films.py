@@ -159,6 +159,7 @@ async def test_without_a_sound_that_can_be_decoded_the_music_plays_alone(tmp_pat
         ("a.mp4", "-c:v libx264 -preset ultrafast -pix_fmt yuv444p"),
         ("a.mp4", "-c:v libx264 -preset ultrafast -pix_fmt yuv422p"),
         ("a.mp4", "-c:v libx264 -preset ultrafast -pix_fmt yuv420p10le"),
+        ("a.mp4", "-c:v libx264 -preset ultrafast -qp 0 -pix_fmt yuv420p"),  # lossless: High 4:4:4 with plain pixels
         ("a.mp4", "-c:v libx264rgb -preset ultrafast"),
         ("a.mp4", "-c:v libx265 -preset ultrafast -x265-params log-level=none -pix_fmt yuv422p10le"),
         ("a.webm", "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -pix_fmt yuv444p"),

@@ -11,6 +11,8 @@ THREADS = 4
 _PLAIN = {"yuv420p", "yuvj420p"}
 _PLAYED = {"h264": _PLAIN} | dict.fromkeys(("hevc", "av1", "vp9"), _PLAIN | {"yuv420p10le"})
 """Codecs that are played from MP4, with the pixel formats that decoders in hardware know."""
+_H264_PROFILES = {"", "Baseline", "Constrained Baseline", "Main", "High"}
+"""Those that are played: others may hold plain pixels in a way that no browser knows, as lossless ones do."""
 _UNKNOWN = 2
 _HDR = {16: "smpte2084", 18: "arib-std-b67"}
 """H.273's transfers of high dynamic range, PQ and HLG, as ffmpeg names them."""
@@ -24,6 +26,8 @@ def as_it_is(picture: Footage) -> dict[str, Any] | None:
     It is not where players would not show it, where its clock is none, or where the file holds pictures that an edit took out.
     """
     played = picture.pixel_format in _PLAYED.get(picture.codec, ()) and not picture.interlaced
+    if picture.codec == "h264" and picture.profile not in _H264_PROFILES:
+        return None
     if not played or not picture.timed or picture.jumps or picture.hidden_s > 1.5 / picture.fps:
         return None
     options: dict[str, Any] = {"vcodec": "copy"}
