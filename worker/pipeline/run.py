@@ -1,4 +1,4 @@
-"""The way of one job: fetch, look, describe, compose, master, upload, one result row after the other; or merge."""
+"""The way of one job: fetch, look, describe, compose, master, upload, one result row after the other; or a merge."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from pathlib import Path
 import structlog
 
 from worker.domain import Clip, Frames, Job, Kind, Plan, Result, Stage, Track, Variant
-from worker.errors import Cancelled, LeaseLost, QueueUnavailable, Rejected, Unavailable, Yielded
+from worker.errors import Cancelled, LeaseLost, QueueUnavailable, Unavailable, Yielded
 from worker.pipeline.engine_thread import EngineThread, Visit
+from worker.pipeline.merge_job import merge
 from worker.pipeline.plan import planned
 from worker.pipeline.turn import Turn
 from worker.ports import Describer, Engine, Fetcher, Looker, Master, Merger, Queue, Storage
@@ -62,7 +63,10 @@ class Pipeline:
         """`stopped()`: the job was cancelled or lost; `draining()`: the worker wants to go. Both are asked often and cheap."""
         with tempfile.TemporaryDirectory(prefix="rhythmai-job-", dir=self.work_dir) as folder:
             if job.kind is Kind.MERGE:
-                await self._merge(job, Path(folder), timings)
+                await merge(
+                    job, Path(folder), timings,
+                    queue=self.queue, fetcher=self.fetcher, merger=self.merger, storage=self.storage,
+                )  # fmt: skip
                 return
             self._generating += 1
             try:
@@ -274,31 +278,3 @@ class Pipeline:
             ),
         )
         log.info("result.ready", index=variant.index, title=direction.title, loudness_lufs=recording.loudness_lufs)
-
-    async def _merge(self, job: Job, folder: Path, timings: Timings) -> None:
-        if 0 in job.done:
-            return
-        if not job.options.audio_url:
-            raise Rejected("audio_url is missing: a merge needs the music to put under the video", code="bad_url")
-        await self.queue.set_stage(job.lease, Stage.FETCHING)
-        for name in ("video", "audio", "merged"):
-            (folder / name).mkdir()
-        with timings.of("fetch"):
-            video, audio = await together(
-                self.fetcher.fetch(job.video_url, folder / "video"),
-                self.fetcher.fetch(job.options.audio_url, folder / "audio"),
-            )
-        await self.queue.set_stage(job.lease, Stage.MERGING)
-        with timings.of("merge"):
-            merged = await self.merger.merge(video, audio, folder / "merged", job.options)
-        for note in merged.notes:
-            await self.queue.note(job.lease, note)
-        digest = await asyncio.to_thread(_digest, merged.file)
-        with timings.of("upload"):
-            url = await self.storage.put("videos", f"{job.lease.job_id}/{digest[:32]}.mp4", merged.file, "video/mp4")
-        await self.queue.put_result(job.lease, Result(index=0, video_url=url))
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,44 @@
+"""The way of a merge: fetch film and music, put one under the other, upload, one result row."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from pathlib import Path
+
+from worker.domain import Job, Result, Stage
+from worker.errors import Rejected
+from worker.ports import Fetcher, Merger, Queue, Storage
+from worker.timings import Timings
+from worker.together import together
+
+
+async def merge(
+    job: Job, folder: Path, timings: Timings, *, queue: Queue, fetcher: Fetcher, merger: Merger, storage: Storage
+) -> None:
+    """Raises what `Pipeline.run` raises."""
+    if 0 in job.done:
+        return
+    if not job.options.audio_url:
+        raise Rejected("audio_url is missing: a merge needs the music to put under the video", code="bad_url")
+    await queue.set_stage(job.lease, Stage.FETCHING)
+    for name in ("video", "audio", "merged"):
+        (folder / name).mkdir()
+    with timings.of("fetch"):
+        video, audio = await together(
+            fetcher.fetch(job.video_url, folder / "video"), fetcher.fetch(job.options.audio_url, folder / "audio")
+        )
+    await queue.set_stage(job.lease, Stage.MERGING)
+    with timings.of("merge"):
+        merged = await merger.merge(video, audio, folder / "merged", job.options)
+    for note in merged.notes:
+        await queue.note(job.lease, note)
+    digest = await asyncio.to_thread(_digest, merged.file)
+    with timings.of("upload"):
+        url = await storage.put("videos", f"{job.lease.job_id}/{digest[:32]}.mp4", merged.file, "video/mp4")
+    await queue.put_result(job.lease, Result(index=0, video_url=url))
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
