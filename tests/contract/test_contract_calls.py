@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -249,125 +248,6 @@ async def test_again_refuses_what_is_not_there(api, gen):
     assert (await ask(api, "post", f"/api/v1/job/{uuid4()}/again"))[0] == 404
     status, problem = await ask(api, "post", f"/api/v1/job/{await gen()}/again", json={"variant": 3})
     assert (status, problem["detail"]) == (422, "variant 3 does not exist; this job has variants 0 to 2")
-
-
-async def newest_merge(db) -> str:
-    """The pending merge job, as soon as its row is there."""
-    async with asyncio.timeout(120):
-        while True:
-            job = await db.fetchval("select id from public.jobs where kind = 'merge' and status = 'pending'")
-            if job:
-                return str(job)
-            await asyncio.sleep(0)
-
-
-async def test_merge_waits_for_the_video(api, hand, db):
-    """`POST /api/v1/merge` answers with the merged video when it is ready in time."""
-    asking = asyncio.create_task(
-        ask(api, "post", "/api/v1/merge", json={**MERGE, "mode": "mix", "music_gain_db": -3.5, "duck": True})
-    )
-    job = await newest_merge(db)
-    options = json.loads(await db.fetchval("select options from public.jobs where id = $1", UUID(job)))
-    assert options == {"audio_url": AUDIO, "mode": "mix", "music_gain_db": -3.5, "duck": True}
-    await hand.claim(job)
-    await hand.result(index=0, video_url="https://example.com/merged.mp4")
-    await hand.finish()
-    assert await asking == (200, {"video_url": "https://example.com/merged.mp4"})
-    asking = asyncio.create_task(ask(api, "post", "/api/v1/merge", json=MERGE))
-    job = await newest_merge(db)
-    await hand.claim(job)
-    await hand.note("The music plays alone.")
-    await hand.result(index=0, video_url="https://example.com/merged.mp4")
-    await hand.finish()
-    said = {"video_url": "https://example.com/merged.mp4", "notes": ["The music plays alone."]}
-    assert await asking == (200, said)
-    _, view = await ask(api, "get", f"/api/v1/job/{job}")
-    assert (view["kind"], view["results"]) == ("merge", [{"index": 0, "video_url": "https://example.com/merged.mp4"}])
-
-
-@pytest.mark.parametrize(
-    ("error_code", "status", "code"),
-    [("not_video", 422, "merge_failed"), ("upstream_error", 502, "merge_unavailable")],
-)
-async def test_a_failed_merge_says_whose_fault_it_is(api, hand, db, error_code, status, code):
-    """A merge that cannot work is 422, one that failed for an outside reason 502, both with job and cause."""
-    asking = asyncio.create_task(ask(api, "post", "/api/v1/merge", json=MERGE))
-    job = await newest_merge(db)
-    await hand.claim(job)
-    await hand.fail(error_code, "It did not work")
-    answered, problem = await asking
-    assert (answered, problem["code"], problem["error_code"], problem["job_id"]) == (status, code, error_code, job)
-    assert problem["detail"] == "The merge failed: It did not work"
-
-
-async def test_a_cancelled_merge_is_409(api, db):
-    """Whoever waits for a merge learns that it was cancelled."""
-    asking = asyncio.create_task(ask(api, "post", "/api/v1/merge", json=MERGE))
-    await ask(api, "delete", f"/api/v1/job/{await newest_merge(db)}")
-    status, problem = await asking
-    assert (status, problem["code"]) == (409, "merge_cancelled")
-
-
-async def test_merge_does_not_wait_when_it_is_asked_not_to(api):
-    """With `Prefer: respond-async` the answer is 202 with the job and its address."""
-    async with api.post("/api/v1/merge", json=MERGE, headers={"Prefer": "wait=10, respond-async"}) as answer:
-        assert (answer.status, answer.headers["Preference-Applied"]) == (202, "respond-async")
-        assert answer.headers["Location"] == f"{api._base_url}/api/v1/job/{(await answer.json())['job_id']}"
-    assert (await ask(api, "delete", answer.headers["Location"]))[0] == 200
-
-
-async def test_a_merge_that_takes_too_long_answers_with_its_job(start):
-    """After MERGE_WAIT_S the answer is 202 with the job id; the merge goes on."""
-    async with start(MERGE_WAIT_S="0.01").session() as api:
-        async with api.post("/api/v1/merge", json=MERGE) as answer:
-            assert (answer.status, "Preference-Applied" in answer.headers) == (202, False)
-            job = (await answer.json())["job_id"]
-            assert answer.headers["Location"] == f"{api._base_url}/api/v1/job/{job}"
-        assert (await ask(api, "delete", f"/api/v1/job/{job}"))[1]["status"] == "cancelled"
-
-
-async def test_upload_signs_an_unguessable_path(api, storage_url):
-    """`POST /api/v1/upload` answers where to PUT the video; the path has 128 random bits and nothing of the user."""
-    body = {"filename": "../../Mein Urlaub.mov", "content_type": "video/quicktime", "size": 1000}
-    status, signed = await ask(api, "post", "/api/v1/upload", json=body)
-    assert status == 200, signed
-    path = signed["video_url"].removeprefix(f"{storage_url}/storage/v1/object/public/uploads/")
-    assert len(bytes.fromhex(path.removesuffix(".mov"))) == 16
-    assert signed["upload_url"].startswith(f"{storage_url}/storage/v1/object/upload/sign/uploads/{path}?token=")
-    assert (signed["method"], signed["headers"]) == ("PUT", {"content-type": "video/quicktime", "x-upsert": "false"})
-    assert signed["expires_at"] == "2030-03-17T17:46:40+00:00"
-
-
-@pytest.mark.parametrize(
-    ("declared", "signed", "suffix"),
-    [
-        ("video/matroska", "video/matroska", ""),
-        ("video/webm;codecs=vp9,opus", "video/webm", ".webm"),
-        ("video/MP4", "video/mp4", ".mp4"),
-        ("Video/Quicktime ; x=1", "video/quicktime", ".mov"),
-        ("video/vnd.dlna.mpeg-tts", "video/vnd.dlna.mpeg-tts", ""),
-        ("video/<b>", "application/octet-stream", ""),
-        ("application/mxf", "application/octet-stream", ""),
-        ("image/gif", "application/octet-stream", ""),
-        ("", "application/octet-stream", ""),
-    ],
-)
-async def test_upload_takes_whatever_a_browser_calls_it(api, declared, signed, suffix):
-    """Content decides: another name, parameters and capitals, and no type at all are fine; what is no video's name is stored as bytes."""
-    body = {"filename": "00012.MTS", "content_type": declared, "size": 1000}
-    status, answer = await ask(api, "post", "/api/v1/upload", json=body)
-    assert (status, answer.get("headers")) == (200, {"content-type": signed, "x-upsert": "false"})
-    name = answer["video_url"].rpartition("/")[2]
-    assert (len(bytes.fromhex(name[:32])), name[32:]) == (16, suffix)
-
-
-async def test_upload_refuses_what_the_bucket_would(api):
-    """A video over 512 MB is 413, a text is 422."""
-    film = {"filename": "a.mp4", "content_type": "video/mp4", "size": 512 * 2**20 + 1}
-    status, problem = await ask(api, "post", "/api/v1/upload", json=film)
-    assert (status, problem["code"]) == (413, "payload_too_large")
-    status, problem = await ask(api, "post", "/api/v1/upload", json={**film, "content_type": "text/html", "size": 1})
-    assert (status, problem["code"]) == (422, "invalid_request")
 
 
 async def test_the_description_is_served(api):

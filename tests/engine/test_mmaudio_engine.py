@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +14,7 @@ from worker.domain import Options
 from worker.engines.mmaudio import rendering
 from worker.engines.mmaudio.choice import fused_or_plain
 from worker.engines.mmaudio.engine import NEGATIVE_PROMPT, MMAudioEngine
-from worker.engines.mmaudio.loading import choose_device
-from worker.engines.mmaudio.models import MODELS
-from worker.errors import Cancelled, Misconfigured, Rejected, Unavailable
+from worker.errors import Cancelled, Rejected, Unavailable
 from worker.ports import Engine
 
 FAST = Options(steps=3)
@@ -238,89 +234,6 @@ def test_warming_covers_the_usual_shapes(engine: MMAudioEngine):
     finally:
         engine._runtime.velocity = usual
     assert seen == {(3, 345, 40), (3, 343, 40), (8, 345, 40)}
-
-
-@pytest.mark.parametrize(
-    ("device", "gpus", "words"),
-    [
-        ("cuda:2", 2, "this machine has 2 GPUs, cuda:0 to cuda:1"),
-        ("cuda:0", 0, "there is none"),
-        ("gpu", 1, "DEVICE='gpu' is no device: set auto, cpu, cuda or cuda:N"),
-    ],
-)
-def test_a_device_that_is_not_here_is_named(device: str, gpus: int, words: str):
-    """A wrong DEVICE says what there is; one that is here is taken as it is."""
-    with pytest.raises(Misconfigured, match=words):
-        choose_device(device, MODELS["large_44k_v2"], gpus)
-    assert choose_device("cuda:1", MODELS["large_44k_v2"], 2) == torch.device("cuda:1")
-
-
-@pytest.mark.parametrize(
-    ("model", "device", "words"),
-    [
-        ("huge", "cpu", "MMAUDIO_MODEL='huge' is not a model: choose one of small_16k"),
-        ("small_44k", "cpu", "rhythmai models pull small_44k"),
-        ("large_44k_v2", "cpu", "missing weights/mmaudio_large_44k_v2.pth, ext_weights/v1-44.pth"),
-    ],
-)
-def test_a_worker_that_cannot_start_says_what_to_do(tmp_path: Path, model: str, device: str, words: str):
-    """An unknown model or missing weights are one line with the remedy."""
-    with pytest.raises(Misconfigured) as caught:
-        MMAudioEngine.load(model, tmp_path, device)
-    assert words in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens where there is no GPU")
-@pytest.mark.parametrize("device", ["auto", "cuda"])
-def test_no_gpu_is_said_plainly(tmp_path: Path, device: str):
-    """Without a GPU the worker names the ways out."""
-    with pytest.raises(Misconfigured, match="there is none: run the worker on a GPU machine, set ENGINE=sketch"):
-        MMAudioEngine.load("large_44k_v2", tmp_path, device)
-
-
-BARE = """
-import sys
-for name in ("av", "torchcodec", "torchvision", "open_clip", "huggingface_hub", "pydantic", "aiohttp", "structlog"):
-    sys.modules[name] = None
-from pathlib import Path
-from worker.domain import Clip, Direction, Options, Variant
-from worker.engines.mmaudio.engine import MMAudioEngine
-import tests.engine.parity, worker.engines.mmaudio.weights
-from tests.engine import tiny
-engine = MMAudioEngine(tiny.runtime())
-words = dict(title="", prompt="calm piano", description="", genre="", instruments=(), tempo_bpm=1.0, key="", mood="")
-film = Clip(path=Path("x"), digest="x", duration_s=1.0, width=1, height=1, fps=1, has_audio=False, scenes=(), stills=())
-variant = Variant(index=0, seed=1, direction=Direction(**words))
-track = next(engine.compose(film, [variant], Options(conditioning="text", steps=1), lambda: False))
-print(track.samples.shape)
-"""
-
-
-def test_a_bare_gpu_image_is_enough():
-    """Inference needs torch, numpy and safetensors, and nothing else that is not Python's own."""
-    done = subprocess.run([sys.executable, "-c", BARE], capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "(1, 45056)", done.stderr
-
-
-KEPT = """
-import resource
-from pathlib import Path
-import torch
-from tests.engine import tiny
-tiny.runtime()
-def faults():
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    torch.ones(2**24)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-print(min(faults() for _ in range(8)))
-"""
-
-
-def test_memory_of_large_tensors_is_kept_on_a_cpu():
-    """64 MiB come again without new pages, which are 16,384 faults each time otherwise; a small allocation may lie in the way once."""
-    done = subprocess.run([sys.executable, "-c", KEPT], capture_output=True, text=True, check=False)
-    assert int(done.stdout) < 1000, done.stderr
 
 
 @pytest.mark.gpu
