@@ -11,7 +11,6 @@ from rhythmai import schema
 from rhythmai.project.key import WORKER_KEY
 from tests.api.jwks import KEYS, Jwks
 from tests.hosted.auth import publishing
-from tests.hosted.director import Director
 from tests.hosted.gateway import JWT_SECRET, PUBLISHABLE
 
 VARIABLES = (
@@ -63,12 +62,6 @@ def doctor(rhythmai, monkeypatch):
         return said.code, found
 
     return call
-
-
-@pytest.fixture
-def director():
-    with Director() as running:
-        yield running
 
 
 def fails(found):
@@ -271,90 +264,3 @@ def test_nothing_verifies_tokens(doctor, healthy, require_auth, verdict):
     with publishing() as url:
         _, found = doctor("--api-only", **{**box, "SUPABASE_URL": url})
     assert "Set JWT_SECRET (dashboard" in found["tokens", verdict][0]
-
-
-def test_the_director_is_asked(doctor, healthy, director):
-    """A model that takes everything is ok in every respect."""
-    code, found = doctor(**healthy, BASE_URL=director.url, API_KEY="right", VLM_INPUT="video_url")
-    assert (code, fails(found)) == (0, [])
-    assert [line.split(" ->")[0].split()[-1] for line in found["director", "ok"]] == [
-        "answers",
-        "frames",
-        "json_schema",
-        "video",
-    ]
-
-
-def test_the_director_refuses(doctor, healthy, director):
-    """What the model refuses fails when it is needed, and is a note when there is another way."""
-    director.refuses = {"image_url", "json_schema", "video_url"}
-    _, found = doctor(**healthy, BASE_URL=director.url, API_KEY="right")
-    assert "no frames: 400" in found["director", "fail"][0]
-    assert "no json_schema: 400" in found["director", "note"][0]
-    assert "no video: 400" in found["director", "note"][1]
-    _, found = doctor(**healthy, BASE_URL=director.url, API_KEY="right", VLM_INPUT="video_url")
-    assert "no video: 400" in found["director", "fail"][0]
-
-
-def test_a_model_that_hangs_on_video(doctor, healthy, director, sql):
-    """A model that says nothing about a video takes none; the rest is told, and the video is taken away again."""
-    director.hangs = {"video_url"}
-    code, found = doctor(**healthy, BASE_URL=director.url, API_KEY="right", VLM_TIMEOUT_S="1")
-    assert (code, len(found["director", "ok"])) == (0, 3)
-    assert "no video: no answer in time" in found["director", "note"][0]
-    assert sql(healthy["DATABASE_URL"], "select name from storage.objects where bucket_id = 'videos'") == []
-
-
-def test_the_director_knows_us_not(doctor, healthy, director):
-    """A wrong API_KEY is told as such."""
-    _, found = doctor(**healthy, BASE_URL=director.url, API_KEY="wrong")
-    assert "API_KEY" in found["director", "fail"][0]
-
-
-def test_mmaudio_without_weights(doctor, healthy, tmp_path):
-    """ENGINE=mmaudio without weights names the command that brings them."""
-    _, found = doctor(
-        **{**healthy, "ENGINE": "mmaudio"}, MMAUDIO_MODEL="small_16k", MODELS_DIR=str(tmp_path), DEVICE="cpu"
-    )
-    assert "rhythmai models pull small_16k" in found["weights", "fail"][0]
-    assert "half an hour" in found["gpu", "note"][0]
-
-
-NO_HEADERS = "#!/bin/sh\necho 'launcher.c:1:10: fatal error: Python.h: No such file or directory' >&2; exit 1\n"
-
-
-@pytest.mark.parametrize(
-    ("compiler", "verdict", "words"),
-    [
-        ("#!/bin/sh\n", "ok", "compiles for Triton"),
-        (None, "note", "no C compiler for Triton"),
-        (NO_HEADERS, "note", "Python.h: No such file"),
-    ],
-)
-def test_the_compiler_that_kernels_want(doctor, healthy, tmp_path, monkeypatch, compiler, verdict, words):
-    """Triton compiles when a worker starts: without a C compiler, or its headers, the doctor says what that costs and how to get one."""
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("CC", raising=False)
-    if compiler:
-        (tmp_path / "gcc").write_text(compiler)
-        (tmp_path / "gcc").chmod(0o755)
-    _, found = doctor(**{**healthy, "ENGINE": "mmaudio"}, MMAUDIO_MODEL="small_16k", MODELS_DIR=str(tmp_path))
-    (line,) = found["kernels", verdict]
-    assert words in line
-    assert verdict == "ok" or "sudo apt-get install gcc libc6-dev python3-dev" in line
-
-
-def test_a_kernel_that_confines_nobody(doctor, healthy, monkeypatch):
-    """What this kernel does not offer against strangers' files is a note with a way out; the box works."""
-    monkeypatch.setattr("worker.pipeline.look.confinement.missing", lambda: ["this kernel has no Landlock"])
-    code, found = doctor(**healthy)
-    assert code == 0
-    (line,) = found["confinement", "note"]
-    assert line.startswith("this kernel has no Landlock -> Use a kernel with Landlock")
-
-
-def test_a_folder_that_is_none(doctor, healthy, tmp_path):
-    """A WORK_DIR that is not there is malformed; the rest is examined."""
-    _, found = doctor(**healthy, WORK_DIR=str(tmp_path / "nowhere"))
-    assert "WORK_DIR" in found["environment", "fail"][0]
-    assert ("storage", "ok") in found

@@ -1,0 +1,58 @@
+"""What `rhythmai doctor` says of the box: weights, a compiler, what the kernel confines, the folder."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.hosted.test_doctor import doctor, healthy, recorded
+
+__all__ = ["doctor", "healthy", "recorded"]
+
+
+def test_mmaudio_without_weights(doctor, healthy, tmp_path):
+    """ENGINE=mmaudio without weights names the command that brings them."""
+    _, found = doctor(
+        **{**healthy, "ENGINE": "mmaudio"}, MMAUDIO_MODEL="small_16k", MODELS_DIR=str(tmp_path), DEVICE="cpu"
+    )
+    assert "rhythmai models pull small_16k" in found["weights", "fail"][0]
+    assert "half an hour" in found["gpu", "note"][0]
+
+
+NO_HEADERS = "#!/bin/sh\necho 'launcher.c:1:10: fatal error: Python.h: No such file or directory' >&2; exit 1\n"
+
+
+@pytest.mark.parametrize(
+    ("compiler", "verdict", "words"),
+    [
+        ("#!/bin/sh\n", "ok", "compiles for Triton"),
+        (None, "note", "no C compiler for Triton"),
+        (NO_HEADERS, "note", "Python.h: No such file"),
+    ],
+)
+def test_the_compiler_that_kernels_want(doctor, healthy, tmp_path, monkeypatch, compiler, verdict, words):
+    """Triton compiles when a worker starts: without a C compiler, or its headers, the doctor says what that costs and how to get one."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    if compiler:
+        (tmp_path / "gcc").write_text(compiler)
+        (tmp_path / "gcc").chmod(0o755)
+    _, found = doctor(**{**healthy, "ENGINE": "mmaudio"}, MMAUDIO_MODEL="small_16k", MODELS_DIR=str(tmp_path))
+    (line,) = found["kernels", verdict]
+    assert words in line
+    assert verdict == "ok" or "sudo apt-get install gcc libc6-dev python3-dev" in line
+
+
+def test_a_kernel_that_confines_nobody(doctor, healthy, monkeypatch):
+    """What this kernel does not offer against strangers' files is a note with a way out; the box works."""
+    monkeypatch.setattr("worker.pipeline.look.confinement.missing", lambda: ["this kernel has no Landlock"])
+    code, found = doctor(**healthy)
+    assert code == 0
+    (line,) = found["confinement", "note"]
+    assert line.startswith("this kernel has no Landlock -> Use a kernel with Landlock")
+
+
+def test_a_folder_that_is_none(doctor, healthy, tmp_path):
+    """A WORK_DIR that is not there is malformed; the rest is examined."""
+    _, found = doctor(**healthy, WORK_DIR=str(tmp_path / "nowhere"))
+    assert "WORK_DIR" in found["environment", "fail"][0]
+    assert ("storage", "ok") in found
