@@ -142,8 +142,9 @@ comment on function private.guard_flood(text, integer) is 'Raise RY429 when a te
 
 -- The turn of a new job (start-time fair queueing): the round after the tenant's own last pending job, but never before
 -- the round that is served now. Ties within a round go by age: `seq` fills the lower 32 bits.
+-- Never by a scan of the table: a plan that was made while it was empty would serve a backfill of 100,000 rows to its end.
 create function private.turn_of(p_kind text, p_lane text, p_priority smallint, p_tenant text, p_seq bigint) returns bigint
-language plpgsql set search_path = ''
+language plpgsql set search_path = '' set enable_seqscan = off
 as $$
 declare
   v_round bigint := coalesce(pg_sequence_last_value(to_regclass('private.served_' || p_kind || '_' || p_lane)), 0) >> 32;

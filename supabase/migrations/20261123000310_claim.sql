@@ -79,7 +79,7 @@ comment on function private.ready_due() is 'Ready the backed-off jobs that are d
 -- that are off. Bounded, and it skips what others hold. Claims call it: one of them each second, and those that find nothing,
 -- once in as many milliseconds as there are workers beyond twenty.
 create function queue.sweep() returns integer
-language plpgsql set search_path = ''
+language plpgsql set search_path = '' set enable_seqscan = off
 as $$
 declare
   v_worker record;
@@ -155,7 +155,7 @@ comment on function queue.sweep() is 'Requeue jobs of dead workers and past dead
 -- Lock the job of a lane whose turn it is: the head of jobs_ready, from the turn served last on. Priorities other than 0
 -- are rare (only SQL sets them) and walk without that hint. Each walk is one index scan that ends at its first free row.
 create function private.next_ready(p_kind text, p_lane text) returns uuid
-language plpgsql set search_path = ''
+language plpgsql set search_path = '' set enable_seqscan = off
 as $$
 declare
   v_served bigint := coalesce(pg_sequence_last_value(to_regclass('private.served_' || p_kind || '_' || p_lane)), 0);

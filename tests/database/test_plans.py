@@ -127,3 +127,22 @@ async def test_a_sweep_after_a_pause_reads_little(db, queue):
         scans, fetched = (now - then for now, then in zip(await db.fetchrow(counted), first, strict=True))
     assert (scans, fetched < 64 * 8) == (0, True)
     assert await db.fetchval(late) == before - 64
+
+
+async def test_plans_made_on_an_empty_table_serve_a_backfill(db, queue):
+    """A session whose plans were made while the table was empty, and known to be, inserts and claims by indexes nevertheless."""
+    await db.execute("vacuum analyze public.jobs")
+    worker = await queue.worker()
+    for _ in range(8):  # plans are kept from the sixth time on
+        await queue.insert()
+        await worker.finish(await worker.claim())
+    await db.execute("truncate public.jobs cascade")
+    await db.execute("vacuum analyze public.jobs")
+    counted = "select seq_scan from pg_stat_xact_user_tables where relid = 'public.jobs'::regclass"
+    async with db.transaction():
+        before = await db.fetchval(counted)
+        await db.execute(PENDING, 300)
+        inserted = await db.fetchval(counted)
+        for _ in range(20):
+            assert await worker.claim()
+        assert (inserted - before, await db.fetchval(counted) - inserted) == (0, 0)
