@@ -145,6 +145,12 @@ async def main() -> None:
             process = psutil.Process(server.pid)
             trees = {"before": Tree(asked.before.resolve(), server, "older"), "now": Tree(ROOT, server, "newer")}
             opened = {name: await tree.migrated() for name, tree in trees.items()}
+            for name, db in opened.items():
+                ten, hundred, sweep_ms = await backfilled(db)
+                print(
+                    f"{name}: 10,000 jobs in one insert {ten:.2f} s, 100,000 {hundred:.2f} s, a sweep after a pause {sweep_ms:.0f} ms",
+                    flush=True,
+                )
             shares: dict[str, list[tuple[float, float]]] = {name: [] for name in trees}
             for _ in range(asked.rounds):
                 for name, tree in trees.items():
@@ -153,12 +159,6 @@ async def main() -> None:
                 postgres, api = (statistics.median(column) for column in zip(*found, strict=True))
                 print(
                     f"{asked.streams} quiet streams, {name}: {postgres:.1%} of a core of Postgres, {api:.1%} of the API's",
-                    flush=True,
-                )
-            for name, db in opened.items():
-                ten, hundred, sweep_ms = await backfilled(db)
-                print(
-                    f"{name}: 10,000 jobs in one insert {ten:.2f} s, 100,000 {hundred:.2f} s, a sweep after a pause {sweep_ms:.0f} ms",
                     flush=True,
                 )
             for db in opened.values():
