@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -25,7 +25,6 @@ from worker.jobs import PostgresQueue
 from worker.listener import Listener
 from worker.mastering_pool import MasteringPool
 from worker.metrics import Metrics
-from worker.pipeline.direct.describe import OpenAIDescriber
 from worker.pipeline.direct.local_describer import LocalDescriber
 from worker.pipeline.direct.prompts import CountTokens, clip_tokens, estimate_tokens, fit
 from worker.pipeline.engine_thread import EngineThread
@@ -43,6 +42,9 @@ from worker.storage import SupabaseStorage
 from worker.tidying import Tidying
 from worker.wakeups import ListenWakeUps, RealtimeWakeUps
 from worker.webhooks import Webhooks
+
+if TYPE_CHECKING:
+    from worker.pipeline.direct.describe import OpenAIDescriber
 
 log = structlog.get_logger()
 MOST_CONNECTIONS = 3
@@ -85,6 +87,8 @@ def patience(settings: Settings) -> timedelta:
 def make_describer(settings: Settings, count_tokens: CountTokens) -> LocalDescriber | OpenAIDescriber:
     if not settings.base_url:
         return LocalDescriber(count_tokens)
+    from worker.pipeline.direct.describe import OpenAIDescriber  # brings openai, which takes a second
+
     return OpenAIDescriber(
         api_key=settings.api_key,
         base_url=settings.base_url,
@@ -280,7 +284,7 @@ async def serve(
         mastering_pool.shutdown(wait=False, cancel_futures=True)
         WARM.close()
         await storage.close()
-        if isinstance(describer, OpenAIDescriber):
+        if not isinstance(describer, LocalDescriber):
             await describer.aclose()
     if listener.broken is None:
         return 0

@@ -26,8 +26,8 @@ BASE = (sys.executable, "-c", WITHOUT_EXTRAS, "rhythmai")
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    """Without what would point the stack elsewhere."""
-    kept = ("PATH", "HOME", "LANG", "TMPDIR", "XDG_DATA_HOME", "PYTHONPATH")
+    """Without what would point the stack elsewhere. One thread each: two that wait for each other on shared cores take five times as long."""
+    kept = ("PATH", "HOME", "LANG", "TMPDIR", "XDG_DATA_HOME", "PYTHONPATH", "OMP_NUM_THREADS")
     return {name: os.environ[name] for name in kept if name in os.environ} | {"PYTHONUNBUFFERED": "1"} | more
 
 
