@@ -15,16 +15,13 @@ import pytest
 from aiohttp import web
 from deno import find_deno_bin
 
-from supabase_standin.gateway import Gateway, GatewaySettings
-from supabase_standin.realtime.limits import Limits
-from tests.contract.conftest import silent
+from tests.contract.conftest import PUBLISHABLE_KEY
 from tests.contract.hand import Hand
-from tests.contract.hosts import ROOT, Host
-from tests.contract.keys import SECRET, SERVICE_KEY, make_token, spoken
+from tests.contract.hosts import ROOT
+from tests.contract.keys import make_token, spoken
 
 GUIDE = ROOT / "docs" / "frontend.md"
 SHARED = ROOT / "supabase" / "functions" / "_shared"
-PUBLISHABLE_KEY = "sb_publishable_0123456789abcdef"
 # The local stack has no Auth: sign-in is answered by the test. Nothing of a session is kept on disk. tus-js-client has its build for
 # Node here, which does not know a browser's File; a page that is cut off in the middle of an upload is one whose requests fail.
 RUN = """
@@ -116,23 +113,6 @@ async def auth(ann):
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     await runner.cleanup()
-
-
-@pytest.fixture
-async def stack(name, settings, tmp_path):
-    """The local gateway in front of one host, which signs uploads for that gateway's Storage."""
-    gateway = Gateway(
-        GatewaySettings(
-            port=0, database_url=settings["SUPABASE_DB_URL"], jwt_secret=SECRET, secret_key=SERVICE_KEY,
-            publishable_key=PUBLISHABLE_KEY, storage_dir=tmp_path / "storage", api_upstream="http://127.0.0.1:9",
-        ),
-        Limits(),
-    )  # fmt: skip
-    async with gateway:
-        url = f"http://127.0.0.1:{gateway.port}"
-        with Host(name, tmp_path, **settings | {"SUPABASE_URL": url, "MERGE_WAIT_S": "0"}) as host:
-            yield url, host.url
-        silent(host)
 
 
 class Story:
