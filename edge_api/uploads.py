@@ -35,6 +35,10 @@ SUFFIX: Final = {
 USUAL_LIFE: Final = timedelta(hours=2)
 """How long Supabase's signed uploads hold when the token does not say."""
 TIMEOUT_S: Final = 10
+CHUNK: Final = 6 * 2**20
+"""Supabase wants pieces of exactly this size."""
+KEPT_S: Final = "3600"
+"""An upload never changes: whoever fetched it may keep it for an hour."""
 
 
 class Uploads:
@@ -70,6 +74,17 @@ class Uploads:
             "headers": {"content-type": content_type, "x-upsert": "false"},
             "video_url": self._storage.public_url(BUCKET, path),
             "expires_at": _end_of(signed["token"]).isoformat(),
+            "resumable": {
+                "endpoint": f"{self._storage.url}/storage/v1/upload/resumable/sign",
+                "headers": {"x-signature": signed["token"]},
+                "metadata": {
+                    "bucketName": BUCKET,
+                    "objectName": path,
+                    "contentType": content_type,
+                    "cacheControl": KEPT_S,
+                },
+                "chunk_size": CHUNK,
+            },
         }
 
     async def close(self) -> None:

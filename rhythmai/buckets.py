@@ -24,6 +24,7 @@ class Buckets:
         if not supabase_url or not key:
             raise BadInput("SUPABASE_URL and SUPABASE_KEY (the secret key) are needed to reach Storage: set them")
         self._storage = StorageClient(supabase_url, key, timeout_s=TIMEOUT_S, apikey=apikey)
+        self._apikey = {"apikey": apikey or key}
         self._client: Any = None
 
     async def __aenter__(self) -> Self:
@@ -45,6 +46,18 @@ class Buckets:
         """`public`, `file_size_limit` (bytes or None), `allowed_mime_types`."""
         found = await self._ask(self._client.storage.get_bucket(bucket))
         return {name: getattr(found, name, None) for name in ("public", "file_size_limit", "allowed_mime_types")}
+
+    async def largest(self) -> int | None:
+        """How many bytes an object may have anywhere in the project; None where it does not say."""
+
+        async def ask() -> str | None:
+            async with httpx.AsyncClient(timeout=TIMEOUT_S) as http:
+                answer = await http.options(f"{self._storage.url}/storage/v1/upload/resumable", headers=self._apikey)
+                said: str | None = answer.headers.get("Tus-Max-Size")
+                return said
+
+        said = await self._ask(ask())
+        return int(said) if said and said.isdecimal() else None
 
     async def put(self, bucket: str, path: str, data: bytes, content_type: str) -> str:
         """Upload a new object; return its public URL."""

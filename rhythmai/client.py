@@ -13,10 +13,12 @@ from uuid import UUID
 import aiohttp
 
 from rhythmai.answers import Job
+from rhythmai.delivery import Delivery, Say
 from rhythmai.errors import BadInput, JobFailed, Refused, Unreachable
 from rhythmai.events import Event, JobChanged, ResultReady, Story
 from rhythmai.live import Joined, LiveTopic, Silence
-from rhythmai.transfer import Progress, receive, send, video_type
+from rhythmai.transfer import Progress, receive, video_type
+from rhythmai.unfinished import unfinished
 
 SAFETY_POLL_S: Final = 15.0
 """How often REST is asked while Realtime is there: an event that got lost is late, never missed."""
@@ -178,13 +180,21 @@ class Client:
                     for event in story.from_payload(message.event, message.payload):
                         yield event
 
-    async def upload(self, path: Path, progress: Progress | None = None) -> str:
-        """Upload a video file and return the URL to submit. `progress` is told (bytes sent, bytes in all)."""
+    async def upload(self, path: Path, progress: Progress | None = None, *, say: Say | None = None) -> str:
+        """Upload a video file and return the URL to submit. `progress` is told (bytes there, bytes in all).
+
+        A file of more than 6 MB goes in pieces: what a broken connection or a dead process left at Storage is gone on with, by
+        this call or by the next one for the same file; a cancelled call takes it back. `say` is told so, in a sentence.
+        """
         kind = video_type(path)
         size = (await asyncio.to_thread(path.stat)).st_size
-        _, ticket = await self._call("POST", "/upload", {"filename": path.name, "content_type": kind, "size": size})
-        await send(self._http(), ticket, path, size, progress)
-        return str(ticket["video_url"])
+
+        async def ask() -> dict[str, Any]:
+            body = {"filename": path.name, "content_type": kind, "size": size}
+            return (await self._call("POST", "/upload", body))[1]
+
+        with unfinished(path, self._api) as begun:
+            return await Delivery(self._http(), path, size, ask, progress, say).run(begun)
 
     async def download(self, url: str, path: Path, progress: Progress | None = None) -> Path:
         """Download a result to a file, which appears when it is complete. `progress` is told (received, in all or 0)."""

@@ -43,11 +43,11 @@ async def send(
         async with http.request(
             ticket["method"], ticket["upload_url"], data=_chunks(path, size, progress), headers=headers
         ) as response:
-            status = await _status(response)
-            if _may_pass(status):
-                raise Unreachable(f"Storage is in trouble ({status}) and did not take {path}")
-            if status >= 400:
-                raise Refused(status, "upload_refused", f"Storage refused {path}: {await response.text()}")
+            if response.status >= 400:
+                status, said = await refusal(response)
+                if may_pass(status):
+                    raise Unreachable(f"Storage is in trouble ({status}) and did not take {path}")
+                raise Refused(status, "upload_refused", f"Storage refused {path}: {said}")
     except (aiohttp.ClientError, TimeoutError) as error:
         raise Unreachable(f"The upload of {path} broke off: {error or type(error).__name__}") from None
 
@@ -57,10 +57,10 @@ async def receive(http: aiohttp.ClientSession, url: str, path: Path, progress: P
     part = path.with_name(path.name + ".part")
     try:
         async with http.get(url) as response:
-            status = await _status(response)
-            if _may_pass(status):
-                raise Unreachable(f"{url} cannot be downloaded now ({status})")
-            if status >= 400:
+            if response.status >= 400:
+                status, _ = await refusal(response)
+                if may_pass(status):
+                    raise Unreachable(f"{url} cannot be downloaded now ({status})")
                 raise Refused(status, "download_refused", f"{url} cannot be downloaded ({status})")
             with await asyncio.to_thread(part.open, "wb") as file:
                 async for chunk in response.content.iter_chunked(CHUNK):
@@ -77,16 +77,19 @@ async def receive(http: aiohttp.ClientSession, url: str, path: Path, progress: P
             part.unlink(missing_ok=True)
 
 
-async def _status(response: aiohttp.ClientResponse) -> int:
-    """What happened. Storage calls every error a 400 and says in its JSON which one it was."""
+async def refusal(response: aiohttp.ClientResponse) -> tuple[int, str]:
+    """What happened, and what was said. Storage calls every error a 400 and says in its JSON which one it was."""
+    said = await response.text(errors="replace")
     if response.status == 400:
         with suppress(ValueError, KeyError, TypeError):
-            return int(json.loads(await response.text())["statusCode"])
-    return response.status
+            answer = json.loads(said)
+            return int(answer["statusCode"]), str(answer["message"])
+    return response.status, said.strip()[:200]
 
 
-def _may_pass(status: int) -> bool:
-    return status == 429 or status >= 500
+def may_pass(status: int) -> bool:
+    """Whether the same request may work later."""
+    return status in {408, 423, 429} or status >= 500
 
 
 async def _chunks(path: Path, size: int, progress: Progress | None) -> AsyncIterator[bytes]:

@@ -38,6 +38,8 @@ class GatewaySettings:
     secret_key: str
     publishable_key: str
     storage_dir: Path
+    file_size_limit: int = 50 * 2**30
+    """The project's own: no object has more bytes."""
     api_upstream: str | None = None
     """Where everything else goes; None answers it with 404."""
 
@@ -52,6 +54,7 @@ class GatewaySettings:
             secret_key=environment["SUPABASE_KEY"],
             publishable_key=environment["SUPABASE_PUBLISHABLE_KEY"],
             storage_dir=Path(environment["STORAGE_DIR"]),
+            file_size_limit=int(environment.get("FILE_SIZE_LIMIT", 50 * 2**30)),
             api_upstream=environment.get("API_UPSTREAM") or None,
         )
 
@@ -71,7 +74,7 @@ class Gateway:
         app = web.Application(middlewares=[check_host, allow_origins], client_max_size=limits.frame_bytes)
         app.on_response_prepare.append(expose_origin)
         Routes(self._project).add_to(app)
-        StorageRoutes(self._database, keys, self._files).add_to(app)
+        StorageRoutes(self._database, keys, self._files, settings.file_size_limit).add_to(app)
         if settings.api_upstream:
             proxy = Proxy(settings.api_upstream)
             app.cleanup_ctx.append(proxy.connected)

@@ -12,6 +12,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 LOOPBACK_NAME: Final = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 OWN = ("/realtime/v1/", "/storage/v1/")
+RESUMABLE: Final = "/storage/v1/upload/resumable"
+"""There OPTIONS has an answer of its own."""
 
 
 def is_ours(path: str) -> bool:
@@ -40,7 +42,9 @@ async def allow_origins(request: web.Request, handler: Handler) -> web.StreamRes
         hdrs.ACCESS_CONTROL_ALLOW_HEADERS: request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS, "*"),
         hdrs.ACCESS_CONTROL_MAX_AGE: "3600",
     }
-    return web.Response(status=204, headers=headers)
+    response = await handler(request) if request.path.startswith(RESUMABLE) else web.Response(status=204)
+    response.headers.update(headers)
+    return response
 
 
 async def expose_origin(request: web.Request, response: web.StreamResponse) -> None:

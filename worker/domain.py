@@ -120,6 +120,8 @@ class Job:
     """Hand-written directions of the request; they replace the describer's."""
     done: frozenset[int] = frozenset()
     """Indices that have a result already: a retry makes only the others."""
+    announced_bytes: int | None = None
+    """What was said of the upload that the video is, when its address was asked for."""
     traceparent: str
     """W3C trace context: `00-<trace id>-<parent id>-<flags>`."""
     waited_s: float | None = None

@@ -32,6 +32,7 @@ class JobRow(BaseModel):
     created_at: datetime
     claimed_at: datetime
     done: frozenset[int]
+    announced_bytes: int | None = None
 
     @field_validator("options", mode="before")
     @classmethod
@@ -50,6 +51,7 @@ class JobRow(BaseModel):
             plan=self.plan,
             asked_plan=tuple(_asked(i, raw) for i, raw in enumerate(self.asked_plan or ())),
             done=self.done,
+            announced_bytes=self.announced_bytes,
             traceparent=self.traceparent,
             waited_s=(self.claimed_at - self.created_at).total_seconds() if self.attempt == 1 else None,
         )

@@ -109,7 +109,7 @@ async def address(client: Client, video: str) -> str:
     if "://" in video:
         raise BadInput(f"{video} is no address to fetch from: give one that starts with http, or the path of a file")
     with Screen(stderr=True) as screen:
-        return await client.upload(Path(video), screen.transfer(f"uploading {video}"))
+        return await client.upload(Path(video), screen.transfer(f"uploading {video}"), say=screen.say)
 
 
 def is_url(video: str) -> bool:

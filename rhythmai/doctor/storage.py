@@ -19,13 +19,14 @@ MIGRATE: Final = "Run `rhythmai migrate`, which makes the buckets"
 async def examine(settings: Settings) -> list[Finding]:
     try:
         async with Buckets(settings.origin, settings.supabase_key, apikey=settings.apikey) as buckets:
-            findings = [finding for bucket in BUCKETS for finding in await _bucket(buckets, bucket, settings)]
+            largest = await buckets.largest()
+            findings = [finding for bucket in BUCKETS for finding in await _bucket(buckets, bucket, settings, largest)]
             return [*findings, await _round_trip(buckets)]
     except RhythmAIError as error:
         return [fail(CHECK, str(error), PROJECT)]
 
 
-async def _bucket(buckets: Buckets, bucket: str, settings: Settings) -> list[Finding]:
+async def _bucket(buckets: Buckets, bucket: str, settings: Settings, largest: int | None) -> list[Finding]:
     try:
         found = await buckets.settings(bucket)
     except Refused as error:
@@ -34,6 +35,13 @@ async def _bucket(buckets: Buckets, bucket: str, settings: Settings) -> list[Fin
         said = f"bucket {bucket} is not public: nobody could play what lies there"
         return [fail(CHECK, said, "Make it public: dashboard, Storage")]
     limit = found["file_size_limit"]
+    if limit and largest is not None and largest < limit:
+        said = (
+            f"bucket {bucket} would take {limit / 2**20:.0f} MB, but the project takes {largest / 2**20:.0f} MB a file"
+        )
+        return [
+            note(CHECK, said, "Raise the global file size limit: dashboard, Storage, Settings (Free ends at 50 MB)")
+        ]
     if bucket == "uploads" and limit and limit < settings.max_bytes:
         said = f"bucket uploads takes {limit / 2**20:.0f} MB, MAX_BYTES would take {settings.max_bytes / 2**20:.0f} MB"
         return [note(CHECK, said, "Raise its limit, or lower MAX_BYTES")]

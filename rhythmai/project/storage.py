@@ -18,7 +18,7 @@ class StorageClient:
     """The supabase client, made when it is first needed; `apikey` is what the gateway before Storage wants, where it is not the key."""
 
     def __init__(self, supabase_url: str, key: str, *, timeout_s: float, apikey: str = "") -> None:
-        self._url, self._key, self._timeout_s = supabase_url.rstrip("/"), key, timeout_s
+        self.url, self._key, self._timeout_s = supabase_url.rstrip("/"), key, timeout_s
         self._apikey = apikey or key
         self._http: httpx.AsyncClient | None = None
         self._client: AsyncClient | None = None
@@ -34,12 +34,12 @@ class StorageClient:
                 self._http = self._http or await asyncio.to_thread(httpx.AsyncClient, timeout=self._timeout_s)
                 headers = {"Authorization": f"Bearer {self._key}"}
                 options = AsyncClientOptions(httpx_client=self._http, headers=headers)
-                self._client = await create_async_client(self._url, self._apikey, options)
+                self._client = await create_async_client(self.url, self._apikey, options)
             return self._client
 
     def public_url(self, bucket: str, path: str) -> str:
         """Where everybody reads an object of a public bucket."""
-        return f"{self._url}/storage/v1/object/public/{bucket}/{path}"
+        return f"{self.url}/storage/v1/object/public/{bucket}/{path}"
 
     async def close(self) -> None:
         if self._http is not None:

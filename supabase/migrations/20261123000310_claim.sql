@@ -229,6 +229,7 @@ begin
             perform setval(to_regclass('private.served_' || v_kind || '_' || v_lane), v_job.turn);
           end if;
           return to_jsonb(v_job) || jsonb_build_object(
+            'announced_bytes', (select u.size from private.uploads u where u.path = private.upload_of(v_job.video_url)),
             'done', (select coalesce(jsonb_agg(r.index order by r.index), '[]') from public.results r where r.job_id = v_id));
         end if;
       end loop;

@@ -33,13 +33,16 @@ class Files:
     def __init__(self, root: Path) -> None:
         self._objects = root / "objects"
         self._partial = root / "partial"
+        self.unfinished = root / "unfinished"
+        """Uploads that come in pieces lie here, and outlive a restart."""
 
     def open(self) -> None:
         """Make the directories; what an earlier crash left half received goes. Raises StorageFailure."""
         shutil.rmtree(self._partial, ignore_errors=True)
-        with _disk():
+        with disk():
             self._partial.mkdir(parents=True, exist_ok=True)
             self._objects.mkdir(parents=True, exist_ok=True)
+            self.unfinished.mkdir(parents=True, exist_ok=True)
 
     def path(self, version: str | None) -> Path:
         """Raises FileNotFoundError for a version that we cannot have given."""
@@ -60,30 +63,33 @@ class Files:
             raise disk_failure(error) from error
         return path
 
-    async def receive(self, pieces: AsyncIterator[bytes], limit: int | None) -> Received:
+    async def receive(self, pieces: AsyncIterator[bytes], limit: int) -> Received:
         """Stream to disk. Raises StorageFailure above `limit` bytes; whatever happens, half an upload leaves nothing."""
-        version = str(uuid.uuid4())
-        partial = self._partial / version
+        partial = self._partial / str(uuid.uuid4())
         try:
-            size = await self._write(partial, pieces, limit)
-            final = self.path(version)
-            with _disk():
-                final.parent.mkdir(parents=True, exist_ok=True)
-                partial.rename(final)
-                return Received(version=version, size=size, etag=etag_of(final))
+            await self._write(partial, pieces, limit)
+            return self.adopt(partial)
         finally:
-            _unlink(partial)
+            unlink(partial)
 
-    async def _write(self, partial: Path, pieces: AsyncIterator[bytes], limit: int | None) -> int:
+    def adopt(self, partial: Path) -> Received:
+        """A whole file under the name of its version becomes that version's. Raises StorageFailure."""
+        final = self.path(partial.name)
+        with disk():
+            final.parent.mkdir(parents=True, exist_ok=True)
+            partial.rename(final)
+            return Received(version=partial.name, size=final.stat().st_size, etag=etag_of(final))
+
+    async def _write(self, partial: Path, pieces: AsyncIterator[bytes], limit: int) -> None:
         size = 0
-        with _disk():
+        with disk():
             partial.parent.mkdir(parents=True, exist_ok=True)
             file = partial.open("xb")
         try:
             waiting = bytearray()
             async for piece in pieces:
                 size += len(piece)
-                if limit is not None and size > limit:
+                if size > limit:
                     raise too_large()
                 waiting += piece
                 if len(waiting) >= PIECE:
@@ -91,15 +97,14 @@ class Files:
                     waiting.clear()
             await asyncio.to_thread(_append, file, bytes(waiting))
         finally:
-            with _disk():
+            with disk():
                 file.close()  # tries again to write what a full disk refused
-        return size
 
     def copy(self, version: str | None) -> Received:
         """A second version with the same bytes. Raises StorageFailure."""
         source, copy = self.find(version), str(uuid.uuid4())
         target = self.path(copy)
-        with _disk():
+        with disk():
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 os.link(source, target)  # versions never change: two names for one file are as good as two files
@@ -113,11 +118,11 @@ class Files:
         """Nothing happens when it is gone already."""
         if version:
             with contextlib.suppress(FileNotFoundError):
-                _unlink(self.path(version))
+                unlink(self.path(version))
 
 
 @contextlib.contextmanager
-def _disk() -> Iterator[None]:
+def disk() -> Iterator[None]:
     """What the disk says, in Storage's words: elsewhere an OSError tells of the database, or of a client that has gone."""
     try:
         yield
@@ -126,12 +131,12 @@ def _disk() -> Iterator[None]:
 
 
 def _append(file: BinaryIO, piece: bytes) -> None:
-    with _disk():
+    with disk():
         file.write(piece)
         file.flush()
 
 
-def _unlink(path: Path) -> None:
+def unlink(path: Path) -> None:
     """The row is gone or never came: a file that cannot be removed is the log's affair, not the client's."""
     try:
         path.unlink(missing_ok=True)

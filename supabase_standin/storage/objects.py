@@ -40,8 +40,9 @@ class ServedFile(web.FileResponse):
 class Objects:
     """Rows and files together: a file is there before its row, and goes after it."""
 
-    def __init__(self, database: Database, files: Files, buckets: Buckets) -> None:
+    def __init__(self, database: Database, files: Files, buckets: Buckets, largest: int) -> None:
         self._files = files
+        self._largest = largest
         self._buckets = buckets
         self._catalog = Catalog(database)
 
@@ -55,25 +56,29 @@ class Objects:
         self, request: web.Request, owner: str | None, bucket: str, name: str, *, upsert: bool
     ) -> dict[str, str]:
         """Receive the request's file; the right to put it was checked before."""
-        rules = await self._buckets.find(bucket)
+        await self._buckets.find(bucket)
         if not upsert:
             await self._catalog.is_free(bucket, name)
 
         async def receive(mimetype: str, pieces: AsyncIterator[bytes]) -> Received:
-            if not _allowed(mimetype, rules["allowed_mime_types"]):
-                raise StorageFailure(
-                    415, "invalid_mime_type", f"mime type {mimetype} is not supported", "InvalidMimeType"
-                )
-            limit = rules["file_size_limit"]
-            if limit is not None and (request.content_length or 0) > limit + 65_536:
+            limit = await self.limit(bucket, mimetype)
+            if (request.content_length or 0) > limit + 65_536:
                 raise too_large()  # even without the form around it
             return await self._files.receive(pieces, limit)
 
         upload = await read_upload(request, receive, self._files.remove)
         # A client that goes now must not leave a row without its file.
-        return await asyncio.shield(self._keep(owner, bucket, name, upload, upsert=upsert))
+        return await asyncio.shield(self.keep(owner, bucket, name, upload, upsert=upsert))
 
-    async def _keep(self, owner: str | None, bucket: str, name: str, upload: Upload, *, upsert: bool) -> dict[str, str]:
+    async def limit(self, bucket: str, mimetype: str) -> int:
+        """How many bytes an object of that type may have: the bucket's own limit counts as far as it is below the project's. Raises StorageFailure."""
+        rules = await self._buckets.find(bucket)
+        if not _allowed(mimetype, rules["allowed_mime_types"]):
+            raise StorageFailure(415, "invalid_mime_type", f"mime type {mimetype} is not supported", "InvalidMimeType")
+        return min(rules["file_size_limit"] or self._largest, self._largest)
+
+    async def keep(self, owner: str | None, bucket: str, name: str, upload: Upload, *, upsert: bool) -> dict[str, str]:
+        """The row of what has come; without it the file goes again."""
         try:
             object_id, replaced = await self._catalog.put(owner, bucket, name, upload, upsert=upsert)
         except BaseException:
@@ -147,7 +152,7 @@ class Objects:
             cache_control=metadata.get("cacheControl") or "no-cache",
             user_metadata=row["user_metadata"],
         )
-        return await self._keep(identity.user, *target, upload, upsert=upsert)
+        return await self.keep(identity.user, *target, upload, upsert=upsert)
 
     async def remove(self, identity: Identity, bucket: str, names: list[str]) -> list[dict[str, Any]]:
         await self._buckets.find(bucket)

@@ -18,7 +18,9 @@ from supabase_standin.storage.catalog import check_key, written
 from supabase_standin.storage.failures import StorageFailure, bad_request, from_error, no_object
 from supabase_standin.storage.files import Files
 from supabase_standin.storage.objects import Objects
+from supabase_standin.storage.resumable import Resumable
 from supabase_standin.storage.signing import Signing
+from supabase_standin.storage.unfinished import Unfinished
 
 OBJECT = "{bucket}/{name:.+}"
 _JSON = functools.partial(json.dumps, default=written)
@@ -46,6 +48,10 @@ class Call:
         return self.bucket, self.request.match_info["name"]
 
     @property
+    def token(self) -> str:
+        return self.request.query.get("token", "")
+
+    @property
     def upsert(self) -> bool:
         return self.request.headers.get("x-upsert", "").lower() == "true"
 
@@ -57,12 +63,14 @@ Handler = Callable[[Call, Any], Awaitable[Any]]
 class StorageRoutes:
     """Reads requests and asks the right one."""
 
-    def __init__(self, database: Database, keys: ProjectKeys, files: Files) -> None:
+    def __init__(self, database: Database, keys: ProjectKeys, files: Files, largest: int) -> None:
+        """`largest`: how many bytes an object may have anywhere in the project."""
         self._database = database
         self._keys = keys
         self._buckets = Buckets(database, files)
-        self._objects = Objects(database, files, self._buckets)
+        self._objects = Objects(database, files, self._buckets, largest)
         self._signing = Signing(keys)
+        self._resumable = Resumable(self._objects, self._signing, keys, Unfinished(files), largest)
 
     def add_to(self, app: web.Application) -> None:
         """The order matters: the last patterns would take the others' words for names of buckets."""
@@ -88,6 +96,7 @@ class StorageRoutes:
             ("POST", "object/sign/{bucket}", bodies.SignMany, self.sign_many),
             ("POST", f"object/upload/sign/{OBJECT}", None, self.sign_upload),
             ("PUT", f"object/upload/sign/{OBJECT}", None, self.put_signed),
+            ("*", r"upload/resumable{signed:(?:/sign)?}{id:(?:/[\w-]+)?}", None, lambda c, _: self._resumable.answer(c.request)),
             ("POST", "object/list/{bucket}", bodies.Level, lambda c, body: listing.level(database, c.identity, c.bucket, body)),
             ("POST", "object/list-v2/{bucket}", bodies.Below, lambda c, body: listing.below(database, c.identity, c.bucket, body)),
             ("POST", "object/move", bodies.Ends, lambda c, body: objects.move(c.identity, body.source, body.target)),
@@ -130,7 +139,7 @@ class StorageRoutes:
         return await self._objects.serve_public(call.request, *call.object)
 
     async def get_signed(self, call: Call, _: None) -> web.StreamResponse:
-        self._signing.check(call.request, *call.object, "download")
+        self._signing.check(call.token, *call.object, "download")
         return await self._objects.serve(call.request, None, *call.object)
 
     async def sign(self, call: Call, body: bodies.SignOne) -> dict[str, str]:
@@ -155,7 +164,7 @@ class StorageRoutes:
         return {"url": url, "token": url.partition("token=")[2]}
 
     async def put_signed(self, call: Call, _: None) -> dict[str, str]:
-        claims = self._signing.check(call.request, *call.object, "upload")
+        claims = self._signing.check(call.token, *call.object, "upload")
         check_key(call.object[1])
         upsert = claims.get("upsert") is True
         return await self._objects.put(call.request, claims.get("owner"), *call.object, upsert=upsert)

@@ -6,8 +6,6 @@ import time
 from typing import Any, Final
 from urllib.parse import quote
 
-from aiohttp import web
-
 from supabase_standin.authentication import BadToken, ProjectKeys
 from supabase_standin.storage.failures import StorageFailure, jwt_complaint
 
@@ -36,10 +34,10 @@ class Signing:
         token = self._keys.sign({"url": f"{bucket}/{name}", "iat": now, "exp": now + seconds, **claims})
         return f"/{kind}/{quote(bucket)}/{quote(name)}?token={token}"
 
-    def check(self, request: web.Request, bucket: str, name: str, use: str) -> dict[str, Any]:
-        """The claims of the request's token for this object. Raises StorageFailure."""
+    def check(self, token: str, bucket: str, name: str, use: str) -> dict[str, Any]:
+        """The claims of a token for this object. Raises StorageFailure."""
         try:
-            claims = self._keys.claims(request.query.get("token", ""))
+            claims = self._keys.claims(token)
         except BadToken as error:
             raise StorageFailure(400, "InvalidJWT", jwt_complaint(error), "InvalidJWT") from error
         if claims.get("url") != f"{bucket}/{name}" or claims.get("use") != use:

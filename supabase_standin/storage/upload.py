@@ -41,12 +41,12 @@ async def read_upload(request: web.Request, receive: Receive, discard: Callable[
             return await _read_form(request, receive, discard)
         except (ValueError, HttpProcessingError) as error:
             raise bad_request(f"the form is broken: {error}") from error
-    mimetype = _mimetype(request.headers)
+    mimetype = mimetype_of(request.headers)
     cache_control = _header(hdrs.CACHE_CONTROL, request.headers.get(hdrs.CACHE_CONTROL, "no-cache"))
     metadata = None
     if header := request.headers.get("x-metadata"):
         try:
-            metadata = _metadata(base64.b64decode(header).decode())
+            metadata = user_metadata(base64.b64decode(header).decode())
         except ValueError as error:
             raise bad_request(f"x-metadata must be base64 of a JSON object: {error}") from error
     received = await receive(mimetype, request.content.iter_any())
@@ -63,7 +63,7 @@ async def _read_form(request: web.Request, receive: Receive, discard: Callable[[
             if part.filename is None and part.name:
                 fields[part.name] = (await part.read(decode=True)).decode()
             elif upload is None:
-                mimetype = _mimetype(part.headers)
+                mimetype = mimetype_of(part.headers)
                 received = await receive(mimetype, _pieces(part))
                 undo.callback(discard, received.version)
                 upload = Upload(received=received, mimetype=mimetype, cache_control="no-cache")
@@ -72,7 +72,7 @@ async def _read_form(request: web.Request, receive: Receive, discard: Callable[[
         if "cacheControl" in fields:
             upload.cache_control = _header("cacheControl", f"max-age={fields['cacheControl']}")
         if "metadata" in fields:
-            upload.user_metadata = _metadata(fields["metadata"])
+            upload.user_metadata = user_metadata(fields["metadata"])
         undo.pop_all()
     return upload
 
@@ -83,8 +83,9 @@ def _header(name: str, value: str) -> str:
     return value
 
 
-def _mimetype(headers: Mapping[str, str]) -> str:
-    mimetype = headers.get(hdrs.CONTENT_TYPE, "application/octet-stream")
+def mimetype_of(headers: Mapping[str, str], name: str = hdrs.CONTENT_TYPE) -> str:
+    """Raises StorageFailure."""
+    mimetype = headers.get(name, "application/octet-stream")
     if not HEADER.fullmatch(mimetype) or not MIMETYPE.fullmatch(mimetype):
         raise bad_request(f"a content type is a type and a subtype in printable ASCII, not {mimetype!r:.80}")
     return mimetype
@@ -95,7 +96,8 @@ async def _pieces(part: BodyPartReader) -> AsyncIterator[bytes]:
         yield piece
 
 
-def _metadata(text: str) -> dict[str, Any]:
+def user_metadata(text: str) -> dict[str, Any]:
+    """Raises StorageFailure, ValueError."""
     try:
         value = json.loads(text)
     except RecursionError as error:

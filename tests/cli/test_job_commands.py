@@ -27,7 +27,11 @@ class Stack:
 
     def __init__(self, place: Path, variables: dict[str, str]):
         self.place, self.data, self.variables = place, place / "data", variables
-        self.alone = {"API_URL": variables["API_URL"], "XDG_DATA_HOME": str(place / "nothing here")}
+        self.alone = {
+            "API_URL": variables["API_URL"],
+            "XDG_DATA_HOME": str(place / "nothing here"),
+            "XDG_CACHE_HOME": str(place / "cache"),
+        }
 
     async def call(self, *arguments) -> str:
         """Over API_URL alone; what it says on stdout."""
@@ -143,6 +147,33 @@ async def test_everything_over_api_url_alone(stack):
 
     waiting = await stack.waiting()
     assert await stack.call("cancel", take, waiting) == f"{take} completed\n{waiting} cancelled\n"
+
+
+def padded(path: Path, size: int) -> None:
+    """A film of 2 s that is so large: behind it comes a box that players skip."""
+    write_video(path, sound=False)
+    with path.open("r+b") as file:
+        rest = size - file.seek(0, 2)
+        file.write(rest.to_bytes(4, "big") + b"free")
+        file.truncate(size)
+
+
+async def test_a_large_film_goes_in_pieces(stack):
+    """A film of more than 6 MB is uploaded resumably and makes music like any other; Ctrl-C takes an upload back, and says so."""
+    unfinished = stack.data / "storage" / "unfinished"
+    padded(stack.place / "large.mp4", 13_000_000)
+    job_id = (await stack.call("submit", "large.mp4", "--variants", 1)).strip()
+    assert "Completed: 1 of 1." in await stack.call("watch", job_id)
+    (said,) = unfinished.glob("*.json")
+    assert json.loads(said.read_text())["length"] == 13_000_000
+
+    padded(stack.place / "huge.mp4", 500_000_000)
+    terminal = await stack.terminal("submit", "huge.mp4")
+    await terminal.shows(r"[1-9]\d*\.\d/476\.8 MB")
+    assert await terminal.end() == 130
+    await terminal.shows("The upload of huge.mp4 is cancelled, and what Storage had of it is deleted")
+    assert list(unfinished.iterdir()) == [said]
+    assert list((stack.place / "cache" / "rhythmai" / "uploads").iterdir()) == []
 
 
 async def test_submit_says_what_next(stack):

@@ -10,12 +10,15 @@ import aiohttp
 import asyncpg
 import pytest
 
+from supabase_standin.gateway import Gateway, GatewaySettings
+from supabase_standin.realtime.limits import Limits
 from tests.contract.hand import Hand
 from tests.contract.hosts import HOSTS, Host
 from tests.contract.keys import API_KEY, SECRET, SERVICE_KEY, USED, spoken
 from tests.contract.neighbours import Neighbours, neighbours
 
 VIDEO = "https://example.com/holiday.mp4"
+PUBLISHABLE_KEY = "sb_publishable_0123456789abcdef"
 NO_JOB = "b0de608f-7fa1-4bc6-a0f9-3b0fd0b83373"
 """An id that nobody was given; the same in every run, for it stands in the names of tests."""
 
@@ -121,3 +124,20 @@ def gen(api) -> Callable[..., Awaitable[str]]:
         return answer["job_id"]
 
     return gen
+
+
+@pytest.fixture
+async def stack(name, settings, tmp_path):
+    """The local gateway in front of one host, which signs uploads for that gateway's Storage."""
+    gateway = Gateway(
+        GatewaySettings(
+            port=0, database_url=settings["SUPABASE_DB_URL"], jwt_secret=SECRET, secret_key=SERVICE_KEY,
+            publishable_key=PUBLISHABLE_KEY, storage_dir=tmp_path / "storage", api_upstream="http://127.0.0.1:9",
+        ),
+        Limits(),
+    )  # fmt: skip
+    async with gateway:
+        url = f"http://127.0.0.1:{gateway.port}"
+        with Host(name, tmp_path, **settings | {"SUPABASE_URL": url, "MERGE_WAIT_S": "0"}) as host:
+            yield url, host.url
+        silent(host)

@@ -17,6 +17,17 @@ async def test_upload_signs_an_unguessable_path(api, storage_url):
     assert signed["upload_url"].startswith(f"{storage_url}/storage/v1/object/upload/sign/uploads/{path}?token=")
     assert (signed["method"], signed["headers"]) == ("PUT", {"content-type": "video/quicktime", "x-upsert": "false"})
     assert signed["expires_at"] == "2030-03-17T17:46:40+00:00"
+    assert signed["resumable"] == {
+        "endpoint": f"{storage_url}/storage/v1/upload/resumable/sign",
+        "headers": {"x-signature": signed["upload_url"].partition("?token=")[2]},
+        "metadata": {
+            "bucketName": "uploads",
+            "objectName": path,
+            "contentType": "video/quicktime",
+            "cacheControl": "3600",
+        },
+        "chunk_size": 6 * 2**20,
+    }
 
 
 @pytest.mark.parametrize(

@@ -122,3 +122,11 @@ async def test_the_announced_size_binds(db, queue, take, put, door):
     await enter(missing)
     with pytest.raises(asyncpg.InvalidParameterValueError, match="has 1048577 bytes and was announced with 1048576"):
         await enter(larger)
+
+
+async def test_a_claim_tells_what_was_announced(queue, take):
+    """A job may be made before its upload is there: who fetches it is told how large it may be; other videos have no such size."""
+    await queue.submit(p_video_url=AT + await take(MB))
+    await queue.submit()
+    worker = await queue.worker()
+    assert {(await worker.claim())["announced_bytes"] for _ in range(2)} == {MB, None}

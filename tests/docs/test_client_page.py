@@ -28,8 +28,9 @@ async def test_the_examples_make_music(data, tmp_path):
     program = "".join(block.text for block in blocks(DOCS / "client.md") if block.order == "run")
     (tmp_path / "page.py").write_text(program)
     make_sample(tmp_path / "holiday.mp4", 2)
+    (tmp_path / "feature.mp4").write_bytes(bytes(13_000_000))
     async with local_stack(data, port=free_port(), db_port=free_port()) as running:
-        environment = os.environ | running.environment
+        environment = os.environ | running.environment | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
         adding = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "rhythmai", "keys", "add", "page", env=environment, stdout=asyncio.subprocess.PIPE
         )
@@ -42,6 +43,8 @@ async def test_the_examples_make_music(data, tmp_path):
     assert page.returncode == 0, said
     assert "completed" in said
     assert "order 4711" in said
+    assert "\nuploaded http" in said
+    assert len(list((data / "storage" / "unfinished").glob("*.json"))) == 1  # it went in pieces
     assert "\n1: " in said
     assert "cancelled" in said or "processing" in said
     assert "invalid_request" in said

@@ -11,7 +11,7 @@ from rhythmai import schema
 from rhythmai.project.key import WORKER_KEY
 from tests.api.jwks import KEYS, Jwks
 from tests.hosted.auth import publishing
-from tests.hosted.gateway import JWT_SECRET, PUBLISHABLE
+from tests.hosted.gateway import JWT_SECRET, PUBLISHABLE, running_gateway
 
 VARIABLES = (
     "SUPABASE_URL", "SUPABASE_KEY", "SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY", "DATABASE_URL", "SUPABASE_DB_URL",
@@ -244,6 +244,15 @@ def test_a_private_bucket(doctor, healthy, sql):
     _, found = doctor("--api-only", **healthy)
     sql(healthy["DATABASE_URL"], "update storage.buckets set public = true where id = 'videos'")
     assert "bucket videos is not public" in found["storage", "fail"][0]
+
+
+def test_a_project_with_a_lower_limit_than_its_buckets(doctor, healthy, database_url, tmp_path):
+    """A bucket's limit above the project's own, which is 50 MB on the Free plan, is told for each bucket, with the way out."""
+    with running_gateway(database_url, tmp_path / "storage", FILE_SIZE_LIMIT=str(50 * 2**20)) as small:
+        _, found = doctor("--api-only", **{**healthy, "SUPABASE_URL": small.url})
+    told = [line for line in found["storage", "note"] if "the project takes 50 MB a file" in line]
+    assert [line.split()[1] for line in told] == ["uploads", "videos", "audios"]
+    assert all("Raise the global file size limit: dashboard, Storage, Settings" in line for line in told)
 
 
 def test_published_keys_verify_tokens(doctor, healthy):

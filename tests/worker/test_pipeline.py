@@ -218,3 +218,15 @@ async def test_a_merge_puts_one_video(run, seams):
     assert seams.rows[0].video_url.startswith("https://storage/videos/")
     assert seams.stages == ["fetching", "merging"]
     assert seams.notes == ["One sound was left out."]
+
+
+@pytest.mark.parametrize("kind", [Kind.GENERATE, Kind.MERGE])
+async def test_an_upload_that_came_after_its_job_is_no_larger_than_announced(run, seams, kind):
+    """Of the announced size it is taken; with a byte more the job is rejected before anybody looks at it."""
+    options = Options(audio_url="https://example.com/a.flac")
+    await run(kind=kind, options=options, announced_bytes=1)
+    seams.stages.clear()
+    with pytest.raises(Rejected, match="the upload has 1 bytes and was announced with 0") as caught:
+        await run(kind=kind, options=options, announced_bytes=0)
+    assert (caught.value.code, seams.stages) == ("too_large", ["fetching"])
+    assert [file for file in seams.folder.rglob("*") if file.is_file() and file.parent.name != "audio"] == []

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from worker.domain import Job, Result, Stage
 from worker.errors import Rejected
+from worker.pipeline.video import fetch_video
 from worker.ports import Fetcher, Merger, Queue, Storage
 from worker.timings import Timings
 from worker.together import together
@@ -26,7 +27,7 @@ async def merge(
         (folder / name).mkdir()
     with timings.of("fetch"):
         video, audio = await together(
-            fetcher.fetch(job.video_url, folder / "video"), fetcher.fetch(job.options.audio_url, folder / "audio")
+            fetch_video(job, fetcher, folder / "video"), fetcher.fetch(job.options.audio_url, folder / "audio")
         )
     await queue.set_stage(job.lease, Stage.MERGING)
     with timings.of("merge"):

@@ -20,6 +20,7 @@ from worker.pipeline.engine_thread import EngineThread, Visit
 from worker.pipeline.merge_job import merge
 from worker.pipeline.plan import planned
 from worker.pipeline.turn import Turn
+from worker.pipeline.video import fetch_video
 from worker.ports import Describer, Engine, Fetcher, Looker, Master, Merger, Queue, Storage
 from worker.timings import Timings
 from worker.together import together
@@ -94,7 +95,7 @@ class Pipeline:
             raise Yielded("this worker has no engine")
         await self.queue.set_stage(job.lease, Stage.FETCHING)
         with timings.of("fetch"):
-            file = await self.fetcher.fetch(job.video_url, folder)
+            file = await fetch_video(job, self.fetcher, folder)
         async with aclosing(self.looker.look(file, job.options.duration_s)) as looks:
             with timings.of("look"):
                 first = await anext(looks)

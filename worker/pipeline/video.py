@@ -1,0 +1,22 @@
+"""The video of a job, fetched."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from worker.domain import Job
+from worker.errors import Rejected
+from worker.ports import Fetcher
+
+
+async def fetch_video(job: Job, fetcher: Fetcher, into: Path) -> Path:
+    """Raises what `Fetcher.fetch` raises, and Rejected for an upload that came after its job, and larger than announced."""
+    file = await fetcher.fetch(job.video_url, into)
+    if job.announced_bytes is not None and (size := (await asyncio.to_thread(file.stat)).st_size) > job.announced_bytes:
+        file.unlink()
+        raise Rejected(
+            f"the upload has {size} bytes and was announced with {job.announced_bytes}: ask for another one with its true size",
+            code="too_large",
+        )
+    return file
