@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, Final
 from uuid import UUID
 
@@ -57,6 +57,10 @@ class Teller:
             frames.append(self._frame("job", {name: view[name] for name in STATE}, ended=ended))
         return "".join(frames)
 
+    def gone(self, job: UUID) -> str:
+        """Event `deleted`, the last one."""
+        return self._frame("deleted", {"job_id": str(job)}, ended=True)
+
     def _frame(self, event: str, data: dict[str, Any], *, ended: bool = False) -> str:
         event_id = END_ID if ended else f"{self._told:x}:{self._version}"
         return f"event: {event}\ndata: {json.dumps(data, ensure_ascii=False)}\nid: {event_id}\n\n"
@@ -73,6 +77,11 @@ async def stream(
     teller = Teller(last_id)
     clock = asyncio.get_running_loop().time
     spoke_at = clock()
+
+    async def say(text: str) -> None:
+        async with asyncio.timeout(SLOWEST_READER_S):
+            await response.write(text.encode())
+
     try:
         async with aclosing(watches.views(job, user, client)) as views:
             async for view in views:
@@ -81,12 +90,14 @@ async def stream(
                     await response.prepare(request)
                     text = "retry: 2000\n\n" + text
                 if text:
-                    async with asyncio.timeout(SLOWEST_READER_S):
-                        await response.write(text.encode())
+                    await say(text)
                     spoke_at = clock()
     except (ConnectionError, TimeoutError):
         response.force_close()  # the reader went away, or does not read
-    except Problem:
+    except Problem as problem:
         if not response.prepared:
             raise
+        if problem.code == "not_found":
+            with suppress(ConnectionError, TimeoutError):
+                await say(teller.gone(job))
     return response

@@ -42,7 +42,14 @@ class PlanMade:
     via: Via
 
 
-Event = JobChanged | PlanMade | ResultReady
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobDeleted:
+    """The job is gone, with its files: the last event."""
+
+    job_id: UUID
+
+
+Event = JobChanged | JobDeleted | PlanMade | ResultReady
 
 
 @dataclass(slots=True)
@@ -71,8 +78,8 @@ class Story:
             yield from self._standing(Standing.model_validate(payload), "realtime")
 
     def is_end(self, event: str, payload: dict[str, Any]) -> bool:
-        """Whether a Realtime event says that the job has ended."""
-        return event == "job" and payload.get("status") in ENDED
+        """Whether a Realtime event says that the job has ended or is gone."""
+        return event == "deleted" or (event == "job" and payload.get("status") in ENDED)
 
     def _plan(self, directions: tuple[PlannedTrack, ...], via: Via) -> Iterator[Event]:
         if directions and not self.planned:

@@ -3,6 +3,7 @@
 --   topic 'job:<id>'  event 'job'      status, stage, counts, error
 --                     event 'plan'     the directions of all variants, before there is any music
 --                     event 'result'   the whole result
+--                     event 'deleted'  the job is gone
 
 -- Wake workers, by NOTIFY and by Realtime: p_what is a kind of job or 'webhook'. A large fleet is woken at most four times a
 -- second for each; what is swallowed is owed, and the next beat of any worker pays it. A wake-up that cannot be sent is no

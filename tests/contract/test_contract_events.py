@@ -6,6 +6,8 @@ import asyncio
 import json
 from uuid import UUID
 
+import pytest
+
 AUDIO = "https://example.com/track.flac"
 
 
@@ -130,11 +132,16 @@ async def test_an_id_of_somebody_else_counts_as_none(api, gen, hand):
             assert len([frame async for frame in frames(answer)]) == told
 
 
-async def test_a_stream_ends_when_its_job_is_purged(api, gen, db):
-    """A job that disappears ends the stream without an error in it."""
+@pytest.mark.parametrize("by", ["its owner", "retention"])
+async def test_a_stream_ends_when_its_job_is_deleted(api, gen, db, by):
+    """A job that disappears ends the stream with event `deleted`, whose id stops an EventSource."""
     job = await gen()
     async with asyncio.timeout(120), api.get(f"/api/v1/job/{job}/events") as answer:
         stream = frames(answer)
         await anext(stream)
-        await db.execute("delete from public.jobs where id = $1", UUID(job))
+        if by == "retention":
+            await db.execute("delete from public.jobs where id = $1", UUID(job))
+        else:
+            await api.delete(f"/api/v1/job/{job}?files=true")
+        assert await anext(stream) == ("deleted", {"job_id": job}, "end")
         assert await anext(stream, None) is None

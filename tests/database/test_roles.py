@@ -81,6 +81,7 @@ async def test_a_job_s_whole_life_is_theirs(login, db):
         await box.db.fetchval("select queue.settle_delivery($1, $2, $3, true)", sent["id"], sent["attempt"], worker.id)
         == "ok"
     )
+    assert (await api.db.fetchval("select queue.erase($1, $2)", again, ALICE))["status"] == "cancelled"
     await box.db.execute("select queue.leave($1)", worker.id)
     assert (await db.fetchrow("select owner, tenant from public.jobs where id = $1", job)) == (UUID(ALICE), ALICE)
 

@@ -2,6 +2,7 @@
 //
 // A stream begins with everything that is there already and ends with the job. Each event's id says what was told up to
 // there, so that whoever comes back with it, after a lost connection or the platform's wall clock, is told the rest.
+import { Problem } from "../_shared/problems.ts";
 import type { View } from "./queue.ts";
 import { ENDED, type Watches } from "./watch.ts";
 
@@ -43,9 +44,12 @@ export async function stream(
     async pull(controller) {
       clearTimeout(stalled);
       while (!text) {
-        const { done, value } = await views.next().catch(() => ({ done: true, value: null }));
-        if (done) return controller.close();
-        text = value ? teller.events(value) : Date.now() - spokeAt > KEEPALIVE_MS ? ": still here\n\n" : "";
+        const { done, value } = await views.next().catch((error) => {
+          if (error instanceof Problem && error.code === "not_found") text = teller.gone(job);
+          return { done: true, value: null };
+        });
+        if (done && !text) return controller.close();
+        text ||= value ? teller.events(value) : Date.now() - spokeAt > KEEPALIVE_MS ? ": still here\n\n" : "";
       }
       controller.enqueue(encoder.encode(text));
       [text, spokeAt] = ["", Date.now()];
@@ -94,6 +98,11 @@ class Teller {
       frames.push(this.#frame("job", state, ended));
     }
     return frames.join("");
+  }
+
+  /** Event `deleted`, the last one. */
+  gone(job_id: string): string {
+    return this.#frame("deleted", { job_id }, true);
   }
 
   #frame(event: string, data: object, ended = false): string {
