@@ -25,14 +25,15 @@ END_ID: Final = "end"
 """The id of a stream's last event: an EventSource that comes back with it is told that there is nothing more."""
 _ID: Final = re.compile(r"([0-9a-f]{1,3}):([a-z]*/[a-z]*/[0-8]|)")
 PLAN: Final = 1 << 8
-STATE: Final = ("job_id", "status", "stage", "completed_count", "total_count", "error", "error_code")
+PREVIEW: Final = 1 << 9
+STATE: Final = ("job_id", "status", "stage", "completed_count", "total_count", "preview_url", "error", "error_code")
 
 
 class Teller:
     """Turns views of one job into the events that a client has not had yet.
 
-    An id is `<told>:<version>`: what was told, as the bits of a hexadecimal number, one for the index of each result and one above
-    them for the plan; and the version of the state that was, its status, stage and count. One that is none of ours counts as nothing.
+    An id is `<told>:<version>`: what was told, as the bits of a hexadecimal number, one for the index of each result, above
+    them one for the plan and one for the preview; and the version of the state that was, its status, stage and count. One that is none of ours counts as nothing.
     """
 
     def __init__(self, last_id: str = "") -> None:
@@ -51,6 +52,9 @@ class Teller:
                 self._told |= 1 << result["index"]
                 frames.append(self._frame("result", {**result, "job_id": view["job_id"]}))
         version = f"{view['status']}/{view['stage'] or ''}/{view['completed_count']}"
+        if view["preview_url"] and not self._told & PREVIEW:
+            self._told |= PREVIEW
+            self._version = ""
         ended = view["status"] in ENDED
         if ended or version != self._version:
             self._version = version

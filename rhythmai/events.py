@@ -94,10 +94,19 @@ class Story:
     def _standing(self, standing: Standing, via: Via) -> Iterator[Event]:
         # A count alone is no news: the result itself was told. A push may also be older than the answer before it.
         known = self.standing
-        if known and ((standing.status, standing.stage) == (known.status, known.stage) or _is_behind(standing, known)):
+        if known and (_is_behind(standing, known) or _same(standing, known)):
             return
         self.standing = standing
         yield JobChanged(job_id=self.job_id, via=via, **standing.model_dump(include=set(Standing.model_fields)))
+
+
+def _same(one: Standing, other: Standing) -> bool:
+    """Whether the first says nothing that the other does not."""
+    return (one.status, one.stage, one.preview_url or other.preview_url) == (
+        other.status,
+        other.stage,
+        other.preview_url,
+    )
 
 
 def _is_behind(one: Standing, other: Standing) -> bool:

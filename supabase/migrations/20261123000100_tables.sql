@@ -108,6 +108,7 @@ create table public.jobs (
   error text,
   error_code text,
   notes text[] not null default '{}',
+  preview_url text,
   created_at timestamptz not null default now(),
   started_at timestamptz,
   finished_at timestamptz
@@ -125,6 +126,7 @@ comment on column public.jobs.expected_s is 'How many seconds each stage was exp
 comment on column public.jobs.traceparent is 'W3C trace context: the trace that the job belongs to, from the request to the webhook, and its parent in it.';
 comment on column public.jobs.notes is 'Sentences for the user: what went otherwise than asked without failing the job.';
 comment on column public.jobs.unwanted is 'Its owner deletes it: the row goes in the moment in which the job has ended.';
+comment on column public.jobs.preview_url is 'The film as every browser plays it; null where one plays it as it is.';
 comment on column public.jobs.run_at is 'null = ready; otherwise in backoff until then (and outside the ready index).';
 
 -- What a job may be, rule by rule; the first that is broken is named. One function, because Postgres reads the text of every
@@ -237,6 +239,7 @@ create table public.results (
   peaks text constraint results_peaks check (length(peaks) <= 216),
   loudness_lufs real,
   true_peak_db real,
+  audio_preview_url text,
   created_at timestamptz not null default now(),
   primary key (job_id, index),
   constraint results_has_media check (num_nonnulls(audio_url, video_url) = 1)

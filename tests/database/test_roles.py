@@ -70,6 +70,7 @@ async def test_a_job_s_whole_life_is_theirs(login, db):
     assert await worker.beat(held) == {}
     assert await worker.stage(held) == "ok"
     assert (await worker.plan(held, {"variants": []}))[0] == "ok"
+    assert await worker.preview(held, "https://s/p.mp4") == "ok"
     assert await worker.put(held) == "ok"
     assert await worker.finish(held) == "ok"
     assert (await api.db.fetchval("select queue.view($1, $2)", job, ALICE))["status"] == "completed"

@@ -13,7 +13,9 @@ const SLOWEST_READER_MS = 20_000;
 const END_ID = "end";
 const ID = /^([0-9a-f]{1,3}):([a-z]*\/[a-z]*\/[0-8]|)$/;
 const PLAN = 1 << 8;
-const STATE = ["job_id", "status", "stage", "completed_count", "total_count", "error", "error_code"] as const;
+const PREVIEW = 1 << 9;
+const STATED = "job_id status stage completed_count total_count preview_url error error_code";
+const STATE = STATED.split(" ") as (keyof View)[];
 
 /** GET /api/v1/job/{job_id}/events. Throws Problem before the stream has begun; later it just ends. */
 export async function stream(
@@ -65,8 +67,8 @@ export async function stream(
 
 /** Turns views of one job into the events that a client has not had yet.
  *
- * An id is `<told>:<version>`: what was told, as the bits of a hexadecimal number, one for the index of each result and one
- * above them for the plan; and the version of the state that was, its status, stage and count. One that is none of ours
+ * An id is `<told>:<version>`: what was told, as the bits of a hexadecimal number, one for the index of each result,
+ * above them one for the plan and one for the preview; and the version of the state that was, its status, stage and count. One that is none of ours
  * counts as nothing. */
 class Teller {
   #told: number;
@@ -91,6 +93,10 @@ class Teller {
       frames.push(this.#frame("result", { ...result, job_id: view.job_id }));
     }
     const version = `${view.status}/${view.stage ?? ""}/${view.completed_count}`;
+    if (view.preview_url && !(this.#told & PREVIEW)) {
+      this.#told |= PREVIEW;
+      this.#version = "";
+    }
     const ended = ENDED.has(view.status);
     if (ended || version !== this.#version) {
       this.#version = version;
