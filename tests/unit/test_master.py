@@ -294,9 +294,9 @@ def test_players_get_a_small_file(format):
         return
     assert len(recording.preview) < 0.7 * len(made(wave, 4.0, format="m4a").data)
     heard, tags = decoded(replace(recording, data=recording.preview))
-    assert heard.shape[1] == 4 * RATE
+    assert 0 <= heard.shape[1] - 4 * RATE < 1024
     assert tags["title"] == TAGS["title"]
-    assert integrated_lufs(heard, RATE) == pytest.approx(recording.loudness_lufs, abs=0.2)
+    assert integrated_lufs(heard, RATE) == pytest.approx(recording.loudness_lufs, abs=1)
 
 
 def test_there_is_none_unless_asked():
