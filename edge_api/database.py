@@ -141,6 +141,11 @@ class Database:
         text: str | None = await self._ask("select queue.cancel($1, $2)", job, user)
         return text
 
+    async def erase(self, job: UUID, user: UUID | None) -> str | None:
+        """Delete with all files, and answer with the job as it was last."""
+        text: str | None = await self._ask("select queue.erase($1, $2)", job, user)
+        return text
+
     async def page(self, user: UUID, status: str | None, cursor: str | None, limit: str | None) -> str:
         """A page of the user's jobs as JSON text. Raises Problem: invalid_request."""
         text: str = await self._ask("select queue.list($1, $2, $3, $4)", user, status, cursor, limit)

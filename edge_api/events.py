@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, Final
 from uuid import UUID
 
@@ -25,14 +25,15 @@ END_ID: Final = "end"
 """The id of a stream's last event: an EventSource that comes back with it is told that there is nothing more."""
 _ID: Final = re.compile(r"([0-9a-f]{1,3}):([a-z]*/[a-z]*/[0-8]|)")
 PLAN: Final = 1 << 8
-STATE: Final = ("job_id", "status", "stage", "completed_count", "total_count", "error", "error_code")
+PREVIEW: Final = 1 << 9
+STATE: Final = ("job_id", "status", "stage", "completed_count", "total_count", "preview_url", "error", "error_code")
 
 
 class Teller:
     """Turns views of one job into the events that a client has not had yet.
 
-    An id is `<told>:<version>`: what was told, as the bits of a hexadecimal number, one for the index of each result and one above
-    them for the plan; and the version of the state that was, its status, stage and count. One that is none of ours counts as nothing.
+    An id is `<told>:<version>`: what was told, as the bits of a hexadecimal number, one for the index of each result, above
+    them one for the plan and one for the preview; and the version of the state that was, its status, stage and count. One that is none of ours counts as nothing.
     """
 
     def __init__(self, last_id: str = "") -> None:
@@ -51,11 +52,18 @@ class Teller:
                 self._told |= 1 << result["index"]
                 frames.append(self._frame("result", {**result, "job_id": view["job_id"]}))
         version = f"{view['status']}/{view['stage'] or ''}/{view['completed_count']}"
+        if view["preview_url"] and not self._told & PREVIEW:
+            self._told |= PREVIEW
+            self._version = ""
         ended = view["status"] in ENDED
         if ended or version != self._version:
             self._version = version
             frames.append(self._frame("job", {name: view[name] for name in STATE}, ended=ended))
         return "".join(frames)
+
+    def gone(self, job: UUID) -> str:
+        """Event `deleted`, the last one."""
+        return self._frame("deleted", {"job_id": str(job)}, ended=True)
 
     def _frame(self, event: str, data: dict[str, Any], *, ended: bool = False) -> str:
         event_id = END_ID if ended else f"{self._told:x}:{self._version}"
@@ -73,6 +81,11 @@ async def stream(
     teller = Teller(last_id)
     clock = asyncio.get_running_loop().time
     spoke_at = clock()
+
+    async def say(text: str) -> None:
+        async with asyncio.timeout(SLOWEST_READER_S):
+            await response.write(text.encode())
+
     try:
         async with aclosing(watches.views(job, user, client)) as views:
             async for view in views:
@@ -81,12 +94,14 @@ async def stream(
                     await response.prepare(request)
                     text = "retry: 2000\n\n" + text
                 if text:
-                    async with asyncio.timeout(SLOWEST_READER_S):
-                        await response.write(text.encode())
+                    await say(text)
                     spoke_at = clock()
     except (ConnectionError, TimeoutError):
         response.force_close()  # the reader went away, or does not read
-    except Problem:
+    except Problem as problem:
         if not response.prepared:
             raise
+        if problem.code == "not_found":
+            with suppress(ConnectionError, TimeoutError):
+                await say(teller.gone(job))
     return response

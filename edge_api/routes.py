@@ -53,7 +53,7 @@ class Routes:
         app.router.add_post("/api/v1/upload", self.upload)
         app.router.add_get("/api/v1/jobs", self.jobs)
         app.router.add_get("/api/v1/job/{job_id}", self.view)
-        app.router.add_delete("/api/v1/job/{job_id}", self.cancel)
+        app.router.add_delete("/api/v1/job/{job_id}", self.delete)
         app.router.add_post("/api/v1/job/{job_id}/again", self.again)
         app.router.add_get("/api/v1/job/{job_id}/events", self.events, allow_head=False)
         app.router.add_get("/api/v1/problems/{code}", self.problem)
@@ -114,8 +114,14 @@ class Routes:
     async def view(self, request: web.Request) -> web.Response:
         return _found(await self._database.view(_job(request), await self._user(request)), request)
 
-    async def cancel(self, request: web.Request) -> web.Response:
-        return _found(await self._database.cancel(_job(request), await self._user(request)))
+    async def delete(self, request: web.Request) -> web.Response:
+        job, user = _job(request), await self._user(request)
+        match request.query.getall("files", ["false"]):
+            case ["false"]:
+                return _found(await self._database.cancel(job, user))
+            case ["true"]:
+                return _found(await self._database.erase(job, user), status=202)
+        raise Problem("invalid_request", "files: must be true or false")
 
     async def again(self, request: web.Request) -> web.Response:
         user = await self._user(request)
@@ -202,11 +208,11 @@ def _prefers_async(request: web.Request) -> bool:
     return any(preference.partition(";")[0].strip().lower() == "respond-async" for preference in preferences)
 
 
-def _found(view: str | None, request: web.Request | None = None) -> web.Response:
+def _found(view: str | None, request: web.Request | None = None, *, status: int = 200) -> web.Response:
     """The job; where a request may have seen it already, with a mark that it can come back with."""
     if view is None:
         raise not_found()
-    response = web.Response(text=view, content_type="application/json")
+    response = web.Response(text=view, status=status, content_type="application/json")
     if request is not None:
         mark = hashlib.sha256(view.encode()).hexdigest()[:32]
         if any(seen.value in (mark, "*") for seen in request.if_none_match or ()):

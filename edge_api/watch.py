@@ -133,12 +133,17 @@ class Watches:
             self._looking = None
 
     async def end(self, job: UUID, user: UUID | None, client: str, wait_s: float) -> View | None:
-        """The job once it has ended, None when that takes longer than `wait_s` or nobody can watch now."""
-        with suppress(TimeoutError, Problem):
+        """The job once it has ended, None when that takes longer than `wait_s` or nobody can watch now. One that is deleted was cancelled."""
+        try:
             async with asyncio.timeout(wait_s), aclosing(self.views(job, user, client)) as views:
                 async for view in views:
                     if view is not None and view["status"] in ENDED:
                         return view
+        except TimeoutError:
+            pass
+        except Problem as problem:
+            if problem.code == "not_found":
+                return {"job_id": str(job), "status": "cancelled"}
         return None
 
 

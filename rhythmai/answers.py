@@ -20,6 +20,8 @@ class Result(BaseModel):
     index: int
     prompt: str = ""
     audio_url: str | None = None
+    audio_preview_url: str | None = None
+    """The same for players, as M4A or MP3."""
     video_url: str | None = None
     title: str = ""
     description: str = ""
@@ -61,6 +63,8 @@ class Standing(BaseModel):
     stage: str | None = None
     completed_count: int = 0
     total_count: int = 0
+    preview_url: str | None = None
+    """The film as every browser plays it; None where it is played as it is."""
     error: str | None = None
     error_code: str | None = None
 

@@ -24,7 +24,7 @@ app = typer.Typer(
 PANELS = {
     "This machine": (demo.demo, up.up, env.env, doctor.doctor),
     "Music, over API_URL": (
-        jobs.submit, jobs.watch, tracks.download, tracks.merge, jobs.again, jobs.cancel,
+        jobs.submit, jobs.watch, tracks.download, tracks.merge, jobs.again, jobs.cancel, jobs.delete,
     ),
     "For operators, over DATABASE_URL": (
         migrate.migrate, roles.roles, roles.worker_key, top.top, operators.workers, operators.drain, operators.jobs, operators.retry, purge.purge,

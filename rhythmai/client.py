@@ -15,7 +15,7 @@ import aiohttp
 from rhythmai.answers import Job
 from rhythmai.delivery import Delivery, Say
 from rhythmai.errors import BadInput, JobFailed, Refused, Unreachable
-from rhythmai.events import Event, JobChanged, ResultReady, Story
+from rhythmai.events import Event, JobChanged, JobDeleted, ResultReady, Story
 from rhythmai.live import Joined, LiveTopic, Silence
 from rhythmai.transfer import Progress, receive, video_type
 from rhythmai.unfinished import unfinished
@@ -99,6 +99,10 @@ class Client:
         """Take the job back, also while it runs; an ended job stays as it is."""
         return Job.model_validate(await self._of_job(job_id, "DELETE"))
 
+    async def delete(self, job_id: UUID | str) -> Job:
+        """Have the job gone, and within a minute all its files; returns it as it was last. One that runs is cancelled first."""
+        return Job.model_validate(await self._of_job(job_id, "DELETE", "?files=true"))
+
     async def again(self, job_id: UUID | str, *, seed: int | None = None, variant: int | None = None) -> UUID:
         """Make a new job from the plan of an old one, with another seed, or of one variant only."""
         body = _given({"seed": seed, "variant": variant})
@@ -142,7 +146,7 @@ class Client:
         trouble: Trouble | None = None,
         patience_s: float = PATIENCE_S,
     ) -> AsyncGenerator[Event]:
-        """Tell what happens to a job until it has ended; the end is the last event, after all results.
+        """Tell what happens to a job until it has ended, or is gone; the end is the last event, after all results.
 
         Each result is told once, pushed by Realtime or found by REST, which is asked after every (re)subscription and
         now and then, so that a broken connection costs time and nothing else. `trouble` is told why the API
@@ -161,6 +165,11 @@ class Client:
                         raise
                     if trouble:
                         trouble(away)
+                except Refused as refused:
+                    if story.standing is None or refused.code != "not_found":
+                        raise
+                    yield JobDeleted(job_id=story.job_id)
+                    return
                 else:
                     heard_s = clock()
                     if trouble:

@@ -42,7 +42,14 @@ class PlanMade:
     via: Via
 
 
-Event = JobChanged | PlanMade | ResultReady
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobDeleted:
+    """The job is gone, with its files: the last event."""
+
+    job_id: UUID
+
+
+Event = JobChanged | JobDeleted | PlanMade | ResultReady
 
 
 @dataclass(slots=True)
@@ -71,8 +78,8 @@ class Story:
             yield from self._standing(Standing.model_validate(payload), "realtime")
 
     def is_end(self, event: str, payload: dict[str, Any]) -> bool:
-        """Whether a Realtime event says that the job has ended."""
-        return event == "job" and payload.get("status") in ENDED
+        """Whether a Realtime event says that the job has ended or is gone."""
+        return event == "deleted" or (event == "job" and payload.get("status") in ENDED)
 
     def _plan(self, directions: tuple[PlannedTrack, ...], via: Via) -> Iterator[Event]:
         if directions and not self.planned:
@@ -87,10 +94,19 @@ class Story:
     def _standing(self, standing: Standing, via: Via) -> Iterator[Event]:
         # A count alone is no news: the result itself was told. A push may also be older than the answer before it.
         known = self.standing
-        if known and ((standing.status, standing.stage) == (known.status, known.stage) or _is_behind(standing, known)):
+        if known and (_is_behind(standing, known) or _same(standing, known)):
             return
         self.standing = standing
         yield JobChanged(job_id=self.job_id, via=via, **standing.model_dump(include=set(Standing.model_fields)))
+
+
+def _same(one: Standing, other: Standing) -> bool:
+    """Whether the first says nothing that the other does not."""
+    return (one.status, one.stage, one.preview_url or other.preview_url) == (
+        other.status,
+        other.stage,
+        other.preview_url,
+    )
 
 
 def _is_behind(one: Standing, other: Standing) -> bool:

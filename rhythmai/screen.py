@@ -14,7 +14,7 @@ from rich.status import Status
 
 from rhythmai.answers import Result
 from rhythmai.errors import Unreachable
-from rhythmai.events import Event, PlanMade, ResultReady
+from rhythmai.events import Event, JobDeleted, PlanMade, ResultReady
 from rhythmai.transfer import Progress
 
 WORDS: Final = {
@@ -95,6 +95,9 @@ class Screen:
             self.result(event.result)
         elif isinstance(event, PlanMade):
             self.say(f"  to come: {', '.join(direction.title for direction in event.directions)}")
+        elif isinstance(event, JobDeleted):
+            self.rest()
+            self.say("The job was deleted.", "red")
         elif not event.ended:
             self._stage = WORDS.get(event.stage or event.status, event.stage or event.status)
             self.doing(self._stage)

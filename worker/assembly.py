@@ -19,7 +19,7 @@ from rhythmai.project.telemetry import traced
 from rhythmai.project.trace import Tracer
 from worker.alarm import Alarm
 from worker.errors import Misconfigured, Unregistered
-from worker.fetch import HttpFetcher
+from worker.fetch import HttpFetcher, covers
 from worker.heartbeat import Heartbeat, Order
 from worker.jobs import PostgresQueue
 from worker.listener import Listener
@@ -30,6 +30,7 @@ from worker.pipeline.direct.prompts import CountTokens, clip_tokens, estimate_to
 from worker.pipeline.engine_thread import EngineThread
 from worker.pipeline.finish.master import master
 from worker.pipeline.finish.merge import FfmpegMerger
+from worker.pipeline.finish.preview import FfmpegPreviewer
 from worker.pipeline.look.confinement import missing
 from worker.pipeline.look.look import ChildLooker
 from worker.pipeline.look.warm_process import WARM
@@ -206,9 +207,10 @@ async def serve(
         looker=ChildLooker(max_duration_s=settings.max_duration_s, views=engine.frames if engine else None),
         describer=describer,
         engine=engine,
-        master=master,
+        master=partial(master, preview=settings.previews),
         merger=FfmpegMerger(),
         storage=storage,
+        previewer=FfmpegPreviewer(partial(covers, settings.origin)) if settings.previews else None,
         fit=partial(fit, count_tokens=count_tokens) if reads_captions else str,
         work_dir=settings.work_dir,
         engine_thread=engine_thread,
@@ -220,6 +222,7 @@ async def serve(
         run_job=pipeline.run,
         watch=heartbeat,
         slots=settings.worker_slots,
+        beside=lambda: pipeline.beside,
         poll_every=timedelta(seconds=settings.poll_s),
         grace=timedelta(seconds=settings.grace_s),
         patience=patience(settings),
@@ -228,6 +231,7 @@ async def serve(
         engine=named,
     )
 
+    pipeline.freed = listener.wake
     keep = None if settings.retention_days is None else timedelta(days=settings.retention_days)
     tidying = Tidying(queue=queue, storage=storage, keep=keep)
     webhooks = Webhooks(outbox=queue, secrets=settings.webhook_secret, tracer=tracer)

@@ -223,6 +223,8 @@ class Recording:
     """Integrated loudness; None for silence and moments."""
     true_peak_db: float | None
     """In dBTP, before a lossy codec; None for silence."""
+    preview: bytes | None = None
+    """The same for players, as M4A, where `data` is none and one was asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,6 +245,7 @@ class Result:
     title: str = ""
     description: str = ""
     audio_url: str | None = None
+    audio_preview_url: str | None = None
     video_url: str | None = None
     seed: int | None = None
     duration_s: float | None = None

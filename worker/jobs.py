@@ -119,6 +119,9 @@ class PostgresQueue:
     async def note(self, lease: Lease, sentence: str) -> None:
         await self._write("select queue.note($1, $2, $3, $4)", lease, sentence)
 
+    async def set_preview(self, lease: Lease, url: str) -> None:
+        await self._write("select queue.set_preview($1, $2, $3, $4)", lease, url)
+
     async def save_plan(self, lease: Lease, plan: Plan) -> Plan:
         answer = await patiently(
             lambda: self._ask(

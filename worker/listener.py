@@ -28,6 +28,8 @@ from worker.ports import Queue
 from worker.timings import Timings
 
 log = structlog.get_logger()
+MOST_BESIDE = 4
+"""Jobs that need no slot, beside those that do."""
 LONGEST = timedelta(minutes=1)
 """Between two claims that fail for a reason nobody foresaw."""
 BUG = Unavailable("something went wrong inside the worker; it is logged there", code="internal")
@@ -64,6 +66,8 @@ class Listener:
     slots: int = 2
     poll_every: timedelta = timedelta(seconds=5)
     grace: timedelta = timedelta(seconds=60)
+    beside: Callable[[], int] = lambda: 0
+    """How many of those in flight need no slot any more."""
     observe: Observe = lambda *_: None
     tracer: Tracer = untraced
     engine: str = ""
@@ -111,6 +115,10 @@ class Listener:
         return len(self._running)
 
     @property
+    def _free(self) -> bool:
+        return len(self._running) - min(self.beside(), MOST_BESIDE) < self.slots
+
+    @property
     def draining(self) -> bool:
         return self._ending.is_set()
 
@@ -129,14 +137,14 @@ class Listener:
         """Fill the free slots; answer how long to sleep unless something wakes us. Raises nothing: whatever goes wrong may pass."""
         rest = self.poll_every * random.uniform(0.8, 1.2)
         try:
-            while len(self._running) < self.slots and not self.draining:
+            while self._free and not self.draining:
                 job = await self.queue.claim()
                 if job is None:
                     break
                 task = asyncio.create_task(self._work(job), name=f"job {job.lease.job_id}")
                 self._running[task] = job
                 task.add_done_callback(self._done)
-            due = await self.queue.next_due() if len(self._running) < self.slots else None  # a job that ends wakes us
+            due = await self.queue.next_due() if self._free else None  # a job that ends wakes us
         except QueueUnavailable as error:
             log.warning("queue.unavailable", error=str(error))
             due = None

@@ -41,6 +41,9 @@ class Queue(Protocol):
     async def note(self, lease: Lease, sentence: str) -> None:
         """Tell the user what went otherwise than asked; saying it again changes nothing."""
 
+    async def set_preview(self, lease: Lease, url: str) -> None:
+        """Say where the film is that browsers play; the first one said holds."""
+
     async def save_plan(self, lease: Lease, plan: Plan) -> Plan:
         """Save the plan unless one is there; return the one that holds."""
 
@@ -187,6 +190,16 @@ class Master(Protocol):
     """Gives a raw track its exact length, fades, loudness and file format."""
 
     def __call__(self, track: Track, *, duration_s: float, format: str, tags: dict[str, str]) -> Recording: ...
+
+
+class Previewer(Protocol):
+    """Makes a film that every browser plays."""
+
+    async def preview(self, url: str, video: Path, into: Path, until_s: float) -> Path | None:
+        """Return a new MP4 of the film's first seconds in the folder `into`; None where browsers play the film at `url` as it is.
+
+        Raises Rejected, Unavailable.
+        """
 
 
 class Merger(Protocol):

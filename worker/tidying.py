@@ -1,4 +1,4 @@
-"""Tidying up: once a minute, whichever worker asks first forgets what is old and deletes what nobody needs any more."""
+"""Tidying up: each quarter of a minute, whichever worker asks first forgets what is old and deletes what nobody needs any more."""
 
 import asyncio
 import random
@@ -23,7 +23,7 @@ class Tidying:
     queue: Retention
     storage: Storage
     keep: timedelta | None
-    every: timedelta = timedelta(minutes=1)
+    every: timedelta = timedelta(seconds=15)
 
     async def run(self) -> None:
         """Until cancelled."""

@@ -1,4 +1,4 @@
-"""A job from the shell, over API_URL: `rhythmai submit`, `watch`, `again` and `cancel`."""
+"""A job from the shell, over API_URL: `rhythmai submit`, `watch`, `again`, `cancel` and `delete`."""
 
 from __future__ import annotations
 
@@ -97,6 +97,19 @@ async def cancel(
             return (await client.cancel(job_id)).model_dump()
 
         await each("cancelling", one, job_ids, as_json)
+
+
+@command
+async def delete(job_ids: JobIds, as_json: Json = False, data: Data = None) -> None:
+    """Have jobs gone, with all their files; what runs is cancelled first."""
+    from rhythmai.connection import connect
+
+    async with connect(data) as client:
+
+        async def one(job_id: UUID) -> dict[str, Any]:
+            return (await client.delete(job_id)).model_dump()
+
+        await each("deleting", one, job_ids, as_json)
 
 
 async def address(client: Client, video: str) -> str:

@@ -100,6 +100,7 @@ create table public.jobs (
   claimed_at timestamptz,
   deadline_at timestamptz,
   cancel_requested boolean not null default false,
+  unwanted boolean not null default false,
   idempotency_key text,
   request_hash text,
   traceparent text not null default private.new_traceparent()
@@ -107,6 +108,7 @@ create table public.jobs (
   error text,
   error_code text,
   notes text[] not null default '{}',
+  preview_url text,
   created_at timestamptz not null default now(),
   started_at timestamptz,
   finished_at timestamptz
@@ -123,6 +125,8 @@ comment on column public.jobs.took_s is 'How many seconds each stage of the last
 comment on column public.jobs.expected_s is 'How many seconds each stage was expected to take when the last attempt began: progress is told by it.';
 comment on column public.jobs.traceparent is 'W3C trace context: the trace that the job belongs to, from the request to the webhook, and its parent in it.';
 comment on column public.jobs.notes is 'Sentences for the user: what went otherwise than asked without failing the job.';
+comment on column public.jobs.unwanted is 'Its owner deletes it: the row goes in the moment in which the job has ended.';
+comment on column public.jobs.preview_url is 'The film as every browser plays it; null where one plays it as it is.';
 comment on column public.jobs.run_at is 'null = ready; otherwise in backoff until then (and outside the ready index).';
 
 -- What a job may be, rule by rule; the first that is broken is named. One function, because Postgres reads the text of every
@@ -176,8 +180,6 @@ create unique index jobs_idempotency on public.jobs (tenant, idempotency_key) wh
 create index jobs_owner on public.jobs (owner, created_at desc, id desc) where owner is not null;
 create index jobs_key on public.jobs (key_id) where key_id is not null;
 create index jobs_finished on public.jobs (status, finished_at) where finished_at is not null;
--- Which music merges wait for: retention asks.
-create index jobs_music on public.jobs using hash ((options ->> 'audio_url')) where kind = 'merge' and finished_at is null;
 
 -- Where the queue stands, kept outside MVCC: a sequence is changed in place, so it leaves no dead rows behind, even while
 -- somebody holds an old snapshot. All of them are hints. Losing one, or finding it a little wrong, costs a longer index
@@ -237,6 +239,7 @@ create table public.results (
   peaks text constraint results_peaks check (length(peaks) <= 216),
   loudness_lufs real,
   true_peak_db real,
+  audio_preview_url text,
   created_at timestamptz not null default now(),
   primary key (job_id, index),
   constraint results_has_media check (num_nonnulls(audio_url, video_url) = 1)

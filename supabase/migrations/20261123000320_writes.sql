@@ -69,6 +69,21 @@ end
 $$;
 comment on function queue.note(uuid, integer, bigint, text) is 'Fenced: say what went otherwise than asked without failing the job.';
 
+-- The film as browsers play it; the one that is there already is kept.
+create function queue.set_preview(p_job uuid, p_attempt integer, p_worker bigint, p_url text) returns text
+language plpgsql set search_path = ''
+as $$
+declare
+  v_cancel boolean;
+begin
+  update public.jobs j set preview_url = coalesce(j.preview_url, p_url)
+   where j.id = p_job and j.attempt = p_attempt and j.worker_id = p_worker and j.status = 'processing'
+  returning j.cancel_requested into v_cancel;
+  return case when not found then 'lost' when v_cancel then 'cancelled' else 'ok' end;
+end
+$$;
+comment on function queue.set_preview(uuid, integer, bigint, text) is 'Fenced: say where the film is that browsers play.';
+
 -- Saved once: a retry finds the plan of the first attempt and makes the same music. Answers with the plan that holds.
 create function queue.save_plan(p_job uuid, p_attempt integer, p_worker bigint, p_plan jsonb, out verdict text, out plan jsonb)
 language plpgsql set search_path = ''
@@ -101,10 +116,10 @@ begin
         message = format('result index %s is not one of this job''s %s', p_result ->> 'index', v_count);
     end if;
     insert into public.results (job_id, index, attempt, prompt, title, description, audio_url, video_url, seed, duration,
-                                engine, model, describer, bpm, key, peaks, loudness_lufs, true_peak_db)
+                                engine, model, describer, bpm, key, peaks, loudness_lufs, true_peak_db, audio_preview_url)
     select p_job, r.index, p_attempt, coalesce(r.prompt, ''), coalesce(r.title, ''), coalesce(r.description, ''),
            r.audio_url, r.video_url, r.seed, r.duration, coalesce(r.engine, ''), coalesce(r.model, ''),
-           coalesce(r.describer, ''), r.bpm, r.key, r.peaks, r.loudness_lufs, r.true_peak_db
+           coalesce(r.describer, ''), r.bpm, r.key, r.peaks, r.loudness_lufs, r.true_peak_db, r.audio_preview_url
       from jsonb_populate_record(null::public.results, p_result) r
     on conflict (job_id, index) do nothing;
     if found and v_hook is not null then

@@ -127,7 +127,7 @@ as $$
   select case p_kind
     when 'merge' then jsonb_build_object('index', r.index, 'video_url', r.video_url)
     else jsonb_build_object(
-      'prompt', r.prompt, 'audio_url', r.audio_url, 'index', r.index, 'title', r.title, 'description', r.description,
+      'prompt', r.prompt, 'audio_url', r.audio_url, 'audio_preview_url', r.audio_preview_url, 'index', r.index, 'title', r.title, 'description', r.description,
       'seed', r.seed, 'duration', r.duration, 'bpm', r.bpm, 'key', r.key, 'engine', r.engine, 'model', r.model,
       'describer', r.describer, 'peaks', r.peaks,
       'loudness_lufs', r.loudness_lufs, 'true_peak_db', r.true_peak_db, 'created_at', r.created_at)
@@ -205,7 +205,7 @@ as $$
     'error', case when j.status = 'failed' then j.error end,
     'error_code', case when j.status = 'failed' then j.error_code end,
     'notes', to_jsonb(j.notes),
-    'kind', j.kind, 'stage', j.stage, 'video_url', j.video_url, 'user_request', j.user_request,
+    'kind', j.kind, 'stage', j.stage, 'video_url', j.video_url, 'preview_url', j.preview_url, 'user_request', j.user_request,
     'metadata', coalesce(j.options -> 'metadata', '{}'),
     'created_at', j.created_at, 'started_at', j.started_at, 'finished_at', j.finished_at,
     'expires_at', j.finished_at + (select s.keep_for from private.settings s),
@@ -233,7 +233,7 @@ language sql stable set search_path = ''
 as $$
   select coalesce(jsonb_agg(jsonb_build_array(m.job, m.version, queue.answer(m.job))), '[]')
     from (select s.job, s.version as seen,
-                 (select concat_ws('/', j.status, j.stage, j.plan is not null, (select count(*) from public.results r where r.job_id = j.id))
+                 (select concat_ws('/', j.status, j.stage, j.plan is not null, j.preview_url is not null, (select count(*) from public.results r where r.job_id = j.id))
                     from public.jobs j where j.id = s.job) as version
             from unnest(p_jobs, p_versions) as s(job, version)) m
    where m.version is distinct from m.seen;

@@ -1,6 +1,6 @@
 -- Retention: what may be forgotten, in bounded batches that walk indexes. Rows go first, in a transaction of their own, and
 -- leave the names of their objects in private.discarded; Storage is asked later, with no transaction open. A worker that
--- dies in between has lost nothing: the names are still there. One worker at a time does it, each minute (queue.tidy).
+-- dies in between has lost nothing: the names are still there. One worker at a time does it, each quarter of a minute (queue.tidy).
 
 create table private.discarded (
   bucket text not null,
@@ -11,6 +11,13 @@ create table private.discarded (
 comment on table private.discarded is 'Storage objects that nobody needs any more and that Storage has not been asked to delete yet.';
 alter table private.discarded enable row level security;
 create index discarded_since on private.discarded (since);
+
+create table private.deleted_jobs (
+  job_id uuid primary key,
+  since timestamptz not null default now()
+);
+comment on table private.deleted_jobs is 'Jobs that their owners deleted a moment ago: a worker that had lost one may bring something yet.';
+alter table private.deleted_jobs enable row level security;
 
 create sequence private.tidied_ms minvalue 0;
 comment on sequence private.tidied_ms is 'When a worker tidied up last, in milliseconds of the epoch: a hint.';
@@ -36,19 +43,56 @@ comment on function private.object_of(text) is 'bucket/path of an object of our 
 
 -- Who reads or names an object. The condition is a `like`, which is cheap for the others; a question must repeat it.
 create index jobs_source on public.jobs using hash (private.object_of(video_url)) where video_url like '%/storage/v1/object/public/%';
+create index jobs_music on public.jobs using hash (private.object_of(options ->> 'audio_url')) where kind = 'merge' and finished_at is null;
 create index results_object on public.results using hash (private.object_of(coalesce(audio_url, video_url)));
 
 create function private.is_needed(p_object text) returns boolean
 language sql stable set search_path = ''
 as $$
   select exists (select from public.jobs j where j.video_url like '%/storage/v1/object/public/%' and private.object_of(j.video_url) = p_object)
+      or exists (select from public.jobs j
+                  where j.kind = 'merge' and j.finished_at is null and private.object_of(j.options ->> 'audio_url') = p_object)
       or exists (select from public.results r where private.object_of(coalesce(r.audio_url, r.video_url)) = p_object);
 $$;
-comment on function private.is_needed(text) is 'Whether a job reads an object (bucket/path) or a result names it.';
+comment on function private.is_needed(text) is 'Whether a job reads an object (bucket/path), a merge waits for it or a result names it.';
 
--- Deletes a batch of jobs that ended long ago, oldest first, and discards what lies under their ids: also what stands in no
--- row, because the worker died, or its lease was lost, before the row was written. So go their films, if they were uploaded.
--- A job that a webhook still needs stays, and so does one whose music a merge waits for.
+-- Discards what lies under the id of a job, also what stands in no row, because the worker died, or its lease was lost, before
+-- the row was written.
+create function private.discard(p_job uuid) returns void
+language sql set search_path = ''
+as $$
+  insert into private.discarded (bucket, path)
+    select o.bucket_id, o.name from storage.objects o
+     where o.bucket_id in ('audios', 'videos')
+       and o.name operator(pg_catalog.~>=~) (p_job || '/') and o.name operator(pg_catalog.~<~) (p_job || '0')
+    on conflict do nothing;
+$$;
+comment on function private.discard(uuid) is 'Discard the objects under the id of a job.';
+
+-- Deletes jobs and discards what lies under their ids. So go the uploads they read, with the last job that reads them.
+create function private.forget(p_jobs uuid[]) returns void
+language plpgsql set search_path = ''
+as $$
+declare
+  v_uploads text[] := array(
+    select distinct substr(u.object, length('uploads/') + 1)
+      from public.jobs j, unnest(array[private.object_of(j.video_url), private.object_of(j.options ->> 'audio_url')]) u (object)
+     where j.id = any (p_jobs) and u.object like 'uploads/%');
+  v_job uuid;
+begin
+  delete from public.jobs j where j.id = any (p_jobs);
+  foreach v_job in array p_jobs loop -- one by one: joined, the planner would read all objects of a bucket
+    perform private.discard(v_job);
+  end loop;
+  insert into private.discarded (bucket, path)
+    select o.bucket_id, o.name from storage.objects o
+     where o.bucket_id = 'uploads' and o.name = any (v_uploads) and not private.is_needed('uploads/' || o.name)
+    on conflict do nothing;
+end
+$$;
+comment on function private.forget(uuid[]) is 'Delete jobs that have ended and discard their objects.';
+
+-- Forgets a batch of jobs that ended long ago, oldest first. A job that a webhook still needs stays.
 create function queue.purge(p_older_than interval, p_limit integer default 100) returns integer
 language plpgsql set search_path = ''
 as $$
@@ -60,30 +104,10 @@ declare
              select j.id, j.finished_at from public.jobs j
               where j.status = s.status and j.finished_at < now() - p_older_than
                 and not exists (select from public.deliveries d where d.job_id = j.id and d.state = 'pending')
-                and not exists (select from public.results r
-                                 where r.job_id = j.id
-                                   and exists (select from public.jobs m where m.kind = 'merge' and m.finished_at is null
-                                                                           and m.options ->> 'audio_url' = r.audio_url))
               order by j.finished_at limit p_limit for update skip locked) e
      order by e.finished_at limit p_limit);
-  v_uploads text[] := array( -- by the host of a job's own tracks it is known whether its film lies on ours
-    select distinct private.object_of(j.video_url) from public.jobs j join public.results r on r.job_id = j.id
-     where j.id = any (v_jobs) and j.video_url like '%/storage/v1/object/public/uploads/%'
-       and split_part(j.video_url, '/storage/v1/', 1) = split_part(coalesce(r.audio_url, r.video_url), '/storage/v1/', 1));
-  v_job uuid;
 begin
-  delete from public.jobs j where j.id = any (v_jobs);
-  foreach v_job in array v_jobs loop -- one by one: joined, the planner would read all objects of a bucket
-    insert into private.discarded (bucket, path)
-      select o.bucket_id, o.name from storage.objects o
-       where o.bucket_id in ('audios', 'videos')
-         and o.name operator(pg_catalog.~>=~) (v_job || '/') and o.name operator(pg_catalog.~<~) (v_job || '0')
-         and not private.is_needed(o.bucket_id || '/' || o.name)
-      on conflict do nothing;
-  end loop;
-  insert into private.discarded (bucket, path)
-    select 'uploads', substr(u.object, length('uploads/') + 1) from unnest(v_uploads) u (object) where not private.is_needed(u.object)
-    on conflict do nothing;
+  perform private.forget(v_jobs);
   return cardinality(v_jobs);
 end
 $$;
@@ -111,11 +135,11 @@ end
 $$;
 comment on function queue.discard_unused_uploads(integer) is 'Discard what no job reads among the next uploads by name; returns how many were looked at.';
 
--- What Storage is to delete, longest waiting first. Say queue.deleted once it has.
+-- What Storage is to delete, longest waiting first, but for what somebody needs (again). Say queue.deleted once it has.
 create function queue.discarded(p_limit integer default 1000) returns table (bucket text, path text)
 language sql stable set search_path = ''
 as $$
-  select d.bucket, d.path from private.discarded d order by d.since limit p_limit;
+  select d.bucket, d.path from private.discarded d where not private.is_needed(d.bucket || '/' || d.path) order by d.since limit p_limit;
 $$;
 comment on function queue.discarded(integer) is 'Storage objects that nobody needs any more.';
 
@@ -126,15 +150,16 @@ as $$
 $$;
 comment on function queue.deleted(text, text[]) is 'Storage has deleted these objects.';
 
--- A minute's work of retention for whoever asks first: forgets jobs that ended longer ago than p_retention (null: none),
+-- A quarter of a minute's work of retention for whoever asks first: forgets jobs that ended longer ago than p_retention (null: none),
 -- discards unused uploads, and answers which objects to delete now.
 create function queue.tidy(p_retention interval) returns table (bucket text, path text)
 language plpgsql set search_path = ''
 as $$
 declare
   v_ms bigint := extract(epoch from clock_timestamp()) * 1000;
+  v_job uuid;
 begin
-  if abs(v_ms - coalesce(pg_sequence_last_value('private.tidied_ms'), 0)) < 60000
+  if abs(v_ms - coalesce(pg_sequence_last_value('private.tidied_ms'), 0)) < 15000
      or not pg_try_advisory_xact_lock(hashtextextended('rhythmai:tidy', 0)) then
     return;
   end if;
@@ -144,7 +169,10 @@ begin
     perform queue.purge(p_retention, 1000);
   end if;
   perform queue.discard_unused_uploads();
+  for v_job in delete from private.deleted_jobs d where d.since < now() - interval '15 minutes' returning d.job_id loop
+    perform private.discard(v_job);
+  end loop;
   return query select d.bucket, d.path from queue.discarded(10000) d;
 end
 $$;
-comment on function queue.tidy(interval) is 'Once a minute: forget what is old, and answer which Storage objects to delete.';
+comment on function queue.tidy(interval) is 'Once in a quarter of a minute: forget what is old, and answer which Storage objects to delete.';

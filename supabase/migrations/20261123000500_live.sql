@@ -1,8 +1,9 @@
 -- What is seen live. Events are hints and views, never the truth, so no trigger here may fail a write.
 --   topic 'jobs'      event 'wake'     one per insert statement, however many rows: shortens a worker's sleep
---   topic 'job:<id>'  event 'job'      status, stage, counts, error
+--   topic 'job:<id>'  event 'job'      status, stage, counts, preview_url, error
 --                     event 'plan'     the directions of all variants, before there is any music
 --                     event 'result'   the whole result
+--                     event 'deleted'  the job is gone
 
 -- Wake workers, by NOTIFY and by Realtime: p_what is a kind of job or 'webhook'. A large fleet is woken at most four times a
 -- second for each; what is swallowed is owed, and the next beat of any worker pays it. A wake-up that cannot be sent is no
@@ -65,6 +66,7 @@ begin
     jsonb_build_object(
       'job_id', new.id, 'status', new.status, 'stage', new.stage,
       'completed_count', (select count(*) from public.results r where r.job_id = new.id), 'total_count', new.total_count,
+      'preview_url', new.preview_url,
       'error', case when new.status = 'failed' then new.error end,
       'error_code', case when new.status = 'failed' then new.error_code end),
     'job', 'job:' || new.id, true);
@@ -77,7 +79,8 @@ $$;
 comment on function private.after_update_of_job() is 'Sends event job on the private topic of the job.';
 
 create trigger jobs_event after update on public.jobs
-  for each row when (old.status is distinct from new.status or old.stage is distinct from new.stage)
+  for each row when (old.status is distinct from new.status or old.stage is distinct from new.stage
+    or old.preview_url is distinct from new.preview_url)
   execute function private.after_update_of_job();
 
 create function private.after_plan_of_job() returns trigger

@@ -148,6 +148,14 @@ async def test_everything_over_api_url_alone(stack):
     waiting = await stack.waiting()
     assert await stack.call("cancel", take, waiting) == f"{take} completed\n{waiting} cancelled\n"
 
+    files = "select count(*) from storage.objects where name like $1"
+    assert await stack.sql(files, f"{take}/%") == "1"
+    assert await stack.call("delete", take, waiting) == f"{take} completed\n{waiting} cancelled\n"
+    assert str(take) in await stack.refused("watch", take)
+    async with asyncio.timeout(60):
+        while await stack.sql(files, f"{take}/%") != "0":
+            await asyncio.sleep(0.1)
+
 
 def padded(path: Path, size: int) -> None:
     """A film of 2 s that is so large: behind it comes a box that players skip."""

@@ -40,6 +40,9 @@ class Hand:
     async def note(self, sentence: str) -> None:
         await self._db.fetchval("select queue.note($1, $2, $3, $4)", *self._lease, sentence)
 
+    async def preview(self, url: str) -> None:
+        await self._db.fetchval("select queue.set_preview($1, $2, $3, $4)", *self._lease, url)
+
     async def plan(self, *prompts: str) -> None:
         variants = [
             {"index": index, "seed": index, "direction": {"title": prompt, "prompt": prompt}}

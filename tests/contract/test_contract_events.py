@@ -6,6 +6,8 @@ import asyncio
 import json
 from uuid import UUID
 
+import pytest
+
 AUDIO = "https://example.com/track.flac"
 
 
@@ -32,7 +34,16 @@ async def test_a_stream_tells_every_change_and_ends_with_the_job(api, gen, hand)
         stream = frames(answer)
         event, data, _ = await anext(stream)
         assert (event, data["status"], data["completed_count"]) == ("job", "pending", 0)
-        assert set(data) == {"job_id", "status", "stage", "completed_count", "total_count", "error", "error_code"}
+        assert set(data) == {
+            "job_id",
+            "status",
+            "stage",
+            "completed_count",
+            "total_count",
+            "preview_url",
+            "error",
+            "error_code",
+        }
         await hand.claim(job)
         while data["status"] != "processing":
             _, data, _ = await anext(stream)
@@ -56,6 +67,26 @@ async def test_a_stream_tells_every_change_and_ends_with_the_job(api, gen, hand)
         event, data, last = await anext(stream)
         assert (event, data["status"], last) == ("job", "completed", "end")
         assert await anext(stream, None) is None
+
+
+async def test_a_preview_is_told_when_it_is_there(api, gen, hand):
+    """Event `job` says so, once; who comes back with an id from before hears it, who comes back with a later one does not."""
+    job, film = await gen(variants=1), "https://example.com/preview.mp4"
+    path = f"/api/v1/job/{job}"
+    await hand.claim(job)
+    async with asyncio.timeout(120), api.get(f"{path}/events") as answer:
+        stream = frames(answer)
+        _, state, before = await anext(stream)
+        assert (state["status"], state["preview_url"]) == ("processing", None)
+        await hand.preview(film)
+        event, state, after = await anext(stream)
+        assert (event, state["status"], state["preview_url"]) == ("job", "processing", film)
+    assert (await (await api.get(path)).json())["preview_url"] == film
+    async with asyncio.timeout(120), api.get(f"{path}/events", headers={"Last-Event-ID": before}) as answer:
+        assert (await anext(frames(answer)))[1]["preview_url"] == film
+    async with asyncio.timeout(120), api.get(f"{path}/events", headers={"Last-Event-ID": after}) as answer:
+        await hand.result(index=0, audio_url=AUDIO)
+        assert (await anext(frames(answer)))[0] == "result"
 
 
 async def test_an_ended_job_is_told_at_once_and_then_no_more(api, gen, hand):
@@ -130,11 +161,16 @@ async def test_an_id_of_somebody_else_counts_as_none(api, gen, hand):
             assert len([frame async for frame in frames(answer)]) == told
 
 
-async def test_a_stream_ends_when_its_job_is_purged(api, gen, db):
-    """A job that disappears ends the stream without an error in it."""
+@pytest.mark.parametrize("by", ["its owner", "retention"])
+async def test_a_stream_ends_when_its_job_is_deleted(api, gen, db, by):
+    """A job that disappears ends the stream with event `deleted`, whose id stops an EventSource."""
     job = await gen()
     async with asyncio.timeout(120), api.get(f"/api/v1/job/{job}/events") as answer:
         stream = frames(answer)
         await anext(stream)
-        await db.execute("delete from public.jobs where id = $1", UUID(job))
+        if by == "retention":
+            await db.execute("delete from public.jobs where id = $1", UUID(job))
+        else:
+            await api.delete(f"/api/v1/job/{job}?files=true")
+        assert await anext(stream) == ("deleted", {"job_id": job}, "end")
         assert await anext(stream, None) is None

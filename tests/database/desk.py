@@ -45,6 +45,9 @@ class Worker:
     async def note(self, job: dict[str, Any], sentence: str) -> str:
         return await self.write("note", job, sentence)
 
+    async def preview(self, job: dict[str, Any], url: str) -> str:
+        return await self.write("set_preview", job, url)
+
     async def plan(self, job: dict[str, Any], plan: Any) -> tuple[str, Any]:
         sql = "select * from queue.save_plan($1, $2, $3, $4)"
         return tuple(await self.db.fetchrow(sql, job["id"], job["attempt"], self.id, plan))

@@ -73,6 +73,17 @@ async def test_the_topic_of_a_job_tells_its_story(db, queue):
     assert (result["job_id"], result["index"], result["title"]) == (str(job), 0, "Dawn")
 
 
+async def test_a_preview_is_told_when_it_is_there(db, queue):
+    """Event `job` carries its address from then on."""
+    job = await queue.submit()
+    worker = await queue.worker()
+    held = await worker.claim()
+    await worker.preview(held, "https://s/p.mp4")
+    await worker.preview(held, "https://s/other.mp4")
+    await worker.finish(held)
+    assert [payload["preview_url"] for _, payload in await events(db, job)] == [None, *["https://s/p.mp4"] * 2]
+
+
 async def test_a_failure_is_told_when_it_is_final(db, queue):
     """A retry shows as pending without an error; the last failure carries error and code."""
     job = await queue.submit(p_options={"variants": 1})

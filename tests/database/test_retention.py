@@ -6,10 +6,16 @@ STORE = "https://ref.supabase.co/storage/v1/object/public"
 
 
 async def purge(db, limit: int = 100) -> list[tuple[str, str]]:
-    """Purges once; returns what was discarded, under the name of its job."""
+    """Purges once; returns what Storage is to delete now, under the name of its job."""
     await db.fetchval("select queue.purge('30 days', $1)", limit)
-    rows = await db.fetch("delete from private.discarded returning bucket, path")
-    return sorted((row["bucket"], row["path"].partition("/")[2]) for row in rows)
+    return await deleted(db)
+
+
+async def deleted(db) -> list[tuple[str, str]]:
+    """Storage deletes what it is to delete; returns it."""
+    rows = await db.fetch("select * from queue.discarded()")
+    await db.executemany("select queue.deleted($1, array[$2])", rows)
+    return sorted((row["bucket"], row["path"].partition("/")[2] or row["path"]) for row in rows)
 
 
 @pytest.fixture
@@ -78,7 +84,8 @@ async def test_what_a_living_job_names_stays(db, queue, old_job):
         pass
     await worker.put(job, audio_url=f"https://cdn.example/storage/v1/object/public/audios/{named}/a%2Eflac")
     assert await purge(db) == []
-    assert await count(db) == 2
+    await db.execute("delete from public.jobs where video_url like $1", f"%{read}%")
+    assert await deleted(db) == [("audios", "a.flac")], "nobody reads it any more"
 
 
 async def test_an_address_on_another_host_deletes_nothing(db, queue, old_job):
@@ -96,9 +103,10 @@ async def test_an_address_on_another_host_deletes_nothing(db, queue, old_job):
     assert await count(db) == 1
 
 
-async def test_an_upload_goes_with_the_last_job_that_reads_it(db, queue, old_job):
-    """Jobs made from the same upload (again, a merge) share it: the last one takes it along; one on another host does not."""
+async def test_an_upload_goes_with_the_last_job_that_reads_it(db, queue, old_job, put):
+    """Jobs made from the same upload (again, a merge) share it: the last one takes it along; what is not in Storage is not deleted."""
     film = f"{STORE}/uploads/me/v.mp4"
+    await put("uploads/me/v.mp4")
     await old_job(video_url=f"{film}?x=1")
     await old_job(video_url="https://elsewhere.example/storage/v1/object/public/uploads/other/v.mp4")
     other = await queue.insert(video_url=film)
@@ -151,12 +159,12 @@ async def test_a_webhook_that_is_still_under_way_keeps_its_job(db, old_job):
 
 
 async def test_music_that_a_merge_waits_for_stays(db, queue, old_job):
-    """A merge job that has not ended keeps the job whose track it needs."""
+    """A merge job that has not ended keeps the track it needs, whose job goes."""
     job_id = await old_job()
     merge = await queue.insert(kind="merge", options={"audio_url": f"{STORE}/audios/{job_id}/a.flac"})
     assert await purge(db) == []
     await db.execute("select queue.cancel($1)", merge)
-    assert await purge(db) == [("audios", "a.flac")]
+    assert await deleted(db) == [("audios", "a.flac")]
 
 
 async def test_unused_uploads_go_after_a_day(db, queue, put):
@@ -177,8 +185,8 @@ async def test_uploads_are_walked_in_turns(db, put):
     assert len(await db.fetch("select from queue.discarded()")) == 5
 
 
-async def test_one_worker_a_minute_tidies_up(db, old_job):
-    """Whoever asks first gets the work and the names; the others, and the same again within the minute, get nothing."""
+async def test_one_worker_at_a_time_tidies_up(db, old_job):
+    """Whoever asks first gets the work and the names; the others, and the same again a moment later, get nothing."""
     job_id = await old_job()
     await db.execute("select setval('private.tidied_ms', 1)")
     assert await db.fetch("select * from queue.tidy(null)") == []

@@ -70,6 +70,7 @@ async def test_a_job_s_whole_life_is_theirs(login, db):
     assert await worker.beat(held) == {}
     assert await worker.stage(held) == "ok"
     assert (await worker.plan(held, {"variants": []}))[0] == "ok"
+    assert await worker.preview(held, "https://s/p.mp4") == "ok"
     assert await worker.put(held) == "ok"
     assert await worker.finish(held) == "ok"
     assert (await api.db.fetchval("select queue.view($1, $2)", job, ALICE))["status"] == "completed"
@@ -81,6 +82,7 @@ async def test_a_job_s_whole_life_is_theirs(login, db):
         await box.db.fetchval("select queue.settle_delivery($1, $2, $3, true)", sent["id"], sent["attempt"], worker.id)
         == "ok"
     )
+    assert (await api.db.fetchval("select queue.erase($1, $2)", again, ALICE))["status"] == "cancelled"
     await box.db.execute("select queue.leave($1)", worker.id)
     assert (await db.fetchrow("select owner, tenant from public.jobs where id = $1", job)) == (UUID(ALICE), ALICE)
 

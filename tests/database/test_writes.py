@@ -11,6 +11,7 @@ NEWEST_ONLY = True
 WRITES: dict[str, Callable[[Any, Any], Awaitable[str]]] = {
     "set_stage": lambda worker, job: worker.stage(job),
     "note": lambda worker, job: worker.note(job, "One sound was left out."),
+    "preview": lambda worker, job: worker.preview(job, "https://s/p.mp4"),
     "save_plan": lambda worker, job: first(worker.plan(job, {"variants": []})),
     "put_result": lambda worker, job: worker.put(job, 1),
     "finish": lambda worker, job: worker.finish(job),
@@ -123,11 +124,23 @@ async def test_a_result_is_written_whole(db, queue):
         "prompt": "warm strings", "title": "Dawn", "description": "calm", "audio_url": "https://s/a.flac",
         "seed": 2**32 - 1, "duration": 12.5, "engine": "sketch", "model": "1", "describer": "local", "bpm": 92.5,
         "key": "D minor", "peaks": "AID/", "loudness_lufs": -15.5, "true_peak_db": -1.25,
+        "audio_preview_url": "https://s/a.m4a",
     }  # fmt: skip
     assert await worker.put(job, 2, **result) == "ok"
     row = await db.fetchrow("select * from public.results")
     assert {name: row[name] for name in result} == result
     assert (row["index"], row["attempt"]) == (2, 1)
+
+
+async def test_the_first_preview_holds(db, queue):
+    """It is shown with the job; what another attempt makes does not take its place."""
+    job_id = await queue.submit()
+    worker = await queue.worker()
+    for url in ("https://s/1.mp4", "https://s/2.mp4"):
+        job = await worker.claim()
+        assert await worker.preview(job, url) == "ok"
+        assert (await db.fetchval("select queue.answer($1)", job_id))["preview_url"] == "https://s/1.mp4"
+        await worker.release(job)
 
 
 async def test_a_note_is_kept_once(db, queue):
@@ -290,9 +303,10 @@ async def test_a_result_is_small(db, queue):
     await worker.put(
         job, 0, prompt="slow cinematic piano, soft strings that open with the picture, " * 2, title="Tender Clearing",
         description="A quiet piano over strings, growing with the second scene.", engine="mmaudio", model="large_44k_v2",
-        describer="openai:ernie-4.5-vl-28b-a3b", key="D minor", bpm=72, seed=2**32 - 1, duration=175.04, peaks="A" * 216,
+        describer="openai:ernie-4.5-vl-28b-a3b", key="D minor", bpm=72, seed=2**32 - 1, duration=175.04, peaks="A" * 160,
         audio_url=f"https://abcdefghijklmnopqrst.supabase.co/storage/v1/object/public/audios/{job['id']}/0-2c26b46b68ffc68f.flac",
         loudness_lufs=-14.01, true_peak_db=-1.13,
+        audio_preview_url=f"https://abcdefghijklmnopqrst.supabase.co/storage/v1/object/public/audios/{job['id']}/0-7d865e95.m4a",
     )  # fmt: skip
     assert (
         await db.fetchval("select octet_length(private.result_json(r, 'generate')::text) from public.results r") < 1000

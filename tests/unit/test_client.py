@@ -144,10 +144,23 @@ async def test_cancel_and_again(api, client):
     assert api.body() == {"seed": 7}
 
 
+async def test_delete_asks_for_the_files(api, client):
+    """Delete answers with the job as it was last."""
+    api.lay(f"DELETE /job/{JOB}", (202, answer("cancelled")))
+    assert (await client.delete(JOB)).status == "cancelled"
+
+
 @pytest.mark.parametrize("job_id", ["zz", "a/../../../openapi.json", ""])
 async def test_what_is_no_id_is_not_asked_for(api, client, job_id):
     """What is not the id of a job is refused before the API is asked."""
-    for call in (client.job, client.answer, client.cancel, client.again, lambda given: anext(client.watch(given))):
+    for call in (
+        client.job,
+        client.answer,
+        client.cancel,
+        client.delete,
+        client.again,
+        lambda given: anext(client.watch(given)),
+    ):
         with pytest.raises(BadInput, match="is not the id of a job"):
             await call(job_id)
     assert api.asked == []

@@ -40,6 +40,15 @@ def test_a_retry_is_news():
     assert push(story, status="processing", stage="fetching") == [("processing", "fetching")]
 
 
+def test_a_preview_is_news():
+    """The same stage with a preview is told, and told once; a push from before it takes it back from nobody."""
+    story, preview = Story(uuid4()), {"preview_url": "https://e.com/p.mp4"}
+    push(story, status="processing", stage="composing")
+    assert push(story, status="processing", stage="composing", **preview) == [("processing", "composing")]
+    assert push(story, status="processing", stage="composing") == []
+    assert answer(story, status="processing", stage="composing", **preview) == []
+
+
 def test_nothing_comes_after_the_end():
     """Once a job has ended, older pushes are dropped."""
     story = Story(uuid4())

@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestServer
 
 from rhythmai import Client
 from rhythmai.errors import Refused, Unreachable
-from rhythmai.events import JobChanged, ResultReady
+from rhythmai.events import JobChanged, JobDeleted, ResultReady
 
 JOB = uuid4()
 TOPIC = f"realtime:job:{JOB}"
@@ -27,6 +27,7 @@ class Project:
         self.stage = "fetching"
         self.results = []
         self.rest_works = True
+        self.deleted = False
         self.joins = []
         self.sockets = []
         self.joined = asyncio.Event()
@@ -35,6 +36,8 @@ class Project:
 
     async def job(self, request):
         self.asked.set()
+        if self.deleted:
+            return await self.missing(request)
         if not self.rest_works:
             return web.json_response({"detail": "away"}, status=503)
         return web.json_response({
@@ -216,6 +219,21 @@ async def test_an_unknown_job_is_refused():
     async with watching(Project()) as client:
         with pytest.raises(Refused, match="no such job"):
             await anext(client.watch(uuid4()))
+
+
+@pytest.mark.parametrize("told", ["deleted", "job"])
+async def test_a_deleted_job_ends_its_watch(told):
+    """That a job is gone is the last that is told of it, whichever push led there."""
+    project = Project()
+    async with watching(project) as client:
+        events = client.watch(JOB)
+        await anext(events)
+        waiting = asyncio.ensure_future(anext(events))
+        await project.joined.wait()
+        project.deleted = True
+        await project.push(told, {"job_id": str(JOB), "status": "cancelled"})
+        assert await waiting == JobDeleted(job_id=JOB)
+        assert await anext(events, None) is None
 
 
 async def test_without_realtime_rest_is_enough():

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from rhythmai.errors import Unreachable
-from rhythmai.events import JobChanged
+from rhythmai.events import JobChanged, JobDeleted
 from rhythmai.screen import Screen
 
 
@@ -68,6 +68,13 @@ def test_no_trouble_before_the_first_news_says_nothing(capsys):
         screen.doing("uploading a.mp4")
         screen.trouble(None)
     assert capsys.readouterr().out == "... uploading a.mp4\n"
+
+
+def test_a_deleted_job_is_over(capsys):
+    """Whoever watches it is told so."""
+    with Screen() as screen:
+        screen.event(JobDeleted(job_id=uuid4()))
+    assert capsys.readouterr().out == "The job was deleted.\n"
 
 
 def test_a_long_line_goes_on_below_its_text(terminal, capsys):

@@ -1,5 +1,6 @@
 """Every port of the pipeline, in memory."""
 
+import asyncio
 import threading
 from pathlib import Path
 
@@ -29,6 +30,8 @@ class Seams:
         self.rows, self.objects, self.stages, self.composed, self.threads, self.seen = [], {}, [], [], set(), []
         self.rests, self.rested = [], threading.Event()
         self.notes = []
+        self.previewing, self.preview_may_end, self.preview_url = asyncio.Event(), asyncio.Event(), None
+        self.preview_may_end.set()
         self.plan, self.waiting, self.closed, self.fail_on = None, False, threading.Event(), {}
 
     async def set_stage(self, lease, stage):
@@ -40,6 +43,9 @@ class Seams:
     async def save_plan(self, lease, plan):
         self.plan = self.plan or plan
         return self.plan
+
+    async def set_preview(self, lease, url):
+        self.preview_url = url
 
     async def put_result(self, lease, result):
         self.rows.append(result)
@@ -94,6 +100,16 @@ class Seams:
         return Recording(
             data=bytes([track.index]), content_type="audio/flac", suffix=".flac", duration_s=duration_s, peaks="", loudness_lufs=-14.0, true_peak_db=-1.1
         )  # fmt: skip
+
+    async def preview(self, url, video, into, until_s):
+        self.previewing.set()
+        if error := self.fail_on.get("preview"):
+            raise error
+        await self.preview_may_end.wait()
+        if url.startswith("https://storage/"):
+            return None
+        (self.folder / "p.mp4").write_bytes(b"preview")
+        return self.folder / "p.mp4"
 
     async def put(self, bucket, path, data, content_type):
         self.objects[f"{bucket}/{path}"] = data.read_bytes() if isinstance(data, Path) else data

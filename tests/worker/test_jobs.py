@@ -59,6 +59,7 @@ ROW = {
 
 WRITES = {
     "set_stage": lambda queue, lease: queue.set_stage(lease, Stage.FETCHING),
+    "set_preview": lambda queue, lease: queue.set_preview(lease, "https://s/p.mp4"),
     "note": lambda queue, lease: queue.note(lease, "One sound was left out."),
     "save_plan": lambda queue, lease: queue.save_plan(lease, PLAN),
     "put_result": lambda queue, lease: queue.put_result(lease, Result(index=0, audio_url="https://example.com/a.flac")),

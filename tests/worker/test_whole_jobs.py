@@ -8,7 +8,9 @@ import av
 import pytest
 
 from rhythmai.sample import make_sample
+from tests.unit.films import film
 from tests.worker.whole_worker import MAX_BYTES, MAX_DURATION_S
+from worker.tidying import Tidying
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,30 @@ async def test_a_video_becomes_tracks_and_then_a_film(worker, insert, db, video,
     with av.open(tmp_path / "m.mp4") as film:
         assert [s.codec.name for s in film.streams] == ["h264", "aac"]
     assert list(worker.work_dir.iterdir()) == []
+
+
+async def test_an_odd_film_gets_a_preview_and_everything_can_be_deleted(worker, insert, db, tmp_path):
+    """A film that browsers do not play has one when its job ends, and its tracks an M4A; after a deletion nothing is left of it in Storage."""
+    odd = film(tmp_path / "odd.mkv", "-c:v", "mpeg4", shape="353x203")
+    url = await worker.upload(odd.read_bytes())
+    job_id = await insert(video_url=url, options='{"variants": 1}')
+    done = await worker.until_ended(job_id)
+    assert (done["status"], done["notes"]) == ("completed", [])
+    for name, address in (("p.mp4", done["preview_url"]), ("a.m4a", done["results"][0]["audio_preview_url"])):
+        (tmp_path / name).write_bytes(await fetch(address))
+    with av.open(tmp_path / "p.mp4") as preview, av.open(tmp_path / "a.m4a") as track:
+        assert [s.codec.name for s in preview.streams] == ["h264", "aac"]
+        assert [s.codec.name for s in track.streams] == ["aac"]
+
+    left = "select array_agg(bucket_id order by bucket_id) from storage.objects where name like any ($1)"
+    places = [f"{job_id}/%", f"{url.split('/')[-2]}/%"]
+    assert await db.fetchval(left, places) == ["audios", "audios", "uploads", "videos"]
+    await db.execute("select queue.erase($1)", job_id)
+    await db.execute("select setval('private.tidied_ms', 1)")
+    await Tidying(queue=worker.queue, storage=worker.storage, keep=None).once()
+    assert await db.fetchval(left, places) is None
+    async with aiohttp.ClientSession() as session, session.get(done["preview_url"]) as answer:
+        assert answer.status in {400, 404}
 
 
 async def test_a_running_job_is_cancelled_and_leaves_nothing_behind(worker, insert, db, video):

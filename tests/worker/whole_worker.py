@@ -9,16 +9,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from worker.engines.sketch.engine import SketchEngine
-from worker.fetch import HttpFetcher
+from worker.fetch import HttpFetcher, covers
 from worker.heartbeat import Heartbeat
 from worker.jobs import PostgresQueue
 from worker.listener import Listener
 from worker.pipeline.direct.local_describer import LocalDescriber
 from worker.pipeline.finish.master import master
 from worker.pipeline.finish.merge import FfmpegMerger
+from worker.pipeline.finish.preview import FfmpegPreviewer
 from worker.pipeline.look.look import ChildLooker
 from worker.pipeline.run import Pipeline
 from worker.storage import SupabaseStorage
@@ -57,12 +59,18 @@ async def running_worker(database_url, queue, gateway, work_dir, **options) -> A
     storage = SupabaseStorage(gateway.url, gateway.key)
     pipeline = Pipeline(
         queue=queue, fetcher=HttpFetcher(supabase_url=gateway.url, max_bytes=MAX_BYTES),
-        looker=ChildLooker(max_duration_s=MAX_DURATION_S), describer=LocalDescriber(), engine=SketchEngine(), master=master,
-        merger=FfmpegMerger(), storage=storage, work_dir=work_dir,
+        looker=ChildLooker(max_duration_s=MAX_DURATION_S), describer=LocalDescriber(), engine=SketchEngine(), master=partial(master, preview=True),
+        merger=FfmpegMerger(), storage=storage, work_dir=work_dir, previewer=FfmpegPreviewer(partial(covers, gateway.url)),
     )  # fmt: skip
     listener = Listener(
-        queue=queue, run_job=pipeline.run, watch=heart, poll_every=timedelta(milliseconds=50), **options
+        queue=queue,
+        run_job=pipeline.run,
+        watch=heart,
+        beside=lambda: pipeline.beside,
+        poll_every=timedelta(milliseconds=50),
+        **options,
     )
+    pipeline.freed = listener.wake
     listening = asyncio.create_task(listener.listen())
     yield WholeWorker(work_dir, storage, listener, queue)
     listener.drain()

@@ -5,23 +5,25 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import structlog
 
-from worker.domain import Clip, Frames, Job, Kind, Plan, Result, Stage, Track, Variant
+from worker.domain import Clip, Frames, Job, Kind, Plan, Recording, Result, Stage, Track, Variant
 from worker.errors import Cancelled, LeaseLost, QueueUnavailable, Unavailable, Yielded
 from worker.pipeline.engine_thread import EngineThread, Visit
 from worker.pipeline.merge_job import merge
 from worker.pipeline.plan import planned
+from worker.pipeline.preview_job import preview
 from worker.pipeline.turn import Turn
 from worker.pipeline.video import fetch_video
-from worker.ports import Describer, Engine, Fetcher, Looker, Master, Merger, Queue, Storage
+from worker.ports import Describer, Engine, Fetcher, Looker, Master, Merger, Previewer, Queue, Storage
 from worker.timings import Timings
 from worker.together import together
 
@@ -46,6 +48,10 @@ class Pipeline:
     master: Master
     merger: Merger
     storage: Storage
+    previewer: Previewer | None = None
+    """None where films get no previews."""
+    freed: Callable[[], None] = lambda: None
+    """Called when a job has all its music and goes on for its preview alone."""
     fit: Callable[[str], str] = str
     """Trims a hand-written caption to what the engine's text encoder sees."""
     work_dir: Path | None = None
@@ -55,6 +61,8 @@ class Pipeline:
     """Where tracks are mastered: few at a time, and never in the engine's way."""
     turn: Turn = field(default_factory=Turn)
     """Who has the engine."""
+    beside: int = 0
+    """How many jobs do."""
     _generating: int = 0
     """Jobs that are here and want the engine sooner or later."""
 
@@ -101,16 +109,40 @@ class Pipeline:
                 first = await anext(looks)
                 assert isinstance(first, Clip)
 
-            await self.queue.set_stage(job.lease, Stage.DESCRIBING)
-            with timings.of("describe"):
-                plan, clip = await together(
-                    self._plan(job, first, timings), self._seen(job, first, looks, stopped, timings)
-                )
+            async with self._previewed(job, first, timings):
+                await self.queue.set_stage(job.lease, Stage.DESCRIBING)
+                with timings.of("describe"):
+                    plan, clip = await together(
+                        self._plan(job, first, timings), self._seen(job, first, looks, stopped, timings)
+                    )
+                await self.queue.set_stage(job.lease, Stage.COMPOSING)
+                missing = [variant for variant in plan.variants if variant.index not in job.done]
+                with timings.of("compose"):
+                    await self._compose(job, clip, plan, missing, stopped, draining, timings)
 
-        await self.queue.set_stage(job.lease, Stage.COMPOSING)
-        missing = [variant for variant in plan.variants if variant.index not in job.done]
-        with timings.of("compose"):
-            await self._compose(job, clip, plan, missing, stopped, draining, timings)
+    @asynccontextmanager
+    async def _previewed(self, job: Job, clip: Clip, timings: Timings) -> AsyncIterator[None]:
+        """A preview of the film is made meanwhile; in the end it is waited for, in nobody's way."""
+        if self.previewer is None:
+            yield
+            return
+        making = asyncio.create_task(
+            preview(job, clip, timings, queue=self.queue, previewer=self.previewer, storage=self.storage)
+        )
+        try:
+            yield
+            self.beside += 1
+            self._generating -= 1
+            try:
+                self._rest()
+                self.freed()
+                await making
+            finally:
+                self.beside -= 1
+                self._generating += 1
+        finally:
+            making.cancel()
+            await asyncio.gather(making, return_exceptions=True)
 
     async def _compose(
         self,
@@ -254,10 +286,8 @@ class Pipeline:
                     code="child_killed",
                 ) from error
         timings.music_s += recording.duration_s
-        digest = hashlib.sha256(recording.data).hexdigest()[:32]
-        path = f"{job.lease.job_id}/{variant.index}-{digest}{recording.suffix}"
         with timings.of("upload"):
-            url = await self.storage.put("audios", path, recording.data, recording.content_type)
+            url, preview_url = await self._uploaded(f"{job.lease.job_id}/{variant.index}", recording)
         await self.queue.put_result(
             job.lease,
             Result(
@@ -266,6 +296,7 @@ class Pipeline:
                 title=direction.title,
                 description=direction.description,
                 audio_url=url,
+                audio_preview_url=preview_url,
                 seed=seed,
                 duration_s=recording.duration_s,
                 engine=self.engine.name,
@@ -279,3 +310,16 @@ class Pipeline:
             ),
         )
         log.info("result.ready", index=variant.index, title=direction.title, loudness_lufs=recording.loudness_lufs)
+
+    async def _uploaded(self, name: str, recording: Recording) -> tuple[str, str | None]:
+        """The address of a track, and of what players get of it."""
+
+        def put(data: bytes, suffix: str, content_type: str, digits: int = 32) -> Coroutine[Any, Any, str]:
+            path = f"{name}-{hashlib.sha256(data).hexdigest()[:digits]}{suffix}"
+            return self.storage.put("audios", path, data, content_type)
+
+        track = put(recording.data, recording.suffix, recording.content_type)
+        if recording.preview is not None:
+            return await together(track, put(recording.preview, ".m4a", "audio/mp4", digits=8))
+        url = await track
+        return url, url if recording.suffix in {".m4a", ".mp3"} else None

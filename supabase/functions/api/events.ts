@@ -2,6 +2,7 @@
 //
 // A stream begins with everything that is there already and ends with the job. Each event's id says what was told up to
 // there, so that whoever comes back with it, after a lost connection or the platform's wall clock, is told the rest.
+import { Problem } from "../_shared/problems.ts";
 import type { View } from "./queue.ts";
 import { ENDED, type Watches } from "./watch.ts";
 
@@ -12,7 +13,9 @@ const SLOWEST_READER_MS = 20_000;
 const END_ID = "end";
 const ID = /^([0-9a-f]{1,3}):([a-z]*\/[a-z]*\/[0-8]|)$/;
 const PLAN = 1 << 8;
-const STATE = ["job_id", "status", "stage", "completed_count", "total_count", "error", "error_code"] as const;
+const PREVIEW = 1 << 9;
+const STATED = "job_id status stage completed_count total_count preview_url error error_code";
+const STATE = STATED.split(" ") as (keyof View)[];
 
 /** GET /api/v1/job/{job_id}/events. Throws Problem before the stream has begun; later it just ends. */
 export async function stream(
@@ -43,9 +46,12 @@ export async function stream(
     async pull(controller) {
       clearTimeout(stalled);
       while (!text) {
-        const { done, value } = await views.next().catch(() => ({ done: true, value: null }));
-        if (done) return controller.close();
-        text = value ? teller.events(value) : Date.now() - spokeAt > KEEPALIVE_MS ? ": still here\n\n" : "";
+        const { done, value } = await views.next().catch((error) => {
+          if (error instanceof Problem && error.code === "not_found") text = teller.gone(job);
+          return { done: true, value: null };
+        });
+        if (done && !text) return controller.close();
+        text ||= value ? teller.events(value) : Date.now() - spokeAt > KEEPALIVE_MS ? ": still here\n\n" : "";
       }
       controller.enqueue(encoder.encode(text));
       [text, spokeAt] = ["", Date.now()];
@@ -61,8 +67,8 @@ export async function stream(
 
 /** Turns views of one job into the events that a client has not had yet.
  *
- * An id is `<told>:<version>`: what was told, as the bits of a hexadecimal number, one for the index of each result and one
- * above them for the plan; and the version of the state that was, its status, stage and count. One that is none of ours
+ * An id is `<told>:<version>`: what was told, as the bits of a hexadecimal number, one for the index of each result,
+ * above them one for the plan and one for the preview; and the version of the state that was, its status, stage and count. One that is none of ours
  * counts as nothing. */
 class Teller {
   #told: number;
@@ -87,6 +93,10 @@ class Teller {
       frames.push(this.#frame("result", { ...result, job_id: view.job_id }));
     }
     const version = `${view.status}/${view.stage ?? ""}/${view.completed_count}`;
+    if (view.preview_url && !(this.#told & PREVIEW)) {
+      this.#told |= PREVIEW;
+      this.#version = "";
+    }
     const ended = ENDED.has(view.status);
     if (ended || version !== this.#version) {
       this.#version = version;
@@ -94,6 +104,11 @@ class Teller {
       frames.push(this.#frame("job", state, ended));
     }
     return frames.join("");
+  }
+
+  /** Event `deleted`, the last one. */
+  gone(job_id: string): string {
+    return this.#frame("deleted", { job_id }, true);
   }
 
   #frame(event: string, data: object, ended = false): string {

@@ -77,6 +77,11 @@ export class Queue {
     return this.#ask(this.#sql`select queue.cancel(${job}, ${user})::text`);
   }
 
+  /** Delete with all files, and answer with the job as it was last. */
+  erase(job: string, user: string | null): Promise<ViewText | null> {
+    return this.#ask(this.#sql`select queue.erase(${job}, ${user})::text`);
+  }
+
   /** A page of the user's jobs. Throws Problem invalid_request. */
   page(user: string, status: string | null, cursor: string | null, limit: string | null): Promise<ViewText | null> {
     return this.#ask(this.#sql`select queue.list(${user}, ${status}, ${cursor}, ${limit})::text`);

@@ -59,7 +59,7 @@ export class Routes {
       route("/api/v1/merge", { POST: (call) => this.merge(call) }),
       route("/api/v1/upload", { POST: (call) => this.upload(call) }),
       route("/api/v1/jobs", { GET: (call) => this.jobs(call) }),
-      route(job, { GET: (call) => this.view(call), DELETE: (call) => this.cancel(call) }),
+      route(job, { GET: (call) => this.view(call), DELETE: (call) => this.delete(call) }),
       route(`${job}/again`, { POST: (call) => this.again(call) }),
       route(`${job}/events`, { GET: (call) => this.events(call) }),
       route("/api/v1/problems/{code}", { GET: ({ named }) => text(page(named), 200, { "Content-Type": HTML }) }),
@@ -128,8 +128,16 @@ export class Routes {
     return await marked(found(view), view!, call.request.headers.get("If-None-Match") ?? "");
   }
 
-  async cancel(call: Call): Promise<Response> {
-    return found(await this.#queue.cancel(jobOf(call), await this.#user(call)));
+  async delete(call: Call): Promise<Response> {
+    const [job, user] = [jobOf(call), await this.#user(call)];
+    const { searchParams: query } = new URL(call.request.url);
+    switch (query.has("files") ? query.getAll("files").join() : "false") {
+      case "false":
+        return found(await this.#queue.cancel(job, user));
+      case "true":
+        return found(await this.#queue.erase(job, user), 202);
+    }
+    throw new Problem("invalid_request", "files: must be true or false");
   }
 
   async again(call: Call): Promise<Response> {
@@ -204,9 +212,9 @@ function text(body: string, status = 200, headers: Record<string, string> = {}):
   return new Response(body, { status, headers: { "Content-Type": "application/json; charset=utf-8", ...headers } });
 }
 
-function found(view: ViewText | null): Response {
+function found(view: ViewText | null, status = 200): Response {
   if (view === null) throw jobNotFound();
-  return text(view);
+  return text(view, status);
 }
 
 /** The answer with a mark that the next request can come back with, or word that it has been seen. */

@@ -64,7 +64,7 @@ export class Watches {
     }
   }
 
-  /** The job once it has ended, null when that takes longer than `waitS` or nobody can watch now. */
+  /** The job once it has ended, null when that takes longer than `waitS` or nobody can watch now. One that is deleted was cancelled. */
   async end(job: string, user: string | null, waitS: number, gone: AbortSignal): Promise<View | null> {
     try {
       for await (const view of this.views(job, user, AbortSignal.any([gone, AbortSignal.timeout(waitS * 1000)]))) {
@@ -72,6 +72,7 @@ export class Watches {
       }
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
+      if (error.code === "not_found") return { job_id: job, status: "cancelled" } as View;
     }
     return null;
   }

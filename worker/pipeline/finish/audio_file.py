@@ -3,7 +3,7 @@
 import json
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -48,11 +48,11 @@ the exact length is in the LAME tag and in the edit list, which players and liba
 Their quick ways of coding with 320 kbit/s leave less noise than the thorough ones with 256 (bench/pipeline.md)."""
 
 
-def write(samples: Samples, rate: int, format: str, tags: dict[str, str]) -> bytes:
+def write(samples: Samples, rate: int, format: str, tags: dict[str, str], *, bit_rate: int | None = None) -> bytes:
     """The whole file. `samples` is (1 or 2, n), within ±1. Raises Rejected for a format or rate that cannot be written."""
     if format not in FORMATS:
         raise Rejected(f"Audio format {format!r} is unknown; use one of {', '.join(FORMATS)}.", code="bad_format")
-    kind = FORMATS[format]
+    kind = replace(FORMATS[format], bit_rate=bit_rate or FORMATS[format].bit_rate)
     if kind.rates and rate not in kind.rates:
         raise Rejected(f"{format} cannot hold {rate} Hz; use flac or wav.", code="bad_format")
     tags = {name: text.replace("\0", "") for name, text in tags.items() if text}

@@ -41,6 +41,7 @@ class Limits:
     file_bytes: int = 0
     """The largest file it may write."""
     output_bytes: int = 16 * 2**20
+    nice: int = NICE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +76,7 @@ async def run_child(
         arguments=arguments,
         reads=_absolute(reads),
         writes=_absolute(writes),
-        nice=NICE,
+        nice=limits.nice,
         cpu_s=int(limits.cpu.total_seconds()),
         memory_bytes=limits.memory_bytes,
         file_bytes=limits.file_bytes,

@@ -90,6 +90,8 @@ class Footage:
     """Key frames, which can be decoded without the others."""
     sounds: Annotated[tuple[Sound, ...], Field(max_length=64)]
     """The one to be heard, by libav's choice, comes first."""
+    container: Literal["mp4", "webm", ""] = ""
+    """Of the file, if it is one that browsers take."""
     glanced: bool = False
     followed: bool = False
     """Whether an engine wants to see every frame, whatever it takes."""

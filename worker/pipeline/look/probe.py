@@ -7,8 +7,10 @@ is found out by decoding the first frame of each stream.
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import av
 from av.audio.frame import AudioFrame
@@ -37,6 +39,8 @@ AS_LONG_S = 0.5
 """A sound that ends so soon after the picture does not make the film longer: encoders end sound where its last block ends."""
 MAX_ASPECT = 4
 """Of a pixel; no camera has more than 2, and what goes beyond is a mistake."""
+_WEBM = b"\x42\x82\x84webm"
+"""EBML's element of the document's type."""
 _PROGRESSIVE = 1
 """libav's AVFieldOrder: 0 is unknown, all above are kinds of interlacing."""
 
@@ -73,7 +77,16 @@ def measure(path: Path, max_duration_s: float, asked_s: float | None = None) -> 
             )
         if picture.count > 1 + MAX_FPS * (picture_s + 2 * float(picture.tick)):  # containers round their times
             raise broken(f"it has more than {MAX_FPS} frames a second")
-        return _footage(picture, context, min(duration_s, allowed_s), jumps=clock.jumped, found=found)
+        footage = _footage(picture, context, min(duration_s, allowed_s), jumps=clock.jumped, found=found)
+        return replace(footage, container=_kind(path, container))
+
+
+def _kind(path: Path, container: InputContainer) -> Literal["mp4", "webm", ""]:
+    """libav has one name for MP4 and MOV, and one for WebM and MKV."""
+    if container.format.name.startswith("mov,"):
+        return "" if container.metadata.get("major_brand", "qt  ") == "qt  " else "mp4"
+    with path.open("rb") as file:
+        return "webm" if _WEBM in file.read(256) else ""
 
 
 def listen(path: Path) -> Sound:
