@@ -20,6 +20,7 @@ from worker.pipeline.direct.local_describer import LocalDescriber
 from worker.pipeline.finish.master import master
 from worker.pipeline.finish.merge import FfmpegMerger
 from worker.pipeline.look.look import ChildLooker
+from worker.pipeline.look.speech import ChildEar
 from worker.pipeline.run import Pipeline
 from worker.storage import SupabaseStorage
 
@@ -57,7 +58,7 @@ async def running_worker(database_url, queue, gateway, work_dir, **options) -> A
     storage = SupabaseStorage(gateway.url, gateway.key)
     pipeline = Pipeline(
         queue=queue, fetcher=HttpFetcher(supabase_url=gateway.url, max_bytes=MAX_BYTES),
-        looker=ChildLooker(max_duration_s=MAX_DURATION_S), describer=LocalDescriber(), engine=SketchEngine(), master=master,
+        looker=ChildLooker(max_duration_s=MAX_DURATION_S), ear=ChildEar(), describer=LocalDescriber(), engine=SketchEngine(), master=master,
         merger=FfmpegMerger(), storage=storage, work_dir=work_dir,
     )  # fmt: skip
     listener = Listener(

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -17,10 +18,11 @@ import structlog
 from worker.domain import Clip, Frames, Job, Kind, Plan, Result, Stage, Track, Variant
 from worker.errors import Cancelled, LeaseLost, QueueUnavailable, Unavailable, Yielded
 from worker.pipeline.engine_thread import EngineThread, Visit
+from worker.pipeline.listen import Listening
 from worker.pipeline.merge_job import merge
 from worker.pipeline.plan import planned
 from worker.pipeline.turn import Turn
-from worker.ports import Describer, Engine, Fetcher, Looker, Master, Merger, Queue, Storage
+from worker.ports import Describer, Ear, Engine, Fetcher, Looker, Master, Merger, Queue, Storage
 from worker.timings import Timings
 from worker.together import together
 
@@ -39,6 +41,7 @@ class Pipeline:
     queue: Queue
     fetcher: Fetcher
     looker: Looker
+    ear: Ear
     describer: Describer
     engine: Engine | None
     """None in a worker that only merges."""
@@ -54,6 +57,8 @@ class Pipeline:
     """Where tracks are mastered: few at a time, and never in the engine's way."""
     turn: Turn = field(default_factory=Turn)
     """Who has the engine."""
+    listens_on: timedelta = timedelta(minutes=2)
+    """How long a job whose music is there waits for what is said in a film behind the part that is set to music."""
     _generating: int = 0
     """Jobs that are here and want the engine sooner or later."""
 
@@ -65,7 +70,7 @@ class Pipeline:
             if job.kind is Kind.MERGE:
                 await merge(
                     job, Path(folder), timings,
-                    queue=self.queue, fetcher=self.fetcher, merger=self.merger, storage=self.storage,
+                    queue=self.queue, fetcher=self.fetcher, ear=self.ear, merger=self.merger, storage=self.storage,
                 )  # fmt: skip
                 return
             self._generating += 1
@@ -95,21 +100,26 @@ class Pipeline:
         await self.queue.set_stage(job.lease, Stage.FETCHING)
         with timings.of("fetch"):
             file = await self.fetcher.fetch(job.video_url, folder)
-        async with aclosing(self.looker.look(file, job.options.duration_s)) as looks:
-            with timings.of("look"):
-                first = await anext(looks)
-                assert isinstance(first, Clip)
+        async with Listening(
+            job=job, queue=self.queue, ear=self.ear, timings=timings, patience=self.listens_on
+        ) as listening:
+            async with aclosing(self.looker.look(file, job.options.duration_s)) as looks:
+                with timings.of("look"):
+                    first = await anext(looks)
+                    assert isinstance(first, Clip)
+                listening.begin(file)
 
-            await self.queue.set_stage(job.lease, Stage.DESCRIBING)
-            with timings.of("describe"):
-                plan, clip = await together(
-                    self._plan(job, first, timings), self._seen(job, first, looks, stopped, timings)
-                )
+                await self.queue.set_stage(job.lease, Stage.DESCRIBING)
+                with timings.of("describe"):
+                    plan, clip = await together(
+                        self._plan(job, first, timings), self._seen(job, first, looks, stopped, timings)
+                    )
 
-        await self.queue.set_stage(job.lease, Stage.COMPOSING)
-        missing = [variant for variant in plan.variants if variant.index not in job.done]
-        with timings.of("compose"):
-            await self._compose(job, clip, plan, missing, stopped, draining, timings)
+            await self.queue.set_stage(job.lease, Stage.COMPOSING)
+            missing = [variant for variant in plan.variants if variant.index not in job.done]
+            with timings.of("compose"):
+                await self._compose(job, clip, plan, missing, stopped, draining, timings)
+            await listening.end()
 
     async def _compose(
         self,

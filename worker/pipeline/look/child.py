@@ -61,6 +61,7 @@ async def run_child(
     reads: Sequence[Path] = (),
     writes: Sequence[Path] = (),
     out: IO[bytes] | None = None,
+    nice: int = NICE,
 ) -> Ended:
     """Run a command, or the `main(arguments)` of a module that the warm process has loaded; return its exit code and output.
 
@@ -75,7 +76,7 @@ async def run_child(
         arguments=arguments,
         reads=_absolute(reads),
         writes=_absolute(writes),
-        nice=NICE,
+        nice=nice,
         cpu_s=int(limits.cpu.total_seconds()),
         memory_bytes=limits.memory_bytes,
         file_bytes=limits.file_bytes,
