@@ -49,9 +49,9 @@ lock: $(VENV)/.dev
 demo: $(VENV)/.local
 	@$(BIN)/rhythmai demo $${VIDEO:+"$$VIDEO"}
 
-# ffmpeg's libraries are torchcodec's; pgbouncer is the transaction pooler the queue is tested behind; prometheus draws the dashboard once.
+# espeak-ng speaks in tests; ffmpeg's libraries are torchcodec's; pgbouncer is the transaction pooler the queue is tested behind; prometheus draws the dashboard once.
 system:
-	@missing=; for tool in ffmpeg pgbouncer prometheus; do PATH="$$PATH:/usr/sbin" command -v $$tool > /dev/null || missing+=" $$tool"; done; \
+	@missing=; for tool in espeak-ng ffmpeg pgbouncer prometheus; do PATH="$$PATH:/usr/sbin" command -v $$tool > /dev/null || missing+=" $$tool"; done; \
 	if [ -z "$$missing" ]; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
 	  echo "make: installing$$missing"; \

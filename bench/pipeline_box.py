@@ -18,6 +18,7 @@ from worker.listener import Listener
 from worker.pipeline.finish.master import master
 from worker.pipeline.finish.merge import FfmpegMerger
 from worker.pipeline.look.look import ChildLooker
+from worker.pipeline.look.speech import ChildEar
 from worker.pipeline.run import Pipeline
 
 
@@ -70,7 +71,7 @@ async def ran(world: World, films: Iterable[Path], *, slots: int, stretch: float
     engine = WaitingEngine(stretch)
     meter = Meter(world.queue, world.fetcher, ChildLooker(views=engine.frames))
     pipeline = Pipeline(
-        queue=meter, fetcher=meter, looker=meter, describer=world.describer, engine=engine, master=master, merger=FfmpegMerger(), storage=world.storage, work_dir=world.folder,
+        queue=meter, fetcher=meter, looker=meter, ear=ChildEar(), describer=world.describer, engine=engine, master=master, merger=FfmpegMerger(), storage=world.storage, work_dir=world.folder,
         mastering=world.mastering_pool,
     )  # fmt: skip
     listener = Listener(

@@ -135,6 +135,7 @@ class Merge(Body):
     mode: Literal["replace", "mix"] | None = None
     music_gain_db: Annotated[float, Field(ge=-60, le=20), Plain] | None = None
     duck: bool | None = None
+    duck_db: Annotated[float, Field(ge=-60, le=0), Plain] | None = None
     callback_url: Address | None = None
     events: Annotated[list[Event], Field(min_length=1, max_length=4)] | None = None
     metadata: Metadata | None = None

@@ -54,6 +54,15 @@ class PlannedTrack(BaseModel):
     key: str | None = None
 
 
+class Span(BaseModel):
+    """A stretch of the video, in seconds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    start: float
+    end: float
+
+
 class Standing(BaseModel):
     """Where a job stands, without its results: also the payload of the Realtime event `job`."""
 
@@ -80,6 +89,8 @@ class Job(Standing):
     results: tuple[Result, ...] = ()
     notes: tuple[str, ...] = ()
     """What went otherwise than asked, in sentences."""
+    speech: tuple[Span, ...] | None = None
+    """Where somebody speaks in what is set to music; None while it was not listened to."""
     kind: Literal["generate", "merge"] = "generate"
     video_url: str = ""
     user_request: str = ""

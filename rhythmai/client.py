@@ -116,6 +116,7 @@ class Client:
         mode: Literal["replace", "mix"] | None = None,
         music_gain_db: float | None = None,
         duck: bool | None = None,
+        duck_db: float | None = None,
         made: Callable[[UUID], object] | None = None,
         trouble: Trouble | None = None,
     ) -> str:
@@ -123,7 +124,7 @@ class Client:
 
         `made` is told the job that does it, `trouble` what a watch tells.
         """
-        options = _given({"mode": mode, "music_gain_db": music_gain_db, "duck": duck})
+        options = _given({"mode": mode, "music_gain_db": music_gain_db, "duck": duck, "duck_db": duck_db})
         body = {"video_url": video_url, "audio_url": audio_url, **options}
         # A connection that waits for the video would end with the patience of whatever is on the way; a watch does not.
         status, answer = await self._call("POST", "/merge", body, {"Prefer": "respond-async"})

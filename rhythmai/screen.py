@@ -23,6 +23,7 @@ WORDS: Final = {
     "fetching": "fetching the video",
     "describing": "watching the video and writing directions",
     "composing": "composing",
+    "hearing": "listening where somebody speaks",
     "merging": "putting the music under the video",
 }
 

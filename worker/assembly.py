@@ -33,6 +33,7 @@ from worker.pipeline.finish.merge import FfmpegMerger
 from worker.pipeline.finish.preview import FfmpegPreviewer
 from worker.pipeline.look.confinement import missing
 from worker.pipeline.look.look import ChildLooker
+from worker.pipeline.look.speech import ChildEar
 from worker.pipeline.look.warm_process import WARM
 from worker.pipeline.run import Pipeline
 from worker.pipeline.turn import Turn
@@ -205,6 +206,7 @@ async def serve(
         queue=queue,
         fetcher=HttpFetcher(supabase_url=settings.origin, max_bytes=settings.max_bytes),
         looker=ChildLooker(max_duration_s=settings.max_duration_s, views=engine.frames if engine else None),
+        ear=ChildEar(),
         describer=describer,
         engine=engine,
         master=partial(master, preview=settings.previews),

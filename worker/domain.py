@@ -21,6 +21,9 @@ VIDEO_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,flv,ogg"
 AUDIO_FORMATS = VIDEO_FORMATS + ",flac,wav,mp3,aac"
 """libav's format_whitelist for the music of a merge."""
 
+LONG_S = 600.0
+"""A film that is longer is heard with progress."""
+
 Verdict = Literal["lost", "cancelled"]
 """Why the holder of a lease is to stop."""
 
@@ -38,6 +41,7 @@ class Stage(StrEnum):
     FETCHING = "fetching"
     DESCRIBING = "describing"
     COMPOSING = "composing"
+    HEARING = "hearing"
     MERGING = "merging"
 
 
@@ -68,6 +72,12 @@ class Options:
     """Of a merge: replace the video's own sound, or mix with it."""
     music_gain_db: float = 0.0
     duck: bool = False
+    duck_db: float = -10.0
+
+    @property
+    def ducks(self) -> bool:
+        """Whether the music of a merge follows the speech of the film."""
+        return self.mode == "mix" and self.duck
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +202,33 @@ class Strip:
 
 Frames = tuple[Strip, ...]
 """A stretch of a film, some seconds: a strip for each of the engine's views."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A stretch of a film, in seconds from its first frame."""
+
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speech:
+    """Where somebody speaks in a film, as far as it was heard."""
+
+    spans: tuple[Span, ...]
+    """In order and a second or more apart."""
+    heard_s: float
+    film_s: float
+
+    @property
+    def whole(self) -> bool:
+        return self.heard_s >= self.film_s
+
+    @property
+    def long(self) -> bool:
+        """Whether hearing the film takes so long that it is told how far that is."""
+        return self.film_s > LONG_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,9 +15,9 @@ import structlog
 from rhythmai.project.dsn import connect_arguments, left_as_it_was
 from rhythmai.project.trace import Tracer, function_of, trace_id, untraced
 from worker.database import APPLICATION, AWAY, HOPELESS, UNFIT, patiently
-from worker.domain import Delivery, Job, Lease, Plan, Result, Stage
+from worker.domain import Delivery, Job, Lease, Plan, Result, Speech, Stage
 from worker.errors import Cancelled, LeaseLost, Misconfigured, QueueClosed, QueueUnavailable
-from worker.rows import DELIVERY, PLAN, JobRow
+from worker.rows import DELIVERY, PLAN, SPEECH, JobRow
 
 log = structlog.get_logger()
 
@@ -121,6 +121,13 @@ class PostgresQueue:
 
     async def set_preview(self, lease: Lease, url: str) -> None:
         await self._write("select queue.set_preview($1, $2, $3, $4)", lease, url)
+
+    async def put_speech(self, lease: Lease, speech: Speech) -> None:
+        await self._write("select queue.put_speech($1, $2, $3, $4::jsonb)", lease, json.dumps(asdict(speech)))
+
+    async def known_speech(self, lease: Lease) -> Speech | None:
+        raw = await patiently(lambda: self._ask("select queue.known_speech($1)", lease.job_id))
+        return None if raw is None else SPEECH.validate_json(raw)
 
     async def save_plan(self, lease: Lease, plan: Plan) -> Plan:
         answer = await patiently(

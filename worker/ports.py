@@ -19,6 +19,8 @@ from worker.domain import (
     Plan,
     Recording,
     Result,
+    Span,
+    Speech,
     Stage,
     Track,
     Variant,
@@ -43,6 +45,12 @@ class Queue(Protocol):
 
     async def set_preview(self, lease: Lease, url: str) -> None:
         """Say where the film is that browsers play; the first one said holds."""
+
+    async def put_speech(self, lease: Lease, speech: Speech) -> None:
+        """Tell where somebody speaks in the film, as far as it was heard."""
+
+    async def known_speech(self, lease: Lease) -> Speech | None:
+        """What another job of the same film and the same owner has heard of it, if it heard it to its end."""
 
     async def save_plan(self, lease: Lease, plan: Plan) -> Plan:
         """Save the plan unless one is there; return the one that holds."""
@@ -186,6 +194,16 @@ class Looker(Protocol):
         """
 
 
+class Ear(Protocol):
+    """Finds where somebody speaks in a film, in a child process."""
+
+    def hear(self, path: Path) -> AsyncGenerator[Speech]:
+        """Yield what is known: as soon as the film's length is, about every minute of it, and at last the whole.
+
+        Raises Rejected when the file is not a video we take, Unavailable when the child dies for an outside reason.
+        """
+
+
 class Master(Protocol):
     """Gives a raw track its exact length, fades, loudness and file format."""
 
@@ -205,5 +223,5 @@ class Previewer(Protocol):
 class Merger(Protocol):
     """Puts music under a video."""
 
-    async def merge(self, video: Path, audio: Path, into: Path, options: Options) -> Merged:
-        """Return a new MP4 in the folder `into`, as long as the video. Raises Rejected, Unavailable."""
+    async def merge(self, video: Path, audio: Path, into: Path, options: Options, speech: Sequence[Span]) -> Merged:
+        """Return a new MP4 in the folder `into`, as long as the video; where it is to duck, the music does so at `speech`. Raises Rejected, Unavailable."""

@@ -8,9 +8,10 @@ from uuid import UUID
 
 from pydantic import AliasPath, BaseModel, Field, TypeAdapter, field_validator
 
-from worker.domain import Delivery, Direction, Job, Kind, Lease, Options, Plan
+from worker.domain import Delivery, Direction, Job, Kind, Lease, Options, Plan, Speech
 
 PLAN = TypeAdapter(Plan)
+SPEECH = TypeAdapter(Speech)
 DELIVERY = TypeAdapter(Delivery)
 
 

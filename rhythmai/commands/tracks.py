@@ -59,6 +59,7 @@ async def merge(
     ] = None,
     music_gain_db: Annotated[float | None, typer.Option(min=-60, max=20, help="How much louder the music is.")] = None,
     duck: Annotated[bool | None, typer.Option(help="With mix: quieter music while somebody speaks.")] = None,
+    duck_db: Annotated[float | None, typer.Option(min=-60, max=0, help="How much quieter (default: -10).")] = None,
     data: Data = None,
 ) -> None:
     """Put a track under a video; prints the URL of the new video."""
@@ -77,7 +78,14 @@ async def merge(
                     left.enter_context(goes_on(job_id, data))
 
                 url = await client.merge(
-                    film, music, mode=mode, music_gain_db=music_gain_db, duck=duck, made=made, trouble=screen.trouble
+                    film,
+                    music,
+                    mode=mode,
+                    music_gain_db=music_gain_db,
+                    duck=duck,
+                    duck_db=duck_db,
+                    made=made,
+                    trouble=screen.trouble,
                 )
             for job_id in jobs:
                 for note in (await client.job(job_id)).notes:

@@ -109,6 +109,8 @@ create table public.jobs (
   error_code text,
   notes text[] not null default '{}',
   preview_url text,
+  hearing jsonb,
+  speech jsonb,
   created_at timestamptz not null default now(),
   started_at timestamptz,
   finished_at timestamptz
@@ -127,6 +129,8 @@ comment on column public.jobs.traceparent is 'W3C trace context: the trace that 
 comment on column public.jobs.notes is 'Sentences for the user: what went otherwise than asked without failing the job.';
 comment on column public.jobs.unwanted is 'Its owner deletes it: the row goes in the moment in which the job has ended.';
 comment on column public.jobs.preview_url is 'The film as every browser plays it; null where one plays it as it is.';
+comment on column public.jobs.hearing is 'How far the film was heard, and who speaks when: {spans: [{start_s, end_s}], heard_s, film_s}; null before anything was.';
+comment on column public.jobs.speech is 'Where somebody speaks in what is set to music, [{start, end}] in seconds; null: not heard yet.';
 comment on column public.jobs.run_at is 'null = ready; otherwise in backoff until then (and outside the ready index).';
 
 -- What a job may be, rule by rule; the first that is broken is named. One function, because Postgres reads the text of every
@@ -147,7 +151,7 @@ declare
     when j.status = 'completed' and j.error is not null then 'jobs_completed_is_clean'
     when j.kind not in ('generate', 'merge') then 'jobs_kind'
     when j.lane not in ('interactive', 'batch') then 'jobs_lane'
-    when j.stage not in ('fetching', 'describing', 'composing', 'merging') then 'jobs_stage'
+    when j.stage not in ('fetching', 'describing', 'composing', 'hearing', 'merging') then 'jobs_stage'
     when length(j.video_url) not between 1 and 4096 then 'jobs_video_url'
     when length(j.user_request) > 2000 then 'jobs_user_request'
     when jsonb_typeof(j.options) <> 'object' then 'jobs_options'
@@ -156,6 +160,7 @@ declare
     when j.max_attempts < 1 then 'jobs_max_attempts'
     when j.crashes < 0 then 'jobs_crashes'
     when cardinality(j.notes) > 16 then 'jobs_notes'
+    when jsonb_typeof(j.speech) <> 'array' then 'jobs_speech'
     when length(j.idempotency_key) not between 1 and 255 then 'jobs_idempotency_key'
   end;
 begin
@@ -180,6 +185,9 @@ create unique index jobs_idempotency on public.jobs (tenant, idempotency_key) wh
 create index jobs_owner on public.jobs (owner, created_at desc, id desc) where owner is not null;
 create index jobs_key on public.jobs (key_id) where key_id is not null;
 create index jobs_finished on public.jobs (status, finished_at) where finished_at is not null;
+-- Whose film was heard to its end: merges ask. Of an address its hash, since it may be longer than what a B-tree holds.
+create index jobs_heard on public.jobs (tenant, md5(video_url), seq desc)
+  where (hearing ->> 'heard_s')::double precision >= (hearing ->> 'film_s')::double precision;
 
 -- Where the queue stands, kept outside MVCC: a sequence is changed in place, so it leaves no dead rows behind, even while
 -- somebody holds an old snapshot. All of them are hints. Losing one, or finding it a little wrong, costs a longer index

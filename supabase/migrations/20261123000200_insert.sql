@@ -22,7 +22,7 @@ declare
       "format": ["choice", "flac", "wav", "mp3", "m4a"], "plan": ["directions", 1, 8], "callback_url": ["address"]}'::jsonb
     when 'merge' then '{
       "audio_url": ["address"], "mode": ["choice", "replace", "mix"], "music_gain_db": ["number", -60, 20],
-      "duck": ["flag"], "callback_url": ["address"]}'::jsonb
+      "duck": ["flag"], "duck_db": ["number", -60, 0], "callback_url": ["address"]}'::jsonb
     when 'direction' then '{
       "prompt": ["text", 1, 1000], "title": ["text", 0, 200], "description": ["text", 0, 2000], "genre": ["text", 0, 200],
       "instruments": ["texts", 0, 16], "tempo_bpm": ["number", 20, 300], "key": ["key"], "mood": ["text", 0, 200]}'::jsonb

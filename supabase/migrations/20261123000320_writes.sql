@@ -22,7 +22,7 @@ comment on function private.fence(uuid, integer, bigint) is 'Whether (job, attem
 create function private.expected_s(p_kind text, p_engine text) returns jsonb
 language sql stable set search_path = ''
 as $$
-  select case p_kind when 'merge' then '{"fetching": 3, "merging": 10}' else '{"fetching": 2, "describing": 6, "composing": 15}' end::jsonb
+  select case p_kind when 'merge' then '{"fetching": 3, "hearing": 3, "merging": 10}' else '{"fetching": 2, "describing": 6, "composing": 15}' end::jsonb
       || coalesce(jsonb_object_agg(m.stage, m.median), '{}')
     from (select t.key as stage, percentile_cont(0.5) within group (order by t.value::double precision) as median
             from (select f.kind, f.engine, f.status, f.took_s from public.jobs f
@@ -45,7 +45,8 @@ begin
      set stage = p_stage, engine = v_engine,
          stage_at = case when j.stage = p_stage then j.stage_at else now() end,
          took_s = case when j.stage is null then '{}' when j.stage = p_stage then j.took_s else private.took_s(j) end,
-         expected_s = case when j.stage is null then private.expected_s(j.kind, v_engine) else j.expected_s end
+         expected_s = case when j.stage is null then private.expected_s(j.kind, v_engine)
+           - case when j.options @> '{"mode": "mix", "duck": true}' then '{}' else '{hearing}' end::text[] else j.expected_s end
    where j.id = p_job and j.attempt = p_attempt and j.worker_id = p_worker and j.status = 'processing'
   returning j.cancel_requested into v_cancel;
   return case when not found then 'lost' when v_cancel then 'cancelled' else 'ok' end;
@@ -83,6 +84,47 @@ begin
 end
 $$;
 comment on function queue.set_preview(uuid, integer, bigint, text) is 'Fenced: say where the film is that browsers play.';
+
+-- What was heard within the first seconds (all of them where p_duration is null), as the contract shows it; null while that is
+-- not heard: a word is known some time after it began.
+create function private.speech(p_hearing jsonb, p_duration double precision) returns jsonb
+language sql immutable set search_path = ''
+as $$
+  select case when (p_hearing ->> 'heard_s')::double precision >= least((p_hearing ->> 'film_s')::double precision, p_duration + 2) then (
+    select coalesce(jsonb_agg(jsonb_build_object('start', s.start_s, 'end', least(s.end_s, p_duration)) order by s.start_s), '[]')
+      from jsonb_to_recordset(p_hearing -> 'spans') s (start_s double precision, end_s double precision)
+     where p_duration is null or s.start_s < p_duration) end;
+$$;
+comment on function private.speech(jsonb, double precision) is 'The spans of speech of a film''s first seconds; null while they were not heard.';
+
+-- How far the film was heard, again and again.
+create function queue.put_speech(p_job uuid, p_attempt integer, p_worker bigint, p_hearing jsonb) returns text
+language plpgsql set search_path = ''
+as $$
+declare
+  v_cancel boolean;
+begin
+  update public.jobs j
+     set hearing = p_hearing, speech = coalesce(private.speech(p_hearing, (j.options ->> 'duration')::double precision), j.speech)
+   where j.id = p_job and j.attempt = p_attempt and j.worker_id = p_worker and j.status = 'processing'
+  returning j.cancel_requested into v_cancel;
+  return case when not found then 'lost' when v_cancel then 'cancelled' else 'ok' end;
+end
+$$;
+comment on function queue.put_speech(uuid, integer, bigint, jsonb) is 'Fenced: say where somebody speaks in the film, as far as it was heard.';
+
+-- What the newest job of the same film heard of it, if that heard it to its end. A job of somebody else, or of another tenant, is none
+-- of this one's business.
+create function queue.known_speech(p_job uuid) returns jsonb
+language sql stable set search_path = ''
+as $$
+  select h.hearing from public.jobs j, public.jobs h
+   where j.id = p_job and h.tenant = j.tenant and h.owner is not distinct from j.owner
+     and md5(h.video_url) = md5(j.video_url) and h.video_url = j.video_url
+     and (h.hearing ->> 'heard_s')::double precision >= (h.hearing ->> 'film_s')::double precision
+   order by h.seq desc limit 1;
+$$;
+comment on function queue.known_speech(uuid) is 'What a job of the same film, of the same owner and tenant, has heard of it; null when nobody heard it to its end.';
 
 -- Saved once: a retry finds the plan of the first attempt and makes the same music. Answers with the plan that holds.
 create function queue.save_plan(p_job uuid, p_attempt integer, p_worker bigint, p_plan jsonb, out verdict text, out plan jsonb)

@@ -173,7 +173,7 @@ create function private.progress(j public.jobs, p_results bigint) returns jsonb
 language plpgsql stable set search_path = ''
 as $$
 declare
-  v_stages text[] := array['fetching', 'describing', 'composing', 'merging'];
+  v_stages text[] := array['fetching', 'describing', 'composing', 'hearing', 'merging'];
   v_own double precision := greatest(0.05, coalesce((j.expected_s ->> j.stage)::double precision, 5));
   v_before double precision;
   v_whole double precision;
@@ -185,6 +185,8 @@ begin
   v_share := 0.95 * (1 - exp(-least(50, greatest(0, extract(epoch from now() - coalesce(j.stage_at, now()))) / v_own)));
   if j.stage = 'composing' then
     v_share := greatest(v_share, p_results::double precision / j.total_count);
+  elsif j.stage = 'hearing' and j.hearing is not null then -- a long film says itself how far it is
+    v_share := (j.hearing ->> 'heard_s')::double precision / (j.hearing ->> 'film_s')::double precision;
   end if;
   select coalesce(sum(e.value::double precision) filter (where array_position(v_stages, e.key) < array_position(v_stages, j.stage)), 0),
          coalesce(sum(e.value::double precision) filter (where e.key <> j.stage), 0) + v_own
@@ -204,7 +206,7 @@ as $$
     'completed_count', coalesce(r.count, 0), 'total_count', j.total_count, 'results', coalesce(r.results, '[]'),
     'error', case when j.status = 'failed' then j.error end,
     'error_code', case when j.status = 'failed' then j.error_code end,
-    'notes', to_jsonb(j.notes),
+    'notes', to_jsonb(j.notes), 'speech', j.speech,
     'kind', j.kind, 'stage', j.stage, 'video_url', j.video_url, 'preview_url', j.preview_url, 'user_request', j.user_request,
     'metadata', coalesce(j.options -> 'metadata', '{}'),
     'created_at', j.created_at, 'started_at', j.started_at, 'finished_at', j.finished_at,

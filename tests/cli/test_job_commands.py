@@ -127,7 +127,9 @@ async def test_everything_over_api_url_alone(stack):
     ]  # fmt: skip
 
     url, file = (
-        await stack.call("merge", job_id, "--track", 2, "--mode", "mix", "--duck", "--output", "f.mp4")
+        await stack.call(
+            "merge", job_id, "--track", 2, "--mode", "mix", "--duck", "--duck-db", -12, "--output", "f.mp4"
+        )
     ).split()
     assert (stack.place / file).stat().st_size > 10_000
     merged = url.split("/")[-2]

@@ -43,6 +43,11 @@ class Hand:
     async def preview(self, url: str) -> None:
         await self._db.fetchval("select queue.set_preview($1, $2, $3, $4)", *self._lease, url)
 
+    async def hear(self, *spans: tuple[float, float], film_s: float) -> None:
+        found = [{"start_s": start_s, "end_s": end_s} for start_s, end_s in spans]
+        heard = json.dumps({"spans": found, "heard_s": film_s, "film_s": film_s})
+        await self._db.fetchval("select queue.put_speech($1, $2, $3, $4::jsonb)", *self._lease, heard)
+
     async def plan(self, *prompts: str) -> None:
         variants = [
             {"index": index, "seed": index, "direction": {"title": prompt, "prompt": prompt}}

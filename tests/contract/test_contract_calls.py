@@ -121,6 +121,10 @@ async def test_results_appear_one_by_one(api, gen, hand):
         >= ({"prompt": "slow piano", "audio_url": AUDIO, "index": 0, "seed": 7} | loud).items()
     )
     assert view["notes"] == ["The track is quieter than usual."]
+    assert view["speech"] is None
+    await hand.hear((1.25, 2.5), (4, 6), film_s=8)
+    _, view = await ask(api, "get", path)
+    assert view["speech"] == [{"start": 1.25, "end": 2.5}, {"start": 4, "end": 6}]
     await hand.finish()
     status, view = await ask(api, "get", path)
     assert (status, view["status"], view["error"]) == (200, "completed", None)

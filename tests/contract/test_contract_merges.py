@@ -25,11 +25,16 @@ async def newest_merge(db) -> str:
 async def test_merge_waits_for_the_video(api, hand, db):
     """`POST /api/v1/merge` answers with the merged video when it is ready in time."""
     asking = asyncio.create_task(
-        ask(api, "post", "/api/v1/merge", json={**MERGE, "mode": "mix", "music_gain_db": -3.5, "duck": True})
+        ask(
+            api,
+            "post",
+            "/api/v1/merge",
+            json={**MERGE, "mode": "mix", "music_gain_db": -3.5, "duck": True, "duck_db": -12.5},
+        )
     )
     job = await newest_merge(db)
     options = json.loads(await db.fetchval("select options from public.jobs where id = $1", UUID(job)))
-    assert options == {"audio_url": AUDIO, "mode": "mix", "music_gain_db": -3.5, "duck": True}
+    assert options == {"audio_url": AUDIO, "mode": "mix", "music_gain_db": -3.5, "duck": True, "duck_db": -12.5}
     await hand.claim(job)
     await hand.result(index=0, video_url="https://example.com/merged.mp4")
     await hand.finish()

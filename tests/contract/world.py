@@ -280,7 +280,7 @@ class World(RuleBasedStateMachine):
             self.held.results.setdefault(index, url)  # a result is never overwritten
 
     @precondition(lambda self: self.held is not None)
-    @rule(stage=st.sampled_from(["fetching", "describing", "composing", "merging"]))
+    @rule(stage=st.sampled_from(["fetching", "describing", "composing", "hearing", "merging"]))
     def stage(self, stage):
         self.by_hand("stage", stage)
         self.held.stage = stage

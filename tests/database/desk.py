@@ -48,6 +48,10 @@ class Worker:
     async def preview(self, job: dict[str, Any], url: str) -> str:
         return await self.write("set_preview", job, url)
 
+    async def hear(self, job: dict[str, Any], *spans: tuple[float, float], heard_s: float, film_s: float) -> str:
+        found = [{"start_s": start_s, "end_s": end_s} for start_s, end_s in spans]
+        return await self.write("put_speech", job, {"spans": found, "heard_s": heard_s, "film_s": film_s})
+
     async def plan(self, job: dict[str, Any], plan: Any) -> tuple[str, Any]:
         sql = "select * from queue.save_plan($1, $2, $3, $4)"
         return tuple(await self.db.fetchrow(sql, job["id"], job["attempt"], self.id, plan))

@@ -53,6 +53,7 @@ BAD_OPTIONS = [
     ("merge", {"audio_url": "https://a", "duck": "yes"}, "true or false"),
     ("merge", {"audio_url": "https://a", "mode": "swap"}, "one of replace, mix"),
     ("merge", {"audio_url": "https://a", "music_gain_db": 21}, "from -60 to 20"),
+    ("merge", {"audio_url": "https://a", "duck_db": 1}, "from -60 to 0"),
 ]
 
 
@@ -98,7 +99,7 @@ async def test_a_refusal_is_short_whatever_was_sent(queue):
         ("generate", {"plan": [{"prompt": "harp", "instruments": ["harp"], "tempo_bpm": 61.5, "mood": None}]}),
         ("generate", {"variants": 3.0, "callback_url": "HTTPS://hooks.example.com/x?y=z", "events": ["result.ready"]}),
         ("merge", {"audio_url": "https://a", "metadata": {str(n) * 8: "☀" * 200 for n in range(10, 26)}}),
-        ("merge", {"audio_url": "https://a", "mode": "mix", "music_gain_db": -6.5, "duck": True}),
+        ("merge", {"audio_url": "https://a", "mode": "mix", "music_gain_db": -6.5, "duck": True, "duck_db": -60}),
     ],
 )
 async def test_good_options_are_taken(queue, kind, options):

@@ -73,7 +73,7 @@ GEN = (
 )  # fmt: skip
 MERGE = (
     {"audio_url": None}, {"seed": 1}, {"steps": 1}, {"mode": "mix"}, {"mode": "swap"}, {"mode": None},
-    *({"music_gain_db": number} for number in NUMBERS), *({"duck": flag} for flag in (True, False, None, "yes", 1)),
+    *({name: number} for name in ("music_gain_db", "duck_db") for number in (*NUMBERS, -10)), *({"duck": flag} for flag in (True, False, None, "yes", 1)),
     *({name: address} for name in ("audio_url", "callback_url") for address in ADDRESSES), *TOLD,
 )  # fmt: skip
 INSERT = "insert into public.jobs (video_url, user_request, options) values ($1, $2, $3)"

@@ -52,6 +52,30 @@ async def test_progress_never_falls_within_an_attempt(db, queue, kind, hours):
     assert await told(db, job) == (100, None)
 
 
+async def test_a_merge_that_listens_says_how_far_it_is(db, queue):
+    """Its progress goes by how far the film was heard, grows from stage to stage, and does without the stage where it is not needed."""
+    worker, seen = await queue.worker(), []
+    await queue.insert(kind="merge", options={"audio_url": "https://a", "mode": "mix", "duck": True})
+    job = await worker.claim()
+    await worker.stage(job, "fetching")
+    seen.append(await told(db, job))
+    for heard_s in (0, 60, 1800, 3600):
+        await worker.hear(job, heard_s=heard_s, film_s=3600)
+        await worker.stage(job, "hearing")
+        await pass_time(db, job, hours=1)
+        seen.append(await told(db, job))
+    await worker.stage(job, "merging")
+    seen.append(await told(db, job))
+    assert all(before[0] <= after[0] for before, after in pairwise(seen))
+    assert all(before[1] >= after[1] for before, after in pairwise(seen))
+    assert seen[3][0] - seen[1][0] == pytest.approx((seen[4][0] - seen[1][0]) / 2, abs=1)
+    await worker.finish(job)
+    await queue.insert(kind="merge", options={"audio_url": "https://a", "mode": "replace", "duck": True})
+    job = await worker.claim()
+    await worker.stage(job, "fetching")
+    assert "hearing" not in await db.fetchval("select expected_s from public.jobs where id = $1", job["id"])
+
+
 async def test_a_stage_has_the_share_that_the_engine_s_jobs_gave_it(db, queue):
     """The medians of the jobs before count, those of another engine or kind do not; the guess is for an engine that has done nothing."""
     worker, other = await queue.worker(), await queue.worker("gpu")

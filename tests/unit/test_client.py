@@ -169,8 +169,8 @@ async def test_what_is_no_id_is_not_asked_for(api, client, job_id):
 async def test_merge_at_once(api, client):
     """A merge that is ready in time answers with its video."""
     api.lay("POST /merge", (200, {"video_url": "v"}))
-    assert await client.merge("a", "b", mode="mix") == "v"
-    assert api.body() == {"video_url": "a", "audio_url": "b", "mode": "mix"}
+    assert await client.merge("a", "b", mode="mix", duck=True, duck_db=-12) == "v"
+    assert api.body() == {"video_url": "a", "audio_url": "b", "mode": "mix", "duck": True, "duck_db": -12}
     assert api.asked[0][1]["Prefer"] == "respond-async", "no connection outlives a merge of minutes"
 
 

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from worker.domain import Clip, Direction, Merged, Recording, Scene, Track
+from worker.domain import Clip, Direction, Merged, Recording, Scene, Span, Speech, Track
 from worker.errors import Cancelled
 
 SCENE = Scene(start_s=0, end_s=2, brightness=0.5, saturation=0.5, warmth=0.5, motion=0.5)
 CLIP = Clip(
     path=Path("x"), digest="d", duration_s=2, width=8, height=8, fps=25, has_audio=False, scenes=(SCENE,), stills=()
 )
+
+SPOKEN = (Span(start_s=0.5, end_s=1.0),)
 
 
 def direction(name):
@@ -29,7 +31,7 @@ class Seams:
     def __init__(self):
         self.rows, self.objects, self.stages, self.composed, self.threads, self.seen = [], {}, [], [], set(), []
         self.rests, self.rested = [], threading.Event()
-        self.notes = []
+        self.notes, self.speech, self.known, self.ducked = [], [], None, None
         self.previewing, self.preview_may_end, self.preview_url = asyncio.Event(), asyncio.Event(), None
         self.preview_may_end.set()
         self.plan, self.waiting, self.closed, self.fail_on = None, False, threading.Event(), {}
@@ -39,6 +41,12 @@ class Seams:
 
     async def note(self, lease, sentence):
         self.notes.append(sentence)
+
+    async def put_speech(self, lease, speech):
+        self.speech.append(speech)
+
+    async def known_speech(self, lease):
+        return self.known
 
     async def save_plan(self, lease, plan):
         self.plan = self.plan or plan
@@ -63,6 +71,10 @@ class Seams:
         yield CLIP
         yield ("first",)
         yield ("second",)
+
+    async def hear(self, path):
+        yield Speech(spans=(), heard_s=0, film_s=2)
+        yield Speech(spans=SPOKEN, heard_s=2, film_s=2)
 
     async def describe(self, clip, user_request, count, video_url):
         return tuple(direction(f"d{i}") for i in range(count)), "local"
@@ -115,6 +127,7 @@ class Seams:
         self.objects[f"{bucket}/{path}"] = data.read_bytes() if isinstance(data, Path) else data
         return f"https://storage/{bucket}/{path}"
 
-    async def merge(self, video, audio, into, options):
+    async def merge(self, video, audio, into, options, speech):
+        self.ducked = speech
         (into / "m.mp4").write_bytes(b"merged")
         return Merged(file=into / "m.mp4", notes=("One sound was left out.",))

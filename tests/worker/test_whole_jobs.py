@@ -9,6 +9,8 @@ import pytest
 
 from rhythmai.sample import make_sample
 from tests.unit.films import film
+from tests.unit.media import RATE
+from tests.unit.voices import film_of, said, voice
 from tests.worker.whole_worker import MAX_BYTES, MAX_DURATION_S
 from worker.tidying import Tidying
 
@@ -66,6 +68,27 @@ async def test_an_odd_film_gets_a_preview_and_everything_can_be_deleted(worker, 
     assert await db.fetchval(left, places) is None
     async with aiohttp.ClientSession() as session, session.get(done["preview_url"]) as answer:
         assert answer.status in {400, 404}
+
+
+async def test_a_job_says_where_somebody_speaks_and_its_merge_goes_by_that(worker, insert, db, tmp_path):
+    """Heard once, within the part that is set to music, for the whole film; a merge before which no job has heard it listens itself."""
+    words = voice()
+    said_s = len(words) / RATE
+    film = film_of(tmp_path / "talk.mp4", said(16, (1, words), (10, words)))
+    url = await worker.upload(film.read_bytes())
+    music = await worker.upload(film.read_bytes(), "music.mp4")
+    options = json.dumps({"audio_url": music, "mode": "mix", "duck": True})
+    alone = await worker.until_ended(await insert(kind="merge", video_url=url, options=options))
+    assert [span["start"] for span in alone["speech"]] == pytest.approx([1, 10], abs=0.15)
+
+    done = await worker.until_ended(await insert(video_url=url, options='{"variants": 1, "duration": 4}'))
+    assert (done["status"], done["notes"]) == ("completed", [])
+    (span,) = done["speech"]
+    assert (span["start"], span["end"]) == pytest.approx((1, 4 if said_s > 3 else 1 + said_s), abs=0.15)
+    after = await worker.until_ended(await insert(kind="merge", video_url=url, options=options))
+    assert after["speech"] == alone["speech"]
+    stages = await db.fetch("select took_s ? 'hearing' as heard from public.jobs where kind = 'merge' order by seq")
+    assert [row["heard"] for row in stages] == [True, False]
 
 
 async def test_a_running_job_is_cancelled_and_leaves_nothing_behind(worker, insert, db, video):

@@ -8,14 +8,23 @@ from pathlib import Path
 
 from worker.domain import Job, Result, Stage
 from worker.errors import Rejected
+from worker.pipeline.listen import speech_of
 from worker.pipeline.video import fetch_video
-from worker.ports import Fetcher, Merger, Queue, Storage
+from worker.ports import Ear, Fetcher, Merger, Queue, Storage
 from worker.timings import Timings
 from worker.together import together
 
 
 async def merge(
-    job: Job, folder: Path, timings: Timings, *, queue: Queue, fetcher: Fetcher, merger: Merger, storage: Storage
+    job: Job,
+    folder: Path,
+    timings: Timings,
+    *,
+    queue: Queue,
+    fetcher: Fetcher,
+    ear: Ear,
+    merger: Merger,
+    storage: Storage,
 ) -> None:
     """Raises what `Pipeline.run` raises."""
     if 0 in job.done:
@@ -29,9 +38,10 @@ async def merge(
         video, audio = await together(
             fetch_video(job, fetcher, folder / "video"), fetcher.fetch(job.options.audio_url, folder / "audio")
         )
+    speech = await speech_of(job, video, timings, queue, ear) if job.options.ducks else ()
     await queue.set_stage(job.lease, Stage.MERGING)
     with timings.of("merge"):
-        merged = await merger.merge(video, audio, folder / "merged", job.options)
+        merged = await merger.merge(video, audio, folder / "merged", job.options, speech)
     for note in merged.notes:
         await queue.note(job.lease, note)
     digest = await asyncio.to_thread(_digest, merged.file)

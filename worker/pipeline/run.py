@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, 
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,13 @@ import structlog
 from worker.domain import Clip, Frames, Job, Kind, Plan, Recording, Result, Stage, Track, Variant
 from worker.errors import Cancelled, LeaseLost, QueueUnavailable, Unavailable, Yielded
 from worker.pipeline.engine_thread import EngineThread, Visit
+from worker.pipeline.listen import Listening
 from worker.pipeline.merge_job import merge
 from worker.pipeline.plan import planned
 from worker.pipeline.preview_job import preview
 from worker.pipeline.turn import Turn
 from worker.pipeline.video import fetch_video
-from worker.ports import Describer, Engine, Fetcher, Looker, Master, Merger, Previewer, Queue, Storage
+from worker.ports import Describer, Ear, Engine, Fetcher, Looker, Master, Merger, Previewer, Queue, Storage
 from worker.timings import Timings
 from worker.together import together
 
@@ -42,6 +44,7 @@ class Pipeline:
     queue: Queue
     fetcher: Fetcher
     looker: Looker
+    ear: Ear
     describer: Describer
     engine: Engine | None
     """None in a worker that only merges."""
@@ -51,7 +54,7 @@ class Pipeline:
     previewer: Previewer | None = None
     """None where films get no previews."""
     freed: Callable[[], None] = lambda: None
-    """Called when a job has all its music and goes on for its preview alone."""
+    """Called when a job has all its music and goes on for what is made beside it alone."""
     fit: Callable[[str], str] = str
     """Trims a hand-written caption to what the engine's text encoder sees."""
     work_dir: Path | None = None
@@ -61,8 +64,10 @@ class Pipeline:
     """Where tracks are mastered: few at a time, and never in the engine's way."""
     turn: Turn = field(default_factory=Turn)
     """Who has the engine."""
+    listens_on: timedelta = timedelta(minutes=2)
+    """How long a job whose music is there waits for what is said in a film behind the part that is set to music."""
     beside: int = 0
-    """How many jobs do."""
+    """How many jobs have all their music."""
     _generating: int = 0
     """Jobs that are here and want the engine sooner or later."""
 
@@ -74,7 +79,7 @@ class Pipeline:
             if job.kind is Kind.MERGE:
                 await merge(
                     job, Path(folder), timings,
-                    queue=self.queue, fetcher=self.fetcher, merger=self.merger, storage=self.storage,
+                    queue=self.queue, fetcher=self.fetcher, ear=self.ear, merger=self.merger, storage=self.storage,
                 )  # fmt: skip
                 return
             self._generating += 1
@@ -109,7 +114,7 @@ class Pipeline:
                 first = await anext(looks)
                 assert isinstance(first, Clip)
 
-            async with self._previewed(job, first, timings):
+            async with self._beside(job, first, timings):
                 await self.queue.set_stage(job.lease, Stage.DESCRIBING)
                 with timings.of("describe"):
                     plan, clip = await together(
@@ -121,28 +126,31 @@ class Pipeline:
                     await self._compose(job, clip, plan, missing, stopped, draining, timings)
 
     @asynccontextmanager
-    async def _previewed(self, job: Job, clip: Clip, timings: Timings) -> AsyncIterator[None]:
-        """A preview of the film is made meanwhile; in the end it is waited for, in nobody's way."""
-        if self.previewer is None:
-            yield
-            return
-        making = asyncio.create_task(
-            preview(job, clip, timings, queue=self.queue, previewer=self.previewer, storage=self.storage)
-        )
+    async def _beside(self, job: Job, clip: Clip, timings: Timings) -> AsyncIterator[None]:
+        """Meanwhile the film is heard and its preview is made; in the end both are waited for, in nobody's way."""
+        previewing = asyncio.create_task(self._previewed(job, clip, timings))
         try:
-            yield
-            self.beside += 1
-            self._generating -= 1
-            try:
-                self._rest()
-                self.freed()
-                await making
-            finally:
-                self.beside -= 1
-                self._generating += 1
+            async with Listening(
+                job=job, file=clip.path, queue=self.queue, ear=self.ear, timings=timings, patience=self.listens_on
+            ) as listening:
+                yield
+                self.beside += 1
+                self._generating -= 1
+                try:
+                    self._rest()
+                    self.freed()
+                    await listening.end()
+                    await previewing
+                finally:
+                    self.beside -= 1
+                    self._generating += 1
         finally:
-            making.cancel()
-            await asyncio.gather(making, return_exceptions=True)
+            previewing.cancel()
+            await asyncio.gather(previewing, return_exceptions=True)
+
+    async def _previewed(self, job: Job, clip: Clip, timings: Timings) -> None:
+        if self.previewer is not None:
+            await preview(job, clip, timings, queue=self.queue, previewer=self.previewer, storage=self.storage)
 
     async def _compose(
         self,

@@ -6,8 +6,9 @@ long as the film (`sound`).
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ from typing import Any
 import ffmpeg
 import imageio_ffmpeg
 
-from worker.domain import AUDIO_FORMATS, PROTOCOLS, VIDEO_FORMATS, Merged, Options
+from worker.domain import AUDIO_FORMATS, PROTOCOLS, VIDEO_FORMATS, Merged, Options, Span
 from worker.errors import Rejected, Unavailable
+from worker.pipeline.finish import envelope
 from worker.pipeline.finish.complaints import in_words
 from worker.pipeline.finish.picture import THREADS, as_it_is, drawn_anew
-from worker.pipeline.finish.sound import RATE_HZ, limited, mixed, music
+from worker.pipeline.finish.sound import RATE_HZ, ducked, limited, mixed, music
 from worker.pipeline.look.answers import Heard, Measured
 from worker.pipeline.look.child import Limits, run_child
 from worker.pipeline.look.footage import Footage, Sound
@@ -48,24 +50,32 @@ class FfmpegMerger:
             wall=timedelta(minutes=15), cpu=timedelta(minutes=30), file_bytes=4 * 2**30, output_bytes=2**16
         )
 
-    async def merge(self, video: Path, audio: Path, into: Path, options: Options) -> Merged:
+    async def merge(
+        self, video: Path, audio: Path, into: Path, options: Options, speech: Sequence[Span] = ()
+    ) -> Merged:
         """Return a new MP4 in the folder `into`, as long as the video, and what it lacks.
 
-        `mode` "mix" keeps the original sound under the music, if there is any that can be used; `duck` lowers the music while it is
-        loud. Raises Rejected (not_audio, and what `ChildLooker.look` raises for the video) or Unavailable.
+        `mode` "mix" keeps the original sound under the music, if there is any that can be used; `duck` lowers the music where
+        `speech` is. Raises Rejected (not_audio, and what `ChildLooker.look` raises for the video) or Unavailable.
         """
         (measured, _), (heard, _) = await together(
             ask_decoder("measure", video, self._max_duration_s, expect=Measured, limits=self._probing),
             ask_decoder("listen", audio, self._max_duration_s, expect=Heard, limits=self._probing),
         )
         film = measured.footage
-        target = into / f"merged-{secrets.token_hex(8)}.mp4"
+        target, gains = (into / f"merged-{secrets.token_hex(8)}{suffix}" for suffix in (".mp4", ".f32"))
+        ducks = options.ducks and bool(speech)
+        if ducks:
+            curve = envelope.points(speech, options.duck_db, film.duration_s)
+            await asyncio.to_thread(envelope.render, curve, gains)
         try:
             for picture, sound in _ways(film, options):
-                command = _command(video, audio, target, film, picture, sound, heard.sound, options)
+                command = _command(
+                    video, audio, gains if ducks else None, target, film, picture, sound, heard.sound, options
+                )
                 target.touch()
                 ended = await run_child(
-                    command, self._limits, task="Merging", reads=[video, audio], writes=[target]
+                    command, self._limits, task="Merging", reads=[video, audio, gains], writes=[target]
                 )  # fmt: skip
                 if ended.code == 0:
                     return Merged(file=target, notes=_notes(film, sound, options))
@@ -108,6 +118,7 @@ def _notes(film: Footage, sound: Sound | None, options: Options) -> tuple[str, .
 def _command(
     video: Path,
     audio: Path,
+    gains: Path | None,
     target: Path,
     film: Footage,
     picture: dict[str, Any],
@@ -119,7 +130,9 @@ def _command(
     shown = _input(video, VIDEO_FORMATS, itsoffset=-film.start_s if film.timed and not film.jumps else 0)
     heard = music(_input(audio, AUDIO_FORMATS)[f"a:{track.number}"], track, film.duration_s, options.music_gain_db)
     if sound is not None:
-        heard = mixed(heard, shown[f"a:{sound.number}"], sound, film, options)
+        if gains is not None:
+            heard = ducked(heard, _input(gains, "f32le", format="f32le", ar=envelope.RATE_HZ, ac=1))
+        heard = mixed(heard, shown[f"a:{sound.number}"], sound, film)
     place = f"file:{target.absolute()}"
     output = ffmpeg.output(shown[str(film.stream)], limited(heard), place, **picture, **_SOUND, **_MP4)
     if not film.jumps:  # a clock that jumps is set right by ffmpeg only where it may change times

@@ -1,18 +1,29 @@
-"""The sound of a merge as filters of ffmpeg: music, alone or with the film's own sound."""
+"""The sound of a merge as filters of ffmpeg: music, alone or with the film's own sound. docs/contract.md has it as a formula."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import ffmpeg
 
-from worker.domain import Options
 from worker.pipeline.look.footage import Footage, Sound
 
 RATE_HZ = 48_000
 _FADE_S = 3.0
 _CEILING = 10 ** (-2.25 / 20)
 """Of the limiter, which works between the samples too: the codec adds up to a decibel."""
+
+_BOTH = "stereo|c0=c0|c1=c0"
+_PLACED = re.compile(r"[2-7]\.[01](\((back|side|front|wide|wide-side)\))?")
+"""Layouts of loudspeakers as libav names them, "5.1(side)" say. A place that one lacks counts as silent."""
+_HALF = f"{0.5**0.5:.7f}"
+"""Of the power."""
+_QUAD = "stereo|FL=0.5*FL+0.5*SL+0.5*BL|FR=0.5*FR+0.5*SR+0.5*BR"
+_SURROUND = "stereo|" + "|".join(
+    f"F{side}=F{side}+{_HALF}*FC+{_HALF}*S{side}+{_HALF}*B{side}+{_HALF}*F{side}C+0.5*BC" for side in "LR"
+)
+"""The bass of 5.1 is left out. Web Audio has no rule for what has other places: theirs are the same."""
 
 
 def music(given: Any, sound: Sound, film_s: float, gain_db: float) -> Any:
@@ -24,15 +35,17 @@ def music(given: Any, sound: Sound, film_s: float, gain_db: float) -> Any:
     return track
 
 
-def mixed(track: Any, given: Any, sound: Sound, film: Footage, options: Options) -> Any:
-    """Music under a sound of the film, quieter while that is loud if it is to duck."""
+def ducked(track: Any, envelope: Any) -> Any:
+    """Music times an envelope of at least its length, one gain for both channels."""
+    gain = envelope.filter("aresample", RATE_HZ).filter("pan", args=_BOTH).filter("aformat", sample_fmts="fltp")
+    return ffmpeg.filter([track, gain], "amultiply")
+
+
+def mixed(track: Any, given: Any, sound: Sound, film: Footage) -> Any:
+    """Music and a sound of the film, each as loud as it is."""
     if film.jumps:  # whose times ffmpeg sets right itself, and then begins at 0
         given = given.filter("asetpts", f"PTS-STARTPTS+{sound.start_s:.6f}/TB")
     original = _even(given, sound, film.duration_s)
-    if options.duck:
-        split = original.filter_multi_output("asplit")
-        original = split[0]
-        track = ffmpeg.filter([track, split[1]], "sidechaincompress", threshold=0.03, ratio=6, attack=20, release=500)
     return ffmpeg.filter([original, track], "amix", inputs=2, duration="first", normalize=0)
 
 
@@ -44,17 +57,25 @@ def limited(sound: Any) -> Any:
 
 def _even(given: Any, sound: Sound, film_s: float) -> Any:
     """Stereo at 48 kHz from time 0 (a late start becomes silence, an early one is cut) to exactly the film's end."""
-    if not sound.folds:
-        given = given.filter("pan", args=_folding(sound))
+    if folding := _folding(sound):
+        given = given.filter("pan", args=folding)
     resampled = given.filter("aresample", RATE_HZ, **{"async": 1, "first_pts": 0})
     stereo = resampled.filter("aformat", sample_fmts="fltp", channel_layouts="stereo")
     return stereo.filter("apad", whole_dur=film_s).filter("atrim", end=film_s)
 
 
-def _folding(sound: Sound) -> str:
-    """How channels become stereo that libav knows no places of: of Ambisonics what comes from everywhere and the difference of left
-    and right (its first two channels), of others all alike.
+def _folding(sound: Sound) -> str | None:
+    """How channels become stereo: by the places they are meant for as Web Audio does it, mono at unity in both.
+
+    Of Ambisonics what comes from everywhere and the difference of left and right (its first two channels), of others that libav knows
+    no places of all alike. None where there is nothing to do, or libav knows better.
     """
+    if sound.channels == 1:
+        return _BOTH
+    if sound.folds:
+        if sound.layout in {"quad", "quad(side)"}:
+            return _QUAD
+        return _SURROUND if _PLACED.fullmatch(sound.layout) else None
     if sound.layout.startswith("ambisonic") and sound.channels > 1:
         return "stereo|c0=0.7*c0+0.5*c1|c1=0.7*c0-0.5*c1"
     every = "+".join(f"c{number}" for number in range(sound.channels))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from itertools import chain, pairwise
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
 
 from worker.pipeline.look.footage import Footage, Length, Rate, Sound
 
@@ -39,6 +40,21 @@ class Heard(Answer):
     """What the sound of a file measures."""
 
     sound: Sound
+
+
+class Spoken(Answer):
+    """Where somebody speaks; see `worker.domain.Speech`. An hour has room for as many spans, a second apart."""
+
+    spans: Annotated[tuple[tuple[Seconds, Seconds], ...], Field(max_length=3000)]
+    heard_s: Seconds
+    film_s: Length
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        times = [0.0, *chain.from_iterable(self.spans), self.film_s]
+        if any(later < earlier for earlier, later in pairwise(times)):
+            raise ValueError("the spans are not in order")
+        return self
 
 
 class SeenScene(BaseModel):

@@ -1,7 +1,7 @@
 """The program that touches hostile media: `python -m worker.pipeline.look.decoder TASK PATH MAX_DURATION_S ASKED_S VIEWS`.
 
 It answers in OUT: a line of JSON, then the JPEGs it announces, then the frames that an engine wants to see (VIEWS, a list in JSON),
-and whether that went well, as another line. A refusal is `{"code": ..., "message": ...}`. Whoever starts it sets the
+and whether that went well, as another line; of what it hears it tells line by line. A refusal is `{"code": ..., "message": ...}`. Whoever starts it sets the
 limits (`worker.pipeline.look.child`) and believes nothing it says (`worker.pipeline.look.telling`).
 """
 
@@ -24,6 +24,7 @@ from worker.domain import Still, View
 from worker.errors import Rejected
 from worker.pipeline.look import scenes
 from worker.pipeline.look.frames import GAP_S, frames
+from worker.pipeline.look.hearing import hear
 from worker.pipeline.look.media import NO_MEMORY, broken, check_size
 from worker.pipeline.look.probe import listen, measure
 from worker.pipeline.look.selection import Selection
@@ -162,6 +163,13 @@ def main(arguments: Sequence[str]) -> None:
     path, max_duration_s, asked_s = Path(file), float(max_s), float(asked) if asked != "all" else None
     views = [View(**view) for view in json.loads(wanted)]
     out = sys.stdout.buffer
+    if task == "hear":
+        try:
+            for heard in hear(path, max_duration_s):
+                _tell(out, heard)
+        except _REFUSED as error:
+            _tell(out, _refusal(error))
+        return
     shown: Iterator[Shown] | None
     if task == "follow":
         shown = follow(path, max_duration_s, asked_s, views)

@@ -15,18 +15,18 @@ from typing import Literal, TypeVar
 
 from worker.domain import Clip, Frames, Scene, Still, View
 from worker.pipeline.look.answers import Answer, Seen
-from worker.pipeline.look.child import Limits, run_child
+from worker.pipeline.look.child import NICE, Limits, run_child
 from worker.pipeline.look.telling import Teller, told
 from worker.pipeline.look.warm_process import DECODER, WARM
 from worker.together import together
 
 MAX_DURATION_S = 180.0
 FOLLOWING = timedelta(minutes=20)
-"""Of the processor, for every frame of a long film."""
+"""Of the processor, for every frame of a long film, or all that is said in it."""
 _WAITING = timedelta(days=1)
 """How long a child may live: how long it may say nothing is counted while it is listened to, and so not while it waits for the engine."""
 
-Task = Literal["look", "glance", "follow", "measure", "listen"]
+Task = Literal["look", "glance", "follow", "measure", "listen", "hear"]
 AnswerT = TypeVar("AnswerT", bound=Answer)
 
 
@@ -109,12 +109,20 @@ def decoding(
     """The decoder at work on a file. Nowhere else is a stranger's video opened."""
     path = path.absolute()  # else a name could be an option or an address
     allowed = replace(limits, wall=_WAITING)
-    if task == "follow":
+    if task in {"follow", "hear"}:
         allowed = replace(allowed, cpu=FOLLOWING)
-
+    if task == "hear":
+        allowed = replace(allowed, nice=NICE + 5)
     arguments = [task, str(path), str(max_duration_s), "all" if asked_s is None else str(asked_s)]
     arguments.append(json.dumps([asdict(view) for view in views]))
-    run = partial(run_child, arguments, allowed, task="Reading the file", module=DECODER, reads=[path])
+    run = partial(
+        run_child,
+        arguments,
+        allowed,
+        task="Reading the file",
+        module=DECODER,
+        reads=[path],
+    )
     return told(lambda out: run(out=out), patience=limits.wall, most_bytes=limits.output_bytes)
 
 

@@ -30,6 +30,7 @@ ENVIRONMENT = {
     "PYTHONPATH": str(Path(worker.__file__).parents[1]),
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
+    "OMP_THREAD_LIMIT": "1",  # for who asks for more all the same, and would turn them in circles
 }
 
 
