@@ -30,6 +30,8 @@ NOWHERE = ("--data", "nowhere")
         (["submit", "a.mp4", "--plan", "nope.json"], "nope.json cannot be read"),
         (["submit", "a.mp4", "--plan", "notes.txt"], "notes.txt holds no list of directions: write them like"),
         (["submit", "a.mp4", "--plan", "broken.json"], "broken.json is neither JSON nor YAML"),
+        (["submit", "a.mp4", "--metadata", "order"], "--metadata order is no pair of a name and a value: write"),
+        (["submit", "a.mp4", "--metadata", "a=1", "--metadata", "a=2"], "--metadata a=2 gives a a second value"),
         (["cancel", "x"], "x is not the id of a job"),
     ],
 )

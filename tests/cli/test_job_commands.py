@@ -111,6 +111,8 @@ async def test_everything_over_api_url_alone(stack):
     """A job with directions, seed, duration and format is made, saved, merged and played again, and no more is known than API_URL."""
     (stack.place / "plan.yaml").write_text("- slow piano\n- {prompt: fast drums, title: 2024-05-01, tempo_bpm: 140}\n")
     options = ("--seed", 7, "--duration", 1.5, "--format", "mp3", "--plan", "plan.yaml")
+    told = ("--callback-url", "https://example.com/told", "--event", "result.ready", "--event", "job.failed")
+    options += (*told, "--metadata", "order=4711", "--metadata", "of=a=b")
     job_id = (await stack.call("submit", FILM, *options)).strip()
     assert "Completed: 2 of 2." in await stack.call("watch", job_id)
 
@@ -121,6 +123,10 @@ async def test_everything_over_api_url_alone(stack):
     assert [(result["prompt"], result["title"], result["duration"]) for result in job["results"]] == [
         ("slow piano", "Direction 1", 1.5), ("fast drums", "2024-05-01", 1.5),
     ]  # fmt: skip
+
+    assert job["metadata"] == {"order": "4711", "of": "a=b"}
+    events = await stack.sql("select options -> 'events' from public.jobs where id = $1", job_id)
+    assert json.loads(events) == ["result.ready", "job.failed"]
 
     url, file = (
         await stack.call("merge", job_id, "--track", 2, "--mode", "mix", "--duck", "--output", "f.mp4")
@@ -202,6 +208,8 @@ async def test_what_is_not_there_is_named(stack):
     )
     await stack.call("cancel", waiting)
     assert "has no tracks, it is cancelled" in await stack.refused("merge", waiting)
+    asked = ("submit", "https://example.com/a.mp4", "--event")
+    assert "events.0: should be 'job.completed', 'job.failed'" in await stack.refused(*asked, "result")
     assert "name the music with --audio URL" in await stack.refused("merge", FILM)
     assert "song.flac is not a URL" in await stack.refused("merge", FILM, "--audio", "song.flac")
     for command in ("watch", "download", "merge", "again", "cancel"):
