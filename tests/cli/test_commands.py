@@ -85,8 +85,8 @@ async def test_a_base_install_is_told_what_to_set(tmp_path, command):
 
 
 async def test_a_base_install_says_which_extra_is_missing(tmp_path):
-    """The worker, `demo` and `up` say it in one line; `doctor` goes on with what the API needs."""
-    for program, extra, code in (("worker", "worker", 2), ("demo", "local", 1), ("up", "local", 1)):
+    """The worker, `demo`, `up` and `mcp` say it in one line; `doctor` goes on with what the API needs."""
+    for program, extra, code in (("worker", "worker", 2), ("demo", "local", 1), ("up", "local", 1), ("mcp", "mcp", 1)):
         start = (*BASE[:-1], "worker") if program == "worker" else (*BASE, program)
         ended, _, err = await call(cwd=tmp_path, program=start)
         assert (ended, err.count("\n")) == (code, 1)
