@@ -99,7 +99,7 @@ async def local_stack(
 
         down.push_async_callback(postgres.stop)
         await postgres.start()
-        since = await _lay(home.data, running.environment["DATABASE_URL"], extra)
+        since = await _lay(home.data, running.environment["DATABASE_URL"], extra, settings.input_buckets)
 
         def note(name: str, pid: int) -> None:
             running.children[name] = (pid, born(pid) or 0)
@@ -155,7 +155,9 @@ def _children(
     ]
 
 
-async def _lay(data: Path, database_url: str, scripts: Sequence[tuple[Path, str]]) -> datetime:
+async def _lay(
+    data: Path, database_url: str, scripts: Sequence[tuple[Path, str]], input_buckets: Sequence[str]
+) -> datetime:
     """Bring the database up to date; return its time of now. Raises BadInput where another version of rhythmai made it."""
     connection = await asyncpg.connect(database_url)
     try:
@@ -169,6 +171,7 @@ async def _lay(data: Path, database_url: str, scripts: Sequence[tuple[Path, str]
         await connection.execute(BASELINE.read_text())
         await schema.migrate(connection, schema.bundled())
         await connection.execute(NO_FLOOD_GUARD)
+        await connection.fetchval("select queue.set_input_buckets($1)", input_buckets)
         for path, script in scripts:
             try:
                 async with connection.transaction():
