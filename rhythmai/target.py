@@ -14,7 +14,7 @@ from pydantic import Field, PostgresDsn, TypeAdapter, ValidationError
 from rhythmai.errors import BadInput, Unreachable
 from rhythmai.nearby import nearby
 from rhythmai.project.dsn import connect_arguments
-from rhythmai.project.environment import DATABASE_URL, SECRET_KEY, Environment, InputBuckets
+from rhythmai.project.environment import DATABASE_URL, SECRET_KEY, Environment
 
 AWAY: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 CONNECT_S: Final = 15.0
@@ -29,7 +29,6 @@ class Target(Environment):
     database_url: str = Field(default="", validation_alias=DATABASE_URL)
     supabase_url: str = ""
     supabase_key: str = Field(default="", validation_alias=SECRET_KEY)
-    input_buckets: InputBuckets = ()
 
     @classmethod
     def find(cls, data: Path | None = None) -> Self:

@@ -34,10 +34,12 @@ async def migrate(
     """
     from rhythmai import schema
     from rhythmai.drift import State, refuse_drift, standings
+    from rhythmai.errors import BadInput
+    from rhythmai.project.environment import Opened, read
     from rhythmai.target import Target, database
 
-    target = Target.find(data)
-    async with database(target) as connection:
+    opened = read(Opened, BadInput).input_buckets
+    async with database(Target.find(data)) as connection:
         found = await standings(connection, schema.bundled())
         if status:
             for standing in found:
@@ -60,8 +62,8 @@ async def migrate(
             for standing in pending:
                 if standing.version not in ours:
                     print(f"Somebody else applied {_name(standing)} meanwhile")
-            if await connection.fetchval("select queue.set_input_buckets($1)", target.input_buckets):
-                print(f"Jobs may name what lies in these buckets: {', '.join(target.input_buckets) or 'none'}")
+            if await connection.fetchval("select queue.set_input_buckets($1)", opened):
+                print(f"Jobs may name what lies in these buckets: {', '.join(opened) or 'none'}")
         if not pending:
             print("Nothing to apply: the database is up to date.")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import AliasChoices, Field
 
-from rhythmai.project.environment import Environment, InputBuckets
+from rhythmai.project.environment import Environment
 
 
 class LocalSettings(Environment):
@@ -13,4 +13,3 @@ class LocalSettings(Environment):
     engine: str = "sketch"
     worker_name: str = "local"
     jwt_secret: str | None = Field(default=None, validation_alias=AliasChoices("LOCAL_JWT_SECRET", "JWT_SECRET"))
-    input_buckets: InputBuckets = ()

@@ -44,6 +44,12 @@ class Signing(Environment):
     jwt_secret: str | None = Field(default=None, min_length=32)
 
 
+class Opened(Environment):
+    """What of the project's own Storage jobs may name."""
+
+    input_buckets: InputBuckets = ()
+
+
 class ProjectEnvironment(Environment):
     """What the API and the workers both need."""
 
