@@ -17,7 +17,12 @@ from rhythmai.table import Json
 if TYPE_CHECKING:
     from rhythmai.client import Client
 
-Video = Annotated[str, typer.Argument(help="A path, which is uploaded, or a URL, which is passed on.")]
+Video = Annotated[
+    str,
+    typer.Argument(
+        help="A path, which is uploaded, or a URL, which is passed on; with a server's key also storage://bucket/path."
+    ),
+]
 Seed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="The same seed makes the same music.")]
 Stay = Annotated[bool, typer.Option("--watch", help="Stay and watch the job.")]
 
@@ -116,7 +121,7 @@ async def address(client: Client, video: str) -> str:
     from rhythmai.errors import BadInput
     from rhythmai.screen import Screen
 
-    if is_url(video):
+    if is_url(video) or video.startswith("storage://"):
         return video
     if "://" in video:
         raise BadInput(f"{video} is no address to fetch from: give one that starts with http, or the path of a file")

@@ -9,17 +9,17 @@ from typing import Final
 from rhythmai.buckets import Buckets
 from rhythmai.doctor.finding import KEY, PROJECT, Finding, fail, note, ok
 from rhythmai.errors import Refused, RhythmAIError
+from rhythmai.project.environment import OUR_BUCKETS
 from worker.settings import Settings
 
 CHECK: Final = "storage"
-BUCKETS: Final = ("uploads", "videos", "audios")
 MIGRATE: Final = "Run `rhythmai migrate`, which makes the buckets"
 
 
 async def examine(settings: Settings) -> list[Finding]:
     try:
         async with Buckets(settings.origin, settings.supabase_key, apikey=settings.apikey) as buckets:
-            findings = [finding for bucket in BUCKETS for finding in await _bucket(buckets, bucket, settings)]
+            findings = [finding for bucket in OUR_BUCKETS for finding in await _bucket(buckets, bucket, settings)]
             findings += [await _input(buckets, bucket) for bucket in settings.input_buckets]
             return [*findings, await _round_trip(buckets)]
     except RhythmAIError as error:

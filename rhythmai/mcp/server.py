@@ -148,7 +148,7 @@ class Tools:
 
     async def _address(self, client: Client, video: str, progress: Progress) -> str:
         """The address of a video; a file is uploaded first."""
-        if re.match(r"https?://", video, re.IGNORECASE):
+        if re.match(r"(https?|storage)://", video, re.IGNORECASE):
             return video
         if "://" in video:
             raise BadInput(f"{video} is no address to fetch from: give one that starts with http, or a path")

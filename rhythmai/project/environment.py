@@ -15,12 +15,17 @@ PUBLISHABLE_KEY: Final = AliasChoices("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_ANON
 DATABASE_URL: Final = AliasChoices("DATABASE_URL", "SUPABASE_DB_URL")
 
 
+OUR_BUCKETS: Final = ("uploads", "videos", "audios")
 BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
 
 def _buckets(value: object) -> object:
     named = tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
     for name in named if isinstance(named, tuple) else ():
+        if name in OUR_BUCKETS:
+            raise ValueError(
+                f"{name} is RhythmAI's own, whose objects everybody reads by their http addresses; leave it out"
+            )
         if not BUCKET.fullmatch(name):
             raise ValueError(f"{name!r} is no bucket; write names of letters, digits, ., _ and - with commas between")
     return tuple(sorted(set(named))) if isinstance(named, tuple) else named

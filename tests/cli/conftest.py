@@ -60,7 +60,7 @@ async def stack():
         place = Path(folder)
         place.chmod(0o755)
         write_video(place / FILM, (((220, 30, 20), 2.0), ((20, 40, 220), 2.0)))
-        up = await Up.start(place / "data", free_port(), free_port())
+        up = await Up.start(place / "data", free_port(), free_port(), INPUT_BUCKETS="films")
         try:
             _, out, _ = await call("env", "--data", place / "data", cwd=place)
             words = (shlex.split(line)[1] for line in out.splitlines())

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import aiohttp
 import pytest
 
 from tests.cli.conftest import FILM
@@ -88,6 +89,24 @@ async def test_everything_over_api_url_alone(stack):
 
     waiting = await stack.waiting()
     assert await stack.call("cancel", take, waiting) == f"{take} completed\n{waiting} cancelled\n"
+
+
+async def test_a_server_s_film_lies_in_storage(stack):
+    """What lies in a bucket of INPUT_BUCKETS is made music for with a server's key, uploaded by nobody; who has no key is told what to do."""
+    await stack.sql("insert into storage.buckets (id, name) values ('films', 'films') returning id")
+    storage, key = f"{stack.variables['SUPABASE_URL']}/storage/v1/object/films", stack.variables["SUPABASE_KEY"]
+    async with (
+        aiohttp.ClientSession(headers={"apikey": key, "Authorization": f"Bearer {key}"}) as http,
+        http.post(f"{storage}/2026/a.mp4", data=(stack.place / FILM).read_bytes()) as put,
+    ):
+        assert put.status == 200, await put.text()
+    film = "storage://films/2026/a.mp4"
+    code, key, _ = await call("keys", "add", "server", cwd=stack.place, DATABASE_URL=stack.variables["DATABASE_URL"])
+    mine = {"cwd": stack.place, **stack.alone, "USER_TOKEN": key.strip()}
+    code, out, err = await call("submit", film, "--variants", 1, "--watch", **mine)
+    assert code == 0, out + err
+    assert "Completed: 1 of 1." in out
+    assert "upload the video (POST /api/v1/upload)" in await stack.refused("submit", film)
 
 
 async def test_submit_says_what_next(stack):

@@ -184,6 +184,7 @@ def test_the_buckets_that_jobs_may_name(rhythmai, project_url, sql):
     """Each run opens exactly those of INPUT_BUCKETS, says so where that changes, and closes them where it is not set; a dry run does neither."""
     opened = "select input_buckets from private.settings"
     assert "no bucket" in rhythmai("migrate", DATABASE_URL=project_url, INPUT_BUCKETS="films,no bucket!").err
+    assert "uploads is RhythmAI's own" in rhythmai("migrate", INPUT_BUCKETS="films,uploads").err
     done = rhythmai("migrate", INPUT_BUCKETS="films, rushes,films")
     assert done.out.splitlines()[-1] == "Jobs may name what lies in these buckets: films, rushes"
     assert sql(project_url, opened)[0][0] == ["films", "rushes"]
