@@ -11,7 +11,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ROOT / "requirements"
-BUILDS_UPON = {"api": (), "worker": ("api",), "local": ("worker",), "gpu": ("worker",), "dev": ("local", "gpu")}
+BUILDS_UPON = {
+    "api": (),
+    "worker": ("api",),
+    "local": ("worker",),
+    "gpu": ("worker",),
+    "mcp": ("api",),
+    "dev": ("local", "gpu", "mcp"),
+}
 """`api` is the base, without any extra."""
 COMPILE = (
     *(sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--quiet", "--upgrade", "--no-header", "--no-annotate"),

@@ -11,6 +11,10 @@ from pydantic_core import PydanticCustomError
 _BLANK: Final = r"\x00-\x20\x7f-\xa0\u2000-\u200f\u2028-\u202f\u3000\ufeff"
 """Control, space and direction characters, written out: what \\s means differs between languages."""
 URL_PATTERN: Final = rf"^[Hh][Tt][Tt][Pp][Ss]?://[^{_BLANK}/?#@\\]+([/?#][^{_BLANK}]*)?$"
+_NAME: Final = r"A-Za-z0-9_!*'() &$@=;:+,-"
+STORED_PATTERN: Final = rf"^storage://[A-Za-z0-9][A-Za-z0-9_.-]{{0,62}}(/\.*[{_NAME}][{_NAME}.]*)+$"
+"""Nothing is encoded, no part empty or of dots alone; who may name one, and of which buckets, SQL says."""
+FILM_PATTERN: Final = f"^({URL_PATTERN[1:-1]}|{STORED_PATTERN[1:-1]})$"
 TEXT_PATTERN: Final = r"^[^\x00]*$"
 LINE_PATTERN: Final = r"^[^\x00-\x1f]*$"
 KEY_PATTERN: Final = r"^[A-G](#|b)? (major|minor|dorian|phrygian|lydian|mixolydian)$"
@@ -24,6 +28,15 @@ MAX_UPLOAD_BYTES: Final = 512 * 2**20
 def _address(value: str) -> str:
     if not re.fullmatch(URL_PATTERN[1:-1], value):
         raise PydanticCustomError("address", "must be an http or https address with a host and without a user name")
+    return value
+
+
+def _film(value: str) -> str:
+    if not re.fullmatch(FILM_PATTERN[1:-1], value):
+        raise PydanticCustomError(
+            "film",
+            "must be an http or https address with a host and without a user name, or for a server's key storage://bucket/path",
+        )
     return value
 
 
@@ -77,6 +90,7 @@ Whole = BeforeValidator(_whole)
 Plain = AfterValidator(_plain)
 """Written as JavaScript writes numbers, 8 for 8.0: an idempotency key compares what both hosts send."""
 Address = Annotated[str, _shape(URL_PATTERN, min_length=8, max_length=2048), AfterValidator(_address)]
+Film = Annotated[str, _shape(FILM_PATTERN, min_length=8, max_length=2048), AfterValidator(_film)]
 Line = Annotated[str, _shape(TEXT_PATTERN, max_length=200), AfterValidator(_text)]
 Text = Annotated[str, _shape(TEXT_PATTERN, max_length=2000), AfterValidator(_text)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1), Whole]
@@ -113,7 +127,7 @@ class Direction(Body):
 class Gen(Body):
     """POST /api/v1/gen."""
 
-    video_url: Address
+    video_url: Film
     user_request: Text | None = ""
     variants: Annotated[int, Field(ge=1, le=8), Whole] | None = None
     seed: Seed | None = None
@@ -130,7 +144,7 @@ class Gen(Body):
 class Merge(Body):
     """POST /api/v1/merge."""
 
-    video_url: Address
+    video_url: Film
     audio_url: Address
     mode: Literal["replace", "mix"] | None = None
     music_gain_db: Annotated[float, Field(ge=-60, le=20), Plain] | None = None

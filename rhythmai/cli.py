@@ -8,7 +8,22 @@ from typing import Annotated
 
 import typer
 
-from rhythmai.commands import demo, doctor, env, jobs, keys, migrate, models, operators, purge, roles, top, tracks, up
+from rhythmai.commands import (
+    demo,
+    doctor,
+    env,
+    jobs,
+    keys,
+    mcp,
+    migrate,
+    models,
+    operators,
+    purge,
+    roles,
+    top,
+    tracks,
+    up,
+)
 from rhythmai.errors import RhythmAIError
 from rhythmai.loopback import past_the_proxy
 from rhythmai.project.extras import what_to_install
@@ -24,7 +39,7 @@ app = typer.Typer(
 PANELS = {
     "This machine": (demo.demo, up.up, env.env, doctor.doctor),
     "Music, over API_URL": (
-        jobs.submit, jobs.watch, tracks.download, tracks.merge, jobs.again, jobs.cancel, jobs.delete,
+        jobs.submit, jobs.watch, tracks.download, tracks.merge, jobs.again, jobs.cancel, jobs.delete, mcp.mcp,
     ),
     "For operators, over DATABASE_URL": (
         migrate.migrate, roles.roles, roles.worker_key, top.top, operators.workers, operators.drain, operators.jobs, operators.retry, purge.purge,

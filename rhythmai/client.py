@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, BinaryIO, Final, Literal, Self
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -17,7 +17,7 @@ from rhythmai.delivery import Delivery, Say
 from rhythmai.errors import BadInput, JobFailed, Refused, Unreachable
 from rhythmai.events import Event, JobChanged, JobDeleted, ResultReady, Story
 from rhythmai.live import Joined, LiveTopic, Silence
-from rhythmai.transfer import Progress, receive, video_type
+from rhythmai.transfer import Progress, pour, receive, video_type
 from rhythmai.unfinished import unfinished
 
 SAFETY_POLL_S: Final = 15.0
@@ -108,6 +108,13 @@ class Client:
         body = _given({"seed": seed, "variant": variant})
         return UUID((await self._of_job(job_id, "POST", "/again", body))["job_id"])
 
+    async def submit_merge(self, video_url: str, audio_url: str, **options: Any) -> UUID:
+        """Make a job that puts music under a video. `options` are those of POST /api/v1/merge: mode, music_gain_db, duck ..."""
+        body = {"video_url": video_url, "audio_url": audio_url, **_given(options)}
+        # A connection that waits for the video would end with the patience of whatever is on the way; a watch does not.
+        _, answer = await self._call("POST", "/merge", body, {"Prefer": "respond-async"})
+        return UUID(answer["job_id"])
+
     async def merge(
         self,
         video_url: str,
@@ -124,15 +131,11 @@ class Client:
 
         `made` is told the job that does it, `trouble` what a watch tells.
         """
-        options = _given({"mode": mode, "music_gain_db": music_gain_db, "duck": duck, "duck_db": duck_db})
-        body = {"video_url": video_url, "audio_url": audio_url, **options}
-        # A connection that waits for the video would end with the patience of whatever is on the way; a watch does not.
-        status, answer = await self._call("POST", "/merge", body, {"Prefer": "respond-async"})
-        if status != 202:
-            return str(answer["video_url"])
+        options = {"mode": mode, "music_gain_db": music_gain_db, "duck": duck, "duck_db": duck_db}
+        job_id = await self.submit_merge(video_url, audio_url, **options)
         if made:
-            made(UUID(answer["job_id"]))
-        async with aclosing(self.watch(answer["job_id"], trouble=trouble)) as events:
+            made(job_id)
+        async with aclosing(self.watch(job_id, trouble=trouble)) as events:
             async for event in events:
                 if isinstance(event, ResultReady) and event.result.video_url:
                     return event.result.video_url
@@ -209,6 +212,10 @@ class Client:
     async def download(self, url: str, path: Path, progress: Progress | None = None) -> Path:
         """Download a result to a file, which appears when it is complete. `progress` is told (received, in all or 0)."""
         return await receive(self._http(), url, path, progress)
+
+    async def pour(self, url: str, file: BinaryIO, progress: Progress | None = None) -> None:
+        """Download a result into an open file."""
+        await pour(self._http(), url, file, progress)
 
     def _topic(self, job_id: UUID) -> LiveTopic | Silence:
         # Realtime takes users' tokens only: a server's key asks.

@@ -8,7 +8,7 @@ import mimetypes
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import aiohttp
 
@@ -56,25 +56,31 @@ async def receive(http: aiohttp.ClientSession, url: str, path: Path, progress: P
     """Download to `path`, which appears when it is complete. Raises Refused, Unreachable, BadInput (no such folder)."""
     part = path.with_name(path.name + ".part")
     try:
+        with await asyncio.to_thread(part.open, "wb") as file:
+            await pour(http, url, file, progress)
+        return part.replace(path)
+    except OSError as error:
+        raise BadInput(f"{path} cannot be written: {error.strerror}") from None
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+async def pour(http: aiohttp.ClientSession, url: str, file: BinaryIO, progress: Progress | None) -> None:
+    """Download into an open file. Raises Refused, Unreachable, and OSError of the file."""
+    try:
         async with http.get(url) as response:
             if response.status >= 400:
                 status, _ = await refusal(response)
                 if may_pass(status):
                     raise Unreachable(f"{url} cannot be downloaded now ({status})")
                 raise Refused(status, "download_refused", f"{url} cannot be downloaded ({status})")
-            with await asyncio.to_thread(part.open, "wb") as file:
-                async for chunk in response.content.iter_chunked(CHUNK):
-                    await asyncio.to_thread(file.write, chunk)
-                    if progress:
-                        progress(file.tell(), response.content_length or 0)
-        return part.replace(path)
+            async for chunk in response.content.iter_chunked(CHUNK):
+                await asyncio.to_thread(file.write, chunk)
+                if progress:
+                    progress(file.tell(), response.content_length or 0)
     except (aiohttp.ClientError, TimeoutError) as error:
         raise Unreachable(f"The download of {url} broke off: {error or type(error).__name__}") from None
-    except OSError as error:
-        raise BadInput(f"{path} cannot be written: {error.strerror}") from None
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 async def refusal(response: aiohttp.ClientResponse) -> tuple[int, str]:

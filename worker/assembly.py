@@ -21,6 +21,7 @@ from worker.alarm import Alarm
 from worker.errors import Misconfigured, Unregistered
 from worker.fetch import HttpFetcher, covers
 from worker.heartbeat import Heartbeat, Order
+from worker.inputs import Inputs
 from worker.jobs import PostgresQueue
 from worker.listener import Listener
 from worker.mastering_pool import MasteringPool
@@ -204,7 +205,16 @@ async def serve(
     mastering_pool = MasteringPool()
     pipeline = Pipeline(
         queue=queue,
-        fetcher=HttpFetcher(supabase_url=settings.origin, max_bytes=settings.max_bytes),
+        fetcher=HttpFetcher(
+            supabase_url=settings.origin,
+            inputs=Inputs(
+                supabase_url=settings.origin,
+                buckets=settings.input_buckets,
+                key=settings.supabase_key,
+                apikey=settings.apikey,
+            ),
+            max_bytes=settings.max_bytes,
+        ),
         looker=ChildLooker(max_duration_s=settings.max_duration_s, views=engine.frames if engine else None),
         ear=ChildEar(),
         describer=describer,

@@ -1,9 +1,10 @@
 """HttpFetcher: a stranger's URL to disk, over aiohttp.
 
-Two ways in. A stranger's link goes through `checked_connector`: http(s), public addresses only, looked at again after
+Three ways in. A stranger's link goes through `checked_connector`: http(s), public addresses only, looked at again after
 every redirect. An object in the public buckets of our own Supabase project may be fetched wherever the project stands
-(loopback, for the local stack), by exactly that origin and path, and not a step out of it.
-Nothing of ours travels along: no keys, no cookies, no proxy or netrc from the environment.
+(loopback, for the local stack), by exactly that origin and path, and not a step out of it. An object of the buckets that
+INPUT_BUCKETS names (storage://bucket/path) is asked for with the worker's key, which goes to Storage and never further.
+Nothing else of ours travels along: no keys, no cookies, no proxy or netrc from the environment.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from yarl import URL
 
 from worker.addresses import Policy, bare, checked_connector, public_url, why_forbidden
 from worker.errors import Rejected, ServiceAway, Unavailable, WorkerError
+from worker.inputs import Inputs
 
 MAX_REDIRECTS = 5
 _CHUNK_BYTES = 256 * 1024
@@ -52,9 +54,11 @@ def covers(supabase_url: str, url: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpFetcher:
-    """Implements `Fetcher`. `supabase_url` names our own project; `resolver` and `policy` are seams for tests."""
+    """Implements `Fetcher`. `supabase_url` names our own project, `inputs` what is private in it; `resolver` and `policy` are seams
+    for tests."""
 
     supabase_url: str | None = None
+    inputs: Inputs | None = None
     max_bytes: int = 512 * 2**20
     total: timedelta = timedelta(minutes=10)
     stall: timedelta = timedelta(seconds=30)
@@ -75,7 +79,7 @@ class HttpFetcher:
             target.unlink(missing_ok=True)
             if isinstance(error, (aiohttp.ClientError, OSError)):  # TimeoutError is an OSError
                 told = _translated(error, url)
-                if isinstance(told, Unavailable) and self._covers(url):
+                if isinstance(told, Unavailable) and (self._stored(url) or self._covers(url)):
                     told = ServiceAway(str(told), code=told.code)
                 raise told from error
             raise
@@ -96,18 +100,25 @@ class HttpFetcher:
     @asynccontextmanager
     async def _answer(self, url: str) -> AsyncIterator[aiohttp.ClientResponse]:
         """Follow redirects to an answer that brings the file; every hop is checked like the first."""
-        own = self._covers(url)
+        stored = self._stored(url)
+        own = stored is not None or self._covers(url)
         stall_s = self.stall.total_seconds()
         connector = aiohttp.TCPConnector() if own else checked_connector(self.resolver, self.policy)
         async with aiohttp.ClientSession(
             connector=connector, timeout=aiohttp.ClientTimeout(total=None, connect=stall_s, sock_read=stall_s),
-            headers=_HEADERS, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=False,
+            headers={**_HEADERS, **(self.inputs.headers if stored and self.inputs else {})}, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=False,
             max_line_size=_LONGEST_LINE, max_field_size=_LONGEST_LINE, max_headers=_MOST_HEADERS,
         ) as session:  # fmt: skip
-            hop = URL(url, encoded=True) if own else public_url(url, self.policy)
+            hop = stored or (URL(url, encoded=True) if own else public_url(url, self.policy))
             for _ in range(MAX_REDIRECTS + 1):
                 async with session.get(hop, allow_redirects=False) as answer:
                     if answer.status not in _REDIRECTS:
+                        if stored and 400 <= answer.status < 500 and answer.status not in _PASSING:
+                            raise Rejected(
+                                f"Storage answered {answer.status} for {bare(url)}: there is no such object, or this worker's key "
+                                "may not read its bucket, which `rhythmai migrate` lets it where INPUT_BUCKETS names that",
+                                code="not_found",
+                            )
                         _expect_the_file(answer, url, own=own)
                         yield answer
                         return
@@ -120,6 +131,9 @@ class HttpFetcher:
             raise Rejected(
                 f"{bare(url)} redirects more than {MAX_REDIRECTS} times; give the file's own link", code="http_error"
             )
+
+    def _stored(self, url: str) -> URL | None:
+        return self.inputs.find(url) if self.inputs else None
 
     def _covers(self, url: str) -> bool:
         return bool(self.supabase_url and covers(self.supabase_url, url))

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 from pydantic_settings import NoDecode
 
-from rhythmai.project.environment import ProjectEnvironment, read
+from rhythmai.project.environment import InputBuckets, ProjectEnvironment, read
 from worker.errors import Misconfigured
 
 KindName = Literal["generate", "merge"]
@@ -111,6 +111,7 @@ class Settings(ProjectEnvironment):
 
     max_duration_s: float = Field(default=180, gt=0, le=DAY_S)
     max_bytes: int = Field(default=512 * 2**20, gt=0)
+    input_buckets: InputBuckets = ()
 
     @field_validator("worker_kinds", "wakeups", mode="before")
     @classmethod

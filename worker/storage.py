@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 from storage3.exceptions import StorageApiError
 
+from rhythmai.project.environment import OUR_BUCKETS
 from rhythmai.project.storage import TROUBLE, StorageClient
 from worker.errors import Misconfigured, Rejected, ServiceAway
 
@@ -38,7 +39,7 @@ class SupabaseStorage:
         Raises Misconfigured; a Storage that is away is not our business yet.
         """
         client = await self._storage.client()
-        for bucket in ("uploads", "videos", "audios"):
+        for bucket in OUR_BUCKETS:
             try:
                 await client.storage.get_bucket(bucket)
             except StorageApiError as error:

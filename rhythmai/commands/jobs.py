@@ -8,7 +8,7 @@ from uuid import UUID
 
 import typer
 
-from rhythmai.commands.arguments import Data, JobId, JobIds, Track
+from rhythmai.commands.arguments import Data, JobId, JobIds, Track, pairs_of
 from rhythmai.commands.hints import goes_on, hint
 from rhythmai.commands.operators import each, over_database
 from rhythmai.commands.running import command
@@ -17,7 +17,12 @@ from rhythmai.table import Json
 if TYPE_CHECKING:
     from rhythmai.client import Client
 
-Video = Annotated[str, typer.Argument(help="A path, which is uploaded, or a URL, which is passed on.")]
+Video = Annotated[
+    str,
+    typer.Argument(
+        help="A path, which is uploaded, or a URL, which is passed on; with a server's key also storage://bucket/path."
+    ),
+]
 Seed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="The same seed makes the same music.")]
 Stay = Annotated[bool, typer.Option("--watch", help="Stay and watch the job.")]
 
@@ -40,6 +45,17 @@ async def submit(
         Literal["full", "text+clip", "text"] | None, typer.Option(help="How far MMAudio follows the picture.")
     ] = None,
     callback_url: Annotated[str | None, typer.Option(help="Where the answer is posted when the job ends.")] = None,
+    event: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What callback_url hears of: job.completed, job.failed, job.cancelled, result.ready; may be repeated "
+            "(default: the ends)."
+        ),
+    ] = None,
+    metadata: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="A pair that answers and webhooks bring back; may be repeated."),
+    ] = None,
     watch: Stay = False,
     data: Data = None,
 ) -> None:
@@ -47,11 +63,12 @@ async def submit(
     from rhythmai.commands.plan import read_plan
     from rhythmai.connection import connect
 
-    directions = read_plan(plan) if plan else None
+    directions, pairs = read_plan(plan) if plan else None, pairs_of(metadata or [])
     async with connect(data) as client:
         job_id = await client.submit(
             await address(client, video), request, variants=variants, seed=seed, duration=duration, format=format_,
             plan=directions, negative_prompt=negative_prompt, conditioning=conditioning, callback_url=callback_url,
+            events=event or None, metadata=pairs or None,
         )  # fmt: skip
     await _made(job_id, watch, data)
 
@@ -117,7 +134,7 @@ async def address(client: Client, video: str) -> str:
     from rhythmai.errors import BadInput
     from rhythmai.screen import Screen
 
-    if is_url(video):
+    if is_url(video) or video.startswith("storage://"):
         return video
     if "://" in video:
         raise BadInput(f"{video} is no address to fetch from: give one that starts with http, or the path of a file")

@@ -29,12 +29,16 @@ async def migrate(
 ) -> None:
     """Apply the migrations of this version to DATABASE_URL.
 
-    They are recorded as the supabase CLI records them: both can be used on one database, in any order.
+    They are recorded as the supabase CLI records them: both can be used on one database, in any order. Then the buckets of
+    INPUT_BUCKETS, and no others, are opened to jobs and to workers' keys.
     """
     from rhythmai import schema
     from rhythmai.drift import State, refuse_drift, standings
+    from rhythmai.errors import BadInput
+    from rhythmai.project.environment import Opened, read
     from rhythmai.target import Target, database
 
+    opened = read(Opened, BadInput).input_buckets
     async with database(Target.find(data)) as connection:
         found = await standings(connection, schema.bundled())
         if status:
@@ -58,6 +62,8 @@ async def migrate(
             for standing in pending:
                 if standing.version not in ours:
                     print(f"Somebody else applied {_name(standing)} meanwhile")
+            if await connection.fetchval("select queue.set_input_buckets($1)", opened):
+                print(f"Jobs may name what lies in these buckets: {', '.join(opened) or 'none'}")
         if not pending:
             print("Nothing to apply: the database is up to date.")
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
 import asyncpg
 
 from rhythmai import schema
-from rhythmai.doctor.finding import Finding, fail, note, ok
+from rhythmai.doctor.finding import Finding, Verdict, fail, note, ok
 from rhythmai.drift import Drift, State, refuse_drift, standings
 from rhythmai.errors import BadInput, Unreachable
 from rhythmai.project.dsn import behind_transaction_pooler
@@ -34,7 +35,7 @@ async def examine(settings: Settings) -> list[Finding]:
         async with database(target) as connection:
             return [
                 await _version(connection),
-                *await _standing(connection),
+                *await _standing(connection, settings),
                 await _clock(connection),
                 await _kind(connection, target),
             ]
@@ -52,7 +53,7 @@ async def _version(connection: asyncpg.Connection) -> Finding:
     return ok(CHECK, f"Postgres {version}")
 
 
-async def _standing(connection: asyncpg.Connection) -> list[Finding]:
+async def _standing(connection: asyncpg.Connection, settings: Settings) -> list[Finding]:
     """As whom we are let in, and what is there for us: a program's role is told its functions, the owner the migrations."""
     user, functions, owns = await connection.fetchrow(
         "select current_user::text, count(*) filter (where has_function_privilege(p.oid, 'execute')),"
@@ -64,10 +65,19 @@ async def _standing(connection: asyncpg.Connection) -> list[Finding]:
             return [fail(CHECK, f"{user} may call nothing of the queue", "Run `rhythmai migrate` as the owner")]
         return [ok(CHECK, f"as {user}, which may call {functions} functions and nothing else")]
     found = [await _migrations(connection)]
+    if owns and found[0].verdict is not Verdict.FAIL:
+        opened = await connection.fetchval("select s.input_buckets from private.settings s")
+        if tuple(opened) != settings.input_buckets:
+            said = f"jobs may name objects of {_listed(opened)}, and INPUT_BUCKETS is {_listed(settings.input_buckets)}"
+            found.append(fail(CHECK, said, "Run `rhythmai migrate` with the INPUT_BUCKETS that is meant"))
     if owns:
         said = f"DATABASE_URL is that of {user}: a machine that is broken into holds the whole database"
         found.append(note(CHECK, said, "Give workers and API their own: `rhythmai roles`"))
     return found
+
+
+def _listed(buckets: Sequence[str]) -> str:
+    return ", ".join(buckets) or "no bucket"
 
 
 async def _migrations(connection: asyncpg.Connection) -> Finding:

@@ -9,10 +9,10 @@ from typing import Final
 from rhythmai.buckets import Buckets
 from rhythmai.doctor.finding import KEY, PROJECT, Finding, fail, note, ok
 from rhythmai.errors import Refused, RhythmAIError
+from rhythmai.project.environment import OUR_BUCKETS
 from worker.settings import Settings
 
 CHECK: Final = "storage"
-BUCKETS: Final = ("uploads", "videos", "audios")
 MIGRATE: Final = "Run `rhythmai migrate`, which makes the buckets"
 
 
@@ -20,7 +20,8 @@ async def examine(settings: Settings) -> list[Finding]:
     try:
         async with Buckets(settings.origin, settings.supabase_key, apikey=settings.apikey) as buckets:
             largest = await buckets.largest()
-            findings = [finding for bucket in BUCKETS for finding in await _bucket(buckets, bucket, settings, largest)]
+            findings = [f for bucket in OUR_BUCKETS for f in await _bucket(buckets, bucket, settings, largest)]
+            findings += [await _input(buckets, bucket) for bucket in settings.input_buckets]
             return [*findings, await _round_trip(buckets)]
     except RhythmAIError as error:
         return [fail(CHECK, str(error), PROJECT)]
@@ -46,6 +47,18 @@ async def _bucket(buckets: Buckets, bucket: str, settings: Settings, largest: in
         said = f"bucket uploads takes {limit / 2**20:.0f} MB, MAX_BYTES would take {settings.max_bytes / 2**20:.0f} MB"
         return [note(CHECK, said, "Raise its limit, or lower MAX_BYTES")]
     return [ok(CHECK, f"bucket {bucket} is public" + (f" and takes {limit / 2**20:.0f} MB" if limit else ""))]
+
+
+async def _input(buckets: Buckets, bucket: str) -> Finding:
+    """A bucket that a key may not read is to that key as one that is not there."""
+    try:
+        await buckets.settings(bucket)
+    except Refused as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            return fail(CHECK, f"bucket {bucket} of INPUT_BUCKETS: {error}", KEY)
+        said = f"bucket {bucket} of INPUT_BUCKETS is not there, or the worker's key may not read it"
+        return fail(CHECK, said, "Make it (dashboard, Storage), and run `rhythmai migrate` with the same INPUT_BUCKETS")
+    return ok(CHECK, f"bucket {bucket} of INPUT_BUCKETS is there, and may be read")
 
 
 async def _round_trip(buckets: Buckets) -> Finding:

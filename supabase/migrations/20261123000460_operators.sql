@@ -98,3 +98,23 @@ as $$
                    from public.deliveries d where d.state = 'pending'));
 $$;
 comment on function queue.gauges() is 'How many jobs wait and run, since when the heads wait, which workers there are, which webhooks are due: one walk over what is not over.';
+
+-- The buckets that INPUT_BUCKETS names: jobs may name what lies in them, and a worker's key reads there, and in no other.
+create function queue.set_input_buckets(p_buckets text[]) returns boolean
+language plpgsql set search_path = ''
+as $$
+begin
+  if p_buckets = (select s.input_buckets from private.settings s) then
+    return false;
+  end if;
+  update private.settings s set input_buckets = p_buckets where s.only_row;
+  drop policy if exists "workers see input buckets" on storage.buckets;
+  drop policy if exists "workers read in input buckets" on storage.objects;
+  if p_buckets <> '{}' then
+    execute format('create policy "workers see input buckets" on storage.buckets for select to rhythmai_worker_key using (id = any (%L::text[]))', p_buckets);
+    execute format('create policy "workers read in input buckets" on storage.objects for select to rhythmai_worker_key using (bucket_id = any (%L::text[]))', p_buckets);
+  end if;
+  return true;
+end
+$$;
+comment on function queue.set_input_buckets(text[]) is 'Let jobs name objects of exactly these buckets, and a worker''s key read them; whether that changed anything.';

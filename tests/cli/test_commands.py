@@ -30,6 +30,8 @@ NOWHERE = ("--data", "nowhere")
         (["submit", "a.mp4", "--plan", "nope.json"], "nope.json cannot be read"),
         (["submit", "a.mp4", "--plan", "notes.txt"], "notes.txt holds no list of directions: write them like"),
         (["submit", "a.mp4", "--plan", "broken.json"], "broken.json is neither JSON nor YAML"),
+        (["submit", "a.mp4", "--metadata", "order"], "--metadata order is no pair of a name and a value: write"),
+        (["submit", "a.mp4", "--metadata", "a=1", "--metadata", "a=2"], "--metadata a=2 gives a a second value"),
         (["cancel", "x"], "x is not the id of a job"),
     ],
 )
@@ -83,8 +85,8 @@ async def test_a_base_install_is_told_what_to_set(tmp_path, command):
 
 
 async def test_a_base_install_says_which_extra_is_missing(tmp_path):
-    """The worker, `demo` and `up` say it in one line; `doctor` goes on with what the API needs."""
-    for program, extra, code in (("worker", "worker", 2), ("demo", "local", 1), ("up", "local", 1)):
+    """The worker, `demo`, `up` and `mcp` say it in one line; `doctor` goes on with what the API needs."""
+    for program, extra, code in (("worker", "worker", 2), ("demo", "local", 1), ("up", "local", 1), ("mcp", "mcp", 1)):
         start = (*BASE[:-1], "worker") if program == "worker" else (*BASE, program)
         ended, _, err = await call(cwd=tmp_path, program=start)
         assert (ended, err.count("\n")) == (code, 1)

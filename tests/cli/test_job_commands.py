@@ -4,81 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shlex
-import signal
-import tempfile
 from pathlib import Path
 from uuid import UUID, uuid4
 
-import asyncpg
+import aiohttp
 import pytest
-import pytest_asyncio
 
-from rhythmai.local.postgres import free_port
-from tests.cli.stack_process import RHYTHMAI, Up, call, clean_environment
-from tests.cli.terminal import Terminal
+from tests.cli.conftest import FILM
+from tests.cli.stack_process import call
 from tests.unit.media import write_video
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
-
-
-class Stack:
-    """A running stack, a folder of the user's with a film in it, and how to reach the API alone."""
-
-    def __init__(self, place: Path, variables: dict[str, str]):
-        self.place, self.data, self.variables = place, place / "data", variables
-        self.alone = {
-            "API_URL": variables["API_URL"],
-            "XDG_DATA_HOME": str(place / "nothing here"),
-            "XDG_CACHE_HOME": str(place / "cache"),
-        }
-
-    async def call(self, *arguments) -> str:
-        """Over API_URL alone; what it says on stdout."""
-        code, out, err = await call(*arguments, cwd=self.place, **self.alone)
-        assert code == 0, err
-        return out
-
-    async def refused(self, *arguments) -> str:
-        code, _, err = await call(*arguments, cwd=self.place, **self.alone)
-        assert (code, err.count("\n")) == (1, 1), err
-        return err
-
-    async def terminal(self, *arguments, **options) -> Terminal:
-        environment = clean_environment(**self.alone)
-        return await Terminal.start(*RHYTHMAI, *arguments, environment=environment, cwd=self.place, **options)
-
-    async def sql(self, statement: str, *arguments) -> str:
-        connection = await asyncpg.connect(self.variables["DATABASE_URL"])
-        value = await connection.fetchval(statement, *arguments)
-        await connection.close()
-        return str(value)
-
-    async def waiting(self) -> str:
-        """A job that nobody takes."""
-        insert = (
-            "insert into public.jobs (video_url, run_at) values ('https://example.com/a.mp4', 'infinity') returning id"
-        )
-        return await self.sql(insert)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stack():
-    with tempfile.TemporaryDirectory(prefix="rhythmai-jobs-") as folder:
-        place = Path(folder)
-        place.chmod(0o755)
-        write_video(place / "it's a film.mp4", (((220, 30, 20), 2.0), ((20, 40, 220), 2.0)))
-        up = await Up.start(place / "data", free_port(), free_port())
-        try:
-            _, out, _ = await call("env", "--data", place / "data", cwd=place)
-            words = (shlex.split(line)[1] for line in out.splitlines())
-            yield Stack(place, dict(word.split("=", 1) for word in words))
-            assert up.process.returncode is None
-        finally:
-            await up.stop(signal.SIGTERM)
-
-
-FILM = "it's a film.mp4"
 
 
 async def test_a_job_from_the_shell(stack):
@@ -115,6 +51,8 @@ async def test_everything_over_api_url_alone(stack):
     """A job with directions, seed, duration and format is made, saved, merged and played again, and no more is known than API_URL."""
     (stack.place / "plan.yaml").write_text("- slow piano\n- {prompt: fast drums, title: 2024-05-01, tempo_bpm: 140}\n")
     options = ("--seed", 7, "--duration", 1.5, "--format", "mp3", "--plan", "plan.yaml")
+    told = ("--callback-url", "https://example.com/told", "--event", "result.ready", "--event", "job.failed")
+    options += (*told, "--metadata", "order=4711", "--metadata", "of=a=b")
     job_id = (await stack.call("submit", FILM, *options)).strip()
     assert "Completed: 2 of 2." in await stack.call("watch", job_id)
 
@@ -125,6 +63,10 @@ async def test_everything_over_api_url_alone(stack):
     assert [(result["prompt"], result["title"], result["duration"]) for result in job["results"]] == [
         ("slow piano", "Direction 1", 1.5), ("fast drums", "2024-05-01", 1.5),
     ]  # fmt: skip
+
+    assert job["metadata"] == {"order": "4711", "of": "a=b"}
+    events = await stack.sql("select options -> 'events' from public.jobs where id = $1", job_id)
+    assert json.loads(events) == ["result.ready", "job.failed"]
 
     url, file = (
         await stack.call(
@@ -186,6 +128,24 @@ async def test_a_large_film_goes_in_pieces(stack):
     assert list((stack.place / "cache" / "rhythmai" / "uploads").iterdir()) == []
 
 
+async def test_a_server_s_film_lies_in_storage(stack):
+    """What lies in a bucket of INPUT_BUCKETS is made music for with a server's key, uploaded by nobody; who has no key is told what to do."""
+    await stack.sql("insert into storage.buckets (id, name) values ('films', 'films') returning id")
+    storage, key = f"{stack.variables['SUPABASE_URL']}/storage/v1/object/films", stack.variables["SUPABASE_KEY"]
+    async with (
+        aiohttp.ClientSession(headers={"apikey": key, "Authorization": f"Bearer {key}"}) as http,
+        http.post(f"{storage}/2026/a.mp4", data=(stack.place / FILM).read_bytes()) as put,
+    ):
+        assert put.status == 200, await put.text()
+    film = "storage://films/2026/a.mp4"
+    code, key, _ = await call("keys", "add", "server", cwd=stack.place, DATABASE_URL=stack.variables["DATABASE_URL"])
+    mine = {"cwd": stack.place, **stack.alone, "USER_TOKEN": key.strip()}
+    code, out, err = await call("submit", film, "--variants", 1, "--watch", **mine)
+    assert code == 0, out + err
+    assert "Completed: 1 of 1." in out
+    assert "upload the video (POST /api/v1/upload)" in await stack.refused("submit", film)
+
+
 async def test_submit_says_what_next(stack):
     """A person is told the very commands that go on from a job; a program gets the id and nothing else."""
     terminal = await stack.terminal("submit", FILM, "--variants", 1)
@@ -243,6 +203,8 @@ async def test_what_is_not_there_is_named(stack):
     )
     await stack.call("cancel", waiting)
     assert "has no tracks, it is cancelled" in await stack.refused("merge", waiting)
+    asked = ("submit", "https://example.com/a.mp4", "--event")
+    assert "events.0: should be 'job.completed', 'job.failed'" in await stack.refused(*asked, "result")
     assert "name the music with --audio URL" in await stack.refused("merge", FILM)
     assert "song.flac is not a URL" in await stack.refused("merge", FILM, "--audio", "song.flac")
     for command in ("watch", "download", "merge", "again", "cancel"):

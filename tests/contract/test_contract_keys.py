@@ -122,3 +122,37 @@ async def test_a_list_needs_somebody(api):
     """A visitor is told to sign in."""
     status, problem = await ask(api, "get", "/api/v1/jobs")
     assert (status, problem["code"]) == (401, "unauthorized")
+
+
+async def test_only_keys_name_what_lies_in_storage(api, gen, db, add_key):
+    """storage://bucket/path of INPUT_BUCKETS is a key's video, for music and for a merge; a visitor, a user and other buckets get a 422 that
+    says what to do, and so does what is encoded or climbs."""
+    mine, _ = await add_key()
+    film = {"video_url": "storage://films/2026/a film.mp4"}
+    assert await db.fetchval("select queue.set_input_buckets('{films}')")
+    try:
+        job = await gen(headers=mine, **film)
+        assert (await ask(api, "get", f"/api/v1/job/{job}", headers=mine))[1]["video_url"] == film["video_url"]
+        merge = {**film, "audio_url": AUDIO}
+        assert (await ask(api, "post", "/api/v1/merge", json=merge, headers=mine | {"Prefer": "respond-async"}))[
+            0
+        ] == 202
+        for headers, body, remedy in (
+            ({}, film, "upload the video"),
+            (bearer(), film, "upload the video"),
+            (mine, {"video_url": "storage://others/a.mp4"}, "name it there and run `rhythmai migrate`"),
+            (mine, {"video_url": "storage://films/%2e%2e/a.mp4"}, "video_url: must be an http or https address"),
+            (mine, {"video_url": "storage://films/../a.mp4"}, "storage://bucket/path"),
+            (
+                mine,
+                {"video_url": VIDEO, "callback_url": film["video_url"]},
+                "callback_url: must be an http or https address",
+            ),
+        ):
+            status, problem = await ask(api, "post", "/api/v1/gen", json=body, headers=headers)
+            assert (status, problem["code"]) == (422, "invalid_request")
+            assert remedy in problem["detail"]
+        again = await ask(api, "post", f"/api/v1/job/{job}/again", headers=mine)
+        assert again[0] == 200
+    finally:
+        await db.fetchval("select queue.set_input_buckets('{}')")

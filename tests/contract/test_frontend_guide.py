@@ -200,7 +200,7 @@ async def test_every_snippet_of_the_guide_runs(stack, ann, auth, hand, db, tmp_p
         "JOB is processing of me", "JOB is completed of me", "JOB has https://example.com/0.flac", "cancelled cancelled", "deleted not_found",
         "planned piano, strings", "read plan 2", "read result 0", "read job completed", "clicked twice true", "uploaded 7000000",
         "broke off POST PATCH PATCH 1", "through HEAD PATCH PATCH 0", "in one piece after POST 0", "gateway true 502 The server answered 502; try again",
-        "invalid_request video_url: must be an http or https address with a host and without a user name",
+        "invalid_request video_url: must be an http or https address with a host and without a user name, or for a server's key storage://bucket/path",
     ):  # fmt: skip
         assert line in told, said
     assert any(line.startswith("Error: size: ") for line in told), said  # an empty file, in either host's words

@@ -1,7 +1,8 @@
-"""docs/client.md: its Python is run as one program against a local stack."""
+"""docs/client.md: its Python is run as one program, and its commands as they stand, against a local stack."""
 
 import asyncio
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from rhythmai.local.postgres import free_port
 from rhythmai.local.stack import local_stack
 from rhythmai.sample import make_sample
 from tests.docs.blocks import DOCS, blocks
+from tests.docs.shell import Shell
 
 
 @pytest.fixture
@@ -25,22 +27,32 @@ def data():
 @pytest.mark.slow
 async def test_the_examples_make_music(data, tmp_path):
     """Uploaded, submitted, watched, made again, merged, cancelled and refused, as the page says."""
-    program = "".join(block.text for block in blocks(DOCS / "client.md") if block.order == "run")
-    (tmp_path / "page.py").write_text(program)
-    make_sample(tmp_path / "holiday.mp4", 2)
-    (tmp_path / "feature.mp4").write_bytes(bytes(13_000_000))
+    page = blocks(DOCS / "client.md")
+    program = "".join(block.text for block in page if (block.language, block.order) == ("python", "run"))
+    folder = tmp_path / "here"
+    folder.mkdir()
+    (folder / "page.py").write_text(program)
+    (folder / "plan.yaml").write_text(next(block.text for block in page if block.order == "file=plan.yaml"))
+    make_sample(folder / "holiday.mp4", 2)
+    (folder / "feature.mp4").write_bytes(bytes(13_000_000))
     async with local_stack(data, port=free_port(), db_port=free_port()) as running:
         environment = os.environ | running.environment | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
         adding = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "rhythmai", "keys", "add", "page", env=environment, stdout=asyncio.subprocess.PIPE
         )
         key = (await adding.communicate())[0].decode().strip()
-        page = await asyncio.create_subprocess_exec(
-            sys.executable, "page.py", cwd=tmp_path, env=environment | {"RHYTHMAI_KEY": key},
+        running_page = await asyncio.create_subprocess_exec(
+            sys.executable, "page.py", cwd=folder, env=environment | {"RHYTHMAI_KEY": key},
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
-        said = (await page.communicate())[0].decode()
-    assert page.returncode == 0, said
+        said = (await running_page.communicate())[0].decode()
+        with Shell(folder, running.environment) as shell:
+            typed = [
+                await asyncio.to_thread(shell.run, block)
+                for block in page
+                if (block.language, block.order) == ("sh", "run")
+            ]
+    assert running_page.returncode == 0, said
     assert "completed" in said
     assert "order 4711" in said
     assert "\nuploaded http" in said
@@ -48,4 +60,6 @@ async def test_the_examples_make_music(data, tmp_path):
     assert "\n1: " in said
     assert "cancelled" in said or "processing" in said
     assert "invalid_request" in said
-    assert (tmp_path / "with-music.mp4").stat().st_size > 10_000
+    assert (folder / "with-music.mp4").stat().st_size > 10_000
+    assert re.search(r"^music-\w+/track-3.mp3$", typed[0], re.MULTILINE)
+    assert typed[0].count("Completed: ") == 3

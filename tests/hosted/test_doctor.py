@@ -17,7 +17,7 @@ VARIABLES = (
     "SUPABASE_URL", "SUPABASE_KEY", "SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY", "DATABASE_URL", "SUPABASE_DB_URL",
     "ENGINE", "BASE_URL", "API_KEY", "VLM_INPUT", "MMAUDIO_MODEL", "MODELS_DIR", "DEVICE", "WORKER_KINDS", "JWT_SECRET",
     "REQUIRE_AUTH", "VLM_TIMEOUT_S", "SUPABASE_PUBLISHABLE_KEY",
-    "TRUSTED_PROXIES",
+    "TRUSTED_PROXIES", "INPUT_BUCKETS",
 )  # fmt: skip
 
 
@@ -253,6 +253,29 @@ def test_a_project_with_a_lower_limit_than_its_buckets(doctor, healthy, database
     told = [line for line in found["storage", "note"] if "the project takes 50 MB a file" in line]
     assert [line.split()[1] for line in told] == ["uploads", "videos", "audios"]
     assert all("Raise the global file size limit: dashboard, Storage, Settings" in line for line in told)
+
+
+def test_buckets_that_jobs_may_name(doctor, healthy, rhythmai, sql):
+    """A bucket of INPUT_BUCKETS that does not exist, that the worker's key may not read, or that `rhythmai migrate` has not opened is told."""
+    url = healthy["DATABASE_URL"]
+    _, found = doctor("--api-only", **healthy, INPUT_BUCKETS="films")
+    assert "bucket films of INPUT_BUCKETS is not there" in found["storage", "fail"][0]
+    assert "jobs may name objects of no bucket, and INPUT_BUCKETS is films" in found["database", "fail"][0]
+    sql(url, "insert into storage.buckets (id, name) values ('films', 'films')")
+    code, found = doctor("--api-only", **healthy, INPUT_BUCKETS="films")
+    assert (code, fails(found)) == (1, ["database"])
+
+    key = rhythmai("worker-key", JWT_SECRET=JWT_SECRET).out.strip().removeprefix("SUPABASE_KEY=")
+    box = {**healthy, "SUPABASE_KEY": key, "SUPABASE_PUBLISHABLE_KEY": PUBLISHABLE, "INPUT_BUCKETS": "films"}
+    _, found = doctor(**box)
+    assert "or the worker's key may not read it -> Make it" in found["storage", "fail"][0]
+    assert sql(url, "select queue.set_input_buckets('{films}')")[0][0]
+    code, found = doctor(**box)
+    assert any(line.startswith("bucket films of INPUT_BUCKETS is there") for line in found["storage", "ok"])
+    assert (code, fails(found)) == (0, [])
+    sql(url, "select queue.set_input_buckets('{}')")
+    _, found = doctor(**{**box, "INPUT_BUCKETS": "films,a/b"})
+    assert "INPUT_BUCKETS is malformed: 'a/b' is no bucket" in found["environment", "fail"][0]
 
 
 def test_published_keys_verify_tokens(doctor, healthy):

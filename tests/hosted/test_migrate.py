@@ -62,7 +62,7 @@ async def test_who_comes_second_is_told(project_url, tmp_path):
         late = asyncio.create_task(call("migrate", cwd=tmp_path, DATABASE_URL=project_url))
         while not await other.fetchval("select exists (select from pg_locks where not granted)"):
             pass
-        await other.execute(schema.RECORD)
+        await other.execute(schema.RECORD + "".join(migration.sql for migration in schema.bundled()))
         await other.executemany(
             "insert into supabase_migrations.schema_migrations (version, name) values ($1, $2)",
             [(migration.version, migration.name) for migration in schema.bundled()],
@@ -178,3 +178,18 @@ def test_no_superuser_is_needed(rhythmai, project_url, sql, template):
     sql(project_url, f"reassign owned by {name} to postgres")
     sql(project_url, f"drop owned by {name}")
     sql(project_url, f"drop role {name}")
+
+
+def test_the_buckets_that_jobs_may_name(rhythmai, project_url, sql):
+    """Each run opens exactly those of INPUT_BUCKETS, says so where that changes, and closes them where it is not set; a dry run does neither."""
+    opened = "select input_buckets from private.settings"
+    assert "no bucket" in rhythmai("migrate", DATABASE_URL=project_url, INPUT_BUCKETS="films,no bucket!").err
+    assert "uploads is RhythmAI's own" in rhythmai("migrate", INPUT_BUCKETS="films,uploads").err
+    done = rhythmai("migrate", INPUT_BUCKETS="films, rushes,films")
+    assert done.out.splitlines()[-1] == "Jobs may name what lies in these buckets: films, rushes"
+    assert sql(project_url, opened)[0][0] == ["films", "rushes"]
+    assert rhythmai("migrate").out == "Nothing to apply: the database is up to date.\n"
+    rhythmai("migrate", "--dry-run", INPUT_BUCKETS="")
+    assert sql(project_url, opened)[0][0] == ["films", "rushes"]
+    assert "these buckets: none" in rhythmai("migrate", INPUT_BUCKETS="").out
+    assert sql(project_url, "select count(*) from pg_policies where policyname like '%input buckets'")[0][0] == 0

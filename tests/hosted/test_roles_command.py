@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import httpx
@@ -16,6 +17,9 @@ from rhythmai.errors import Refused
 from rhythmai.roles import Role, admit
 from tests.database.desk import connect
 from tests.hosted.gateway import JWT_SECRET
+from worker.errors import Rejected, ServiceAway
+from worker.fetch import HttpFetcher
+from worker.inputs import Inputs
 
 WHO = "select current_user::text as who"
 REF = "a" * 20
@@ -102,6 +106,39 @@ async def test_a_worker_s_key_opens_our_buckets_and_no_others(key, gateway, data
     headers = {"apikey": gateway.publishable, "authorization": f"Bearer {key}"}
     signed = httpx.post(f"{gateway.url}/storage/v1/object/upload/sign/uploads/k.mp4", headers=headers, timeout=120)
     assert signed.json()["token"]
+
+
+async def test_a_worker_fetches_what_jobs_may_name(key, gateway, database_url, tmp_path):
+    """With its own key, from INPUT_BUCKETS alone, within the limit of size; what is not there, is not opened or leads on is refused."""
+    db = await connect(database_url)
+    await db.execute("insert into storage.buckets (id, name) values ('films', 'films'), ('closed', 'closed')")
+    for bucket in ("films", "closed"):
+        gateway.put(bucket, "2026/a%20film%20(1).mp4", "video/mp4")
+    inputs = Inputs(supabase_url=gateway.url, buckets=("films", "closed"), key=key, apikey=gateway.publishable)
+    fetcher = HttpFetcher(supabase_url=gateway.url, inputs=inputs)
+    film = "storage://films/2026/a film (1).mp4"
+    with pytest.raises(Rejected, match="may not read its bucket"):
+        await fetcher.fetch(film, tmp_path)
+    assert await db.fetchval("select queue.set_input_buckets('{films}')")
+    assert (await fetcher.fetch(film, tmp_path)).read_bytes() == b"x"
+    for refused, code in {
+        film.replace("films", "closed"): "not_found", film.replace("a film", "no film"): "not_found",
+        "storage://audios/a.flac": "forbidden_address", "storage://films/%2e%2e/closed/a": "bad_url", "storage://films/../closed/a": "bad_url",
+    }.items():  # fmt: skip
+        with pytest.raises(Rejected) as refusal:
+            await fetcher.fetch(refused, tmp_path)
+        assert refusal.value.code == code
+    with pytest.raises(Rejected, match=r"the limit is 0\.0 MB"):
+        await replace(fetcher, max_bytes=0).fetch(film, tmp_path)
+    away = replace(inputs, supabase_url="http://127.0.0.1:9")
+    with pytest.raises(ServiceAway):
+        await replace(fetcher, inputs=away).fetch(film, tmp_path)
+    with pytest.raises(Rejected, match="a plain http"):
+        await HttpFetcher(supabase_url=gateway.url).fetch(film, tmp_path)
+    assert len(list(tmp_path.glob("media-*"))) == 1
+    assert key not in repr(inputs)
+    await db.fetchval("select queue.set_input_buckets('{}')")
+    await db.close()
 
 
 def test_a_worker_s_key_ends(rhythmai):

@@ -166,21 +166,15 @@ async def test_what_is_no_id_is_not_asked_for(api, client, job_id):
     assert api.asked == []
 
 
-async def test_merge_at_once(api, client):
-    """A merge that is ready in time answers with its video."""
-    api.lay("POST /merge", (200, {"video_url": "v"}))
-    assert await client.merge("a", "b", mode="mix", duck=True, duck_db=-12) == "v"
-    assert api.body() == {"video_url": "a", "audio_url": "b", "mode": "mix", "duck": True, "duck_db": -12}
-    assert api.asked[0][1]["Prefer"] == "respond-async", "no connection outlives a merge of minutes"
-
-
-async def test_a_long_merge_is_waited_for(api, client):
-    """A merge that answers 202 is watched until its video is there, and its job is told at once."""
+async def test_a_merge_is_waited_for(api, client):
+    """A merge is a job, told at once and watched until its video is there; no connection waits for it."""
     api.lay("POST /merge", (202, {"job_id": str(JOB)}))
     api.lay(f"GET /job/{JOB}", (200, answer("completed", [{"index": 0, "video_url": "v"}], kind="merge")))
     told = []
-    assert await client.merge("a", "b", made=told.append) == "v"
+    assert await client.merge("a", "b", mode="mix", duck=True, duck_db=-12, made=told.append) == "v"
     assert told == [JOB]
+    assert api.body(0) == {"video_url": "a", "audio_url": "b", "mode": "mix", "duck": True, "duck_db": -12}
+    assert api.asked[0][1]["Prefer"] == "respond-async", "no connection outlives a merge of minutes"
 
 
 async def test_a_merge_that_fails_says_why(api, client):

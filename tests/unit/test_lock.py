@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-EXTRAS = {"api": [], "worker": ["worker"], "local": ["local"], "gpu": ["gpu"], "dev": ["dev", "gpu"]}
+EXTRAS = {"api": [], "worker": ["worker"], "local": ["local"], "gpu": ["gpu"], "mcp": ["mcp"], "dev": ["dev", "gpu"]}
 
 
 def asked(extras: list[str]) -> list[Requirement]:

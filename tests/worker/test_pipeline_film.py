@@ -234,3 +234,17 @@ async def test_the_describer_gets_the_first_look_and_the_engine_the_last(run, se
     seams.look, seams.describe, seams.compose = look, describe, composes
     await run()
     assert (told, composed_to) == ([1], [2])
+
+
+async def test_a_describer_is_given_no_private_address(run, seams):
+    """What is read with the worker's key nobody else could watch: a describer that watches addresses is given none."""
+    given = []
+
+    async def describe(clip, user_request, count, video_url):
+        given.append(video_url)
+        return (direction("d"),), "local"
+
+    seams.describe = describe
+    for url in ("https://example.com/a.mp4", "storage://films/a.mp4"):
+        await run(total_count=1, video_url=url)
+    assert given == ["https://example.com/a.mp4", None]

@@ -198,9 +198,9 @@ class Pipeline:
                 directions = tuple(replace(d, prompt=self.fit(d.prompt)) for d in job.asked_plan)
                 describer = "user"
             else:
-                directions, describer = await self.describer.describe(
-                    clip, job.user_request, job.total_count, job.video_url
-                )
+                # What is private in Storage nobody else can watch.
+                public = None if job.video_url.startswith("storage:") else job.video_url
+                directions, describer = await self.describer.describe(clip, job.user_request, job.total_count, public)
             return await self.queue.save_plan(job.lease, planned(directions, describer, job.options.seed))
 
     async def _seen(

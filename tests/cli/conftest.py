@@ -1,0 +1,74 @@
+"""A local stack that runs already, for the tests of what asks one."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import tempfile
+from pathlib import Path
+
+import asyncpg
+import pytest_asyncio
+
+from rhythmai.local.postgres import free_port
+from tests.cli.stack_process import RHYTHMAI, Up, call, clean_environment
+from tests.cli.terminal import Terminal
+from tests.unit.media import write_video
+
+FILM = "it's a film.mp4"
+
+
+class Stack:
+    """A running stack, a folder of the user's with a film in it, and how to reach the API alone."""
+
+    def __init__(self, place: Path, variables: dict[str, str]):
+        self.place, self.data, self.variables = place, place / "data", variables
+        self.alone = {
+            "API_URL": variables["API_URL"],
+            "XDG_DATA_HOME": str(place / "nothing here"),
+            "XDG_CACHE_HOME": str(place / "cache"),
+        }
+
+    async def call(self, *arguments) -> str:
+        """Over API_URL alone; what it says on stdout."""
+        code, out, err = await call(*arguments, cwd=self.place, **self.alone)
+        assert code == 0, err
+        return out
+
+    async def refused(self, *arguments) -> str:
+        code, _, err = await call(*arguments, cwd=self.place, **self.alone)
+        assert (code, err.count("\n")) == (1, 1), err
+        return err
+
+    async def terminal(self, *arguments, **options) -> Terminal:
+        environment = clean_environment(**self.alone)
+        return await Terminal.start(*RHYTHMAI, *arguments, environment=environment, cwd=self.place, **options)
+
+    async def sql(self, statement: str, *arguments) -> str:
+        connection = await asyncpg.connect(self.variables["DATABASE_URL"])
+        value = await connection.fetchval(statement, *arguments)
+        await connection.close()
+        return str(value)
+
+    async def waiting(self) -> str:
+        """A job that nobody takes."""
+        insert = (
+            "insert into public.jobs (video_url, run_at) values ('https://example.com/a.mp4', 'infinity') returning id"
+        )
+        return await self.sql(insert)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stack():
+    with tempfile.TemporaryDirectory(prefix="rhythmai-jobs-") as folder:
+        place = Path(folder)
+        place.chmod(0o755)
+        write_video(place / FILM, (((220, 30, 20), 2.0), ((20, 40, 220), 2.0)))
+        up = await Up.start(place / "data", free_port(), free_port(), INPUT_BUCKETS="films")
+        try:
+            _, out, _ = await call("env", "--data", place / "data", cwd=place)
+            words = (shlex.split(line)[1] for line in out.splitlines())
+            yield Stack(place, dict(word.split("=", 1) for word in words))
+            assert up.process.returncode is None
+        finally:
+            await up.stop(signal.SIGTERM)
