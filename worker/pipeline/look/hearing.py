@@ -113,7 +113,7 @@ def _resampled(path: Path, film: Footage) -> Iterator[tuple[float | None, Mono]]
                 resampler, shape = AudioResampler("flt", "mono", RATE_HZ), kind
                 begins_s = due_s = at_s
             due_s += frame.samples / frame.sample_rate
-            yield from pieces(_placed(frame) if sound.folds else _mean(frame))
+            yield from pieces(frame if sound.folds else _mean(frame))
         yield from pieces(None)
 
 
@@ -124,11 +124,6 @@ def _frames(container: InputContainer, stream: AudioStream) -> Iterator[AudioFra
                 yield from stream.decode(packet)
     with as_far_as_it_goes():
         yield from stream.decode(None)
-
-
-def _placed(frame: AudioFrame) -> AudioFrame:
-    frame.pts = None  # so that nothing else counts than how many samples came
-    return frame
 
 
 def _mean(frame: AudioFrame) -> AudioFrame:
