@@ -7,7 +7,7 @@ import hashlib
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -82,12 +82,17 @@ class Pipeline:
                     queue=self.queue, fetcher=self.fetcher, ear=self.ear, merger=self.merger, storage=self.storage,
                 )  # fmt: skip
                 return
-            self._generating += 1
-            try:
-                await self._generate(job, Path(folder), stopped, draining, timings)
-            finally:
-                self._generating -= 1
-                self._rest()
+            await self._generate(job, Path(folder), stopped, draining, timings)
+
+    @contextmanager
+    def _wanting(self) -> Iterator[None]:
+        """A job that wants the engine sooner or later."""
+        self._generating += 1
+        try:
+            yield
+        finally:
+            self._generating -= 1
+            self._rest()
 
     def _rest(self) -> None:
         """Give the engine a quiet moment where no other job is here. What goes wrong in it is no job's fault, and only told."""
@@ -106,44 +111,50 @@ class Pipeline:
     ) -> None:
         if self.engine is None:
             raise Yielded("this worker has no engine")
-        await self.queue.set_stage(job.lease, Stage.FETCHING)
-        with timings.of("fetch"):
-            file = await fetch_video(job, self.fetcher, folder)
-        async with aclosing(self.looker.look(file, job.options.duration_s)) as looks:
-            with timings.of("look"):
-                first = await anext(looks)
-                assert isinstance(first, Clip)
+        async with AsyncExitStack() as stack:
+            with self._wanting():
+                await self.queue.set_stage(job.lease, Stage.FETCHING)
+                with timings.of("fetch"):
+                    file = await fetch_video(job, self.fetcher, folder)
+                async with aclosing(self.looker.look(file, job.options.duration_s)) as looks:
+                    with timings.of("look"):
+                        first = await anext(looks)
+                        assert isinstance(first, Clip)
+                    made_beside = await stack.enter_async_context(self._beside(job, file, first, timings))
 
-            async with self._beside(job, first, timings):
-                await self.queue.set_stage(job.lease, Stage.DESCRIBING)
-                with timings.of("describe"):
-                    plan, clip = await together(
-                        self._plan(job, first, timings), self._seen(job, first, looks, stopped, timings)
-                    )
+                    await self.queue.set_stage(job.lease, Stage.DESCRIBING)
+                    with timings.of("describe"):
+                        plan, clip = await together(
+                            self._plan(job, first, timings), self._seen(job, first, looks, stopped, timings)
+                        )
+
                 await self.queue.set_stage(job.lease, Stage.COMPOSING)
                 missing = [variant for variant in plan.variants if variant.index not in job.done]
                 with timings.of("compose"):
                     await self._compose(job, clip, plan, missing, stopped, draining, timings)
+            await made_beside()
 
     @asynccontextmanager
-    async def _beside(self, job: Job, clip: Clip, timings: Timings) -> AsyncIterator[None]:
-        """Meanwhile the film is heard and its preview is made; in the end both are waited for, in nobody's way."""
+    async def _beside(
+        self, job: Job, file: Path, clip: Clip, timings: Timings
+    ) -> AsyncIterator[Callable[[], Coroutine[Any, Any, None]]]:
+        """Meanwhile the film is heard and its preview is made. What is yielded waits for both, in nobody's way; leaving stops them."""
         previewing = asyncio.create_task(self._previewed(job, clip, timings))
+
+        async def end() -> None:
+            self.beside += 1
+            try:
+                self.freed()
+                await listening.end()
+                await previewing
+            finally:
+                self.beside -= 1
+
         try:
             async with Listening(
-                job=job, file=clip.path, queue=self.queue, ear=self.ear, timings=timings, patience=self.listens_on
+                job=job, file=file, queue=self.queue, ear=self.ear, timings=timings, patience=self.listens_on
             ) as listening:
-                yield
-                self.beside += 1
-                self._generating -= 1
-                try:
-                    self._rest()
-                    self.freed()
-                    await listening.end()
-                    await previewing
-                finally:
-                    self.beside -= 1
-                    self._generating += 1
+                yield end
         finally:
             previewing.cancel()
             await asyncio.gather(previewing, return_exceptions=True)
