@@ -36,7 +36,11 @@ class ResumableUpload:
         pairs = (f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in self._metadata.items())
         headers = {"Upload-Length": str(size), "Upload-Metadata": ",".join(pairs)}
         answer = await self._ask("POST", self._endpoint, headers)
-        self.location = urljoin(self._endpoint, answer.get("Location", ""))
+        if "Location" not in answer:
+            raise Unreachable("What answered is not Storage: it says no Location")
+        self.location = urljoin(self._endpoint, answer["Location"])
+        if self._endpoint.startswith("https:"):  # a proxy that ends TLS may not have told Storage of it
+            self.location = self.location.replace("http:", "https:", 1)
 
     async def offset(self) -> int:
         """How many bytes are there."""
