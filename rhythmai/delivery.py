@@ -69,6 +69,9 @@ class Delivery:
                 await self._take_back(upload)
                 unfinished.keep(None)
                 raise
+            except Refused:
+                unfinished.keep(None)
+                raise
             else:
                 unfinished.keep(None)
                 return str(begun.ticket["video_url"])

@@ -23,8 +23,15 @@ STALL_S: Final = 120.0
 class ResumableUpload:
     """What the API's `resumable` describes. All calls raise Refused or Unreachable, with what Storage said."""
 
-    def __init__(self, http: aiohttp.ClientSession, resumable: Mapping[str, Any], location: str = "") -> None:
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        resumable: Mapping[str, Any],
+        location: str = "",
+        stall_s: float = STALL_S,
+    ) -> None:
         self._http = http
+        self._stall_s = stall_s
         self._endpoint = resumable["endpoint"]
         self._headers = resumable["headers"]
         self._metadata = resumable["metadata"]
@@ -36,7 +43,11 @@ class ResumableUpload:
         pairs = (f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in self._metadata.items())
         headers = {"Upload-Length": str(size), "Upload-Metadata": ",".join(pairs)}
         answer = await self._ask("POST", self._endpoint, headers)
-        self.location = urljoin(self._endpoint, answer.get("Location", ""))
+        if "Location" not in answer:
+            raise Unreachable("What answered is not Storage: it says no Location")
+        self.location = urljoin(self._endpoint, answer["Location"])
+        if self._endpoint.startswith("https:"):  # a proxy that ends TLS may not have told Storage of it
+            self.location = self.location.replace("http:", "https:", 1)
 
     async def offset(self) -> int:
         """How many bytes are there."""
@@ -46,12 +57,12 @@ class ResumableUpload:
         """Send the bytes from `offset` on; returns how many are there then. `sent` is told meanwhile."""
         clock = asyncio.get_running_loop().time
         try:
-            async with asyncio.timeout(STALL_S) as patience:
+            async with asyncio.timeout(self._stall_s) as patience:
 
                 async def pieces() -> AsyncIterator[bytes]:
                     for start in range(0, len(chunk), CHUNK):
                         yield chunk[start : start + CHUNK]
-                        patience.reschedule(clock() + STALL_S)
+                        patience.reschedule(clock() + self._stall_s)
                         sent(offset + min(start + CHUNK, len(chunk)))
 
                 headers = {
@@ -61,7 +72,7 @@ class ResumableUpload:
                 }
                 return _offset(await self._ask("PATCH", self.location, headers, pieces()))
         except TimeoutError:
-            raise Unreachable(f"Storage has taken nothing for {STALL_S:.0f} s") from None
+            raise Unreachable(f"Storage has taken nothing for {self._stall_s:.0f} s") from None
 
     async def delete(self) -> None:
         await self._ask("DELETE", self.location)

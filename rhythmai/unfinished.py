@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import time
@@ -78,12 +77,14 @@ def unfinished(path: Path, api: str) -> Iterator[Unfinished]:
 def _held(record: Path) -> TextIO | None:
     """The file, ours alone until it is closed: it has the right to upload, so nobody else reads it."""
     try:
+        import fcntl
+
         record.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         for old in record.parent.glob("*.json"):
             if old.stat().st_mtime < time.time() - DAY_S:
                 old.unlink()
         file = open(os.open(record, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="utf-8")  # noqa: PTH123, SIM115
-    except OSError:
+    except (ImportError, OSError):  # some systems cannot hold a file
         return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

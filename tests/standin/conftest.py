@@ -26,7 +26,10 @@ from supabase_standin import BASELINE
 from supabase_standin.gateway import Gateway, GatewaySettings
 from supabase_standin.realtime.limits import Limits
 from tests.conftest import drop, execute
+from tests.standin.delivering import asked, cache, deliver, film, session, tickets
 from tests.standin.wire import Wire
+
+__all__ = ["asked", "cache", "deliver", "film", "session", "tickets"]
 
 JWT_SECRET = "super-secret-jwt-token-with-at-least-32-characters-long"
 SECRET_KEY = "sb_secret_0123456789abcdef"
