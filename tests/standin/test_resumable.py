@@ -142,7 +142,7 @@ async def test_a_creation_is_refused(tus, gateway, headers, status, text):
         ({"Upload_Offset": 3999}, b"x", 409, "Upload-Offset conflict\n"),
         ({"Upload_Offset": ""}, b"x", 403, "Upload-Offset header required\n"),
         ({"Content-Type": "video/mp4"}, b"x", 400, "Invalid content-type\n"),
-        ({}, FILM, 413, "upload's size exceeded\n"),
+        ({}, bytes(1_000_000), 413, "upload's size exceeded\n"),
         (
             {"x_signature": mint(url="b/film.mp4", use="upload", lifetime_s=-1)},
             b"x",
@@ -205,12 +205,13 @@ def _largest(folder):
     return max(file.stat().st_size for file in folder.iterdir() if not file.suffix)
 
 
-async def test_a_second_upload_does_not_replace_the_first(tus, storage):
+async def test_a_second_upload_does_not_replace_the_first(tus, storage, gateway):
     """Without the signature's upsert the end is a 409, and nothing of it stays."""
     await storage("POST", "object/b/film.mp4", data=b"first")
     refused = await tus("POST", data=b"other", Upload_Length=5, Upload_Metadata=described(), **BYTES)
     assert (refused.status, refused.text) == (409, "The resource already exists")
     assert (await storage("GET", "object/b/film.mp4")).body == b"first"
+    assert list((gateway.storage_dir / "unfinished").iterdir()) == []
 
 
 async def test_limits_of_bucket_and_project_hold(tus, database, storage):
