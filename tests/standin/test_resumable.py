@@ -142,7 +142,7 @@ async def test_a_creation_is_refused(tus, gateway, headers, status, text):
         ({"Upload_Offset": 3999}, b"x", 409, "Upload-Offset conflict\n"),
         ({"Upload_Offset": ""}, b"x", 403, "Upload-Offset header required\n"),
         ({"Content-Type": "video/mp4"}, b"x", 400, "Invalid content-type\n"),
-        ({}, bytes(1_000_000), 413, "upload's size exceeded\n"),
+        ({}, FILM, 413, "upload's size exceeded\n"),
         (
             {"x_signature": mint(url="b/film.mp4", use="upload", lifetime_s=-1)},
             b"x",
@@ -166,6 +166,9 @@ async def test_a_stream_is_cut_at_the_announced_length(tus, begun):
             yield bytes(1000)
             await asyncio.sleep(0)
 
+    announced = await tus("PATCH", begun, pieces(), Upload_Offset=4000, Content_Length=16_000, **BYTES)
+    assert (announced.status, announced.text) == (413, "upload's size exceeded\n")
+    assert (await tus("HEAD", begun)).headers["Upload-Offset"] == "4000"  # with a length nothing of it is taken
     refused = await tus("PATCH", begun, pieces(), Upload_Offset=4000, **BYTES)
     assert (refused.status, refused.text) == (413, "upload's size exceeded\n")
     assert int((await tus("HEAD", begun)).headers["Upload-Offset"]) <= len(FILM)
