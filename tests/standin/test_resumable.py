@@ -166,6 +166,9 @@ async def test_a_stream_is_cut_at_the_announced_length(tus, begun):
             yield bytes(1000)
             await asyncio.sleep(0)
 
+    announced = await tus("PATCH", begun, pieces(), Upload_Offset=4000, Content_Length=16_000, **BYTES)
+    assert (announced.status, announced.text) == (413, "upload's size exceeded\n")
+    assert (await tus("HEAD", begun)).headers["Upload-Offset"] == "4000"  # with a length nothing of it is taken
     refused = await tus("PATCH", begun, pieces(), Upload_Offset=4000, **BYTES)
     assert (refused.status, refused.text) == (413, "upload's size exceeded\n")
     assert int((await tus("HEAD", begun)).headers["Upload-Offset"]) <= len(FILM)
@@ -205,12 +208,13 @@ def _largest(folder):
     return max(file.stat().st_size for file in folder.iterdir() if not file.suffix)
 
 
-async def test_a_second_upload_does_not_replace_the_first(tus, storage):
+async def test_a_second_upload_does_not_replace_the_first(tus, storage, gateway):
     """Without the signature's upsert the end is a 409, and nothing of it stays."""
     await storage("POST", "object/b/film.mp4", data=b"first")
     refused = await tus("POST", data=b"other", Upload_Length=5, Upload_Metadata=described(), **BYTES)
     assert (refused.status, refused.text) == (409, "The resource already exists")
     assert (await storage("GET", "object/b/film.mp4")).body == b"first"
+    assert list((gateway.storage_dir / "unfinished").iterdir()) == []
 
 
 async def test_limits_of_bucket_and_project_hold(tus, database, storage):
