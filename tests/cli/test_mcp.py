@@ -105,7 +105,12 @@ async def test_whoever_does_not_wait_asks_later(stack, root):
         async with asyncio.timeout(120):
             while (job := await use(client, "job", job_id=made["job_id"]))["status"] != "completed":
                 await asyncio.sleep(0.3)
-        assert Path(job["tracks"][0]["file"]).stat().st_size > 10_000
+        track = Path(job["tracks"][0]["file"])
+        assert track.stat().st_size > 10_000
+        track.unlink()
+        at_once = await asyncio.gather(*(use(client, "job", job_id=made["job_id"]) for _ in range(4)))
+        assert [one["tracks"] for one in at_once] == [job["tracks"]] * 4
+        assert [one.name for one in track.parent.iterdir()] == ["track-1.flac"]
         merging = await use(client, "merge", job_id=made["job_id"], wait=False)
         assert merging["film"] is None
         waiting = await stack.waiting()
