@@ -33,6 +33,9 @@ class Film(PosixPath):
         with self.open() as file:
             return os.fstat(file.fileno())
 
+    def resolve(self, strict: bool = False) -> Path:  # type: ignore[override]
+        return PosixPath(self)
+
 
 class Folder:
     """All calls raise BadInput, with what to do; paths are relative to the folder, or absolute and in it."""

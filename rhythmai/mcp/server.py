@@ -78,7 +78,7 @@ class Tools:
     async def job(self, context: Context[Any, Any], job_id: JobId) -> Told:
         """Tell where a job stands, and save what is ready."""
         async with self._call(context) as (client, _):
-            return await self._saved(client, await client.job(job_id))
+            return await self._saved(client, await client.job(job_id), {})
 
     async def again(
         self,
@@ -158,28 +158,34 @@ class Tools:
         self, client: Client, job_id: UUID, progress: Progress, wait: bool, output: str | None = None
     ) -> Told:
         progress.job_id = job_id
+        files: dict[int, Path] = {}
         if wait:
             async with aclosing(client.watch(job_id)) as events:
                 async for event in events:
                     if isinstance(event, ResultReady):
-                        await self._save(client, job_id, event.result, output)
+                        files[event.result.index] = await self._save(client, job_id, event.result, output)
         job = await client.job(job_id)
         if wait and job.status != "completed":
             raise JobFailed(f"The job {'failed: ' + job.error if job.error else 'was ' + job.status}")
-        return await self._saved(client, job, output)
+        return await self._saved(client, job, files)
 
-    async def _saved(self, client: Client, job: Job, output: str | None = None) -> Told:
-        files = {result.index: await self._save(client, job.job_id, result, output) for result in job.results}
+    async def _saved(self, client: Client, job: Job, files: dict[int, Path]) -> Told:
+        for result in job.results:
+            if result.index not in files:
+                files[result.index] = await self._save(client, job.job_id, result, None)
         return Told.of(job, files)
 
     async def _save(self, client: Client, job_id: UUID, result: Result, output: str | None) -> Path:
-        """Where the result is; what was saved before is not loaded again."""
+        """Where the result is; one that has its own name there was saved before, or is by another call meanwhile."""
         url = str(result.video_url or result.audio_url)
-        kind = PurePosixPath(urlsplit(url).path).suffix
         name = "merged" if result.video_url else f"track-{result.index + 1}"
-        text = output or f"music-{job_id}/{name}{kind}"
-        if path := self.folder.has(text):
+        own = f"music-{job_id}/{name}{PurePosixPath(urlsplit(url).path).suffix}"
+        if not output and (path := self.folder.has(own)):
             return path
-        with self.folder.new(text) as (path, file):
-            await client.pour(url, file)
+        try:
+            with self.folder.new(output or own) as (path, file):
+                await client.pour(url, file)
+        except BadInput:
+            if output or not (path := self.folder.has(own)):
+                raise
         return path

@@ -105,7 +105,12 @@ async def test_whoever_does_not_wait_asks_later(stack, root):
         async with asyncio.timeout(120):
             while (job := await use(client, "job", job_id=made["job_id"]))["status"] != "completed":
                 await asyncio.sleep(0.3)
-        assert Path(job["tracks"][0]["file"]).stat().st_size > 10_000
+        track = Path(job["tracks"][0]["file"])
+        assert track.stat().st_size > 10_000
+        track.unlink()
+        at_once = await asyncio.gather(*(use(client, "job", job_id=made["job_id"]) for _ in range(4)))
+        assert [one["tracks"] for one in at_once] == [job["tracks"]] * 4
+        assert [one.name for one in track.parent.iterdir()] == ["track-1.flac"]
         merging = await use(client, "merge", job_id=made["job_id"], wait=False)
         assert merging["film"] is None
         waiting = await stack.waiting()
@@ -214,37 +219,43 @@ HELLO = {
 }  # fmt: skip
 
 
-async def started(stack, root: Path) -> asyncio.subprocess.Process:
+@asynccontextmanager
+async def started(stack, root: Path):
     """The server as a host starts it, once it has answered to HELLO."""
     process = await asyncio.create_subprocess_exec(
         *RHYTHMAI, "mcp", cwd=root, env=clean_environment(**stack.alone),
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    process.stdin.write(json.dumps(HELLO).encode() + b"\n")
-    assert json.loads(await process.stdout.readline())["result"]["serverInfo"]["name"] == "rhythmai"
-    return process
+    try:
+        process.stdin.write(json.dumps(HELLO).encode() + b"\n")
+        assert json.loads(await process.stdout.readline())["result"]["serverInfo"]["name"] == "rhythmai"
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_is_the_end(stack, root, number):
     """A host's SIGTERM, or Ctrl-C, ends the server although nobody closes its stdin."""
-    process = await started(stack, root)
-    process.send_signal(number)
-    assert await process.wait() == 130
-    assert await process.stderr.read() == b""
+    async with started(stack, root) as process:
+        process.send_signal(number)
+        assert await process.wait() == 130
+        assert await process.stderr.read() == b""
 
 
 async def test_stdout_is_the_protocol(stack, root):
     """Every line on stdout is a message, whatever comes in, and the end of stdin is the end."""
-    process = await started(stack, root)
     asked = {"name": "score_video", "arguments": {"video": "film.mp4", "tracks": 1}}
     calls = ({"method": "notifications/initialized"}, {"id": 2, "method": "tools/call", "params": asked})
     lines = ["no message", *(json.dumps({"jsonrpc": "2.0"} | one) for one in calls)]
-    process.stdin.write("".join(f"{line}\n" for line in lines).encode())
-    answers = [{}]
-    while answers[-1].get("id") != 2:
-        answers.append(json.loads(await process.stdout.readline()))
-    assert answers[-1]["result"]["structuredContent"]["status"] == "completed"
-    process.stdin.close()
-    assert await process.stdout.read() == b""
-    assert await process.wait() == 0
+    async with started(stack, root) as process:
+        process.stdin.write("".join(f"{line}\n" for line in lines).encode())
+        answers = [{}]
+        while answers[-1].get("id") != 2:
+            answers.append(json.loads(await process.stdout.readline()))
+        assert answers[-1]["result"]["structuredContent"]["status"] == "completed", answers
+        process.stdin.close()
+        assert await process.stdout.read() == b""
+        assert await process.wait() == 0

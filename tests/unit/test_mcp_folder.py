@@ -18,6 +18,14 @@ def folder(tmp_path):
         yield folder
 
 
+def test_a_film_is_a_path_to_whoever_uploads_it(folder):
+    """Its name, size and resolved place are asked as of any path."""
+    film = folder.film("films/../films/a.mp4")
+    assert (film.name, film.suffix, film.is_file(), film.stat().st_size) == ("a.mp4", ".mp4", True, 10)
+    assert film.resolve() == folder.path / "films" / "a.mp4"
+    assert film.resolve().stat().st_size == 10
+
+
 def swap(folder, name: str) -> None:
     """Put a link out of the folder where a file or folder of it was."""
     (folder.path / name).rename(folder.path / "moved")
