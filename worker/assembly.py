@@ -29,6 +29,7 @@ from worker.metrics import Metrics
 from worker.pipeline.direct.local_describer import LocalDescriber
 from worker.pipeline.direct.prompts import CountTokens, clip_tokens, estimate_tokens, fit
 from worker.pipeline.engine_thread import EngineThread
+from worker.pipeline.finish.for_players import for_players
 from worker.pipeline.finish.master import master
 from worker.pipeline.finish.merge import FfmpegMerger
 from worker.pipeline.finish.preview import FfmpegPreviewer
@@ -219,9 +220,10 @@ async def serve(
         ear=ChildEar(),
         describer=describer,
         engine=engine,
-        master=partial(master, preview=settings.previews),
+        master=master,
         merger=FfmpegMerger(),
         storage=storage,
+        for_players=for_players if settings.previews else None,
         previewer=FfmpegPreviewer(partial(covers, settings.origin)) if settings.previews else None,
         fit=partial(fit, count_tokens=count_tokens) if reads_captions else str,
         work_dir=settings.work_dir,

@@ -260,8 +260,6 @@ class Recording:
     """Integrated loudness; None for silence and moments."""
     true_peak_db: float | None
     """In dBTP, before a lossy codec; None for silence."""
-    preview: bytes | None = None
-    """The same for players, as M4A, where `data` is none and one was asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -210,6 +210,13 @@ class Master(Protocol):
     def __call__(self, track: Track, *, duration_s: float, format: str, tags: dict[str, str]) -> Recording: ...
 
 
+class ForPlayers(Protocol):
+    """Makes of a track what every player takes."""
+
+    def __call__(self, recording: Recording, *, tags: dict[str, str]) -> bytes | None:
+        """The M4A; None where the file is one that every player takes."""
+
+
 class Previewer(Protocol):
     """Makes a film that every browser plays."""
 

@@ -77,7 +77,8 @@ class Road:
                     break
                 except (aiohttp.ClientError, OSError):  # the gateway starts
                     await asyncio.sleep(0.1)
-            if now[:32] not in path or now != self.put.get(path, now):
+            named = path.rpartition("-")[2].partition(".")[0]
+            if not now.startswith(named) or now != self.put.get(path, now):
                 found.append(path)
         return found
 

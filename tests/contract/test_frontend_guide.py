@@ -197,7 +197,7 @@ async def test_every_snippet_of_the_guide_runs(stack, ann, auth, hand, db, tmp_p
     told = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "JOB", said).splitlines()
     for line in (
         "JOB pending 0 of 2", "JOB processing 0 of 2", "done completed 2", "JOB track 1", "merged https://example.com/merged.mp4",
-        "JOB is processing of me", "JOB is completed of me", "JOB has https://example.com/0.flac", "cancelled cancelled", "deleted not_found",
+        "JOB is processing of me", "JOB is completed of me", "JOB has https://example.com/0.flac", "cancelled cancelled", "deleted not_found", "plays https://example.com/0.flac",
         "planned piano, strings", "read plan 2", "read result 0", "read job completed", "clicked twice true", "uploaded 7000000",
         "broke off POST PATCH PATCH 1", "through HEAD PATCH PATCH 0", "in one piece after POST 0", "gateway true 502 The server answered 502; try again",
         "invalid_request video_url: must be an http or https address with a host and without a user name, or for a server's key storage://bucket/path",

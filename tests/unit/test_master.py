@@ -15,6 +15,7 @@ from mutagen.mp4 import MP4
 
 from worker.domain import Track
 from worker.errors import Rejected, WorkerError
+from worker.pipeline.finish.for_players import for_players
 from worker.pipeline.finish.loudness import (
     integrated_lufs,
     limiting,
@@ -39,13 +40,12 @@ def music(seconds=4.0, rate=RATE, level=0.2, channels=2):
     return (level * np.stack([left, right])[:channels]).astype(np.float32)
 
 
-def made(samples, duration_s, *, rate=RATE, format="flac", tags=None, preview=False):
+def made(samples, duration_s, *, rate=RATE, format="flac", tags=None):
     return master(
         Track(index=0, samples=samples, sample_rate=rate),
         duration_s=duration_s,
         format=format,
         tags=tags or {},
-        preview=preview,
     )
 
 
@@ -285,23 +285,22 @@ def test_peaks_draw_the_track():
 
 
 @pytest.mark.parametrize("format", ["flac", "wav", "mp3", "m4a"])
-def test_players_get_a_small_file(format):
-    """Beside what only some players take lies an M4A of 192 kbit/s, as long and as loud; what all take needs none."""
-    wave = music(4.0) + 0.1 * np.random.default_rng(1).standard_normal((2, 4 * RATE), np.float32)
-    recording = made(wave, 4.0, format=format, tags=TAGS, preview=True)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_players_get_a_small_file(format, channels):
+    """Of what only some players take they get an M4A of 192 kbit/s, as long and as loud, with its tags; what all take needs none."""
+    wave = music(4.0, channels=channels) + 0.1 * np.random.default_rng(1).standard_normal(
+        (channels, 4 * RATE), np.float32
+    )
+    recording = made(wave, 4.0, format=format)
+    small = for_players(recording, tags=TAGS)
     if format in {"mp3", "m4a"}:
-        assert recording.preview is None
+        assert small is None
         return
-    assert len(recording.preview) < 0.7 * len(made(wave, 4.0, format="m4a").data)
-    heard, tags = decoded(replace(recording, data=recording.preview))
-    assert 0 <= heard.shape[1] - 4 * RATE < 1024
+    assert len(small) < 115_000
+    heard, tags = decoded(replace(recording, data=small))
+    assert (heard.shape[0], 0 <= heard.shape[1] - 4 * RATE < 1024) == (channels, True)
     assert tags["title"] == TAGS["title"]
     assert integrated_lufs(heard, RATE) == pytest.approx(recording.loudness_lufs, abs=1)
-
-
-def test_there_is_none_unless_asked():
-    """An operator may want none."""
-    assert made(music(1.0), 1.0).preview is None
 
 
 def test_mastering_is_deterministic():

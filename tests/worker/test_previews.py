@@ -1,6 +1,7 @@
 """Previews beside the music: when they are begun, who waits for them, and what becomes of those that fail."""
 
 import asyncio
+import threading
 from dataclasses import replace
 
 import pytest
@@ -97,18 +98,43 @@ async def test_a_lost_lease_that_it_finds_is_the_job_s(run, seams, verdict):
 
 
 async def test_tracks_have_a_preview_for_players(run, pipeline, seams):
-    """An M4A beside the format that was asked for; a file that players take is its own; else there is none."""
+    """An M4A beside the format that was asked for, where previews are wanted."""
     await run(total_count=1)
     assert seams.rows.pop().audio_preview_url is None
-    master = pipeline.master
-    pipeline.master = lambda track, **options: replace(master(track, **options), preview=b"small")
+    pipeline.for_players = lambda recording, tags: b"small " + tags["title"].encode()
     made = await run(total_count=1)
     assert (row := seams.rows.pop()).audio_preview_url.endswith(".m4a")
-    assert seams.objects[row.audio_preview_url.removeprefix("https://storage/")] == b"small"
+    assert seams.objects[row.audio_preview_url.removeprefix("https://storage/")] == b"small d0"
     assert str(made.lease.job_id) in row.audio_preview_url
+
+
+async def test_a_file_that_players_take_is_its_own_preview(run, pipeline, seams):
+    """Also where none are made."""
+    master = pipeline.master
     pipeline.master = lambda track, **options: replace(master(track, **options), suffix=".mp3")
+    for pipeline.for_players in (None, lambda recording, tags: None):
+        await run(total_count=1)
+        assert (row := seams.rows.pop()).audio_preview_url == row.audio_url
+
+
+async def test_a_track_s_preview_is_made_while_it_is_uploaded(run, pipeline, seams):
+    """Its row waits for both, and neither for the other."""
+    put, making, uploading = seams.put, threading.Event(), asyncio.Event()
+
+    async def putting(bucket, path, data, content_type):
+        if data != b"small" and bucket == "audios":
+            await asyncio.to_thread(making.wait, 20)
+            uploading.set()
+        return await put(bucket, path, data, content_type)
+
+    def small(recording, tags):
+        making.set()
+        return b"small"
+
+    seams.put, pipeline.for_players = putting, small
     await run(total_count=1)
-    assert (row := seams.rows.pop()).audio_preview_url == row.audio_url
+    assert uploading.is_set()
+    assert seams.rows[0].audio_preview_url
 
 
 async def test_who_waits_for_a_preview_alone_keeps_nobody_out():

@@ -18,6 +18,7 @@ from worker.heartbeat import Heartbeat
 from worker.jobs import PostgresQueue
 from worker.listener import Listener
 from worker.pipeline.direct.local_describer import LocalDescriber
+from worker.pipeline.finish.for_players import for_players
 from worker.pipeline.finish.master import master
 from worker.pipeline.finish.merge import FfmpegMerger
 from worker.pipeline.finish.preview import FfmpegPreviewer
@@ -61,7 +62,7 @@ async def running_worker(database_url, queue, gateway, work_dir, **options) -> A
     pipeline = Pipeline(
         queue=queue, fetcher=HttpFetcher(supabase_url=gateway.url, max_bytes=MAX_BYTES),
         looker=ChildLooker(max_duration_s=MAX_DURATION_S), ear=ChildEar(), describer=LocalDescriber(), engine=SketchEngine(),
-        master=partial(master, preview=True), merger=FfmpegMerger(), storage=storage, work_dir=work_dir,
+        master=master, for_players=for_players, merger=FfmpegMerger(), storage=storage, work_dir=work_dir,
         previewer=FfmpegPreviewer(partial(covers, gateway.url)),
     )  # fmt: skip
     listener = Listener(

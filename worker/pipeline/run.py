@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -25,11 +25,12 @@ from worker.pipeline.plan import planned
 from worker.pipeline.preview_job import preview
 from worker.pipeline.turn import Turn
 from worker.pipeline.video import fetch_video
-from worker.ports import Describer, Ear, Engine, Fetcher, Looker, Master, Merger, Previewer, Queue, Storage
+from worker.ports import Describer, Ear, Engine, Fetcher, ForPlayers, Looker, Master, Merger, Previewer, Queue, Storage
 from worker.timings import Timings
 from worker.together import together
 
 log = structlog.get_logger()
+Made = TypeVar("Made")
 MAKES_ROOM = 3
 """How often a batch job hands itself back for interactive work; then it composes, or it would never be made while there is always some."""
 
@@ -51,8 +52,9 @@ class Pipeline:
     master: Master
     merger: Merger
     storage: Storage
+    for_players: ForPlayers | None = None
     previewer: Previewer | None = None
-    """None where films get no previews."""
+    """None where tracks and films get no previews."""
     freed: Callable[[], None] = lambda: None
     """Called when a job has all its music and goes on for what is made beside it alone."""
     fit: Callable[[str], str] = str
@@ -297,16 +299,15 @@ class Pipeline:
         }
         work = partial(self.master, track, duration_s=clip.duration_s, format=job.options.format, tags=tags)
         with timings.of("master"):
-            try:
-                recording = await asyncio.get_running_loop().run_in_executor(self.mastering, work)
-            except BrokenExecutor as error:
-                raise Unavailable(
-                    "the process that masters was killed, for want of memory perhaps; try again later",
-                    code="child_killed",
-                ) from error
+            recording = await self._mastering(work)
         timings.music_s += recording.duration_s
+        name = f"{job.lease.job_id}/{variant.index}"
+        path = f"{name}-{hashlib.sha256(recording.data).hexdigest()[:32]}{recording.suffix}"
         with timings.of("upload"):
-            url, preview_url = await self._uploaded(f"{job.lease.job_id}/{variant.index}", recording)
+            url, small = await together(
+                self.storage.put("audios", path, recording.data, recording.content_type),
+                self._small(name, recording, tags),
+            )
         await self.queue.put_result(
             job.lease,
             Result(
@@ -315,7 +316,7 @@ class Pipeline:
                 title=direction.title,
                 description=direction.description,
                 audio_url=url,
-                audio_preview_url=preview_url,
+                audio_preview_url=url if recording.suffix in {".m4a", ".mp3"} else small,
                 seed=seed,
                 duration_s=recording.duration_s,
                 engine=self.engine.name,
@@ -330,15 +331,21 @@ class Pipeline:
         )
         log.info("result.ready", index=variant.index, title=direction.title, loudness_lufs=recording.loudness_lufs)
 
-    async def _uploaded(self, name: str, recording: Recording) -> tuple[str, str | None]:
-        """The address of a track, and of what players get of it."""
+    async def _small(self, name: str, recording: Recording, tags: dict[str, str]) -> str | None:
+        """The address of what players get of a track, if it is something else; it is made while the track is uploaded."""
+        if self.for_players is None:
+            return None
+        data = await self._mastering(partial(self.for_players, recording, tags=tags))
+        if data is None:
+            return None
+        path = f"{name}-{hashlib.sha256(data).hexdigest()[:8]}.m4a"
+        return await self.storage.put("audios", path, data, "audio/mp4")
 
-        def put(data: bytes, suffix: str, content_type: str, digits: int = 32) -> Coroutine[Any, Any, str]:
-            path = f"{name}-{hashlib.sha256(data).hexdigest()[:digits]}{suffix}"
-            return self.storage.put("audios", path, data, content_type)
-
-        track = put(recording.data, recording.suffix, recording.content_type)
-        if recording.preview is not None:
-            return await together(track, put(recording.preview, ".m4a", "audio/mp4", digits=8))
-        url = await track
-        return url, url if recording.suffix in {".m4a", ".mp3"} else None
+    async def _mastering(self, work: Callable[[], Made]) -> Made:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self.mastering, work)
+        except BrokenExecutor as error:
+            raise Unavailable(
+                "the process that masters was killed, for want of memory perhaps; try again later",
+                code="child_killed",
+            ) from error

@@ -32,12 +32,7 @@ PEAKS = 120
 """With them a result is about 1,000 bytes."""
 
 
-PLAYED = {"m4a", "mp3"}
-"""What every player takes: other formats may have a preview."""
-PREVIEW_BIT_RATE = 192_000
-
-
-def master(track: Track, *, duration_s: float, format: str, tags: dict[str, str], preview: bool = False) -> Recording:
+def master(track: Track, *, duration_s: float, format: str, tags: dict[str, str]) -> Recording:
     """Implements `worker.ports.Master`. The recording has round(duration_s * rate) samples, a true peak under -1 dBTP, and -14 LUFS
     or what can be had with `MOST_LIMITING_DB` and `MOST_GAIN_DB`: it says what it has.
 
@@ -55,10 +50,8 @@ def master(track: Track, *, duration_s: float, format: str, tags: dict[str, str]
     samples = np.pad(samples[:, :count], ((0, 0), (0, max(0, count - samples.shape[1]))))  # cut or filled with silence
     samples = _faded(samples - samples.mean(axis=1, keepdims=True), rate)
     loud, loudness_lufs, peak = _loud(samples, rate, to_target=duration_s >= SHORTEST_LOUD_S)
-    previewed = preview and format not in PLAYED and rate in FORMATS["m4a"].rates
     return Recording(
         data=write(loud, rate, format, tags),
-        preview=write(loud, rate, "m4a", tags, bit_rate=PREVIEW_BIT_RATE) if previewed else None,
         content_type=FORMATS[format].content_type,
         suffix=f".{format}",
         duration_s=loud.shape[1] / rate,
