@@ -1,7 +1,7 @@
 """What a fleet and its watchers cost the one Postgres: this tree against an older one, side by side on one server. Prints the figures of
 bench/fleet.md.
 
-    python bench/fleet.py --before DIR PART...        parts: streams, backfill, beats
+    python bench/fleet.py --before DIR PART...        parts: streams, backfill, beats, workers, answers
 
 DIR holds the older code: `git archive 8e0073d | tar x -C DIR`. Each tree has a database with its own migrations, and programs of its own.
 """
@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bench.fleet_tree import ROOT, Tree, server
 
-PARTS = ("streams", "backfill", "beats")
+PARTS = ("streams", "backfill", "beats", "workers", "answers")
 
 
 async def main() -> None:

@@ -65,18 +65,24 @@ class Tree:
         return db
 
     @asynccontextmanager
-    async def runs(self, *arguments: str) -> AsyncIterator[tuple[str, psutil.Process]]:
-        """A Python program over this tree, and the last word of the first line that it says."""
+    async def starts(self, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+        """A Python program over this tree."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, *arguments, cwd=self.root, env=self._environment(),
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
         try:
-            assert process.stdout is not None
-            yield (await process.stdout.readline()).decode().split()[-1], psutil.Process(process.pid)
+            yield process
         finally:
             process.terminate()
             await process.wait()
+
+    @asynccontextmanager
+    async def runs(self, *arguments: str) -> AsyncIterator[tuple[str, psutil.Process]]:
+        """The same, with the last word of the first line that it says."""
+        async with self.starts(*arguments) as process:
+            assert process.stdout is not None
+            yield (await process.stdout.readline()).decode().split()[-1], psutil.Process(process.pid)
 
     def _environment(self) -> dict[str, str]:
         return {**os.environ, **ENVIRONMENT, "DATABASE_URL": self.url, "PYTHONPATH": str(self.root)}
