@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from pydantic import Field
 
 from rhythmai.commands.arguments import Data
 from rhythmai.commands.running import command
+from rhythmai.errors import BadInput
+from rhythmai.project.environment import Environment, read
 
 if TYPE_CHECKING:
     import asyncpg
 
     from rhythmai.drift import Standing
+
+KEEP = "update private.settings set keep_for = $1"
+
+
+class Retention(Environment):
+    """How long jobs that have ended stay; unset: as the database says already, at first for ever."""
+
+    retention_days: float | None = Field(default=None, gt=0, le=36500)
 
 
 @command
@@ -29,7 +41,8 @@ async def migrate(
 ) -> None:
     """Apply the migrations of this version to DATABASE_URL.
 
-    They are recorded as the supabase CLI records them: both can be used on one database, in any order.
+    They are recorded as the supabase CLI records them: both can be used on one database, in any order. RETENTION_DAYS, where it is
+    set, is written into the database: how long jobs that have ended stay.
     """
     from rhythmai import schema
     from rhythmai.drift import State, refuse_drift, standings
@@ -49,6 +62,7 @@ async def migrate(
             for line in [*(["the shape of a Supabase project"] if baseline else []), *map(_name, pending)]:
                 print(f"Would apply {line}")
         else:
+            retention = read(Retention, BadInput)
             if baseline:
                 await _lay_baseline(connection)
             done = await schema.migrate(
@@ -58,6 +72,9 @@ async def migrate(
             for standing in pending:
                 if standing.version not in ours:
                     print(f"Somebody else applied {_name(standing)} meanwhile")
+            if retention.retention_days is not None:
+                await connection.execute(KEEP, timedelta(days=retention.retention_days))
+                print(f"Jobs that have ended are kept for {retention.retention_days:g} days.")
         if not pending:
             print("Nothing to apply: the database is up to date.")
 
