@@ -15,8 +15,8 @@ import psutil
 from bench.fleet_tree import ROOT, Tree, processor_s
 
 CLIENTS = 16
-SECONDS = 4.0
-ROUNDS = 5
+SECONDS = 1.5
+ROUNDS = 3
 PEER = str(ROOT / "bench" / "fleet_peer.py")
 
 

@@ -15,12 +15,14 @@ WORKER = str(ROOT / "bench" / "fleet_worker.py")
 EACH = 250
 """Workers of one process."""
 INSERT = "insert into public.jobs (video_url, lane, tenant) values ('https://example.com/v.mp4', 'interactive', $1) returning id"
-SECONDS = 10
+SECONDS = 15
+FLEETS = {1000: 1}
+"""Workers, and how often each tree has its turn with so many."""
 
 
 async def measure(trees: list[Tree]) -> None:
-    for workers in (10, 1000):
-        for tree in trees:
+    for workers, rounds in FLEETS.items():
+        for tree in trees * rounds:
             await fleet(tree, workers)
 
 
@@ -44,37 +46,33 @@ async def fleet(tree: Tree, workers: int) -> None:
             await process.stdout.readline()
         hearing = [asyncio.create_task(hear(process.stdout)) for process in processes]
 
-        async def insert(pause_s: float) -> None:
-            at = time.time() * 1000
-            job = await db.fetchval(INSERT, f"t{random.random()}")
-            inserted[str(job)] = at
-            await asyncio.sleep(pause_s)
+        async def insert(every_s: float) -> None:
+            """One after the other for SECONDS, each at its moment, or later where the database does not keep up."""
+            began = time.perf_counter()
+            number = 0
+            while (passed := time.perf_counter() - began) < SECONDS:
+                at = time.time() * 1000
+                inserted[str(await db.fetchval(INSERT, f"t{random.random()}"))] = at
+                number = max(number + 1, int(passed / every_s))
+                due = (number + random.uniform(-0.3, 0.3)) * every_s
+                await asyncio.sleep(max(0, began + due - time.perf_counter()))
 
         await asyncio.sleep(6)
         idle = await cost(postgres, asyncio.sleep(SECONDS))
-        for _ in range(40):
-            await insert(random.uniform(0.3, 0.7))
-        alone = waits(inserted, claimed)
-        inserted.clear()
-
-        async def ten_a_second() -> None:
-            began = time.perf_counter()
-            for number in range(10 * SECONDS):
-                await insert(0)
-                await asyncio.sleep(max(0, began + number / 10 - time.perf_counter()))
-
-        busy = await cost(postgres, ten_a_second())
-        await asyncio.sleep(2)
-        crowd = waits(inserted, claimed)
+        found = []
+        for a_second in (3, 10):
+            inserted.clear()
+            share = await cost(postgres, insert(1 / a_second))
+            await asyncio.sleep(2)
+            took = waits(inserted, claimed)
+            found.append(
+                f"{a_second} inserts a second ({len(took)} of {len(inserted)} claimed): insert to claim p50 {percentile(took, 0.5):.0f} ms, "
+                f"p99 {percentile(took, 0.99):.0f} ms, {share:.0%} of a core of Postgres"
+            )
         for task in hearing:
             task.cancel()
     await db.close()
-    print(
-        f"{workers} workers, {tree.name}: insert to claim p50 {percentile(alone, 0.5):.0f} ms, p99 {percentile(alone, 0.99):.0f} ms "
-        f"({len(alone)} of 40 jobs, two a second); ten a second p50 {percentile(crowd, 0.5):.0f} ms, p99 {percentile(crowd, 0.99):.0f} ms "
-        f"({len(crowd)} of {10 * SECONDS}); Postgres idle {idle:.0%}, ten inserts a second {busy:.0%} of a core",
-        flush=True,
-    )
+    print(f"{workers} workers, {tree.name}: idle {idle:.0%} of a core of Postgres; {'; '.join(found)}", flush=True)
 
 
 def waits(inserted: dict[str, float], claimed: dict[str, float]) -> list[float]:
