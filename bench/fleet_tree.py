@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,7 +24,10 @@ ENVIRONMENT = {"SUPABASE_URL": "http://127.0.0.1:9", "SUPABASE_KEY": "k", "JWT_S
 
 def processor_s(process: psutil.Process) -> float:
     """Of a process and its children, ended ones included."""
-    times = [process.cpu_times(), *(child.cpu_times() for child in process.children(recursive=True))]
+    times = [process.cpu_times()]
+    for child in process.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it has ended, and is counted with its parent
+            times.append(child.cpu_times())
     return sum(one.user + one.system for one in times) + times[0].children_user + times[0].children_system
 
 

@@ -16,7 +16,7 @@ EACH = 250
 """Workers of one process."""
 INSERT = "insert into public.jobs (video_url, lane, tenant) values ('https://example.com/v.mp4', 'interactive', $1) returning id"
 SECONDS = 15
-FLEETS = {1000: 1}
+FLEETS = {10: 3, 1000: 1}
 """Workers, and how often each tree has its turn with so many."""
 
 
