@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self
 from uuid import UUID
 
@@ -14,6 +14,7 @@ import structlog
 
 from edge_api.problems import Problem
 from edge_api.settings import Misconfigured
+from edge_api.views import Views
 from rhythmai.project.dsn import connect_arguments, left_as_it_was
 from rhythmai.project.trace import Tracer, function_of, untraced
 
@@ -71,6 +72,7 @@ class Database:
     def __init__(self, pool: asyncpg.Pool, tracer: Tracer) -> None:
         self._pool = pool
         self._tracer = tracer
+        self._views = Views(self._view_all)
 
     @classmethod
     async def open(cls, url: str, *, tracer: Tracer = untraced) -> Self:
@@ -125,9 +127,16 @@ class Database:
         return made
 
     async def view(self, job: UUID, user: UUID | None) -> str | None:
-        """The job as JSON text, None when there is none for this caller. No span: streams look for as long as a job takes."""
-        text: str | None = await self._ask("select queue.view($1, $2)", job, user, tracer=untraced)
-        return text
+        """The job as JSON text, None when there is none for this caller."""
+        return await self._views.of(job, user)
+
+    async def _view_all(self, asked: Sequence[tuple[UUID, UUID | None]]) -> list[str | None]:
+        """No span: it belongs to many requests, and streams look for as long as a job takes."""
+        jobs, users = [job for job, _ in asked], [user for _, user in asked]
+        texts: list[str | None] = await self._ask(
+            "select array(select queue.views($1::uuid[], $2::uuid[])::text)", jobs, users, tracer=untraced
+        )
+        return texts
 
     async def moved(self, seen: Mapping[UUID, str | None]) -> list[tuple[UUID, str | None, View | None]]:
         """Those of the jobs that are at another version than was seen, with it and the job; both are None of one that is gone."""

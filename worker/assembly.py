@@ -246,8 +246,7 @@ async def serve(
     )
 
     pipeline.freed = listener.wake
-    keep = None if settings.retention_days is None else timedelta(days=settings.retention_days)
-    tidying = Tidying(queue=queue, storage=storage, keep=keep)
+    tidying = Tidying(queue=queue, storage=storage)
     webhooks = Webhooks(outbox=queue, secrets=settings.webhook_secret, tracer=tracer)
 
     alarm = Alarm(kinds=settings.worker_kinds, look=listener.wake, deliver=webhooks.wake)

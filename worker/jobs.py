@@ -157,8 +157,8 @@ class PostgresQueue:
     async def release(self, lease: Lease) -> None:
         await self._write("select queue.release($1, $2, $3)", lease)
 
-    async def tidy(self, keep: timedelta | None) -> list[tuple[str, str]]:
-        found = await self._ask("select jsonb_agg(jsonb_build_array(bucket, path)) from queue.tidy($1)", keep)
+    async def tidy(self) -> list[tuple[str, str]]:
+        found = await self._ask("select jsonb_agg(jsonb_build_array(bucket, path)) from queue.tidy()")
         return [(bucket, path) for bucket, path in json.loads(found or "[]")]
 
     async def deleted(self, bucket: str, paths: Sequence[str]) -> None:

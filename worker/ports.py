@@ -88,8 +88,8 @@ class Outbox(Protocol):
 class Retention(Protocol):
     """What is to be forgotten. Raises QueueUnavailable when the database is away."""
 
-    async def tidy(self, keep: timedelta | None) -> list[tuple[str, str]]:
-        """Forget jobs that ended longer ago; return the (bucket, path) of objects that nobody needs, none if another worker has just asked."""
+    async def tidy(self) -> list[tuple[str, str]]:
+        """Forget jobs that ended longer ago than they are kept; return the (bucket, path) of objects that nobody needs, none if another worker has just asked."""
 
     async def deleted(self, bucket: str, paths: Sequence[str]) -> None:
         """Storage has deleted them."""

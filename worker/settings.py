@@ -105,7 +105,6 @@ class Settings(ProjectEnvironment):
     poll_s: float = Field(default=5, gt=0, le=HOUR_S)
     grace_s: float = Field(default=60, ge=0, le=DAY_S)
     previews: bool = True
-    retention_days: float | None = Field(default=None, gt=0)
     work_dir: Annotated[Path, AfterValidator(at_home), AfterValidator(_writable)] | None = None
     webhook_secret: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_secrets)] = ()
 

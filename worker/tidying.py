@@ -18,11 +18,8 @@ AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tidying:
-    """`keep`: how long jobs that have ended stay; None: for ever. Unused uploads go after a day in any case."""
-
     queue: Retention
     storage: Storage
-    keep: timedelta | None
     every: timedelta = timedelta(seconds=15)
 
     async def run(self) -> None:
@@ -39,7 +36,7 @@ class Tidying:
     async def once(self) -> None:
         """What Storage has not deleted is asked for again the next time. Raises QueueUnavailable, ServiceAway."""
         found: defaultdict[str, list[str]] = defaultdict(list)
-        for bucket, path in await self.queue.tidy(self.keep):
+        for bucket, path in await self.queue.tidy():
             found[bucket].append(path)
         for bucket, paths in found.items():
             for first in range(0, len(paths), AT_ONCE):

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from pydantic import Field
 
 from rhythmai.commands.arguments import Data
 from rhythmai.commands.running import command
+from rhythmai.errors import BadInput
+from rhythmai.project.environment import Environment, read
 
 if TYPE_CHECKING:
     import asyncpg
 
     from rhythmai.drift import Standing
+
+KEEP = "update private.settings set keep_for = $1"
+
+
+class Retention(Environment):
+    """How long jobs that have ended stay; unset: as the database says already, at first for ever."""
+
+    retention_days: float | None = Field(default=None, gt=0, le=36500)
 
 
 @command
@@ -30,12 +42,12 @@ async def migrate(
     """Apply the migrations of this version to DATABASE_URL.
 
     They are recorded as the supabase CLI records them: both can be used on one database, in any order. Then the buckets of
-    INPUT_BUCKETS, and no others, are opened to jobs and to workers' keys.
+    INPUT_BUCKETS, and no others, are opened to jobs and to workers' keys, and RETENTION_DAYS, where it is set, is written into the
+    database: how long jobs that have ended stay.
     """
     from rhythmai import schema
     from rhythmai.drift import State, refuse_drift, standings
-    from rhythmai.errors import BadInput
-    from rhythmai.project.environment import Opened, read
+    from rhythmai.project.environment import Opened
     from rhythmai.target import Target, database
 
     opened = read(Opened, BadInput).input_buckets
@@ -53,6 +65,7 @@ async def migrate(
             for line in [*(["the shape of a Supabase project"] if baseline else []), *map(_name, pending)]:
                 print(f"Would apply {line}")
         else:
+            retention = read(Retention, BadInput)
             if baseline:
                 await _lay_baseline(connection)
             done = await schema.migrate(
@@ -64,6 +77,9 @@ async def migrate(
                     print(f"Somebody else applied {_name(standing)} meanwhile")
             if await connection.fetchval("select queue.set_input_buckets($1)", opened):
                 print(f"Jobs may name what lies in these buckets: {', '.join(opened) or 'none'}")
+            if retention.retention_days is not None:
+                await connection.execute(KEEP, timedelta(days=retention.retention_days))
+                print(f"Jobs that have ended are kept for {retention.retention_days:g} days.")
         if not pending:
             print("Nothing to apply: the database is up to date.")
 
@@ -74,7 +90,6 @@ def _name(standing: Standing) -> str:
 
 async def _check_shape(connection: asyncpg.Connection, baseline: bool) -> None:
     """The baseline is for a plain Postgres, and a plain Postgres needs it. Raises BadInput."""
-    from rhythmai.errors import BadInput
 
     hosted, shaped, superuser = await connection.fetchrow(
         "select to_regrole('supabase_admin') is not null,"

@@ -150,23 +150,24 @@ as $$
 $$;
 comment on function queue.deleted(text, text[]) is 'Storage has deleted these objects.';
 
--- A quarter of a minute's work of retention for whoever asks first: forgets jobs that ended longer ago than p_retention (null: none),
--- discards unused uploads, and answers which objects to delete now.
-create function queue.tidy(p_retention interval) returns table (bucket text, path text)
+-- A quarter of a minute's work of retention for whoever asks first: forgets jobs that ended longer ago than they are kept, discards unused
+-- uploads, and answers which objects to delete now. How long is the operator's to say, in private.settings: a worker on a
+-- rented box that is broken into must not make everything be forgotten.
+create function queue.tidy() returns table (bucket text, path text)
 language plpgsql set search_path = ''
 as $$
 declare
   v_ms bigint := extract(epoch from clock_timestamp()) * 1000;
   v_job uuid;
+  v_keep_for interval := (select s.keep_for from private.settings s);
 begin
   if abs(v_ms - coalesce(pg_sequence_last_value('private.tidied_ms'), 0)) < 15000
      or not pg_try_advisory_xact_lock(hashtextextended('rhythmai:tidy', 0)) then
     return;
   end if;
   perform setval('private.tidied_ms', v_ms);
-  update private.settings s set keep_for = p_retention where s.keep_for is distinct from p_retention; -- users are told
-  if p_retention is not null then
-    perform queue.purge(p_retention, 1000);
+  if v_keep_for is not null then
+    perform queue.purge(v_keep_for, 1000);
   end if;
   perform queue.discard_unused_uploads();
   for v_job in delete from private.deleted_jobs d where d.since < now() - interval '15 minutes' returning d.job_id loop
@@ -175,4 +176,4 @@ begin
   return query select d.bucket, d.path from queue.discarded(10000) d;
 end
 $$;
-comment on function queue.tidy(interval) is 'Once in a quarter of a minute: forget what is old, and answer which Storage objects to delete.';
+comment on function queue.tidy() is 'Once in a quarter of a minute: forget what is old, and answer which Storage objects to delete.';

@@ -106,7 +106,7 @@ language plpgsql security definer set search_path = ''
 as $$
 begin
   perform realtime.send(
-    private.result_json(new, (select j.kind from public.jobs j where j.id = new.job_id)) || jsonb_build_object('job_id', new.job_id),
+    private.result_json(new, (select j.kind from public.jobs j where j.id = new.job_id))::jsonb || jsonb_build_object('job_id', new.job_id),
     'result', 'job:' || new.job_id, true);
   return null;
 exception when others then

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import time
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -78,6 +79,43 @@ await upload(large);
 console.log("in one piece after", asked.join(" "), kept.size);
 globalThis.fetch = ours;
 await call("GET", "/gateway").catch((error) => console.log("gateway", error instanceof Refused, error.problem.status, error.message));
+Deno.exit(0);
+"""
+
+
+# Realtime loses how the job ends, an event stream is refused with a 503 and the next one dies in silence, and every other question is, too.
+LOSSY = """
+const [Plain, plain] = [globalThis.WebSocket, globalThis.fetch];
+globalThis.WebSocket = class extends Plain {
+  addEventListener(type, heard) {
+    super.addEventListener(type, type === "message" ? (event) => lost(event.data) || heard.call(this, event) : heard);
+  }
+  set onmessage(heard) {
+    super.onmessage = (event) => lost(event.data) || heard.call(this, event);
+  }
+};
+const textOf = (data) => typeof data === "string" ? data : new TextDecoder().decode(data);
+const lost = (data) => /"status": ?"completed"/.test(textOf(data)) && !console.log("lost");
+let asked = 0;
+const problem = JSON.stringify({ type: "about:blank", title: "Away", status: 503, detail: "Away", code: "database_unavailable" });
+const away = () => new Response(problem, { status: 503, headers: { "Content-Type": "application/problem+json" } });
+globalThis.fetch = (input, init) => /job/.test(input) && asked++ % 2 ? Promise.resolve(away()) : plain(input, init);
+let streams = 0;
+const server = Deno.serve({ port: 0, onListen: () => {} }, () => {
+  if (!streams++) return away();
+  return new Response(new ReadableStream({ start: (silent) => silent.enqueue(new TextEncoder().encode(": still here\\n\\n")) }),
+    { headers: { "Content-Type": "text/event-stream" } });
+});
+const [{ watch }, { follow }, { call, Refused }] = await Promise.all([import("./watch.ts"), import("./events.ts"), import("./client.ts")]);
+const [job] = Deno.args;
+const followed = follow(`http://127.0.0.1:${server.addr.port}`, job, (track) => console.log("followed track", track.index));
+const watched = watch(job, (track) => console.log("watched track", track.index), (state) => console.log("is", state.status));
+console.log("watched", (await watched).status);
+console.log("followed", (await followed).status, streams > 1);
+const none = crypto.randomUUID();
+for (const one of [watch(none, () => {}, () => {}), follow("http://127.0.0.1:9", none, () => {})]) {
+  await one.catch((error) => console.log("refused", error instanceof Refused, error.problem.status));
+}
 Deno.exit(0);
 """
 
@@ -160,9 +198,9 @@ class Story:
         await self._running.wait()
 
 
-@pytest.mark.slow
-async def test_every_snippet_of_the_guide_runs(stack, ann, auth, hand, db, tmp_path):
-    """A visitor uploads, submits, watches, merges and follows; a user signs in, sees her rows change, cancels; all types fit."""
+@pytest.fixture
+def place(stack, tmp_path):
+    """The guide's files in a folder, with the addresses of this stack."""
     project_url, api_url = stack
     place = tmp_path / "page"
     place.mkdir()
@@ -173,21 +211,27 @@ async def test_every_snippet_of_the_guide_runs(stack, ann, auth, hand, db, tmp_p
         (place / file).write_text(ours.replace("sb_publishable_...", PUBLISHABLE_KEY))
     for made in ("contract.ts", "database.ts"):
         shutil.copy(SHARED / made, place)
-    (place / "run.js").write_text(RUN)
     imports = {"@supabase/supabase-js": "npm:@supabase/supabase-js@2.119.1", "tus-js-client": "npm:tus-js-client@4.3.1"}
     compiler = {"lib": ["deno.window", "dom"], "strict": True}
     (place / "deno.json").write_text(json.dumps({"lock": False, "imports": imports, "compilerOptions": compiler}))
-    environment = os.environ | {"AUTH_URL": auth, "NO_COLOR": "1"}
+    return place
 
-    async def deno(*arguments: str) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            find_deno_bin(), *arguments, cwd=place, env=environment,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
 
-    checked, _ = await (check := await deno("check", "main.ts")).communicate()
+async def deno(place: Path, *arguments: str, **environment: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        find_deno_bin(), *arguments, cwd=place, env=os.environ | {"NO_COLOR": "1"} | environment,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+async def test_every_snippet_of_the_guide_runs(stack, ann, auth, hand, db, place):
+    """A visitor uploads, submits, watches, merges and follows; a user signs in, sees her rows change, cancels; all types fit."""
+    project_url, _ = stack
+    (place / "run.js").write_text(RUN)
+    checked, _ = await (check := await deno(place, "check", "main.ts")).communicate()
     assert check.returncode == 0, checked.decode()
-    running = await deno("run", "--allow-all", "run.js")
+    running = await deno(place, "run", "--allow-all", "run.js", AUTH_URL=auth)
     story = Story(running, hand, db)
     async with asyncio.timeout(120):
         await story.play()
@@ -208,3 +252,29 @@ async def test_every_snippet_of_the_guide_runs(stack, ann, auth, hand, db, tmp_p
     merged = await db.fetchval("select video_url from public.jobs where kind = 'merge' order by seq desc limit 1")
     assert merged.startswith(f"{project_url}/storage/v1/object/public/uploads/")
     assert merged.endswith(".mkv")
+
+
+@pytest.mark.slow
+async def test_a_lost_end_and_a_503_keep_nobody_waiting(stack, hand, db, place):
+    """The end is found by asking, what may pass is asked again, and a job that is not there ends the waiting."""
+    job = str(
+        await db.fetchval("insert into public.jobs (video_url) values ('https://example.com/v.mp4') returning id")
+    )
+    for file in ("watch.ts", "events.ts"):
+        text = (place / file).read_text()
+        assert "15_000" in text
+        (place / file).write_text(text.replace("15_000", "1_500"))
+    (place / "run.js").write_text(LOSSY)
+    running = await deno(place, "run", "--allow-all", "run.js", job)
+    story = Story(running, hand, db)
+    async with asyncio.timeout(120):
+        await story.says("is (pending)")
+        await story.work(job, audio_url="https://example.com/{}.flac")
+        await running.wait()
+        story.lines += (await running.stdout.read()).decode().splitlines()
+    said = story.lines
+    assert running.returncode == 0, said
+    for line in ("lost", "watched completed", "followed completed true", "watched track 2", "followed track 2"):
+        assert line in said, said
+    assert said.count("refused true 404") == 2, said
+    assert [said.count(f"{how} track 0") for how in ("watched", "followed")] == [1, 1]

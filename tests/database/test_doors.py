@@ -224,3 +224,10 @@ async def test_only_the_owner_cancels(db, queue):
         assert await db.fetchval("select queue.cancel($1, $2)", job_id, user) is None
     assert (await queue.job(job_id))["status"] == "pending"
     assert (await db.fetchval("select queue.cancel($1, $2)", job_id, OWNER))["status"] == "cancelled"
+
+
+async def test_many_views_are_answered_in_the_order_asked(db, queue):
+    """Each for its own caller: a stranger's question is answered with null, and one job may be asked for twice."""
+    job, other = await queue.insert(owner=OWNER), await queue.insert()
+    told = await db.fetch("select queue.views($1, $2) -> 'job_id' as job", [job, other, job], [OTHER, None, OWNER])
+    assert [row["job"] for row in told] == [None, str(other), str(job)]

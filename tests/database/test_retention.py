@@ -189,15 +189,14 @@ async def test_one_worker_at_a_time_tidies_up(db, old_job):
     """Whoever asks first gets the work and the names; the others, and the same again a moment later, get nothing."""
     job_id = await old_job()
     await db.execute("select setval('private.tidied_ms', 1)")
-    assert await db.fetch("select * from queue.tidy(null)") == []
+    assert await db.fetch("select * from queue.tidy()") == []
     assert await count(db) == 1, "without an age jobs stay for ever"
+    await db.execute("update private.settings set keep_for = '30 days'")
     await db.execute("select setval('private.tidied_ms', 1)")
-    assert await db.fetch("select * from queue.tidy('30 days')") == [("audios", f"{job_id}/a.flac")]
-    assert await db.fetch("select * from queue.tidy('30 days')") == []
+    assert await db.fetch("select * from queue.tidy()") == [("audios", f"{job_id}/a.flac")]
+    assert await db.fetch("select * from queue.tidy()") == []
     await db.execute("select setval('private.tidied_ms', 1)")
-    assert await db.fetch("select * from queue.tidy('30 days')") == [("audios", f"{job_id}/a.flac")], (
-        "Storage has not said so"
-    )
+    assert await db.fetch("select * from queue.tidy()") == [("audios", f"{job_id}/a.flac")], "Storage has not said so"
     await db.execute("select queue.deleted('audios', $1)", [f"{job_id}/a.flac"])
     assert await db.fetch("select * from queue.discarded()") == []
 

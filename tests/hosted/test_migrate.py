@@ -54,6 +54,18 @@ def test_a_dry_run_changes_nothing(rhythmai, project_url, sql):
     assert sql(project_url, "select to_regnamespace('supabase_migrations')")[0][0] is None
 
 
+def test_it_says_how_long_jobs_are_kept(rhythmai, project_url, sql):
+    """RETENTION_DAYS goes into the database, again with each run; unset it changes nothing, and a wrong one stops all."""
+    refused = rhythmai("migrate", DATABASE_URL=project_url, RETENTION_DAYS="-1")
+    assert refused.code == 1
+    assert refused.err.startswith("rhythmai: RETENTION_DAYS is malformed: ")
+    assert sql(project_url, "select to_regclass('private.settings')")[0][0] is None
+    assert "Jobs that have ended are kept for 30 days." in rhythmai("migrate", RETENTION_DAYS="30").out
+    assert "kept" in rhythmai("migrate", RETENTION_DAYS="7.5").out
+    assert "kept" not in rhythmai("migrate", RETENTION_DAYS="").out
+    assert sql(project_url, "select keep_for = '7.5 days' from private.settings")[0][0]
+
+
 async def test_who_comes_second_is_told(project_url, tmp_path):
     """A run that finds its migrations applied while it waited says so."""
     other = await asyncpg.connect(project_url)

@@ -1,7 +1,5 @@
 """What a worker deletes when it tidies up."""
 
-from datetime import timedelta
-
 import pytest
 
 from worker.errors import ServiceAway
@@ -16,8 +14,7 @@ class World:
     def __init__(self, away: bool = False) -> None:
         self.away, self.removed, self.settled = away, [], []
 
-    async def tidy(self, keep):
-        self.keep = keep
+    async def tidy(self):
         return MANY
 
     async def deleted(self, bucket, paths):
@@ -32,8 +29,7 @@ class World:
 async def test_what_nobody_needs_is_deleted_and_then_forgotten():
     """Objects go bucket by bucket, as many at once as Storage takes, and the queue is told what is gone."""
     world = World()
-    await Tidying(queue=world, storage=world, keep=timedelta(days=30)).once()
-    assert world.keep == timedelta(days=30)
+    await Tidying(queue=world, storage=world).once()
     assert world.removed == world.settled == [("audios", AT_ONCE), ("audios", 1), ("uploads", 1)]
 
 
@@ -41,5 +37,5 @@ async def test_what_storage_has_not_deleted_is_not_forgotten():
     """While Storage is away nothing is said to be deleted."""
     world = World(away=True)
     with pytest.raises(ServiceAway):
-        await Tidying(queue=world, storage=world, keep=None).once()
+        await Tidying(queue=world, storage=world).once()
     assert world.settled == []

@@ -64,7 +64,7 @@ async def test_an_odd_film_gets_a_preview_and_everything_can_be_deleted(worker, 
     assert await db.fetchval(left, places) == ["audios", "audios", "uploads", "videos"]
     await db.execute("select queue.erase($1)", job_id)
     await db.execute("select setval('private.tidied_ms', 1)")
-    await Tidying(queue=worker.queue, storage=worker.storage, keep=None).once()
+    await Tidying(queue=worker.queue, storage=worker.storage).once()
     assert await db.fetchval(left, places) is None
     async with aiohttp.ClientSession() as session, session.get(done["preview_url"]) as answer:
         assert answer.status in {400, 404}
