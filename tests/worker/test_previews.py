@@ -66,14 +66,19 @@ async def test_it_is_begun_when_the_film_was_looked_at(run, seams):
 
 
 @pytest.mark.parametrize(
-    "error", [Rejected("it is damaged", code="broken_video"), Unavailable("it took long", code="timeout")]
+    ("error", "why"),
+    [
+        (Rejected("it is damaged", code="broken_video"), "it is damaged"),
+        (Unavailable("it took long", code="timeout"), "it took long"),
+        (OSError("no space"), "something went wrong inside the worker; it is logged there"),
+    ],
 )
-async def test_one_that_fails_is_a_note(run, seams, error):
+async def test_one_that_fails_is_a_note(run, seams, error, why):
     """The job has its music, and says what it lacks and why."""
     seams.fail_on = {"preview": error}
     await run()
     assert len(seams.rows) == 3
-    assert seams.notes == [f"There is no preview of the film that every browser plays: {error}"]
+    assert seams.notes == [f"There is no preview of the film that every browser plays: {why}"]
 
 
 async def test_a_job_that_fails_takes_its_preview_along(run, seams):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import structlog
 
 from worker.domain import Clip, Job
-from worker.errors import Rejected, Unavailable
+from worker.errors import WorkerError
 from worker.ports import Previewer, Queue, Storage
 from worker.timings import Timings
 
 log = structlog.get_logger()
+NONE = "There is no preview of the film that every browser plays"
 
 
 async def preview(
@@ -23,8 +24,11 @@ async def preview(
                 return
             # Named by what it is made of: that of an earlier attempt does as well.
             url = await storage.put("videos", f"{job.lease.job_id}/preview-{clip.digest[:16]}.mp4", made, "video/mp4")
-    except (Rejected, Unavailable) as error:
+    except WorkerError as error:
         log.warning("preview.failed", error=str(error), code=error.code)
-        await queue.note(job.lease, f"There is no preview of the film that every browser plays: {error}")
+        await queue.note(job.lease, f"{NONE}: {error}")
+    except Exception:
+        log.exception("preview.bug")
+        await queue.note(job.lease, f"{NONE}: something went wrong inside the worker; it is logged there")
     else:
         await queue.set_preview(job.lease, url)
