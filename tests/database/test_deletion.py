@@ -138,7 +138,7 @@ async def test_what_a_lost_worker_brings_later_goes_as_well(db, made, erase, put
 
     async def tidied():
         await db.execute("select setval('private.tidied_ms', 1)")
-        return await db.fetch("select * from queue.tidy(null)")
+        return await db.fetch("select * from queue.tidy()")
 
     assert await tidied() == []
     await db.execute("update private.deleted_jobs set since = now() - interval '16 minutes'")
