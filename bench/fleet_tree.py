@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -32,7 +33,8 @@ def processor_s(process: psutil.Process) -> float:
 
 
 def percentile(values: list[float], share: float) -> float:
-    ordered = sorted(values)
+    """Not a number where there is none."""
+    ordered = sorted(values) or [math.nan]
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
 
