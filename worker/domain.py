@@ -21,6 +21,9 @@ VIDEO_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,flv,ogg"
 AUDIO_FORMATS = VIDEO_FORMATS + ",flac,wav,mp3,aac"
 """libav's format_whitelist for the music of a merge."""
 
+TONICS = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
+"""How we write the pitch classes, 0 to 11."""
+
 Verdict = Literal["lost", "cancelled"]
 """Why the holder of a lease is to stop."""
 
@@ -201,6 +204,7 @@ class Track:
     sample_rate: int
     bpm: float | None = None
     key: str | None = None
+    """Tempo and key, where the engine has composed them note by note; None: they are heard on the samples."""
     loudness_lufs: float | None = None
     """Integrated loudness of `samples`, where the engine has measured it."""
     seed: int | None = None
@@ -221,6 +225,9 @@ class Recording:
     """Integrated loudness; None for silence and moments."""
     true_peak_db: float | None
     """In dBTP, before a lossy codec; None for silence."""
+    bpm: float | None = None
+    key: str | None = None
+    """As the engine composed them or as they are heard; None where nothing pulses, or has pitch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
