@@ -12,7 +12,14 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-EXTRAS = {"api": [], "worker": ["worker"], "local": ["local"], "gpu": ["gpu"], "dev": ["dev", "gpu"]}
+EXTRAS = {
+    "api": [],
+    "worker": ["worker"],
+    "local": ["local"],
+    "gpu": ["gpu"],
+    "acestep": ["acestep"],
+    "dev": ["dev", "acestep"],
+}
 
 
 def asked(extras: list[str]) -> list[Requirement]:
