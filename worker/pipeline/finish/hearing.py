@@ -20,7 +20,7 @@ PER_S = 200
 SLOWEST_BPM, FASTEST_BPM, SHORTEST_S = 45, 220, 3.0
 _LATE_S = 0.0085
 """A frame that has had this much of a stroke is the one in which the curve is highest."""
-_USUAL_BPM, _OCTAVES = 125, 0.9
+_USUAL_BPM, _OCTAVES = 120, 0.9
 """People tap near this tempo: the standard deviation in octaves."""
 _STEADY = 150.0
 """What a beat out of time costs, in deviations of the onset curve, times its squared logarithm over the pulse."""
@@ -98,7 +98,9 @@ def pulse(curve: Curve) -> float | None:
         return None
     again = uniform_filter1d(again, 5) / again[0] * count / np.maximum(count - np.arange(count), count / 4)
     lags = np.arange(60 * PER_S // FASTEST_BPM, min(60 * PER_S // SLOWEST_BPM, count // 3))
-    often = sum(share * again[np.minimum(lags * times, count - 1)] for times, share in ((1, 0.6), (2, 0.25), (4, 0.15)))
+    often = sum(
+        share * again[np.minimum(lags * times, count - 1)] for times, share in ((1, 0.4), (2, 0.3), (3, 0.1), (4, 0.2))
+    )
     best = int(np.argmax(often * np.exp(-0.5 * (np.log2(60 * PER_S / lags / _USUAL_BPM) / _OCTAVES) ** 2)))
     return float(lags[best]) if often[best] >= _PULSE / np.sqrt(count / PER_S) else None
 
