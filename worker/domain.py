@@ -259,6 +259,8 @@ class Result:
     peaks: str = ""
     loudness_lufs: float | None = None
     true_peak_db: float | None = None
+    ignored: tuple[str, ...] = ()
+    """Options that were asked for and that the engine does not know, by their names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

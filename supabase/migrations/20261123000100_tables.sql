@@ -237,6 +237,7 @@ create table public.results (
   peaks text constraint results_peaks check (length(peaks) <= 216),
   loudness_lufs real,
   true_peak_db real,
+  ignored text[] not null default '{}',
   created_at timestamptz not null default now(),
   primary key (job_id, index),
   constraint results_has_media check (num_nonnulls(audio_url, video_url) = 1)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import structlog
 
-from worker.domain import Clip, Frames, Job, Kind, Plan, Result, Stage, Track, Variant
+from worker.domain import Clip, Frames, Job, Kind, Options, Plan, Result, Stage, Track, Variant
 from worker.errors import Cancelled, LeaseLost, QueueUnavailable, Unavailable, Yielded
 from worker.pipeline.engine_thread import EngineThread, Visit
 from worker.pipeline.merge_job import merge
@@ -25,6 +25,7 @@ from worker.timings import Timings
 from worker.together import together
 
 log = structlog.get_logger()
+USUAL = Options()
 MAKES_ROOM = 3
 """How often a batch job hands itself back for interactive work; then it composes, or it would never be made while there is always some."""
 
@@ -275,6 +276,9 @@ class Pipeline:
                 peaks=recording.peaks,
                 loudness_lufs=recording.loudness_lufs,
                 true_peak_db=recording.true_peak_db,
+                ignored=tuple(
+                    sorted(name for name in self.engine.ignores if getattr(job.options, name) != getattr(USUAL, name))
+                ),
             ),
         )
         log.info("result.ready", index=variant.index, title=direction.title, loudness_lufs=recording.loudness_lufs)

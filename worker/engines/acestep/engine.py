@@ -36,6 +36,7 @@ class AceStepEngine:
     """
 
     name = "acestep"
+    ignores = frozenset({"conditioning", "negative_prompt", "guidance"})
     frames = None
 
     def __init__(self, row: Checkpoint, pipe: OwnWords, device: torch.device) -> None:

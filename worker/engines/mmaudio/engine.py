@@ -94,6 +94,8 @@ class MMAudioEngine:
         log.info("%s is ready on %s after %.0f s", row.name, place, time.perf_counter() - started)
         return engine
 
+    ignores: frozenset[str] = frozenset()
+
     @property
     def name(self) -> str:
         return "mmaudio"
