@@ -67,7 +67,11 @@ def _device(device: object) -> Finding:
     import torch
 
     if torch.device(str(device)).type != "cuda":
-        return note(GPU, "DEVICE=cpu: about half an hour a job", "Run on a GPU machine, or set ENGINE=sketch")
+        return note(
+            GPU,
+            "DEVICE=cpu: jobs take long, about half an hour with MMAudio",
+            "Run on a GPU machine, or set ENGINE=sketch",
+        )
     facts = torch.cuda.get_device_properties(torch.device(str(device)))
     return ok(GPU, f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB, PyTorch {torch.__version__}")
 

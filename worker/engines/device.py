@@ -31,5 +31,5 @@ def choose_device(device: str, model: str, gpus: int | None = None) -> torch.dev
         raise Misconfigured(f"DEVICE={device} is not here: this machine has {count} GPUs, cuda:0 to cuda:{count - 1}")
     raise Misconfigured(
         f"{model} needs a CUDA GPU and there is none: run the worker on a GPU machine, set ENGINE=sketch, "
-        "or set DEVICE=cpu and wait about half an hour a job"
+        "or set DEVICE=cpu and wait long (MMAudio: about half an hour a job)"
     )

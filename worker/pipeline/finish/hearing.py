@@ -71,8 +71,7 @@ def onset_curve(mono: Curve, rate: int) -> Curve:
         levels[first : first + 1000] = np.abs(rfft(frames, axis=1, overwrite_x=True)) @ _bands(rate, size)
     levels = np.log1p(levels * np.float32(1000 / max(float(levels.max()), 1e-9)))
     # Against the louder of three neighbouring bands: a vibrato is no onset.
-    rise = np.maximum(levels[2:] - maximum_filter1d(levels, 3, axis=1)[:-2], 0).sum(axis=1)
-    rise = np.pad(rise, (2, 0))
+    rise = np.pad(np.maximum(levels[2:] - maximum_filter1d(levels, 3, axis=1)[:-2], 0).sum(axis=1), (2, 0))
     rise -= uniform_filter1d(rise, PER_S)
     return np.asarray(rise / max(float(rise.std()), 1e-9), dtype=np.float32)
 
@@ -98,9 +97,8 @@ def pulse(curve: Curve) -> float | None:
         return None
     again = uniform_filter1d(again, 5) / again[0] * count / np.maximum(count - np.arange(count), count / 4)
     lags = np.arange(60 * PER_S // FASTEST_BPM, min(60 * PER_S // SLOWEST_BPM, count // 3))
-    often = sum(
-        share * again[np.minimum(lags * times, count - 1)] for times, share in ((1, 0.4), (2, 0.3), (3, 0.1), (4, 0.2))
-    )
+    shares = ((1, 0.4), (2, 0.3), (3, 0.1), (4, 0.2))  # of once, twice, ... as long: a beat is part of a bar
+    often = sum(share * again[np.minimum(lags * times, count - 1)] for times, share in shares)
     best = int(np.argmax(often * np.exp(-0.5 * (np.log2(60 * PER_S / lags / _USUAL_BPM) / _OCTAVES) ** 2)))
     return float(lags[best]) if often[best] >= _PULSE / np.sqrt(count / PER_S) else None
 
