@@ -47,6 +47,8 @@ class AceStepEngine:
     def load(cls, model: str, models_dir: Path, device: str = "auto") -> Self:
         """Check and load all weights. Raises Misconfigured: an unknown model, missing or changed weights, no GPU or too small a one."""
         row = model_named(model)
+        disable_progress_bar()  # a worker's log is lines
+        logging_of_transformers.disable_progress_bar()
         if not row.repository:
             device = "cpu" if device == "auto" and not torch.cuda.is_available() else device
             if missing(row, models_dir):
@@ -54,12 +56,11 @@ class AceStepEngine:
         place = choose_device(device, f"acestep-{row.name}")
         folder = checked(row, models_dir)
         log.info("licence: acestep-%s by %s: %s", row.name, row.maker, row.licence)
-        disable_progress_bar()  # a worker's log is lines
-        logging_of_transformers.disable_progress_bar()
         try:
             pipe = OwnWords.from_pretrained(
                 folder, local_files_only=True, use_safetensors=True,
                 dtype=torch.bfloat16 if place.type == "cuda" else torch.float32,
+                audio_tokenizer=None, audio_token_detokenizer=None,  # of covers, which nobody asks for
             ).to(place)  # fmt: skip
         except (RuntimeError, OSError, ValueError) as error:
             if out_of_memory(error):
