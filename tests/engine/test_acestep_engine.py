@@ -13,7 +13,7 @@ from worker.errors import Cancelled, Rejected, Unavailable
 
 FILM = clip(12.0, (6.0,))
 EQUAL = 3e-6
-"""Random weights hardly listen to words: another tempo moves a sample by some 1e-4, rounding by some 1e-7."""
+"""Random weights hardly listen to words: rounding moves a sample by under 1e-6, another tempo by more than 1e-5."""
 VARIANTS = [
     Variant(index=0, seed=1, direction=direction("jazz", instruments=("trumpet", "piano"), key="D dorian")),
     Variant(index=2, seed=2, direction=direction("house", tempo_bpm=124, key="F# major", prompt="house")),
