@@ -17,7 +17,8 @@ BUILDS_UPON = {
     "local": ("worker",),
     "gpu": ("worker",),
     "mcp": ("api",),
-    "dev": ("local", "gpu", "mcp"),
+    "acestep": ("gpu",),
+    "dev": ("local", "acestep", "mcp"),
 }
 """`api` is the base, without any extra."""
 COMPILE = (
@@ -40,10 +41,10 @@ def below(extra: str) -> set[str]:
 if __name__ == "__main__":
     LOCKS.mkdir(exist_ok=True)
     everything = LOCKS / "everything.txt"
-    everything.write_text("".join(pins("--extra=dev", "--extra=gpu")))
+    everything.write_text("".join(pins("--extra=dev", "--extra=acestep")))
     found = {}
     for extra, bases in BUILDS_UPON.items():
-        asked = {"api": (), "dev": ("--extra=dev", "--extra=gpu")}.get(extra, (f"--extra={extra}",))
+        asked = {"api": (), "dev": ("--extra=dev", "--extra=acestep")}.get(extra, (f"--extra={extra}",))
         found[extra] = pins(*asked, f"--constraint={everything}")
         held = {pin for base in below(extra) for pin in found[base]}
         text = "".join(f"-r {base}.txt\n" for base in bases) + "".join(pin for pin in found[extra] if pin not in held)

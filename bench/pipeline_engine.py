@@ -47,6 +47,7 @@ class WaitingEngine:
     name: str = "waiting"
     model: str = "0.45 s"
     kernels: str = "none"
+    ignores: frozenset[str] = frozenset()
 
     def rest(self, busy: Callable[[], bool]) -> None:
         """Nothing."""

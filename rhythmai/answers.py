@@ -39,6 +39,8 @@ class Result(BaseModel):
     loudness_lufs: float | None = None
     """Integrated; -14 where the track's peaks allow it."""
     true_peak_db: float | None = None
+    ignored: tuple[str, ...] = ()
+    """Options that were asked for and that the engine does not know."""
     created_at: datetime | None = None
 
 

@@ -127,6 +127,8 @@ class Screen:
         ]
         self.say(f"  {result.index + 1}. {result.title} ({', '.join(filter(None, facts))})", "bold")
         self.say(f"     {result.prompt}", hang=5)
+        if result.ignored:
+            self.say(f"     {result.engine} does not know {', '.join(result.ignored)}", "yellow", hang=5)
         self.say(f"     {result.audio_url}", "blue")
 
     def rest(self) -> None:

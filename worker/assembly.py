@@ -67,6 +67,10 @@ def load_engine(settings: Settings) -> Engine | None:
 
         return SketchEngine()
     try:
+        if settings.engine == "acestep":
+            from worker.engines.acestep.engine import AceStepEngine
+
+            return AceStepEngine.load(settings.acestep_model, settings.models_dir, settings.device or "auto")
         from worker.engines.mmaudio.engine import MMAudioEngine
         from worker.engines.mmaudio.sampling import Sampler
 
@@ -78,8 +82,9 @@ def load_engine(settings: Settings) -> Engine | None:
             clip_fps=settings.mmaudio_clip_fps,
         )
     except ModuleNotFoundError as error:
+        extra = {"mmaudio": "gpu"}.get(settings.engine, settings.engine)
         raise Misconfigured(
-            f"ENGINE=mmaudio needs {error.name}: pip install 'rhythmai[gpu]', or set ENGINE=sketch for the procedural composer"
+            f"ENGINE={settings.engine} needs {error.name}: pip install 'rhythmai[{extra}]', or set ENGINE=sketch for the procedural composer"
         ) from None
 
 

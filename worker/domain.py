@@ -23,6 +23,8 @@ AUDIO_FORMATS = VIDEO_FORMATS + ",flac,wav,mp3,aac"
 
 LONG_S = 600.0
 """A film that is longer is heard with progress."""
+TONICS = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
+"""How we write the pitch classes, 0 to 11."""
 
 Verdict = Literal["lost", "cancelled"]
 """Why the holder of a lease is to stop."""
@@ -240,6 +242,7 @@ class Track:
     sample_rate: int
     bpm: float | None = None
     key: str | None = None
+    """Tempo and key, where the engine has composed them note by note; None: they are heard on the samples."""
     loudness_lufs: float | None = None
     """Integrated loudness of `samples`, where the engine has measured it."""
     seed: int | None = None
@@ -260,6 +263,9 @@ class Recording:
     """Integrated loudness; None for silence and moments."""
     true_peak_db: float | None
     """In dBTP, before a lossy codec; None for silence."""
+    bpm: float | None = None
+    key: str | None = None
+    """As the engine composed them or as they are heard; None where nothing pulses, or has pitch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,6 +298,8 @@ class Result:
     peaks: str = ""
     loudness_lufs: float | None = None
     true_peak_db: float | None = None
+    ignored: tuple[str, ...] = ()
+    """Options that were asked for and that the engine does not know, by their names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

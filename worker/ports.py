@@ -161,6 +161,10 @@ class Engine(Protocol):
         """What computes, for who wonders about its speed: fused kernels, or plain ones and why."""
 
     @property
+    def ignores(self) -> frozenset[str]:
+        """The options it does not know, by their names in `Options`: results say which of them were asked for."""
+
+    @property
     def frames(self) -> tuple[View, ...] | None:
         """What it wants to see of a film; None: it goes by the clip's scenes."""
 

@@ -88,8 +88,9 @@ class Settings(ProjectEnvironment):
     vlm_input: Literal["frames", "video_url"] = "frames"
     vlm_timeout_s: float = Field(default=45, gt=0, le=HOUR_S)
 
-    engine: Literal["mmaudio", "sketch"] = "mmaudio"
+    engine: Literal["mmaudio", "acestep", "sketch"] = "mmaudio"
     mmaudio_model: str = "large_44k_v2"
+    acestep_model: str = "xl-turbo"
     models_dir: Annotated[Path, AfterValidator(at_home)] = Field(default_factory=lambda: data_home() / "models")
     device: str = ""
     mmaudio_steps: int = Field(default=25, ge=1, le=100)

@@ -1,4 +1,4 @@
-"""`rhythmai models`: the weights that ENGINE=mmaudio composes with."""
+"""`rhythmai models`: the weights that MMAudio and ACE-Step compose with."""
 
 from __future__ import annotations
 
@@ -16,18 +16,23 @@ Progress = Callable[[str, int, int | None], None]
 """Told a file's name, the bytes that are here, and how many there will be, if known."""
 
 Folder = Annotated[Path | None, typer.Option("--dir", help="Where weights lie (default: MODELS_DIR).")]
-NEEDS_GPU_EXTRA: Final = "Weights are for ENGINE=mmaudio, which is not installed: pip install 'rhythmai[gpu]'"
+NEEDS_GPU_EXTRA: Final = (
+    "Weights are for engines that are not installed: pip install 'rhythmai[gpu]', or 'rhythmai[acestep]'"
+)
+ACESTEP: Final = "acestep-"
 
-app = typer.Typer(help="List and pull the weights of ENGINE=mmaudio.", no_args_is_help=True)
+app = typer.Typer(help="List and pull the weights of ENGINE=mmaudio and ENGINE=acestep.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_(as_json: Json = False, folder: Folder = None) -> None:
     """List the files of every model, and whether they are here."""
     with _weights():
+        from worker.engines.acestep import checkpoints
         from worker.engines.mmaudio.weights import listing
 
-        files = listing(_place(folder))
+        place = _place(folder)
+        files = [*listing(place), *checkpoints.listing(place)]
     if as_json:
         show_json([asdict(file) for file in files])
         return
@@ -46,24 +51,35 @@ def list_(as_json: Json = False, folder: Folder = None) -> None:
 
 @app.command("pull")
 def pull(
-    model: Annotated[str | None, typer.Argument(help="small_16k ... large_44k_v2 (default: MMAUDIO_MODEL).")] = None,
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            help="small_16k ... large_44k_v2, acestep-xl-turbo, acestep-turbo (default: what ENGINE composes with)."
+        ),
+    ] = None,
     folder: Folder = None,
 ) -> None:
     """Download what is missing of a model, and check it. Broken off, it goes on where it was."""
     with _weights(), _progress() as told:
-        from worker.engines.mmaudio import download
-
         name, place = model or _settings()[0], _place(folder)
-        download.pull(name, place, told)
+        if name.startswith(ACESTEP):
+            from worker.engines.acestep.download import pull
+
+            pull(name.removeprefix(ACESTEP), place, told)
+        else:
+            from worker.engines.mmaudio import download
+
+            download.pull(name, place, told)
     print(f"{name} is complete in {place}.")
 
 
 def _settings() -> tuple[str, Path]:
-    """MMAUDIO_MODEL and MODELS_DIR, as a worker would take them; whatever else it wants may be missing."""
+    """The model of ENGINE and MODELS_DIR, as a worker would take them; whatever else it wants may be missing."""
     from rhythmai.doctor.environment import read
 
     settings, _, _ = read({})
-    return settings.mmaudio_model, settings.models_dir
+    acestep = settings.engine == "acestep"
+    return f"{ACESTEP}{settings.acestep_model}" if acestep else settings.mmaudio_model, settings.models_dir
 
 
 def _place(folder: Path | None) -> Path:

@@ -1,4 +1,4 @@
-"""The GPU and the weights: needed when ENGINE is mmaudio and this machine generates."""
+"""The GPU and the weights: needed when a neural ENGINE composes on this machine."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ async def examine(settings: Settings) -> list[Finding]:
         return [note(GPU, "not needed: this machine only merges (WORKER_KINDS)")]
     if settings.engine == "sketch":
         return [note(GPU, "not needed: ENGINE=sketch composes on the CPU, and says so in every result")]
-    found = [fail(GPU, "ENGINE=mmaudio needs PyTorch", "pip install 'rhythmai[gpu]', or set ENGINE=sketch")]
-    if importlib.util.find_spec("torch"):
+    extra, library = ("acestep", "diffusers") if settings.engine == "acestep" else ("gpu", "PyTorch")
+    remedy = f"pip install 'rhythmai[{extra}]', or set ENGINE=sketch"
+    found = [fail(GPU, f"ENGINE={settings.engine} needs {library}", remedy)]
+    if importlib.util.find_spec("torch") and (extra == "gpu" or importlib.util.find_spec(library)):
         found = await asyncio.to_thread(_look, settings)
     gpu, *_ = found
     if gpu.verdict is Verdict.FAIL and gpu.check == GPU and "engine" not in settings.model_fields_set:
@@ -37,14 +39,16 @@ async def examine(settings: Settings) -> list[Finding]:
 def _look(settings: Settings) -> list[Finding]:
     import torch
 
-    from worker.engines.mmaudio import loading, weights
+    from worker.engines.device import choose_device
 
     try:
-        model = weights.model_named(settings.mmaudio_model)
+        name, weights = _checkpoint(settings)
     except Misconfigured as error:
-        return [fail(WEIGHTS, str(error), "Set MMAUDIO_MODEL to one of them")]
+        return [fail(WEIGHTS, str(error), f"Set {settings.engine.upper()}_MODEL to one of them")]
+    if name == "tiny-random":
+        return [note(GPU, "not needed: ACESTEP_MODEL=tiny-random makes noise on the CPU, for tests")]
     try:
-        device = loading.choose_device(settings.device or "auto", model)
+        device = choose_device(settings.device or "auto", name)
     except Misconfigured as error:
         said, _, remedy = str(error).partition(": ")
         cuda = torch.version.cuda or "(this PyTorch has none)"
@@ -55,28 +59,48 @@ def _look(settings: Settings) -> list[Finding]:
         )
     else:
         gpu = _device(device)
-    needs_compiler = [] if settings.device == "cpu" else [compiler.examine()]
-    return [gpu, *needs_compiler, _weights(settings.models_dir, model.name)]
+    needs_compiler = [compiler.examine()] if settings.engine == "mmaudio" and settings.device != "cpu" else []
+    return [gpu, *needs_compiler, weights]
 
 
 def _device(device: object) -> Finding:
     import torch
 
     if torch.device(str(device)).type != "cuda":
-        return note(GPU, "DEVICE=cpu: about half an hour a job", "Run on a GPU machine, or set ENGINE=sketch")
+        return note(
+            GPU,
+            "DEVICE=cpu: jobs take long, about half an hour with MMAudio",
+            "Run on a GPU machine, or set ENGINE=sketch",
+        )
     facts = torch.cuda.get_device_properties(torch.device(str(device)))
     return ok(GPU, f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB, PyTorch {torch.__version__}")
 
 
-def _weights(models_dir: Path, model: str) -> Finding:
+def _checkpoint(settings: Settings) -> tuple[str, Finding]:
+    """The model and how its weights are. Raises Misconfigured when none is called so."""
+    models_dir = settings.models_dir
+    if settings.engine == "acestep":
+        from worker.engines.acestep import checkpoints
+
+        row = checkpoints.model_named(settings.acestep_model)
+        gone = checkpoints.missing(row, models_dir)
+        return row.name, _weights(models_dir, f"acestep-{row.name}", gone, row.size_mb)
     from worker.engines.mmaudio import weights
 
-    missing = [file for file in weights.files_of(weights.model_named(model)) if file.found(models_dir) is None]
+    model = weights.model_named(settings.mmaudio_model)
+    missing = [file for file in weights.files_of(model) if file.found(models_dir) is None]
+    return model.name, _weights(
+        models_dir, model.name, [file.name for file in missing], sum(file.size_mb for file in missing)
+    )
+
+
+def _weights(models_dir: Path, model: str, missing: list[str], size_mb: int) -> Finding:
+    """`size_mb` is what is missing."""
     if not missing:
         return ok(WEIGHTS, f"{model} is in {models_dir}")
-    size_gb = sum(file.size_mb for file in missing) / 1000
+    size_gb = size_mb / 1000
     existing = next(folder for folder in (models_dir, *models_dir.absolute().parents) if folder.exists())
     free_gb = shutil.disk_usage(existing).free / 1e9
     room = "" if free_gb > size_gb else f" (make room first: {free_gb:.1f} GB are free; or set MODELS_DIR)"
-    names = ", ".join(file.name for file in missing)
+    names = ", ".join(missing)
     return fail(WEIGHTS, f"{names} missing in {models_dir}, {size_gb:.1f} GB", PULL.format(model=model) + room)

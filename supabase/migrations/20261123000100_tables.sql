@@ -249,6 +249,7 @@ create table public.results (
   loudness_lufs real,
   true_peak_db real,
   audio_preview_url text,
+  ignored text[] not null default '{}',
   created_at timestamptz not null default now(),
   primary key (job_id, index),
   constraint results_has_media check (num_nonnulls(audio_url, video_url) = 1)

@@ -138,7 +138,7 @@ begin
     'prompt', r.prompt, 'audio_url', r.audio_url, 'audio_preview_url', r.audio_preview_url, 'index', r.index, 'title', r.title, 'description', r.description,
     'seed', r.seed, 'duration', r.duration, 'bpm', r.bpm, 'key', r.key, 'engine', r.engine, 'model', r.model,
     'describer', r.describer, 'peaks', r.peaks,
-    'loudness_lufs', r.loudness_lufs, 'true_peak_db', r.true_peak_db, 'created_at', r.created_at);
+    'loudness_lufs', r.loudness_lufs, 'true_peak_db', r.true_peak_db, 'ignored', r.ignored, 'created_at', r.created_at);
 end
 $$;
 comment on function private.result_json(public.results, text) is 'One result as the contract shows it.';

@@ -160,7 +160,7 @@ async def test_the_answer_has_the_contract_s_names(db, queue):
     }  # fmt: skip
     assert set(result) == {
         "prompt", "audio_url", "audio_preview_url", "index", "title", "description", "seed", "duration", "bpm", "key", "engine", "model",
-        "describer", "peaks", "loudness_lufs", "true_peak_db", "created_at",
+        "describer", "peaks", "loudness_lufs", "true_peak_db", "ignored", "created_at",
     }  # fmt: skip
     assert (result["index"], result["title"], result["peaks"]) == (1, "Dawn", "gA==")
 

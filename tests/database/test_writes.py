@@ -123,7 +123,7 @@ async def test_a_result_is_written_whole(db, queue):
     result = {
         "prompt": "warm strings", "title": "Dawn", "description": "calm", "audio_url": "https://s/a.flac",
         "seed": 2**32 - 1, "duration": 12.5, "engine": "sketch", "model": "1", "describer": "local", "bpm": 92.5,
-        "key": "D minor", "peaks": "AID/", "loudness_lufs": -15.5, "true_peak_db": -1.25,
+        "key": "D minor", "peaks": "AID/", "loudness_lufs": -15.5, "true_peak_db": -1.25, "ignored": ["negative_prompt"],
         "audio_preview_url": "https://s/a.m4a",
     }  # fmt: skip
     assert await worker.put(job, 2, **result) == "ok"

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from worker.engines.device import choose_device
 from worker.engines.mmaudio.engine import MMAudioEngine
-from worker.engines.mmaudio.loading import choose_device
-from worker.engines.mmaudio.models import MODELS
 from worker.errors import Misconfigured
 
 
@@ -26,8 +25,8 @@ from worker.errors import Misconfigured
 def test_a_device_that_is_not_here_is_named(device: str, gpus: int, words: str):
     """A wrong DEVICE says what there is; one that is here is taken as it is."""
     with pytest.raises(Misconfigured, match=words):
-        choose_device(device, MODELS["large_44k_v2"], gpus)
-    assert choose_device("cuda:1", MODELS["large_44k_v2"], 2) == torch.device("cuda:1")
+        choose_device(device, "large_44k_v2", gpus)
+    assert choose_device("cuda:1", "large_44k_v2", 2) == torch.device("cuda:1")
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,20 @@ def test_mmaudio_without_weights(doctor, healthy, tmp_path):
     assert "half an hour" in found["gpu", "note"][0]
 
 
+def test_acestep_without_weights(doctor, healthy, tmp_path):
+    """ENGINE=acestep without weights names the command that brings them and how large they are; tiny-random needs nothing."""
+    box = {**healthy, "ENGINE": "acestep", "MODELS_DIR": str(tmp_path), "DEVICE": "cpu"}
+    _, found = doctor(**box)
+    (line,) = found["weights", "fail"]
+    assert "rhythmai models pull acestep-xl-turbo" in line
+    assert "11.0 GB" in line
+    _, found = doctor(**box, ACESTEP_MODEL="tiny-random")
+    assert ("weights", "fail") not in found
+    assert "tiny-random" in found["gpu", "note"][0]
+    _, found = doctor(**box, ACESTEP_MODEL="huge")
+    assert "Set ACESTEP_MODEL to one of them" in found["weights", "fail"][0]
+
+
 NO_HEADERS = "#!/bin/sh\necho 'launcher.c:1:10: fatal error: Python.h: No such file or directory' >&2; exit 1\n"
 
 

@@ -14,7 +14,7 @@ def test_list_tells_what_is_here(rhythmai, tmp_path):
     file.parent.mkdir(parents=True)
     file.touch()
     files = json.loads(rhythmai("models", "list", "--json", MODELS_DIR=str(tmp_path)).out)
-    assert {row["model"] for row in files} >= {"small_16k", "large_44k_v2"}
+    assert {row["model"] for row in files} >= {"small_16k", "large_44k_v2", "acestep-xl-turbo", "acestep-turbo"}
     assert [row["file"].endswith(file.name) for row in files if row["present"]] == [True]
     lines = rhythmai("models", "list").out.splitlines()
     assert len(lines) == len(files) + 1
@@ -28,6 +28,14 @@ def test_pull_takes_the_model_of_the_environment(rhythmai, monkeypatch, tmp_path
     done = rhythmai("models", "pull", MMAUDIO_MODEL="small_16k", MODELS_DIR=str(tmp_path))
     assert (done.code, "small_16k is complete" in done.out) == (0, True)
     assert tuple(fetched) == files_of(model_named("small_16k"))
+
+
+def test_pull_takes_the_model_of_the_engine(rhythmai, monkeypatch, tmp_path):
+    """With ENGINE=acestep it is ACESTEP_MODEL that is pulled without a name."""
+    asked = []
+    monkeypatch.setattr("worker.engines.acestep.download.pull", lambda name, *_: asked.append(name))
+    done = rhythmai("models", "pull", ENGINE="acestep", ACESTEP_MODEL="turbo", MODELS_DIR=str(tmp_path))
+    assert (done.code, asked, "acestep-turbo is complete" in done.out) == (0, ["turbo"], True)
 
 
 def test_pull_refuses_unknown_names(rhythmai, tmp_path):

@@ -12,7 +12,15 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-EXTRAS = {"api": [], "worker": ["worker"], "local": ["local"], "gpu": ["gpu"], "mcp": ["mcp"], "dev": ["dev", "gpu"]}
+EXTRAS = {
+    "api": [],
+    "worker": ["worker"],
+    "local": ["local"],
+    "gpu": ["gpu"],
+    "mcp": ["mcp"],
+    "acestep": ["acestep"],
+    "dev": ["dev", "acestep"],
+}
 
 
 def asked(extras: list[str]) -> list[Requirement]:

@@ -7,10 +7,9 @@ import pytest
 
 from tests.unit.clips import clip, direction
 from tests.unit.hearing import RATE, key_ranking, level_db, onsets, portrait, pulse
-from worker.domain import Options, Variant
+from worker.domain import TONICS, Options, Variant
 from worker.engines.sketch import SketchEngine
 from worker.errors import Cancelled, Rejected
-from worker.pipeline.direct.keys import TONICS
 from worker.pipeline.direct.vocabulary import GENRES
 
 ENGINE = SketchEngine()

@@ -27,6 +27,7 @@ class Seams:
     """Every port of the pipeline, in memory; `rows` and `objects` are what came out."""
 
     name, model, kernels, frames = "fake", "1", "none", None
+    ignores = frozenset({"negative_prompt", "conditioning", "steps"})
 
     def __init__(self):
         self.rows, self.objects, self.stages, self.composed, self.threads, self.seen = [], {}, [], [], set(), []

@@ -28,6 +28,15 @@ async def test_a_job_makes_one_row_for_each_variant(run, seams):
     assert not seams.folder.exists()
 
 
+async def test_options_that_the_engine_does_not_know_are_named(run, seams):
+    """Of what was asked for, each result says what was of no use; what nobody asked for is not mentioned."""
+    await run(options=Options(negative_prompt="drums", steps=8, guidance=3.0))
+    assert {row.ignored for row in seams.rows} == {("negative_prompt", "steps")}
+    seams.rows.clear()
+    await run(options=Options(negative_prompt=None, seed=3))
+    assert {row.ignored for row in seams.rows} == {()}
+
+
 async def test_an_object_is_named_by_its_content(run, seams):
     """Guards the hash in a Storage path: a zombie's other track, or another merge, gets another path and overwrites nothing."""
     await run()

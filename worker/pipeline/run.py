@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from worker.domain import Clip, Frames, Job, Kind, Plan, Recording, Result, Stage, Track, Variant
+from worker.domain import Clip, Frames, Job, Kind, Options, Plan, Recording, Result, Stage, Track, Variant
 from worker.errors import Cancelled, LeaseLost, QueueUnavailable, Unavailable, Yielded
 from worker.pipeline.engine_thread import EngineThread, Visit
 from worker.pipeline.listen import Listening
@@ -31,6 +31,7 @@ from worker.together import together
 
 log = structlog.get_logger()
 Made = TypeVar("Made")
+USUAL = Options()
 MAKES_ROOM = 3
 """How often a batch job hands itself back for interactive work; then it composes, or it would never be made while there is always some."""
 
@@ -322,11 +323,14 @@ class Pipeline:
                 engine=self.engine.name,
                 model=self.engine.model,
                 describer=plan.describer,
-                bpm=track.bpm if track.bpm is not None else direction.tempo_bpm,
-                key=track.key or direction.key,
+                bpm=recording.bpm,
+                key=recording.key,
                 peaks=recording.peaks,
                 loudness_lufs=recording.loudness_lufs,
                 true_peak_db=recording.true_peak_db,
+                ignored=tuple(
+                    sorted(name for name in self.engine.ignores if getattr(job.options, name) != getattr(USUAL, name))
+                ),
             ),
         )
         log.info("result.ready", index=variant.index, title=direction.title, loudness_lufs=recording.loudness_lufs)

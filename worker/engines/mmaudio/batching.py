@@ -13,14 +13,6 @@ ROWS_BUDGET = 4 * 2**30
 """Bytes of modulation rows kept for all steps of a job at once; more are computed step by step."""
 GOOD_JOBS = 5
 """After so many a smaller batch is doubled; twice as many each time that this was too early."""
-WORDS = ("ALLOC_FAILED", "DEVICE_ALLOCATION_FAILED", "CUDA error: out of memory", "can't allocate memory")
-"""How cuBLAS, cuDNN and their kind, CUDA itself and the CPU's allocator say it: all by a RuntimeError."""
-
-
-def out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and any(words in str(error) for words in WORDS)
-    )
 
 
 @dataclass(slots=True)

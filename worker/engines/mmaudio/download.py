@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
+from worker.engines.hub import Progress, from_hub
 from worker.engines.mmaudio.weights import File, files_of, model_named
 from worker.errors import Misconfigured, Unavailable
 
@@ -22,9 +19,6 @@ RELEASE = "https://github.com/hkchengrex/MMAudio/releases/download/v0.1"
 """Where the files of `ext_weights` were published first."""
 BLOCK_BYTES = 2**20
 ANSWER_WITHIN_S = 60.0
-
-Progress = Callable[[str, int, int | None], None]
-"""Told a file's name, the bytes that are here, and how many there will be, if known."""
 
 
 def pull(model: str, models_dir: Path, progress: Progress) -> None:
@@ -75,7 +69,7 @@ def _sha256_on_hub(file: File, name: str) -> str:
 
 def _download(file: File, models_dir: Path, progress: Progress, release: str) -> Path:
     try:
-        return _from_hub(file, models_dir, progress)
+        return from_hub(file.repository, file.path, models_dir / file.folder, progress)
     except Exception as error:
         # The hub's client lets the errors of its transport through: whatever it was, the other places may serve.
         if file.alternative is not None:
@@ -84,30 +78,6 @@ def _download(file: File, models_dir: Path, progress: Progress, release: str) ->
             raise Unavailable(f"{file.repository}/{file.path} cannot be fetched from the hub: {error}") from error
         log.info("%s is not to be had from the hub (%s), trying the release", file.path, error)
         return _from_release(f"{release}/{file.name}", file.under(models_dir), progress)
-
-
-def _from_hub(file: File, models_dir: Path, progress: Progress) -> Path:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
-
-    class Bar(tqdm):
-        """Tells our progress instead of drawing itself."""
-
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            self._nowhere = Path(os.devnull).open("w")  # noqa: SIM115
-            super().__init__(*arguments, **{**options, "file": self._nowhere, "disable": False})  # type: ignore[no-untyped-call]
-
-        def update(self, n: float | None = 1) -> bool | None:
-            shown = super().update(n)
-            progress(file.name, int(self.n), None if self.total is None else int(self.total))
-            return shown
-
-        def close(self) -> None:
-            super().close()
-            with suppress(AttributeError):
-                self._nowhere.close()
-
-    return Path(hf_hub_download(file.repository, file.path, local_dir=models_dir / file.folder, tqdm_class=Bar))
 
 
 def _from_release(url: str, path: Path, progress: Progress) -> Path:

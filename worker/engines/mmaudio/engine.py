@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from worker.domain import Clip, Frames, Options, Track, Variant, View
+from worker.engines.device import choose_device, out_of_memory
 from worker.engines.mmaudio import loading, tokens, weights
 from worker.engines.mmaudio.activation import fastest
-from worker.engines.mmaudio.batching import out_of_memory
 from worker.engines.mmaudio.choice import WHY_PLAIN
 from worker.engines.mmaudio.copies import on_host
 from worker.engines.mmaudio.features import VIEWS, Encoding, Features, Watcher, long_enough
@@ -68,7 +68,7 @@ class MMAudioEngine:
         Raises Misconfigured: an unknown model, no weights, no GPU or too small a one, no tokenizer; in one line, with what to do.
         """
         row = weights.model_named(model)
-        place = loading.choose_device(device, row)
+        place = choose_device(device, row.name)
         started = time.perf_counter()
         parts = loading.official_parts(row, models_dir)
         tokens.tokenize([""])
@@ -93,6 +93,8 @@ class MMAudioEngine:
             )
         log.info("%s is ready on %s after %.0f s", row.name, place, time.perf_counter() - started)
         return engine
+
+    ignores: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from worker.domain import Frames, View
-from worker.engines.mmaudio.batching import Batching, out_of_memory
+from worker.engines.device import out_of_memory
+from worker.engines.mmaudio.batching import Batching
 from worker.engines.mmaudio.clip_towers import ImageTower
 from worker.engines.mmaudio.copies import on_device
 from worker.engines.mmaudio.lengths import (

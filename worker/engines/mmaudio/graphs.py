@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from worker.engines.mmaudio.batching import out_of_memory
+from worker.engines.device import out_of_memory
 from worker.engines.mmaudio.evaluation import Batch, Evaluation, Rows
 from worker.engines.mmaudio.lru_cache import LruCache
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import logging
-import re
 from pathlib import Path
 
 import torch
@@ -36,23 +35,6 @@ def official_parts(model: Model, models_dir: Path) -> Parts:
         checkpoints.image_tower(model.image, clip_state, clip.name),
         checkpoints.text_tower(model.text, clip_state, clip.name),
         checkpoints.synchformer(model.synchformer, weights.read(sync, models_dir), sync.name),
-    )
-
-
-def choose_device(device: str, model: Model, gpus: int | None = None) -> torch.device:
-    """ "auto" is the GPU. Raises Misconfigured when there is no such device."""
-    count = torch.cuda.device_count() if gpus is None else gpus
-    device = "cuda" if device == "auto" else device
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
-        raise Misconfigured(f"DEVICE={device!r} is no device: set auto, cpu, cuda or cuda:N")
-    place = torch.device(device)
-    if place.type == "cpu" or (place.index or 0) < count:
-        return place
-    if count:
-        raise Misconfigured(f"DEVICE={device} is not here: this machine has {count} GPUs, cuda:0 to cuda:{count - 1}")
-    raise Misconfigured(
-        f"{model.name} needs a CUDA GPU and there is none: run the worker on a GPU machine, set ENGINE=sketch, "
-        "or set DEVICE=cpu and wait about half an hour a job"
     )
 
 

@@ -10,8 +10,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from worker.engines.device import out_of_memory
 from worker.engines.mmaudio import rendering, tokens
-from worker.engines.mmaudio.batching import Batching, out_of_memory
+from worker.engines.mmaudio.batching import Batching
 from worker.engines.mmaudio.bigvgan import BigVGAN
 from worker.engines.mmaudio.clip_towers import ImageTower, TextTower
 from worker.engines.mmaudio.copies import on_device

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from worker.engines.mmaudio.batching import Batching, out_of_memory
+from worker.engines.device import out_of_memory
+from worker.engines.mmaudio.batching import Batching
 from worker.engines.mmaudio.copies import on_device
 from worker.engines.mmaudio.evaluation import Batch, Evaluation, Rows
 from worker.engines.mmaudio.flow import Conditions, Flow

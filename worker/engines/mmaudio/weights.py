@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from worker.engines.hub import Listed
 from worker.engines.mmaudio.models import MODELS, Model
 from worker.errors import Misconfigured
 
@@ -112,17 +113,6 @@ def model_named(name: str) -> Model:
     if name not in MODELS:
         raise Misconfigured(f"MMAUDIO_MODEL={name!r} is not a model: choose one of {', '.join(MODELS)}")
     return MODELS[name]
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A line of `rhythmai models list`."""
-
-    model: str
-    file: str
-    size_mb: int
-    licence: str
-    present: bool
 
 
 def listing(models_dir: Path) -> tuple[Listed, ...]:

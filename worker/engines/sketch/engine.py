@@ -19,6 +19,7 @@ class SketchEngine:
     name = "sketch"
     model = "sketch-1"
     kernels = "NumPy"
+    ignores = frozenset({"conditioning", "steps", "guidance"})
     frames = None
 
     def prepare(self, clip: Clip, options: Options, cancelled: Callable[[], bool]) -> None:

@@ -4,6 +4,8 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from worker.domain import TONICS
+
 MODES: dict[str, tuple[int, ...]] = {
     "major": (0, 2, 4, 5, 7, 9, 11),
     "minor": (0, 2, 3, 5, 7, 8, 10),
@@ -14,7 +16,6 @@ MODES: dict[str, tuple[int, ...]] = {
 }
 """Semitones above the tonic of each mode's seven degrees."""
 
-TONICS = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 _LETTERS = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
 _GERMAN = _LETTERS | {"h": 11}
 _GERMAN |= {letter + end: pitch + step for letter, pitch in _GERMAN.items() for end, step in (("is", 1), ("es", -1))}

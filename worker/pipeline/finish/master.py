@@ -1,4 +1,4 @@
-"""Mastering: a raw track gets its exact length, fades, loudness and file."""
+"""Mastering: a raw track gets its exact length, fades, loudness and file, and is heard."""
 
 import base64
 import math
@@ -28,7 +28,7 @@ MOST_GAIN_DB = 30.0
 SHORTEST_LOUD_S = 3.0
 """Shorter tracks are only kept under the ceiling: a gated loudness says nothing about them."""
 SILENCE = 1e-4
-PEAKS = 120
+PEAKS = 160
 """With them a result is about 1,000 bytes."""
 
 
@@ -50,6 +50,14 @@ def master(track: Track, *, duration_s: float, format: str, tags: dict[str, str]
     samples = np.pad(samples[:, :count], ((0, 0), (0, max(0, count - samples.shape[1]))))  # cut or filled with silence
     samples = _faded(samples - samples.mean(axis=1, keepdims=True), rate)
     loud, loudness_lufs, peak = _loud(samples, rate, to_target=duration_s >= SHORTEST_LOUD_S)
+    bpm, key = track.bpm, track.key
+    if bpm is None or key is None:
+        from worker.pipeline.finish.hearing import (
+            hear,
+        )  # scipy's filters: the processes that master load them at their start
+
+        heard = hear(loud, rate)
+        bpm, key = bpm or heard.bpm, key or heard.key
     return Recording(
         data=write(loud, rate, format, tags),
         content_type=FORMATS[format].content_type,
@@ -58,6 +66,8 @@ def master(track: Track, *, duration_s: float, format: str, tags: dict[str, str]
         peaks=_peaks(loud),
         loudness_lufs=round(loudness_lufs, 2) if math.isfinite(loudness_lufs) else None,
         true_peak_db=round(20 * math.log10(peak), 2) if peak > 0 else None,
+        bpm=bpm,
+        key=key,
     )
 
 
