@@ -14,15 +14,13 @@ export const words = {
     notFilm: "{name} is not a film. Drop a video file, such as MP4, MOV or WebM.",
     notLink: "That is no link. It begins with https:// and leads to a video file.",
     tooLarge: "{name} has {size}. A film may have 512 MB: make it shorter or smaller.",
-    goes: "Your film goes to {host}.",
-    keptDays: "It stays there for {days} after the music is made, or until you delete it.",
-    keptOn: "It stays there until you delete it.",
-    unused: "If no music is made, it is removed after a day.",
+    keptDays: "Your film goes to {host} and stays {days}, or until you delete it. Without music it is removed after a day.",
+    keptOn: "Your film goes to {host} and stays until you delete it. Without music it is removed after a day.",
     another: "Another film",
   },
   wish: {
     label: "What should the music be like?",
-    optional: "optional, in any language",
+    optional: "Optional, in any language",
     examples: ["Warm and light, like a summer morning", "Dark, slow and tense", "Playful, with handclaps and bass"],
     more: "More",
     variants: "Tracks",
@@ -84,7 +82,7 @@ export const words = {
     pauseShort: "Pause",
     use: "Use this one",
     again: "Another take",
-    edit: "Edit the words",
+    edit: "Edit words",
     words: "What the composer is told",
     compose: "Compose it",
     cancel: "Cancel",
@@ -163,10 +161,10 @@ export function clock(seconds: number): string {
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${tail}` : `${minutes}:${tail}`;
 }
 
-/** "40 seconds", "2 minutes"; rounded as people would. */
+/** "40 sec", "2 min"; rounded as people would. */
 export function span(seconds: number): string {
   const [value, unit] = seconds < 90 ? [Math.max(1, Math.ceil(seconds)), "second"] : [Math.round(seconds / 60), "minute"];
-  return new Intl.NumberFormat(lang, { style: "unit", unit, unitDisplay: "long" }).format(value);
+  return new Intl.NumberFormat(lang, { style: "unit", unit, unitDisplay: "short" }).format(value);
 }
 
 export function days(count: number): string {
