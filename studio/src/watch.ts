@@ -37,9 +37,9 @@ export function heard(known: Job, event: string, payload: unknown): Job {
       return { ...known, results, completed_count: Math.max(known.completed_count, results.length) };
     }
     case "job": {
-      const { status, stage, completed_count, total_count, error, error_code } = payload as Job;
+      const { status, stage, completed_count, total_count, error, error_code, preview_url } = payload as Job;
       if (ended(known) && !ended({ status })) return known; // an event that came late
-      return { ...known, status, stage, completed_count, total_count, error, error_code };
+      return { ...known, status, stage, completed_count, total_count, error, error_code, preview_url: preview_url ?? known.preview_url };
     }
     default:
       return known;

@@ -12,6 +12,7 @@ from av.video.frame import VideoFrame
 
 RATE = 48_000
 FPS = 25
+FILM_S = 6
 
 
 def clicks(seconds: float, at: tuple[float, ...]) -> np.ndarray:
@@ -67,11 +68,11 @@ def click_track(path: Path) -> None:
 
 
 def film(path: Path) -> None:
-    time = np.arange(8 * RATE) / RATE
-    write_film(path, (0.1 * np.sin(2 * np.pi * 110 * time))[np.newaxis].astype(np.float32), "mono", seconds=8)
+    time = np.arange(FILM_S * RATE) / RATE
+    write_film(path, (0.1 * np.sin(2 * np.pi * 110 * time))[np.newaxis].astype(np.float32), "mono", seconds=FILM_S)
 
 
-def wav(path: Path, tone_hz: float, seconds: float = 8) -> None:
+def wav(path: Path, tone_hz: float, seconds: float = FILM_S) -> None:
     time = np.arange(round(seconds * RATE)) / RATE
     tone = (0.3 * np.sin(2 * np.pi * tone_hz * time)).astype(np.float32)
     write_wav(path, np.stack([tone, tone]))

@@ -37,5 +37,10 @@ async def test_film_and_track_are_in_step_after_a_seek(world: World, files):
     await page.get_by_role("button", name="Pause", exact=True).click()
     await page.get_by_role("button", name="Play", exact=True).click()
     found.append(await apart(page))
-    print(await page.evaluate("[...document.querySelectorAll('main > *, .side > *, .waiting > *')].map(e=>e.className+' '+e.tagName+' '+JSON.stringify(e.getBoundingClientRect())).join('|')"), found)
+    print(
+        await page.evaluate(
+            "[...document.querySelectorAll('main > *, .side > *, .waiting > *')].map(e=>e.className+' '+e.tagName+' '+JSON.stringify(e.getBoundingClientRect())).join('|')"
+        ),
+        found,
+    )
     assert max(np.abs(part).max() for part in found) < 0.04
