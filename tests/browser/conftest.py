@@ -137,6 +137,16 @@ TAP = """
   };
   const connect = AudioNode.prototype.connect;
   window.listen = () => { window.heard = [[], []]; };
+  window.record = () => { window.recorded = [[], []]; };
+  window.blocks = (clickAt) => {
+    const sides = window.recorded.map((pieces) => pieces.flatMap((piece) => [...piece]));
+    const { sampleRate } = window.analyser.context;
+    const begin = sides[0].findIndex((sample) => Math.abs(sample) > 0.3) - Math.round(clickAt * sampleRate);
+    const length = Math.round(0.4 * sampleRate);
+    return sides.map((samples) =>
+      Array.from({ length: Math.floor((samples.length - begin) / length) }, (_, i) =>
+        samples.slice(begin + i * length, begin + (i + 1) * length).reduce((sum, one) => sum + one * one, 0) / length));
+  };
   window.loudest = () => {
     const bins = new Float32Array(window.analyser.frequencyBinCount);
     window.analyser.getFloatFrequencyData(bins);
@@ -149,6 +159,7 @@ TAP = """
       if (!context.tap) {
         context.tap = context.createScriptProcessor(2048, 2, 2);
         context.tap.onaudioprocess = ({ inputBuffer, playbackTime }) => {
+          for (const side of window.recorded ? [0, 1] : []) window.recorded[side].push(inputBuffer.getChannelData(side).slice());
           for (const side of window.heard ? [0, 1] : []) {
             const [samples, clicks] = [inputBuffer.getChannelData(side), window.heard[side]];
             for (let i = 0; i < samples.length; i++) {
@@ -167,7 +178,8 @@ TAP = """
   };
 })();
 """
-"""No sound without a gesture. What goes to the loudspeaker goes by here: `heard` has the times of clicks, left and right, since `listen()`; `loudest()` is a tone."""
+"""No sound without a gesture. What goes to the loudspeaker goes by here: `heard` has the times of clicks, left and right, since `listen()`; `loudest()` is a tone,
+`blocks(clickAt)` has the mean squares of each 400 ms since `record()`, by a click at that time of the film."""
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

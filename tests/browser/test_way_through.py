@@ -80,7 +80,7 @@ async def test_the_sample_takes_one_click(world: World):
     """The sample of the server goes the way of any other film."""
     page = await world.open()
     await page.get_by_role("button", name="Try our sample").click()
-    await page.get_by_text("sample.mp4 has arrived").wait_for()
+    await page.get_by_text("sample.mp4 has arrived").first.wait_for()
     await page.get_by_role("button", name="Make music").click()
     await page.wait_for_url("**/#job=*")
     async with asyncio.timeout(10):
