@@ -48,6 +48,8 @@ export class Studio {
   readonly player = new Player();
   config = $state.raw<Config | null>(null);
   film = $state.raw<Film | null>(null);
+  /** Of the film that is played, as far as it has been seen. */
+  cuts = $state.raw<number[]>([]);
   upload = $state<Upload | null>(null);
   wish = $state({ text: "", variants: 3, seconds: null as number | null, original: true, engine: "", format: "flac", seed: null as number | null });
   /** The title of a track that is about to be put under the film. */

@@ -159,6 +159,7 @@ async def test_a_link_starts_mute_where_sound_is_forbidden(world: World, files):
     page = await world.open(f"#job={job}", ready="video")
     await page.wait_for_function("() => document.querySelector('video').currentTime > 0.1")
     assert await page.evaluate("document.querySelector('video').muted")
+    await page.locator(".cut").first.wait_for(state="attached")  # each second another grey
     await page.get_by_role("button", name="Turn the sound on").click()
     await page.wait_for_function("() => window.analyser && Math.abs(loudest().hz - 110) < 10 && loudest().db > -60")
     await hand.finish()
