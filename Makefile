@@ -74,6 +74,7 @@ test: system $(VENV)/.dev
 
 # Each worker has a Postgres, ports and a home of its own; tests/conftest.py says who runs what.
 tests:
+	@$(BIN)/python studio/build.py
 	@$(BIN)/python -m pytest -n 3 --no-loadscope-reorder --durations=25 $(LONG)
 
 test-all: export LONG := --oldest

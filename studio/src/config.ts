@@ -5,7 +5,6 @@ export interface Config {
   sign_in: "none" | "anonymous" | "session";
   retention_days: number | null;
   sample: boolean;
-  engines?: string[];
 }
 
 let asked: Promise<Config> | undefined;

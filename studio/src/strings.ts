@@ -27,8 +27,6 @@ export const words = {
     seconds: "First seconds only",
     wholeFilm: "the whole film",
     keep: "Keep the original sound",
-    engine: "Engine",
-    anyEngine: "any",
     format: "Format",
     seed: "Seed",
     anySeed: "any",

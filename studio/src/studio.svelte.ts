@@ -1,7 +1,9 @@
 /** The state of the page: a film, its way into Storage, the jobs that make music for it, and the one that puts a track under it. */
 import { type Job, type Merge, type Schemas, type Track, call } from "./api.ts";
+import { type Card, deal } from "./cards.ts";
 import { type Config, config } from "./config.ts";
 import { watch } from "./live.ts";
+import { save } from "./download.ts";
 import { Player } from "./player.svelte.ts";
 import { type Recent, forget, recent, remember } from "./recent.ts";
 import { type Route, format, parse } from "./route.ts";
@@ -10,19 +12,6 @@ import { Pace, sample, upload } from "./upload.ts";
 import { ended, tracksOf } from "./watch.ts";
 
 const LARGEST = 512 * 2 ** 20;
-
-export interface Card {
-  key: string;
-  job: Job;
-  index: number;
-  /** Which take of its direction, from 2 on; 0 is the first. */
-  take: number;
-  title: string;
-  description: string;
-  tempo: number | null;
-  musicalKey: string | null;
-  track: Track | null;
-}
 
 export interface Film {
   name: string;
@@ -51,7 +40,7 @@ export class Studio {
   /** Of the film that is played, as far as it has been seen. */
   cuts = $state.raw<number[]>([]);
   upload = $state<Upload | null>(null);
-  wish = $state({ text: "", variants: 3, seconds: null as number | null, original: true, engine: "", format: "flac", seed: null as number | null });
+  wish = $state({ text: "", variants: 3, seconds: null as number | null, original: true, format: "flac", seed: null as number | null });
   /** The title of a track that is about to be put under the film. */
   putting = $state("");
   /** The music is asked for, and waits for the film to arrive. */
@@ -73,7 +62,7 @@ export class Studio {
   merge = $derived(this.route.merge ? (this.jobs[this.route.merge] ?? null) : null);
   merging = $derived(this.route.merge !== null);
   opened = $derived(this.route.job !== null);
-  cards = $derived(this.deal());
+  cards = $derived(deal([this.route.job, ...this.route.takes].map((id) => (id ? this.jobs[id] : undefined))));
 
   async begin(): Promise<void> {
     window.addEventListener("hashchange", () => this.open(parse(location.hash)));
@@ -158,7 +147,7 @@ export class Studio {
     this.complaint = "";
     const film = this.film;
     if (!film?.url) return;
-    const { text, variants, seconds, original, engine, format: fileFormat, seed } = this.wish;
+    const { text, variants, seconds, original, format: fileFormat, seed } = this.wish;
     try {
       const { job_id } = await call<Schemas["Made"]>("POST", "/api/v1/gen", {
         video_url: film.url,
@@ -167,7 +156,6 @@ export class Studio {
         ...(text.trim() && { user_request: text.trim() }),
         ...(seconds && { duration: seconds }),
         ...(seed !== null && { seed }),
-        ...(engine && { engine }),
         metadata: { original: original ? "kept" : "gone", name: film.name.replace(/\p{Cc}/gu, "").slice(0, 200), ...(seconds && { seconds: String(seconds) }) },
       });
       this.go({ job: job_id, takes: [], merge: null });
@@ -239,17 +227,8 @@ export class Studio {
     }
   }
 
-  /** Saves what lies at another origin, too: there a browser would open it in the place of this page. */
   async download(event: MouseEvent, url: string, name: string): Promise<void> {
-    if (new URL(url, location.href).origin === location.origin) return;
-    event.preventDefault();
-    await this.tell(async () => {
-      const link = document.createElement("a");
-      link.href = URL.createObjectURL(await (await fetch(url)).blob());
-      link.download = `${name}.${url.split(/[?#]/)[0]!.split(".").at(-1)}`;
-      link.click();
-      URL.revokeObjectURL(link.href);
-    });
+    await this.tell(() => save(event, url, name));
   }
 
   /** What the browser cannot play; a copy may come with the job. */
@@ -337,34 +316,6 @@ export class Studio {
       this.player.original = job.metadata.original !== "gone";
       this.recent = remember({ job: job.job_id, hash: format(this.route), name: job.metadata.name ?? "", at: job.created_at });
     }
-  }
-
-  private deal(): Card[] {
-    const told = new Map<string, number>();
-    return [this.route.job, ...this.route.takes].flatMap((id) => {
-      const job = id ? this.jobs[id] : undefined;
-      if (!job || !id) return [];
-      const count = ended(job) ? Math.max(job.results.length, job.directions.length) : job.total_count;
-      return Array.from({ length: count }, (_, place) => {
-        const tracks = tracksOf(job);
-        const track = tracks.find(({ index }) => index === place) ?? null;
-        const direction = job.directions.find(({ index }) => index === place);
-        const title = track?.title ?? direction?.title ?? "";
-        const take = title ? (told.get(title) ?? 0) + 1 : 0;
-        told.set(title, take);
-        return {
-          key: `${id}/${place}`,
-          job,
-          index: place,
-          take: take > 1 ? take : 0,
-          title,
-          description: track?.description ?? direction?.description ?? "",
-          tempo: track?.bpm ?? direction?.tempo_bpm ?? null,
-          musicalKey: track?.key ?? direction?.key ?? null,
-          track,
-        };
-      });
-    });
   }
 
   private async list(): Promise<void> {
