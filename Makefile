@@ -4,6 +4,7 @@
 # make check | fmt                format, lint, types, import rules | repair what can be repaired
 # make chaos [JOBS=200] [FOR=600]  several workers while everything around them breaks; one line at the end
 # make soak [FOR=1800]          worker, API and stand-in under mixed load: memory, descriptors, files, connections; writes bench/soak.*
+# make studio                   the page of studio/, built into edge_api/static; Node from PyPI where none of 22 or newer is
 # make contract                 one contract, two hosts: aiohttp and Supabase's edge
 # make bench | parity             measurements | our MMAudio runtime against its reference
 # make lock                       requirements/: the newest versions that pyproject.toml allows, with hashes
@@ -12,7 +13,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test tests test-all check fmt lock chaos soak bench bench-queue bench-realtime bench-engine bench-pipeline bench-sketch parity clean system
+.PHONY: help demo studio test tests test-all check fmt lock chaos soak bench bench-queue bench-realtime bench-engine bench-pipeline bench-sketch parity clean system
 
 PYTHON ?= python3
 VENV := .venv
@@ -46,12 +47,16 @@ $(VENV)/.local $(VENV)/.dev: $(VENV)/.%: pyproject.toml $(wildcard requirements/
 lock: $(VENV)/.dev
 	@$(BIN)/python .ci/lock.py
 
+studio: $(VENV)/.local
+	@$(BIN)/python studio/build.py
+
 demo: $(VENV)/.local
+	@$(BIN)/python studio/build.py --if-possible
 	@$(BIN)/rhythmai demo $${VIDEO:+"$$VIDEO"}
 
-# espeak-ng speaks in tests; ffmpeg's libraries are torchcodec's; pgbouncer is the transaction pooler the queue is tested behind; prometheus draws the dashboard once.
+# chromium sees the page; espeak-ng speaks in tests; ffmpeg's libraries are torchcodec's; pgbouncer is the transaction pooler the queue is tested behind; prometheus draws the dashboard once.
 system:
-	@missing=; for tool in espeak-ng ffmpeg pgbouncer prometheus; do PATH="$$PATH:/usr/sbin" command -v $$tool > /dev/null || missing+=" $$tool"; done; \
+	@missing=; for tool in chromium espeak-ng ffmpeg pgbouncer prometheus; do PATH="$$PATH:/usr/sbin" command -v $$tool > /dev/null || missing+=" $$tool"; done; \
 	if [ -z "$$missing" ]; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
 	  echo "make: installing$$missing"; \
@@ -69,6 +74,7 @@ test: system $(VENV)/.dev
 
 # Each worker has a Postgres, ports and a home of its own; tests/conftest.py says who runs what.
 tests:
+	@$(BIN)/python studio/build.py
 	@$(BIN)/python -m pytest -n 3 --no-loadscope-reorder --durations=25 $(LONG)
 
 test-all: export LONG := --oldest
@@ -109,5 +115,5 @@ parity: $(VENV)/.dev
 	@$(BIN)/python -m tests.engine.parity tests/engine/fixtures
 
 clean:
-	@rm -rf $(VENV) output dist .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
+	@rm -rf $(VENV) edge_api/static studio/node_modules studio/public/sample.mp4 output dist .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
 	@find . -name __pycache__ -type d -not -path './node_modules/*' -prune -exec rm -rf {} +

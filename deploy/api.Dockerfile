@@ -2,6 +2,9 @@
 FROM python:3.12-slim@sha256:78387bc3881b8273120a12ebe6c1ab22b018ccc2c9adf565ae1ac9b536e184ea AS build
 WORKDIR /src
 COPY . .
+# The page comes with a small film to try, which is drawn by what the worker brings.
+RUN pip install --no-cache-dir --require-hashes -r requirements/worker.txt \
+    && python studio/build.py
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheel .
 
 FROM python:3.12-slim@sha256:78387bc3881b8273120a12ebe6c1ab22b018ccc2c9adf565ae1ac9b536e184ea

@@ -1,17 +1,25 @@
-"""What a browser sees at `/`: the built web page when there is one, else a word about what this is."""
+"""What a browser sees at `/`: the built web page of studio/ when there is one, else a word about what this is."""
 
 from __future__ import annotations
 
+import re
+import secrets
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from edge_api.server import Handler
+from edge_api.settings import Settings
 
 STATIC: Final = Path(__file__).with_name("static")
 FOR_EVER: Final = "public, max-age=31536000, immutable"
 """Files under assets/ carry a hash of their content in their names."""
+COMPRESSED: Final = (".gz", ".br")
+"""Of the file beside them, which is sent so to whoever takes it."""
+NONCE: Final = "NONCE"
+"""What the built page has where each answer has its own: the waveforms bring a style sheet of their own."""
 PLAIN: Final = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -24,19 +32,50 @@ PLAIN: Final = """<!doctype html>
 """
 
 
-def add_page(app: web.Application, static: Path = STATIC) -> None:
+def add_page(app: web.Application, settings: Settings, static: Path = STATIC) -> None:
     """Serve the files of `static`; each name is a route of its own, so nothing else on disk can be asked for."""
     index = static / "index.html"
+    files = sorted(path for path in static.rglob("*") if path.is_file() and path.suffix not in COMPRESSED)
+    text = index.read_text() if index in files else PLAIN
+    origins = _origins(settings.origin)
 
     async def front(_: web.Request) -> web.StreamResponse:
-        if not index.is_file():
-            return web.Response(text=PLAIN, content_type="text/html")
-        return web.FileResponse(index, headers={"Cache-Control": "no-cache"})
+        nonce = secrets.token_urlsafe(16)
+        headers = {"Content-Security-Policy": _policy(origins, nonce), "X-Robots-Tag": "none"}
+        return web.Response(text=text.replace(NONCE, nonce), content_type="text/html", headers=headers)
+
+    async def config(_: web.Request) -> web.Response:
+        told = {
+            "project_url": settings.origin,
+            "publishable_key": settings.supabase_publishable_key,
+            "sign_in": settings.studio_sign_in,
+            "retention_days": settings.retention_days,
+            "sample": (static / "sample.mp4") in files,
+        }
+        return web.json_response(told)
 
     app.router.add_get("/", front)
-    for file in sorted(path for path in static.rglob("*") if path.is_file()):
+    app.router.add_get("/config.json", config)
+    for file in files:
         name = file.relative_to(static).as_posix()
         app.router.add_get("/" + name, _serve(file, FOR_EVER if name.startswith("assets/") else "no-cache"))
+
+
+def _origins(project_url: str) -> tuple[str, str]:
+    """What the page may call, and where its films and tracks come from: the project, and on a hosted one its Storage's own host."""
+    origin = "{0.scheme}://{0.netloc}".format(urlsplit(project_url))
+    storage = re.sub(r"^(https://[a-z0-9]+)\.supabase\.(co|red|green)$", r"\1.storage.supabase.\2", origin)
+    media = " ".join(dict.fromkeys((origin, storage)))
+    return f"{media} {re.sub('^http', 'ws', origin)}", media
+
+
+def _policy(origins: tuple[str, str], nonce: str) -> str:
+    calls, media = origins
+    return (
+        f"default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; img-src 'self' data:; "
+        f"connect-src 'self' blob: {calls}; media-src 'self' blob: {media}; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
 
 
 def _serve(file: Path, cache: str) -> Handler:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import NoDecode
@@ -57,6 +57,8 @@ class Settings(ProjectEnvironment, Signing):
     streams_per_client: int = Field(default=12, ge=1)
     require_auth: bool = False
     merge_wait_s: float = Field(default=50, ge=0, le=600)
+    studio_sign_in: Literal["none", "anonymous", "session"] = "none"
+    retention_days: float | None = Field(default=None, gt=0)
 
 
 def read_settings() -> Settings:

@@ -58,6 +58,8 @@ class ByModule(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         if nodeid.startswith(self.BREAKING):
             return "breaking"
+        if nodeid.startswith("tests/browser/"):  # one browser, one project
+            return "browser"
         return "oldest" if "[oldest" in nodeid else nodeid.partition("::")[0]
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -64,11 +65,15 @@ async def demo(
             await asyncio.to_thread(_clear, output)
             await _make_music(client, job_id, screen)
             saved = await _save(client, url, job_id, output, screen)
+            screen.rest()
+            screen.say(f"Done in {time.monotonic() - began:.1f} s.", "bold green")
+            for file in ([output / "sample.mp4"] if video is None else []) + saved:
+                screen.say(f"  {file}")
+            if sys.stdout.isatty():
+                screen.say(f"Listen: {running.url}/#job={job_id}  (Ctrl-C stops)", "bold green")
+                with suppress(asyncio.CancelledError):
+                    await asyncio.Event().wait()
             screen.doing("tidying up")
-        screen.rest()
-        screen.say(f"Done in {time.monotonic() - began:.1f} s. Listen:", "bold green")
-        for file in ([output / "sample.mp4"] if video is None else []) + saved:
-            screen.say(f"  {file}")
 
 
 def _clear(output: Path) -> None:

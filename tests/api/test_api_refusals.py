@@ -1,4 +1,4 @@
-"""What aiohttp itself refuses, and the page at the root."""
+"""What aiohttp itself refuses."""
 
 from __future__ import annotations
 
@@ -48,27 +48,3 @@ async def test_an_odd_method_is_405(api):
     """Also one that browsers and Deno do not let through."""
     async with api.request("trace", "/healthz") as answer:
         assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
-
-
-async def test_a_word_about_us_is_at_the_root(api):
-    """Without a built page `/` says what this is and where the API is described."""
-    async with api.get("/") as answer:
-        text = await answer.text()
-        assert answer.status == 200
-        assert 'href="/openapi.json"' in text
-
-
-async def test_a_built_page_is_served_from_its_folder(start_api, tmp_path):
-    """index.html is at `/`, hashed assets may be kept for ever, the API keeps its own addresses, nothing else is served."""
-    (tmp_path / "assets").mkdir()
-    (tmp_path / "index.html").write_text("<h1>Studio</h1>")
-    (tmp_path / "assets" / "app-1f2e.js").write_text("go()")
-    api = await start_api(static=tmp_path)
-    async with api.get("/") as answer:
-        assert await answer.text() == "<h1>Studio</h1>"
-        assert answer.headers["Cache-Control"] == "no-cache"
-    async with api.get("/assets/app-1f2e.js") as answer:
-        assert "javascript" in answer.headers["Content-Type"]
-        assert "immutable" in answer.headers["Cache-Control"]
-    for path, code in (("/assets/other.js", "not_found"), ("/api/v1/gen", "method_not_allowed")):
-        assert (await ask(api, "get", path))[1]["code"] == code

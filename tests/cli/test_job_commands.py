@@ -47,6 +47,17 @@ async def test_a_job_from_the_shell(stack):
     assert json.loads((stack.place / "again" / "job.json").read_text())["video_url"] == answer["video_url"]
 
 
+async def test_a_demo_in_a_terminal_stays_to_be_heard(stack):
+    """At its end it says where to listen, and runs on until Ctrl-C, which is no failure."""
+    terminal = await stack.terminal("demo", FILM, "--data", stack.data, "--output", "heard", columns=120)
+    found = await terminal.shows(r"Listen: (\S+)/#job=(\S+)  \(Ctrl-C stops\)")
+    assert found[1] == stack.variables["API_URL"]
+    assert await stack.sql("select status from public.jobs where id::text = $1", found[2]) == "completed"
+    assert terminal.process.returncode is None
+    terminal.process.send_signal(signal.SIGINT)
+    assert await terminal.process.wait() == 0
+
+
 async def test_everything_over_api_url_alone(stack):
     """A job with directions, seed, duration and format is made, saved, merged and played again, and no more is known than API_URL."""
     (stack.place / "plan.yaml").write_text("- slow piano\n- {prompt: fast drums, title: 2024-05-01, tempo_bpm: 140}\n")

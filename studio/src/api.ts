@@ -1,0 +1,79 @@
+/** The REST contract as the page calls it. */
+import type { components } from "../../supabase/functions/_shared/contract.ts";
+import { token } from "./session.ts";
+import { words } from "./strings.ts";
+
+export type Schemas = components["schemas"];
+export interface Span {
+  start: number;
+  end: number;
+}
+export type Track = Schemas["Track"] & { audio_preview_url?: string | null };
+export type Job = Omit<Schemas["Job"], "results"> & {
+  results: (Track | Schemas["Video"])[];
+  speech?: Span[] | null;
+  cuts?: number[] | null;
+  preview_url?: string | null;
+};
+export type Signed = Schemas["Signed"] & {
+  resumable?: { endpoint: string; headers: Record<string, string>; metadata: Record<string, string>; chunk_size: number };
+};
+export type Merge = Schemas["Merge"] & { duck_db?: number };
+
+/** The API said no; the message says what to do. */
+export class Refused extends Error {
+  constructor(readonly status: number, readonly code: string, detail: string) {
+    super(detail);
+  }
+
+  /** Whether the same request may do better in a moment. */
+  get passes(): boolean {
+    return this.status >= 500;
+  }
+}
+
+/** Nobody answered. */
+export class Offline extends Error {
+  constructor() {
+    super(words.offline);
+  }
+}
+
+const PATIENCE_MS = [500, 1000, 2000, 4000, 8000];
+
+async function once<Answer>(method: string, path: string, body?: object, headers: Record<string, string> = {}): Promise<Answer> {
+  const bearer = await token();
+  const answer = await fetch(path, {
+    method,
+    headers: {
+      ...(body && { "Content-Type": "application/json" }),
+      ...(bearer && { Authorization: `Bearer ${bearer}` }),
+      ...headers,
+    },
+    body: body && JSON.stringify(body),
+  }).catch(() => {
+    throw new Offline();
+  });
+  if (answer.ok) return (await answer.json()) as Answer;
+  const problem = await answer.json().catch(() => ({}));
+  throw new Refused(answer.status, problem.code ?? "internal", problem.detail ?? words.offline);
+}
+
+/** Calls; what may pass (a restart, a gateway that waits) is tried again. A POST is the same request by its key. Throws Refused, Offline. */
+export async function call<Answer>(
+  method: "GET" | "POST" | "DELETE",
+  path: string,
+  body?: object,
+  options: { patient?: boolean; headers?: Record<string, string> } = {},
+): Promise<Answer> {
+  const key: Record<string, string> = method === "POST" && path !== "/api/v1/upload" ? { "Idempotency-Key": crypto.randomUUID() } : {};
+  for (const pause of options.patient === false ? [] : PATIENCE_MS) {
+    try {
+      return await once<Answer>(method, path, body, { ...key, ...options.headers });
+    } catch (error) {
+      if (error instanceof Refused && !error.passes) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, pause));
+  }
+  return await once<Answer>(method, path, body, { ...key, ...options.headers });
+}

@@ -1,0 +1,44 @@
+/** What is shown of jobs: a card for each direction, which becomes a track. */
+import type { Job, Track } from "./api.ts";
+import { ended, tracksOf } from "./watch.ts";
+
+export interface Card {
+  key: string;
+  job: Job;
+  index: number;
+  /** Which take of its direction, from 2 on; 0 is the first. */
+  take: number;
+  title: string;
+  description: string;
+  tempo: number | null;
+  musicalKey: string | null;
+  track: Track | null;
+}
+
+/** The cards of these jobs, in order; those that are not known yet have none. */
+export function deal(jobs: (Job | undefined)[]): Card[] {
+  const told = new Map<string, number>();
+  return jobs.flatMap((job) => {
+    if (!job) return [];
+    const tracks = tracksOf(job);
+    const count = ended(job) ? Math.max(tracks.length, job.directions.length) : job.total_count;
+    return Array.from({ length: count }, (_, place) => {
+      const track = tracks.find(({ index }) => index === place) ?? null;
+      const direction = job.directions.find(({ index }) => index === place);
+      const title = track?.title ?? direction?.title ?? "";
+      const take = title ? (told.get(title) ?? 0) + 1 : 0;
+      told.set(title, take);
+      return {
+        key: `${job.job_id}/${place}`,
+        job,
+        index: place,
+        take: take > 1 ? take : 0,
+        title,
+        description: track?.description ?? direction?.description ?? "",
+        tempo: track?.bpm ?? direction?.tempo_bpm ?? null,
+        musicalKey: track?.key ?? direction?.key ?? null,
+        track,
+      };
+    });
+  });
+}

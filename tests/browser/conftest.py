@@ -1,0 +1,248 @@
+"""The built page in Debian's chromium, over a real database, gateway and API; the worker is led by the hand, or a real one."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import asyncpg
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+
+from rhythmai.local.postgres import free_port
+from supabase_standin.gateway import Gateway, GatewaySettings
+from supabase_standin.realtime.limits import Limits
+from tests.browser.films import click_film, click_track, film, wav
+from tests.contract.hand import Hand
+from tests.contract.hosts import ROOT, Host
+from tests.contract.keys import SECRET, SERVICE_KEY
+
+PUBLISHABLE_KEY = "sb_publishable_0123456789abcdef"
+AXE = ROOT / "studio" / "node_modules" / "axe-core" / "axe.min.js"
+DESKTOP = {"width": 1280, "height": 800}
+PHONE = {"width": 360, "height": 740}
+
+
+@pytest.fixture(scope="session")
+def built() -> None:
+    """The page, built from the sources of today."""
+    done = subprocess.run([sys.executable, ROOT / "studio" / "build.py"], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory) -> Path:
+    """A folder of films and tracks."""
+    folder = tmp_path_factory.mktemp("films")
+    click_film(folder / "clicks.mp4")
+    click_track(folder / "clicks.wav")
+    film(folder / "film.mp4")
+    for number in range(1, 4):
+        wav(folder / f"track-{number}.wav", 220.0 * number)
+    return folder
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    assert chromium, "chromium is missing: make system installs it"
+    async with async_playwright() as playwright:
+        # --no-sandbox: Chromium does not run as root with one.
+        browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        await browser.close()
+
+
+@dataclass
+class World:
+    """A project with its page."""
+
+    url: str
+    database_url: str
+    storage: Path
+    browser: Browser
+    contexts: list[BrowserContext] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+    db: asyncpg.Connection | None = None
+
+    async def open(self, where: str = "", *, ready: str = "h1", **options: Any) -> Page:
+        """A page of a browser of its own, at that # of the address. What it complains of fails the test."""
+        context = await self.browser.new_context(**{"viewport": DESKTOP, **options})
+        self.contexts.append(context)
+        await context.add_init_script(TAP)
+        page = await context.new_page()
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", self._hear)
+        await page.goto(f"{self.url}/{where}")
+        await page.wait_for_selector(ready)
+        return page
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text or "violates" in message.text:
+            self.complaints.append(message.text)
+
+    async def put(self, file: Path, bucket: str = "audios", kind: str = "audio/wav") -> str:
+        """A file in Storage; its public address."""
+        name = f"{secrets.token_hex(16)}{file.suffix}"
+        async with (
+            aiohttp.ClientSession(headers={"Authorization": f"Bearer {SERVICE_KEY}", "apikey": SERVICE_KEY}) as session,
+            session.post(
+                f"{self.url}/storage/v1/object/{bucket}/{name}",
+                data=io.BytesIO(await asyncio.to_thread(file.read_bytes)),
+                headers={"Content-Type": kind},
+            ) as answer,
+        ):
+            assert answer.status == 200, await answer.text()
+        return f"{self.url}/storage/v1/object/public/{bucket}/{name}"
+
+    async def job(self, video_url: str, **options: Any) -> str:
+        """A job for that film."""
+        body = {"video_url": video_url, **options}
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(f"{self.url}/api/v1/gen", json=body) as answer,
+        ):
+            assert answer.status == 200, await answer.text()
+            return (await answer.json())["job_id"]
+
+    async def hand(self, job: str | None = None) -> Hand:
+        """A worker that has the job in its hand."""
+        hand = Hand(self.db)
+        async with asyncio.timeout(30):
+            while await hand.claim(job) is None:
+                await asyncio.sleep(0.05)
+        return hand
+
+
+TAP = """
+(() => {
+  let touched = false; // whatever Playwright evaluates counts as a gesture in chromium: the rule is kept here
+  for (const name of ["pointerdown", "keydown"]) addEventListener(name, () => (touched = true), true);
+  Object.defineProperty(Navigator.prototype, "userActivation", { get: () => ({ isActive: touched }) });
+  const play = HTMLMediaElement.prototype.play;
+  HTMLMediaElement.prototype.play = function () {
+    return touched || this.muted ? play.call(this) : Promise.reject(new DOMException("no gesture", "NotAllowedError"));
+  };
+  const connect = AudioNode.prototype.connect;
+  window.listen = () => { window.heard = [[], []]; };
+  window.record = () => { window.recorded = [[], []]; };
+  window.blocks = (clickAt) => {
+    const sides = window.recorded.map((pieces) => pieces.flatMap((piece) => [...piece]));
+    const { sampleRate } = window.analyser.context;
+    const begin = sides[0].findIndex((sample) => Math.abs(sample) > 0.3) - Math.round(clickAt * sampleRate);
+    const length = Math.round(0.4 * sampleRate);
+    return sides.map((samples) =>
+      Array.from({ length: Math.floor((samples.length - begin) / length) }, (_, i) =>
+        samples.slice(begin + i * length, begin + (i + 1) * length).reduce((sum, one) => sum + one * one, 0) / length));
+  };
+  window.loudest = () => {
+    const bins = new Float32Array(window.analyser.frequencyBinCount);
+    window.analyser.getFloatFrequencyData(bins);
+    const top = bins.indexOf(Math.max(...bins));
+    return { hz: (top * window.analyser.context.sampleRate) / window.analyser.fftSize, db: bins[top] };
+  };
+  AudioNode.prototype.connect = function (to, ...rest) {
+    if (to instanceof AudioDestinationNode && to.context instanceof AudioContext) {
+      const context = to.context;
+      if (!context.tap) {
+        context.tap = context.createScriptProcessor(2048, 2, 2);
+        context.tap.onaudioprocess = ({ inputBuffer, playbackTime }) => {
+          for (const side of window.recorded ? [0, 1] : []) window.recorded[side].push(inputBuffer.getChannelData(side).slice());
+          for (const side of window.heard ? [0, 1] : []) {
+            const [samples, clicks] = [inputBuffer.getChannelData(side), window.heard[side]];
+            for (let i = 0; i < samples.length; i++) {
+              const at = playbackTime + i / context.sampleRate;
+              if (Math.abs(samples[i]) > 0.1 && at > (clicks.at(-1) ?? 0) + 0.1) clicks.push(at);
+            }
+          }
+        };
+        connect.call(context.tap, to);
+        window.analyser = new AnalyserNode(context, { fftSize: 8192, smoothingTimeConstant: 0 });
+      }
+      connect.call(this, context.tap);
+      connect.call(this, window.analyser);
+    }
+    return connect.call(this, to, ...rest);
+  };
+})();
+"""
+"""No sound without a gesture. What goes to the loudspeaker goes by here: `heard` has the times of clicks, left and right, since `listen()`; `loudest()` is a tone,
+`blocks(clickAt)` has the mean squares of each 400 ms since `record()`, by a click at that time of the film."""
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def house(built, browser, postgres, template, tmp_path_factory) -> AsyncIterator[World]:
+    """Database, gateway and API of all these tests; no worker."""
+    name = f"studio_{secrets.token_hex(4)}"
+    admin = await asyncpg.connect(postgres.url())
+    await admin.execute(f"create database {name} template {template}")
+    await admin.close()
+    folder = tmp_path_factory.mktemp("house")
+    port, api_port = free_port(), free_port()
+    url = f"http://127.0.0.1:{port}"
+    settings = GatewaySettings(
+        port=port, database_url=postgres.url(name), jwt_secret=SECRET, secret_key=SERVICE_KEY,
+        publishable_key=PUBLISHABLE_KEY, storage_dir=folder / "storage", api_upstream=f"http://127.0.0.1:{api_port}",
+    )  # fmt: skip
+    async with Gateway(settings, Limits()):
+        with api(folder, url, api_port, postgres.url(name)):
+            yield World(url, postgres.url(name), folder / "storage", browser)
+
+
+def api(folder: Path, url: str, port: int, database_url: str, **settings: str) -> Host:
+    return Host(
+        "edge_api", folder, API_PORT=str(port), SUPABASE_URL=url, SUPABASE_KEY=SERVICE_KEY, SUPABASE_DB_URL=database_url,
+        JWT_SECRET=SECRET, SUPABASE_PUBLISHABLE_KEY=PUBLISHABLE_KEY, RETENTION_DAYS="30", **settings,
+    )  # fmt: skip
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def world(house: World) -> AsyncIterator[World]:
+    """The same for one test: no jobs, no pages; at its end nothing may have broken in a page."""
+    house.db = await asyncpg.connect(house.database_url)
+    await house.db.execute("update private.settings set pending_per_client = 100000, pending_per_owner = 100000")
+    house.complaints.clear()
+    yield house
+    for context in house.contexts:
+        await context.close()
+    house.contexts.clear()
+    await house.db.execute("truncate public.jobs, public.workers cascade")
+    await house.db.close()
+    assert house.complaints == []
+
+
+@asynccontextmanager
+async def worker(world: World, folder: Path) -> AsyncIterator[None]:
+    """A real one, with the sketch engine."""
+    environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ} | {
+        "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "ENGINE": "sketch", "METRICS_PORT": "0", "POLL_S": "1",
+        "SUPABASE_URL": world.url, "SUPABASE_KEY": SERVICE_KEY, "SUPABASE_PUBLISHABLE_KEY": PUBLISHABLE_KEY,
+        "DATABASE_URL": world.database_url, "JWT_SECRET": SECRET, "GRACE_S": "1",
+    }  # fmt: skip
+    with (folder / "worker.log").open("w") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "worker", cwd=folder, env=environment, stdout=log, stderr=log
+        )
+        try:
+            yield
+        finally:
+            process.terminate()
+            await asyncio.wait_for(process.wait(), 60)
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The source of axe-core."""
+    return AXE.read_text()

@@ -1,0 +1,78 @@
+"""Films and tracks whose sound says what time it is."""
+
+from __future__ import annotations
+
+import wave
+from pathlib import Path
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.video.frame import VideoFrame
+
+RATE = 48_000
+FPS = 25
+FILM_S = 6
+
+
+def clicks(seconds: float, at: tuple[float, ...]) -> np.ndarray:
+    """Bursts of 5 ms at these times, (samples,)."""
+    sound = np.zeros(round(seconds * RATE), np.float32)
+    burst = 0.5 * np.sin(2 * np.pi * 2000 * np.arange(RATE // 200) / RATE).astype(np.float32)
+    for time in at:
+        start = round(time * RATE)
+        sound[start : start + len(burst)] = burst[: len(sound) - start]
+    return sound
+
+
+def write_film(path: Path, sound: np.ndarray, layout: str, *, seconds: float, codec: str = "aac") -> None:
+    """An MP4 of plain grey, with that sound (channels, samples)."""
+    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+        video = container.add_stream("libx264", rate=FPS, options={"preset": "ultrafast"})
+        video.width, video.height, video.pix_fmt = 320, 180, "yuv420p"
+        audio = container.add_stream(codec, rate=RATE, layout=layout)
+        audio.bit_rate = 256_000
+        for i in range(round(seconds * FPS)):
+            level = 60 + 40 * (i // FPS % 4)
+            frame = VideoFrame.from_ndarray(np.full((270, 320), level, np.uint8), format="yuv420p")
+            frame.pts = i
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        heard = AudioFrame.from_ndarray(np.ascontiguousarray(sound), format="fltp", layout=layout)
+        heard.sample_rate, heard.pts = RATE, 0
+        container.mux(audio.encode(heard))
+        container.mux(audio.encode(None))
+
+
+def write_wav(path: Path, sound: np.ndarray) -> None:
+    """(channels, samples), 16 bits."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(len(sound))
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes((sound.T * 32767).clip(-32768, 32767).astype("<i2").tobytes())
+
+
+TIMES = tuple(0.5 + second for second in range(30))
+"""Of the clicks, in the film's left and in the track's right channel."""
+
+
+def click_film(path: Path) -> None:
+    sound = clicks(30, TIMES)
+    write_film(path, np.stack([sound, np.zeros_like(sound)]), "stereo", seconds=30)
+
+
+def click_track(path: Path) -> None:
+    sound = clicks(30, TIMES)
+    write_wav(path, np.stack([np.zeros_like(sound), sound]))
+
+
+def film(path: Path) -> None:
+    time = np.arange(FILM_S * RATE) / RATE
+    write_film(path, (0.1 * np.sin(2 * np.pi * 110 * time))[np.newaxis].astype(np.float32), "mono", seconds=FILM_S)
+
+
+def wav(path: Path, tone_hz: float, seconds: float = FILM_S) -> None:
+    time = np.arange(round(seconds * RATE)) / RATE
+    tone = (0.3 * np.sin(2 * np.pi * tone_hz * time)).astype(np.float32)
+    write_wav(path, np.stack([tone, tone]))

@@ -1,0 +1,46 @@
+"""Film and track in step, measured on the audio graph."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from playwright.async_api import Page
+
+from tests.browser.conftest import World
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def apart(page: Page) -> np.ndarray:
+    """How far the track's clicks are behind the film's, in seconds, in the next seconds."""
+    await page.evaluate("listen()")
+    await page.wait_for_function("() => heard.every((clicks) => clicks.length > 3)")
+    left, right = (np.array(clicks) for clicks in await page.evaluate("heard"))
+    return np.array([right[np.argmin(np.abs(right - click))] - click for click in left[:3]])
+
+
+async def test_film_and_track_are_in_step_after_a_seek(world: World, files):
+    """A click of the film and the same click of the track are within 40 ms, from the start, after a seek and after a pause."""
+    job = await world.job(await world.put(files / "clicks.mp4", "uploads", "video/mp4"), variants=1)
+    hand = await world.hand(job)
+    await hand.plan("clicks")
+    await hand.result(index=0, audio_url=await world.put(files / "clicks.wav"), title="Clicks", duration=30)
+    await hand.finish()
+    page = await world.open(f"#job={job}", ready="article")
+    await page.get_by_role("button", name="Play Clicks").click()
+    await page.get_by_role("slider", name="Music").fill("0")
+    await page.evaluate("listen()")
+    await page.wait_for_function("() => heard[1].length > 0")  # the track has been loaded
+    found = [await apart(page)]
+    await page.get_by_role("slider", name="Place in the film").fill("17.2")
+    found.append(await apart(page))
+    await page.get_by_role("button", name="Pause", exact=True).click()
+    await page.get_by_role("button", name="Play", exact=True).click()
+    found.append(await apart(page))
+    print(
+        await page.evaluate(
+            "[...document.querySelectorAll('main > *, .side > *, .waiting > *')].map(e=>e.className+' '+e.tagName+' '+JSON.stringify(e.getBoundingClientRect())).join('|')"
+        ),
+        found,
+    )
+    assert max(np.abs(part).max() for part in found) < 0.04

@@ -1,0 +1,176 @@
+"""A job as it happens: in two pages, over a reload, over breaks."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tests.browser.conftest import World
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def begun(world: World, files, **options) -> tuple[str, object]:
+    job = await world.job(await world.put(files / "film.mp4", "uploads", "video/mp4"), **options)
+    return job, await world.hand(job)
+
+
+async def finish(world: World, files, hand, *titles: str) -> None:
+    for index, title in enumerate(titles):
+        await hand.result(
+            index=index,
+            audio_url=await world.put(files / f"track-{index + 1}.wav"),
+            title=title,
+            prompt=title,
+            duration=8,
+        )
+    await hand.finish()
+
+
+async def test_two_pages_agree_and_a_reload_finds_everything(world: World, files):
+    """Directions, tracks and the end are the same in both, told to a screen reader too; a reload in the middle loses nothing."""
+    job, hand = await begun(world, files, variants=2)
+    first, second = [await world.open(f"#job={job}") for _ in range(2)]
+    await hand.plan("Dawn", "Dusk")
+    for page in (first, second):
+        await page.get_by_role("heading", name="Dusk").wait_for()
+    await hand.result(index=0, audio_url=await world.put(files / "track-1.wav"), title="Dawn", duration=8)
+    await first.get_by_role("status").get_by_text("Track 1 of 2 is ready: Dawn").wait_for()
+    await second.reload()
+    await second.get_by_role("button", name="Play Dawn").wait_for()
+    await hand.result(index=1, audio_url=await world.put(files / "track-2.wav"), title="Dusk", duration=8)
+    await hand.finish()
+    for page in (first, second):
+        await page.get_by_text("All tracks are ready").wait_for()
+        assert await page.locator("article h2").all_inner_texts() == ["Dawn", "Dusk"]
+
+
+async def test_a_lost_connection_comes_back(world: World, files):
+    """What happened while it was away is there when it is back, and both are said."""
+    job, hand = await begun(world, files, variants=2)
+    page = await world.open(f"#job={job}")
+    await hand.plan("Dawn", "Dusk")
+    await page.get_by_role("heading", name="Dusk").wait_for()
+    await page.context.set_offline(True)
+    await page.get_by_text("The connection is lost").wait_for()
+    await finish(world, files, hand, "Dawn", "Dusk")
+    await page.context.set_offline(False)
+    await page.get_by_text("All tracks are ready").wait_for()
+    assert await page.get_by_role("button", name="Use this one").count() == 2
+
+
+async def test_cancel_ends_the_job(world: World, files):
+    """One click while it waits: the job is cancelled, and the page says so."""
+    job = await world.job(await world.put(files / "film.mp4", "uploads", "video/mp4"))
+    page = await world.open(f"#job={job}")
+    await page.get_by_role("button", name="Cancel").click()
+    await page.get_by_text("Cancelled. Nothing more is made.").first.wait_for()
+    assert await world.db.fetchval("select status from public.jobs where id::text = $1", job) == "cancelled"
+
+
+async def test_takes_and_other_words(world: World, files):
+    """Another take keeps the direction, other words go to the composer as they stand; both join the tracks and the link."""
+    job, hand = await begun(world, files, variants=1, metadata={"seconds": "5"})
+    page = await world.open(f"#job={job}")
+    await hand.plan("Dawn")
+    await finish(world, files, hand, "Dawn")
+    await page.get_by_role("button", name="Another take").click()
+    take = await world.hand()
+    await take.plan("Dawn")
+    await finish(world, files, take, "Dawn")
+    await page.get_by_text("take 2").wait_for()
+    await page.get_by_role("button", name="Edit words").first.click()
+    await page.get_by_label("What the composer is told").fill("slow piano")
+    await page.get_by_role("button", name="Compose it").click()
+    await page.locator("article").nth(2).wait_for()
+    plan = await world.db.fetchval(
+        "select options -> 'plan' -> 0 ->> 'prompt' from public.jobs order by seq desc limit 1"
+    )
+    assert plan == "slow piano"
+    assert await world.db.fetchval("select options ->> 'duration' from public.jobs order by seq desc limit 1") == "5"
+    link = parse_qs(urlsplit(page.url).fragment)
+    assert (link["job"], len(link["takes"][0].split(","))) == ([job], 2)
+    other = await world.open(f"#{urlsplit(page.url).fragment}")
+    await other.locator("article").nth(2).wait_for()
+
+
+async def test_delete_takes_film_and_music(world: World, files):
+    """Asked once more, then the API is told for each job, the page forgets it and says so."""
+    job, hand = await begun(world, files, variants=1)
+    await finish(world, files, hand, "Dawn")
+    page = await world.open(f"#job={job}")
+    told = []
+    page.on("request", lambda request: request.method == "DELETE" and told.append(request.url))
+    await page.get_by_role("button", name="Delete film and music").click()
+    await page.get_by_role("button", name="Keep").click()
+    await page.get_by_role("button", name="Delete film and music").click()
+    await page.get_by_role("button", name="Delete", exact=True).click()
+    await page.get_by_text("Film and music are deleted.").first.wait_for()
+    assert told == [f"{world.url}/api/v1/job/{job}?files=true"]
+    assert await page.get_by_text("Recent in this browser").count() == 0
+
+
+async def test_recent_films_can_be_opened_and_forgotten(world: World, files):
+    """A job of this browser stands on the first screen until it is forgotten."""
+    job, hand = await begun(world, files, variants=1, metadata={"name": "holiday.mov"})
+    await finish(world, files, hand, "Dawn")
+    page = await world.open(f"#job={job}")
+    await page.get_by_role("button", name="Play Dawn").wait_for()
+    await page.get_by_role("button", name="Another film").click()
+    await page.get_by_role("link", name="Open holiday.mov").click()
+    await page.get_by_role("button", name="Play Dawn").wait_for()
+    await page.get_by_role("button", name="Another film").click()
+    await page.get_by_role("button", name="Forget holiday.mov").click()
+    assert await page.get_by_role("link", name="Open holiday.mov").count() == 0
+
+
+async def test_the_keyboard_plays_only_while_nothing_has_the_focus(world: World, files):
+    """Space, arrows and numbers act on the page, not in a field, and not when they are switched off."""
+    job, hand = await begun(world, files, variants=2)
+    await hand.plan("Dawn", "Dusk")
+    await finish(world, files, hand, "Dawn", "Dusk")
+    page = await world.open(f"#job={job}")
+    await page.get_by_role("button", name="Play Dusk").wait_for()
+    await page.keyboard.press("2")
+    await page.get_by_role("button", name="Pause Dusk").wait_for()
+    await page.keyboard.press("ArrowUp")
+    await page.get_by_role("button", name="Pause Dawn").wait_for()
+    await page.keyboard.press(" ")
+    await page.get_by_role("button", name="Play Dawn").wait_for()
+    place = page.get_by_role("slider", name="Place in the film")
+    before = float(await place.input_value())
+    await page.keyboard.press("ArrowLeft")
+    assert float(await place.input_value()) <= before
+    await page.get_by_role("button", name="Edit words").first.click()
+    await page.get_by_label("What the composer is told").press_sequentially(" 2")
+    assert await page.get_by_role("button", name="Play Dawn").count() == 1
+    await page.get_by_label(re.compile("^Keyboard")).uncheck()
+    await page.evaluate("document.activeElement.blur()")
+    await page.keyboard.press(" ")
+    assert await page.get_by_role("button", name="Pause", exact=True).count() == 0
+
+
+async def test_a_link_starts_mute_where_sound_is_forbidden(world: World, files):
+    """The film runs without sound until somebody turns it on."""
+    job, hand = await begun(world, files, variants=1)
+    page = await world.open(f"#job={job}", ready="video")
+    await page.wait_for_function("() => document.querySelector('video').currentTime > 0.1")
+    assert await page.evaluate("document.querySelector('video').muted")
+    await page.locator(".cut").first.wait_for(state="attached")  # each second another grey
+    await page.get_by_role("button", name="Turn the sound on").click()
+    await page.wait_for_function("() => window.analyser && Math.abs(loudest().hz - 110) < 10 && loudest().db > -60")
+    await hand.finish()
+
+
+async def test_the_link_is_copied_with_a_warning(world: World, files):
+    """The address of the page, and a sentence about who hears it."""
+    job, hand = await begun(world, files, variants=1)
+    page = await world.open(f"#job={job}", permissions=["clipboard-read", "clipboard-write"])
+    await page.get_by_role("button", name="Copy link").click()
+    await page.get_by_text("Whoever has this link hears it.").wait_for()
+    assert (await page.evaluate("navigator.clipboard.readText()")).endswith(f"#job={job}")
+    await hand.finish()
+    await asyncio.sleep(0)

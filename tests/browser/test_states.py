@@ -1,0 +1,128 @@
+"""Every state of the page, on a desktop and on a phone: what stands there, and that axe-core finds nothing."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from playwright.async_api import Page
+
+from tests.browser.conftest import DESKTOP, PHONE, World
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def sound(world: World, page: Page, axe: str, state: str) -> None:
+    """Axe finds nothing, nothing is wider than the page, and whatever can be pressed is 44 pixels high."""
+    await page.wait_for_timeout(200)  # the motions of 150 ms are over: contrast is measured at their end
+    ours = list(world.complaints)
+    await page.evaluate(axe)
+    found = await page.evaluate(
+        "axe.run().then(({ violations }) => violations.map(({ id, nodes }) => [id, nodes[0].html]))"
+    )
+    world.complaints[:] = ours  # axe measures with inline styles
+    assert found == [], state
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), state
+    low = await page.evaluate(
+        "[...document.querySelectorAll('button, a, label.check, summary')].filter((one) => one.checkVisibility())"
+        ".filter((one) => one.getBoundingClientRect().height < 44).map((one) => one.outerHTML)"
+    )
+    assert low == [], state
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+async def test_every_state_is_sound(world: World, files, axe, viewport, scheme):
+    """Empty, uploading, waiting, directions, two of three tracks, a mix under speech, done."""
+    page = await world.open(viewport=viewport, color_scheme=scheme)
+    await sound(world, page, axe, "empty")
+    hold = asyncio.Event()
+
+    async def slow(route):
+        await hold.wait()
+        await route.continue_()
+
+    await page.route("**/storage/v1/object/upload/**", slow)
+    await page.set_input_files("input[type=file]", files / "film.mp4")
+    await page.get_by_text("Uploading film.mp4").first.wait_for()
+    await page.get_by_text("More", exact=True).click()
+    await sound(world, page, axe, "uploading")
+    hold.set()
+    await page.get_by_role("button", name="Make music").click()
+    await page.wait_for_selector("article")
+    await page.get_by_text("Next in the queue").wait_for()
+    await sound(world, page, axe, "waiting")
+    hand = await world.hand()
+    await hand.stage("composing")
+    await hand.plan("Tender Clearing", "Pale Skyline", "Easy Run")
+    await page.get_by_role("heading", name="Easy Run").wait_for()
+    await sound(world, page, axe, "directions")
+    for index in (0, 1):
+        await hand.result(
+            index=index, audio_url=await world.put(files / f"track-{index + 1}.wav"), title="A", duration=8
+        )
+    await page.get_by_role("button", name="Use this one").nth(1).wait_for()
+    await sound(world, page, axe, "two of three")
+    await hand.result(index=2, audio_url=await world.put(files / "track-3.wav"), title="C", duration=8)
+    await hand.finish()
+    await page.get_by_text("All tracks are ready").wait_for()
+    await page.get_by_role("button", name="Play C").click()
+    await page.get_by_role("button", name="Edit words").first.click()
+    await page.get_by_role("button", name="Use this one").nth(2).click()
+    await page.get_by_text("Putting “C” under your film").wait_for()
+    merging = await world.hand()
+    await merging.result(index=0, video_url=await world.put(files / "film.mp4", "uploads", "video/mp4"))
+    await merging.finish()
+    await page.get_by_role("link", name="Download MP4").wait_for()
+    await sound(world, page, axe, "done")
+
+
+async def test_a_job_that_fails_says_what_to_do(world: World, files, axe):
+    """The job's own words, what to do, and the way on: the same once more, or another film."""
+    job = await world.job(await world.put(files / "film.mp4", "uploads", "video/mp4"))
+    page = await world.open(f"#job={job}")
+    hand = await world.hand(job)
+    await hand.fail("not_video", "The file is not a video but text; send a video file")
+    await page.get_by_role("alert").get_by_text("not a video but text").wait_for()
+    await page.get_by_text("Choose a file that is a film.").wait_for()
+    await sound(world, page, axe, "failed")
+    await page.get_by_role("button", name="Try once more").click()
+    await page.wait_for_url(lambda url: job not in url and "#job=" in url)
+    await page.get_by_role("button", name="Another film").first.click()
+    await page.get_by_text("Drop a film here").wait_for()
+    await page.get_by_role("link", name="Open A film").first.wait_for()
+
+
+async def test_a_link_that_leads_nowhere_says_so(world: World, axe):
+    """Also a film that is no film, and a link that is none, each in one sentence."""
+    page = await world.open("#job=b0de608f-7fa1-4bc6-a0f9-3b0fd0b83373", ready="[role=alert]")
+    await page.get_by_text("There is nothing at this link").wait_for()
+    await sound(world, page, axe, "missing")
+    await page.get_by_role("button", name="Another film").first.click()
+    await page.set_input_files("input[type=file]", {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"hello"})
+    await page.get_by_text("notes.txt is not a film.").wait_for()
+    await page.get_by_label("or paste a link to one").fill("ftp://example.com/a.mp4")
+    await page.get_by_role("button", name="Open").click()
+    await page.get_by_text("That is no link.").wait_for()
+    await sound(world, page, axe, "complaint")
+
+
+async def test_a_foreign_film_plays_over_its_line_until_there_is_a_copy(world: World, files, axe):
+    """One sentence says why; the tracks play; the copy takes the place of the line when the job has one."""
+    job = await world.job("https://example.com/holiday.mp4", variants=1)
+    page = await world.open(f"#job={job}")
+    hand = await world.hand(job)
+    await hand.plan("Alone")
+    await hand.result(index=0, audio_url=await world.put(files / "track-1.wav"), title="Alone", duration=8)
+    await page.get_by_text("This film lies elsewhere").wait_for()
+    await page.get_by_role("button", name="Play Alone").click()
+    await page.wait_for_function("() => window.analyser && Math.abs(loudest().hz - 220) < 20")
+    await sound(world, page, axe, "foreign")
+    copy = await world.put(files / "film.mp4", "uploads", "video/mp4")
+
+    async def with_copy(route):
+        answer = await route.fetch()
+        await route.fulfill(response=answer, json={**await answer.json(), "preview_url": copy})
+
+    await page.route("**/api/v1/job/*", with_copy)
+    await page.wait_for_selector("video")
