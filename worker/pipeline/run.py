@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
-from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 
-from worker.domain import Clip, Frames, Job, Kind, Options, Plan, Recording, Result, Stage, Track, Variant
-from worker.errors import Cancelled, LeaseLost, QueueUnavailable, Unavailable, Yielded
+from worker.domain import Clip, Frames, Job, Kind, Plan, Stage, Track, Variant
+from worker.errors import Cancelled, LeaseLost, QueueUnavailable, Yielded
 from worker.pipeline.engine_thread import EngineThread, Visit
+from worker.pipeline.finishing import Finishing
 from worker.pipeline.listen import Listening
 from worker.pipeline.merge_job import merge
 from worker.pipeline.plan import planned
@@ -30,8 +30,6 @@ from worker.timings import Timings
 from worker.together import together
 
 log = structlog.get_logger()
-Made = TypeVar("Made")
-USUAL = Options()
 MAKES_ROOM = 3
 """How often a batch job hands itself back for interactive work; then it composes, or it would never be made while there is always some."""
 
@@ -178,6 +176,11 @@ class Pipeline:
     ) -> None:
         """Each track is mastered, uploaded and written while the engine makes the next. One that fails does not take its siblings
         along, but for one that shows that the job is not ours any more: then the engine stops at its next step."""
+        assert self.engine is not None
+        finish = Finishing(
+            job=job, plan=plan, engine=self.engine, duration_s=clip.duration_s, timings=timings, queue=self.queue,
+            storage=self.storage, master=self.master, for_players=self.for_players, mastering=self.mastering,
+        )  # fmt: skip
         finishing: list[asyncio.Task[None]] = []
         visit = Visit(self.engine_thread, stopped)
 
@@ -190,7 +193,7 @@ class Pipeline:
             async with self._composed(job, clip, missing, draining, visit) as tracks:
                 async for track in tracks:
                     variant = next(v for v in missing if v.index == track.index)
-                    finishing.append(asyncio.create_task(self._put(job, clip, plan, variant, track, timings)))
+                    finishing.append(asyncio.create_task(finish.put(variant, track)))
                     finishing[-1].add_done_callback(finished)
         except asyncio.CancelledError:
             for task in finishing:
@@ -287,69 +290,3 @@ class Pipeline:
             with suppress(QueueUnavailable):  # nobody is served by throwing away what is prepared
                 return "interactive work waits" if await self.queue.interactive_waiting() else None
         return None
-
-    async def _put(self, job: Job, clip: Clip, plan: Plan, variant: Variant, track: Track, timings: Timings) -> None:
-        assert self.engine is not None
-        direction, seed = variant.direction, variant.seed if track.seed is None else track.seed
-        tags = {
-            "title": direction.title,
-            "prompt": direction.prompt,
-            "seed": str(seed),
-            "engine": f"{self.engine.name} {self.engine.model}".strip(),
-            "job": str(job.lease.job_id),
-        }
-        work = partial(self.master, track, duration_s=clip.duration_s, format=job.options.format, tags=tags)
-        with timings.of("master"):
-            recording = await self._mastering(work)
-        timings.music_s += recording.duration_s
-        name = f"{job.lease.job_id}/{variant.index}"
-        path = f"{name}-{hashlib.sha256(recording.data).hexdigest()[:32]}{recording.suffix}"
-        with timings.of("upload"):
-            url, small = await together(
-                self.storage.put("audios", path, recording.data, recording.content_type),
-                self._small(name, recording, tags),
-            )
-        await self.queue.put_result(
-            job.lease,
-            Result(
-                index=variant.index,
-                prompt=direction.prompt,
-                title=direction.title,
-                description=direction.description,
-                audio_url=url,
-                audio_preview_url=url if recording.suffix in {".m4a", ".mp3"} else small,
-                seed=seed,
-                duration_s=recording.duration_s,
-                engine=self.engine.name,
-                model=self.engine.model,
-                describer=plan.describer,
-                bpm=recording.bpm,
-                key=recording.key,
-                peaks=recording.peaks,
-                loudness_lufs=recording.loudness_lufs,
-                true_peak_db=recording.true_peak_db,
-                ignored=tuple(
-                    sorted(name for name in self.engine.ignores if getattr(job.options, name) != getattr(USUAL, name))
-                ),
-            ),
-        )
-        log.info("result.ready", index=variant.index, title=direction.title, loudness_lufs=recording.loudness_lufs)
-
-    async def _small(self, name: str, recording: Recording, tags: dict[str, str]) -> str | None:
-        """The address of what players get of a track, if it is something else; it is made while the track is uploaded."""
-        if self.for_players is None:
-            return None
-        data = await self._mastering(partial(self.for_players, recording, tags=tags))
-        if data is None:
-            return None
-        path = f"{name}-{hashlib.sha256(data).hexdigest()[:8]}.m4a"
-        return await self.storage.put("audios", path, data, "audio/mp4")
-
-    async def _mastering(self, work: Callable[[], Made]) -> Made:
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self.mastering, work)
-        except BrokenExecutor as error:
-            raise Unavailable(
-                "the process that masters was killed, for want of memory perhaps; try again later",
-                code="child_killed",
-            ) from error
