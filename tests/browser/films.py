@@ -67,6 +67,18 @@ def click_track(path: Path) -> None:
     write_wav(path, np.stack([np.zeros_like(sound), sound]))
 
 
+def as_m4a(path: Path) -> None:
+    """The same beside it, in AAC, as players of a track get it."""
+    with av.open(str(path)) as given, av.open(str(path.with_suffix(".m4a")), "w", format="ipod") as made:
+        stream = made.add_stream("aac", rate=RATE, layout="stereo")
+        stream.bit_rate = 192_000
+        resampler = av.AudioResampler("fltp", "stereo", RATE)
+        for frame in given.decode(audio=0):
+            for part in resampler.resample(frame):
+                made.mux(stream.encode(part))
+        made.mux(stream.encode(None))
+
+
 def film(path: Path) -> None:
     time = np.arange(FILM_S * RATE) / RATE
     write_film(path, (0.1 * np.sin(2 * np.pi * 110 * time))[np.newaxis].astype(np.float32), "mono", seconds=FILM_S)
