@@ -33,7 +33,7 @@ def write_film(path: Path, sound: np.ndarray, layout: str, *, seconds: float, co
         audio = container.add_stream(codec, rate=RATE, layout=layout)
         audio.bit_rate = 256_000
         for i in range(round(seconds * FPS)):
-            level = 60 + 40 * (i // FPS % 4)
+            level = 60 + 60 * (i // FPS % 3)
             frame = VideoFrame.from_ndarray(np.full((270, 320), level, np.uint8), format="yuv420p")
             frame.pts = i
             container.mux(video.encode(frame))
