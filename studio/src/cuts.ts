@@ -1,7 +1,7 @@
 /** Finds the cuts of a film while it plays: where the picture is another from one frame to the next. */
 const [WIDTH, HEIGHT] = [16, 9];
-const OTHER = 20; // mean difference of a channel, of 255
-const NEXT_S = 0.3; // frames further apart than this are a seek, or were not shown
+const OTHER = 28; // mean difference of a channel, of 255
+const NEXT_S = 0.2; // frames further apart than this are a seek, or were not shown
 const SAME_S = 0.4; // a film that plays again has its cuts where it had them
 
 /** `found` gets all cuts known so far, in order; the answer ends it. */

@@ -100,7 +100,7 @@ export const words = {
     level: "Music",
     duck: "Lower the music under speech",
     db: "{db} dB",
-    noSpeech: "Nobody speaks in this film",
+    noSpeech: "Nobody speaks in this film, as far as we have heard",
   },
   done: {
     merging: "Putting “{title}” under your film",

@@ -24,7 +24,7 @@ from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, 
 from rhythmai.local.postgres import free_port
 from supabase_standin.gateway import Gateway, GatewaySettings
 from supabase_standin.realtime.limits import Limits
-from tests.browser.films import click_film, click_track, film, wav
+from tests.browser.films import as_m4a, click_film, click_track, film, wav
 from tests.contract.hand import Hand
 from tests.contract.hosts import ROOT, Host
 from tests.contract.keys import SECRET, SERVICE_KEY
@@ -48,6 +48,7 @@ def files(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("films")
     click_film(folder / "clicks.mp4")
     click_track(folder / "clicks.wav")
+    as_m4a(folder / "clicks.wav")
     film(folder / "film.mp4")
     for number in range(1, 4):
         wav(folder / f"track-{number}.wav", 220.0 * number)

@@ -33,7 +33,7 @@ def write_film(path: Path, sound: np.ndarray, layout: str, *, seconds: float, co
         audio = container.add_stream(codec, rate=RATE, layout=layout)
         audio.bit_rate = 256_000
         for i in range(round(seconds * FPS)):
-            level = 60 + 40 * (i // FPS % 4)
+            level = 60 + 60 * (i // FPS % 3)
             frame = VideoFrame.from_ndarray(np.full((270, 320), level, np.uint8), format="yuv420p")
             frame.pts = i
             container.mux(video.encode(frame))
@@ -65,6 +65,18 @@ def click_film(path: Path) -> None:
 def click_track(path: Path) -> None:
     sound = clicks(30, TIMES)
     write_wav(path, np.stack([np.zeros_like(sound), sound]))
+
+
+def as_m4a(path: Path) -> None:
+    """The same beside it, in AAC, as players of a track get it."""
+    with av.open(str(path)) as given, av.open(str(path.with_suffix(".m4a")), "w", format="ipod") as made:
+        stream = made.add_stream("aac", rate=RATE, layout="stereo")
+        stream.bit_rate = 192_000
+        resampler = av.AudioResampler("fltp", "stereo", RATE)
+        for frame in given.decode(audio=0):
+            for part in resampler.resample(frame):
+                made.mux(stream.encode(part))
+        made.mux(stream.encode(None))
 
 
 def film(path: Path) -> None:
