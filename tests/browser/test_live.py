@@ -136,11 +136,14 @@ async def test_the_keyboard_plays_only_while_nothing_has_the_focus(world: World,
     await page.get_by_role("button", name="Play Dusk").wait_for()
     await page.keyboard.press("2")
     await page.get_by_role("button", name="Pause Dusk").wait_for()
+    place = page.get_by_role("slider", name="Place in the film")
+    await place.fill("2.5")
+    await page.evaluate("document.activeElement.blur()")
     await page.keyboard.press("ArrowUp")
     await page.get_by_role("button", name="Pause Dawn").wait_for()
+    assert float(await place.input_value()) >= 2.5  # another track, the same place
     await page.keyboard.press(" ")
     await page.get_by_role("button", name="Play Dawn").wait_for()
-    place = page.get_by_role("slider", name="Place in the film")
     before = float(await place.input_value())
     await page.keyboard.press("ArrowLeft")
     assert float(await place.input_value()) <= before
