@@ -14,7 +14,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def begun(world: World, files, **options) -> tuple[str, object]:
-    job = await world.job(await world.put(files / "film.mp4", "uploads", "video/mp4"), **options)
+    job = await world.job(await world.put(files / "long.mp4", "uploads", "video/mp4"), **options)
     return job, await world.hand(job)
 
 
