@@ -41,6 +41,10 @@ async def test_two_pages_agree_and_a_reload_finds_everything(world: World, files
     await first.get_by_role("status").get_by_text("Track 1 of 2 is ready: Dawn").wait_for()
     await second.reload()
     await second.get_by_role("button", name="Play Dawn").wait_for()
+    await first.wait_for_selector(".wave canvas")
+    await first.evaluate("document.querySelector('.wave [part=wrapper], .wave > div > div').seen = true")
+    await first.wait_for_timeout(1500)  # a second look at the job
+    assert await first.evaluate("document.querySelector('.wave [part=wrapper], .wave > div > div').seen"), "drawn again"
     await hand.result(index=1, audio_url=await world.put(files / "track-2.wav"), title="Dusk", duration=8)
     await hand.finish()
     for page in (first, second):
