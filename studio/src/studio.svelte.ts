@@ -71,6 +71,7 @@ export class Studio {
       this.config = await config().catch(() => null);
       if (!this.config) await new Promise((resolve) => setTimeout(resolve, Math.min(pause, 8000)));
     }
+    if (this.job) this.show(this.job, this.job); // only now it is known which hosts are ours
     if (this.config.sign_in !== "none") await this.list().catch(() => {});
   }
 
@@ -92,19 +93,10 @@ export class Studio {
   }
 
   takeLink(link: string): void {
-    let url: URL;
-    try {
-      url = new URL(link.trim());
-    } catch {
-      this.complaint = words.start.notLink;
-      return;
-    }
-    if (!/^https?:$/.test(url.protocol)) {
-      this.complaint = words.start.notLink;
-      return;
-    }
-    this.complaint = "";
-    const name = decodeURIComponent(url.pathname.split("/").at(-1) ?? "") || url.host;
+    const url = URL.parse(link.trim());
+    this.complaint = url && /^https?:$/.test(url.protocol) ? "" : words.start.notLink;
+    if (!url || this.complaint) return;
+    const name = url.pathname.split("/").at(-1) || url.host;
     this.putOn({ name, src: this.plays(url.href), file: null, url: url.href });
   }
 
@@ -153,7 +145,7 @@ export class Studio {
         format: fileFormat,
         ...(text.trim() && { user_request: text.trim() }),
         ...(seconds && { duration: seconds }),
-        ...(seed !== null && { seed }),
+        ...(seed != null && { seed }),
         metadata: { original: original ? "kept" : "gone", name: film.name.replace(/\p{Cc}/gu, "").slice(0, 200), ...(seconds && { seconds: String(seconds) }) },
       });
       this.go({ job: job_id, takes: [], merge: null });
@@ -257,6 +249,7 @@ export class Studio {
 
   private putOn(film: Film | null): void {
     this.upload?.abort.abort(new Error("another film"));
+    if (this.film?.file && this.film.src) URL.revokeObjectURL(this.film.src);
     this.player.forget();
     this.film = film;
     this.upload = null;
@@ -264,6 +257,8 @@ export class Studio {
 
   private go(route: Route): void {
     history.replaceState(null, "", format(route));
+    const known = this.recent.find(({ job }) => job === route.job);
+    if (known) this.recent = remember({ ...known, hash: format(route) });
     this.open(route, true);
   }
 
