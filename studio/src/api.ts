@@ -18,7 +18,6 @@ export type Job = Omit<Schemas["Job"], "results"> & {
 export type Signed = Schemas["Signed"] & {
   resumable?: { endpoint: string; headers: Record<string, string>; metadata: Record<string, string>; chunk_size: number };
 };
-export type Merge = Schemas["Merge"] & { duck_db?: number };
 
 /** The API said no; the message says what to do. */
 export class Refused extends Error {

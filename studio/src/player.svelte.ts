@@ -63,6 +63,11 @@ export class Player {
     };
   }
 
+  /** Another film begins at its begin. */
+  forget(): void {
+    this.length = this.time = 0;
+  }
+
   toggle(): void {
     if (this.playing) this.film?.pause();
     else this.play();

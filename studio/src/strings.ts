@@ -49,9 +49,11 @@ export const words = {
     pause: "Pause",
     sound: "Turn the sound on",
     seek: "Place in the film",
+    linked: "This film lies elsewhere. It is shown here once its music is being made.",
     foreign: "This film lies elsewhere, so it cannot be shown here yet. A copy for this page is on its way; until then the tracks play over the line of its cuts.",
     unplayable: "Your browser cannot play this kind of film. A copy that it can play is on its way; until then the tracks play over the line of its cuts.",
     noCopy: "This film cannot be shown here, so the tracks play alone. The music fits it nevertheless.",
+    unseen: "This film cannot be shown here.",
     of: "{at} of {length}",
   },
   waiting: {

@@ -1,5 +1,5 @@
 /** The state of the page: a film, its way into Storage, the jobs that make music for it, and the one that puts a track under it. */
-import { type Job, type Merge, type Schemas, type Track, call } from "./api.ts";
+import { type Job, type Schemas, type Track, call } from "./api.ts";
 import { type Card, deal } from "./cards.ts";
 import { type Config, config } from "./config.ts";
 import { watch } from "./live.ts";
@@ -71,6 +71,7 @@ export class Studio {
       this.config = await config().catch(() => null);
       if (!this.config) await new Promise((resolve) => setTimeout(resolve, Math.min(pause, 8000)));
     }
+    if (this.job) this.show(this.job, this.job); // only now it is known which hosts are ours
     if (this.config.sign_in !== "none") await this.list().catch(() => {});
   }
 
@@ -82,7 +83,7 @@ export class Studio {
     } else if (file.size > LARGEST) {
       this.complaint = say(words.start.tooLarge, { name: file.name, size: size(file.size) });
     } else {
-      this.film = { name: file.name, src: URL.createObjectURL(file), file, url: null };
+      this.putOn({ name: file.name, src: URL.createObjectURL(file), file, url: null });
       void this.send(file);
     }
   }
@@ -92,25 +93,15 @@ export class Studio {
   }
 
   takeLink(link: string): void {
-    let url: URL;
-    try {
-      url = new URL(link.trim());
-    } catch {
-      this.complaint = words.start.notLink;
-      return;
-    }
-    if (!/^https?:$/.test(url.protocol)) {
-      this.complaint = words.start.notLink;
-      return;
-    }
-    this.complaint = "";
-    const name = decodeURIComponent(url.pathname.split("/").at(-1) ?? "") || url.host;
-    this.film = { name, src: this.plays(url.href), file: null, url: url.href };
+    const url = URL.parse(link.trim());
+    this.complaint = url && /^https?:$/.test(url.protocol) ? "" : words.start.notLink;
+    if (!url || this.complaint) return;
+    const name = url.pathname.split("/").at(-1) || url.host;
+    this.putOn({ name, src: this.plays(url.href), file: null, url: url.href });
   }
 
   async send(file: File): Promise<void> {
     const pace = new Pace(file.size);
-    this.upload?.abort.abort(new Error("another film"));
     const abort = new AbortController();
     this.upload = { file, sent: 0, rate: null, rest: null, stopped: false, failed: null, abort };
     const state = this.upload;
@@ -136,7 +127,6 @@ export class Studio {
 
   /** Back to the quiet screen; what has been made stays where it is. */
   leave(): void {
-    this.upload?.abort.abort(new Error("another film"));
     history.pushState(null, "", location.pathname);
     this.open({ job: null, takes: [], merge: null });
   }
@@ -155,7 +145,7 @@ export class Studio {
         format: fileFormat,
         ...(text.trim() && { user_request: text.trim() }),
         ...(seconds && { duration: seconds }),
-        ...(seed !== null && { seed }),
+        ...(seed != null && { seed }),
         metadata: { original: original ? "kept" : "gone", name: film.name.replace(/\p{Cc}/gu, "").slice(0, 200), ...(seconds && { seconds: String(seconds) }) },
       });
       this.go({ job: job_id, takes: [], merge: null });
@@ -195,7 +185,7 @@ export class Studio {
   async use(track: Track): Promise<void> {
     this.putting = track.title;
     await this.tell(async () => {
-      const wanted: Merge = { video_url: this.job!.video_url, audio_url: track.audio_url, ...this.player.asked };
+      const wanted: Schemas["Merge"] = { video_url: this.job!.video_url, audio_url: track.audio_url, ...this.player.asked };
       const { job_id } = await call<Schemas["Made"]>("POST", "/api/v1/merge", { ...wanted, metadata: { title: track.title } }, {
         headers: { Prefer: "respond-async" },
       });
@@ -257,20 +247,29 @@ export class Studio {
     }
   }
 
-  private go(route: Route): void {
-    history.replaceState(null, "", format(route));
-    this.open(route);
+  private putOn(film: Film | null): void {
+    this.upload?.abort.abort(new Error("another film"));
+    if (this.film?.file && this.film.src) URL.revokeObjectURL(this.film.src);
+    this.player.forget();
+    this.film = film;
+    this.upload = null;
   }
 
-  private open(route: Route): void {
+  private go(route: Route): void {
+    history.replaceState(null, "", format(route));
+    const known = this.recent.find(({ job }) => job === route.job);
+    if (known) this.recent = remember({ ...known, hash: format(route) });
+    this.open(route, true);
+  }
+
+  private open(route: Route, same = false): void {
     const other = route.job !== this.route.job;
     this.route = route;
     if (other) {
       this.missing = this.lost = this.removed = this.asked = false;
       this.complaint = "";
       void this.player.select(null);
-      const arrived = this.film?.url && route.job && !this.jobs[route.job]; // the music of the film that is on the stage
-      if (!arrived) this.film = this.upload = null;
+      if (!same) this.putOn(null);
     }
     const wanted = [route.job, ...route.takes, route.merge].filter((id) => id !== null);
     for (const [id, stop] of this.watches) {

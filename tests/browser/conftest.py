@@ -32,6 +32,7 @@ from tests.contract.keys import SECRET, SERVICE_KEY
 PUBLISHABLE_KEY = "sb_publishable_0123456789abcdef"
 AXE = ROOT / "studio" / "node_modules" / "axe-core" / "axe.min.js"
 DESKTOP = {"width": 1280, "height": 800}
+LONG_S = 20
 PHONE = {"width": 360, "height": 740}
 
 
@@ -50,8 +51,9 @@ def files(tmp_path_factory) -> Path:
     click_track(folder / "clicks.wav")
     as_m4a(folder / "clicks.wav")
     film(folder / "film.mp4")
+    film(folder / "long.mp4", LONG_S)  # what is to be heard in it is heard, however slow the machine
     for number in range(1, 4):
-        wav(folder / f"track-{number}.wav", 220.0 * number)
+        wav(folder / f"track-{number}.wav", 220.0 * number, LONG_S)
     return folder
 
 

@@ -79,9 +79,9 @@ def as_m4a(path: Path) -> None:
         made.mux(stream.encode(None))
 
 
-def film(path: Path) -> None:
-    time = np.arange(FILM_S * RATE) / RATE
-    write_film(path, (0.1 * np.sin(2 * np.pi * 110 * time))[np.newaxis].astype(np.float32), "mono", seconds=FILM_S)
+def film(path: Path, seconds: float = FILM_S) -> None:
+    time = np.arange(round(seconds * RATE)) / RATE
+    write_film(path, (0.1 * np.sin(2 * np.pi * 110 * time))[np.newaxis].astype(np.float32), "mono", seconds=seconds)
 
 
 def wav(path: Path, tone_hz: float, seconds: float = FILM_S) -> None:

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def begun(world: World, files, **options) -> tuple[str, object]:
-    job = await world.job(await world.put(files / "film.mp4", "uploads", "video/mp4"), **options)
+    job = await world.job(await world.put(files / "long.mp4", "uploads", "video/mp4"), **options)
     return job, await world.hand(job)
 
 
@@ -41,6 +41,10 @@ async def test_two_pages_agree_and_a_reload_finds_everything(world: World, files
     await first.get_by_role("status").get_by_text("Track 1 of 2 is ready: Dawn").wait_for()
     await second.reload()
     await second.get_by_role("button", name="Play Dawn").wait_for()
+    await first.wait_for_selector(".wave canvas")
+    await first.evaluate("document.querySelector('.wave [part=wrapper], .wave > div > div').seen = true")
+    await first.wait_for_timeout(1500)  # a second look at the job
+    assert await first.evaluate("document.querySelector('.wave [part=wrapper], .wave > div > div').seen"), "drawn again"
     await hand.result(index=1, audio_url=await world.put(files / "track-2.wav"), title="Dusk", duration=8)
     await hand.finish()
     for page in (first, second):
@@ -136,11 +140,14 @@ async def test_the_keyboard_plays_only_while_nothing_has_the_focus(world: World,
     await page.get_by_role("button", name="Play Dusk").wait_for()
     await page.keyboard.press("2")
     await page.get_by_role("button", name="Pause Dusk").wait_for()
+    place = page.get_by_role("slider", name="Place in the film")
+    await place.fill("2.5")
+    await page.evaluate("document.activeElement.blur()")
     await page.keyboard.press("ArrowUp")
     await page.get_by_role("button", name="Pause Dawn").wait_for()
+    assert float(await place.input_value()) >= 2.5  # another track, the same place
     await page.keyboard.press(" ")
     await page.get_by_role("button", name="Play Dawn").wait_for()
-    place = page.get_by_role("slider", name="Place in the film")
     before = float(await place.input_value())
     await page.keyboard.press("ArrowLeft")
     assert float(await place.input_value()) <= before

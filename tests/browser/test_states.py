@@ -113,10 +113,12 @@ async def test_a_foreign_film_plays_over_its_line_until_there_is_a_copy(world: W
     page = await world.open(f"#job={job}")
     hand = await world.hand(job)
     await hand.plan("Alone")
-    await hand.result(index=0, audio_url=await world.put(files / "track-1.wav"), title="Alone", duration=8)
+    await hand.result(index=0, audio_url=await world.put(files / "track-1.wav"), title="Alone", duration=20)
     await page.get_by_text("This film lies elsewhere").wait_for()
     await page.get_by_role("button", name="Play Alone").click()
     await page.wait_for_function("() => window.analyser && Math.abs(loudest().hz - 220) < 20")
+    await page.wait_for_function("() => document.querySelector('input[aria-label=\"Place in the film\"]').value > 1.5")
+    assert await page.evaluate("loudest().db") > -60
     await sound(world, page, axe, "foreign")
     copy = await world.put(files / "film.mp4", "uploads", "video/mp4")
 
