@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
 
 from rhythmai.errors import RhythmAIError
+from rhythmai.project.environment import Policy
 
 RECORD = """
 create schema if not exists supabase_migrations;
@@ -16,6 +18,7 @@ create table if not exists supabase_migrations.schema_migrations (version text n
 alter table supabase_migrations.schema_migrations add column if not exists statements text[];
 alter table supabase_migrations.schema_migrations add column if not exists name text;
 """
+KEEP = "update private.settings set keep_for = $1"
 ONE_AT_A_TIME = "select pg_advisory_xact_lock(hashtextextended('rhythmai:migrate', 0))"
 """A lock of the transaction, not of the session: it works behind a transaction pooler, too."""
 
@@ -80,3 +83,14 @@ async def migrate(
         if told:
             told(migration)
     return done
+
+
+async def decide(connection: asyncpg.Connection, policy: Policy) -> list[str]:
+    """Write what the operator decides; returns a sentence for what that changes."""
+    said = []
+    if await connection.fetchval("select queue.set_input_buckets($1)", policy.input_buckets):
+        said.append(f"Jobs may name what lies in these buckets: {', '.join(policy.input_buckets) or 'none'}")
+    if policy.retention_days is not None:
+        await connection.execute(KEEP, timedelta(days=policy.retention_days))
+        said.append(f"Jobs that have ended are kept for {policy.retention_days:g} days.")
+    return said

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import Field
 
 from rhythmai.commands.arguments import Data
 from rhythmai.commands.running import command
 from rhythmai.errors import BadInput
-from rhythmai.project.environment import Environment, read
 
 if TYPE_CHECKING:
     import asyncpg
 
     from rhythmai.drift import Standing
-
-KEEP = "update private.settings set keep_for = $1"
-
-
-class Retention(Environment):
-    """How long jobs that have ended stay; unset: as the database says already, at first for ever."""
-
-    retention_days: float | None = Field(default=None, gt=0, le=36500)
 
 
 @command
@@ -47,10 +36,10 @@ async def migrate(
     """
     from rhythmai import schema
     from rhythmai.drift import State, refuse_drift, standings
-    from rhythmai.project.environment import Opened
+    from rhythmai.project.environment import Policy, read
     from rhythmai.target import Target, database
 
-    opened = read(Opened, BadInput).input_buckets
+    policy = read(Policy, BadInput)
     async with database(Target.find(data)) as connection:
         found = await standings(connection, schema.bundled())
         if status:
@@ -65,7 +54,6 @@ async def migrate(
             for line in [*(["the shape of a Supabase project"] if baseline else []), *map(_name, pending)]:
                 print(f"Would apply {line}")
         else:
-            retention = read(Retention, BadInput)
             if baseline:
                 await _lay_baseline(connection)
             done = await schema.migrate(
@@ -75,11 +63,8 @@ async def migrate(
             for standing in pending:
                 if standing.version not in ours:
                     print(f"Somebody else applied {_name(standing)} meanwhile")
-            if await connection.fetchval("select queue.set_input_buckets($1)", opened):
-                print(f"Jobs may name what lies in these buckets: {', '.join(opened) or 'none'}")
-            if retention.retention_days is not None:
-                await connection.execute(KEEP, timedelta(days=retention.retention_days))
-                print(f"Jobs that have ended are kept for {retention.retention_days:g} days.")
+            for sentence in await schema.decide(connection, policy):
+                print(sentence)
         if not pending:
             print("Nothing to apply: the database is up to date.")
 

@@ -29,7 +29,7 @@ from rhythmai.local.readiness import until_ready
 from rhythmai.local.settings import LocalSettings
 from rhythmai.local.supervisor import Child, kill_group
 from rhythmai.loopback import past_the_proxy
-from rhythmai.project.environment import Opened, read
+from rhythmai.project.environment import Policy, read
 from supabase_standin import BASELINE
 
 PORT: Final = 54321
@@ -80,7 +80,7 @@ async def local_stack(
     Raises NoStack (served already, or something in it does not start), BadInput (a port, a script, the directory).
     """
     settings = settings or LocalSettings()
-    opened = read(Opened, BadInput).input_buckets
+    policy = read(Policy, BadInput)
     home = Home(data)
     extra = [(script, await asyncio.to_thread(_read, script)) for script in scripts]
     home.make()
@@ -101,7 +101,7 @@ async def local_stack(
 
         down.push_async_callback(postgres.stop)
         await postgres.start()
-        since = await _lay(home.data, running.environment["DATABASE_URL"], extra, opened)
+        since = await _lay(home.data, running.environment["DATABASE_URL"], extra, policy)
 
         def note(name: str, pid: int) -> None:
             running.children[name] = (pid, born(pid) or 0)
@@ -157,9 +157,7 @@ def _children(
     ]
 
 
-async def _lay(
-    data: Path, database_url: str, scripts: Sequence[tuple[Path, str]], input_buckets: Sequence[str]
-) -> datetime:
+async def _lay(data: Path, database_url: str, scripts: Sequence[tuple[Path, str]], policy: Policy) -> datetime:
     """Bring the database up to date; return its time of now. Raises BadInput where another version of rhythmai made it."""
     connection = await asyncpg.connect(database_url)
     try:
@@ -173,7 +171,7 @@ async def _lay(
         await connection.execute(BASELINE.read_text())
         await schema.migrate(connection, schema.bundled())
         await connection.execute(NO_FLOOD_GUARD)
-        await connection.fetchval("select queue.set_input_buckets($1)", input_buckets)
+        await schema.decide(connection, policy)
         for path, script in scripts:
             try:
                 async with connection.transaction():

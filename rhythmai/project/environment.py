@@ -49,10 +49,13 @@ class Signing(Environment):
     jwt_secret: str | None = Field(default=None, min_length=32)
 
 
-class Opened(Environment):
-    """What of the project's own Storage jobs may name."""
+class Policy(Environment):
+    """What an operator decides and the database keeps, where no worker can change it: `rhythmai migrate` and `rhythmai up` write it."""
 
     input_buckets: InputBuckets = ()
+    """What of the project's own Storage jobs may name."""
+    retention_days: float | None = Field(default=None, gt=0, le=36500)
+    """How long jobs that have ended stay; None: as the database says already, at first for ever."""
 
 
 class ProjectEnvironment(Environment):

@@ -10,13 +10,13 @@ from pydantic import AliasChoices
 
 import edge_api.settings
 import worker.settings
-from rhythmai.commands.migrate import Retention
 from rhythmai.connection import Connection
 from rhythmai.local.settings import LocalSettings
+from rhythmai.project.environment import Policy
 
 TEXT = (Path(__file__).parent.parent.parent / ".env.example").read_text()
 SHOWN = dict(re.findall(r"^(?:# )?([A-Z][A-Z0-9_]+)=(.*)$", TEXT, re.MULTILINE))
-READERS = [worker.settings.Settings, edge_api.settings.Settings, Connection, LocalSettings, Retention]
+READERS = [worker.settings.Settings, edge_api.settings.Settings, Connection, LocalSettings, Policy]
 
 
 def variables(reader):

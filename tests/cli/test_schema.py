@@ -11,6 +11,7 @@ import pytest
 from rhythmai.drift import State, standings
 from rhythmai.errors import BadInput
 from rhythmai.local import stack
+from rhythmai.project.environment import Policy
 from rhythmai.schema import Migration, MigrationFailed, bundled, migrate
 from supabase_standin import BASELINE
 
@@ -73,4 +74,4 @@ async def test_a_stack_of_another_version_says_what_to_do(database, tmp_path):
     first = bundled()[0]
     await migrate(connection, [Migration(first.version, first.name, "select 1")])
     with pytest.raises(BadInput, match=f"{tmp_path} was made by another version of rhythmai: delete that folder"):
-        await stack._lay(tmp_path, url, ())
+        await stack._lay(tmp_path, url, (), Policy())

@@ -67,7 +67,7 @@ def test_from_nothing_to_music_by_environment_alone(project, tmp_path, certifica
         assert result["audio_url"].startswith(project["SUPABASE_URL"])
         assert httpx.get(result["audio_url"], verify=context, timeout=120).content[:4] == b"fLaC"
     purged = command(tmp_path, project, "purge", "--older-than", "0m", "--json")
-    assert json.loads(purged.stdout) == {"jobs": 1, "objects": 2, "uploads": 1}, purged.stderr
+    assert json.loads(purged.stdout) == {"jobs": 1, "objects": 4, "uploads": 1}, purged.stderr
 
 
 @pytest.mark.parametrize("module", ["worker", "edge_api"])

@@ -128,7 +128,7 @@ async def test_a_broadcast_between_two_slots_is_not_lost(dial, database):
         await database.execute("select realtime.send('{}', 'lost', 'room', false)")
         await database.execute("select realtime.send_binary('bytes', 'bare', 'room', false)")
         gone = await database.fetch(
-            "select pg_terminate_backend(pid, 10000) from pg_stat_activity where application_name like 'gateway slot of %messages%'"
+            "select pg_terminate_backend(pid, 10000) from pg_stat_activity where datname = current_database() and application_name like 'gateway slot of %messages%'"
         )
         assert [row[0] for row in gone] == [True]
     await database.execute("select realtime.send('{}', 'after', 'room', false)")
