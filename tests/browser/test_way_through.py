@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from urllib.parse import urlsplit
 
 import av
@@ -17,13 +16,13 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 SHIFTS = """
 window.shifts = 0;
 new PerformanceObserver((list) => {
-  for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifts += entry.value;
+  for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifts += entry.value, (window.which ??= []).push([entry.value, ...entry.sources.map(({ node, previousRect: a, currentRect: b }) => `${(node?.outerHTML ?? node?.textContent ?? "").slice(0, 80)} ${a.x},${a.y},${a.height} ${b.x},${b.y},${b.height}`)]);
 }).observe({ type: "layout-shift", buffered: true });
 """
 
 
 async def test_from_a_film_to_an_mp4_with_music(world: World, files, tmp_path):
-    """A film is picked, tracks appear and each sounds different, one is used, the MP4 has the film's length and sound; nothing jumps,
+    """A film is picked, tracks appear and each is heard, one is used, the MP4 has the film's length and sound; nothing jumps,
     no other host is asked, no cookie is set; a reload finds all of it."""
     async with worker(world, tmp_path):
         page = await world.open()
@@ -38,20 +37,17 @@ async def test_from_a_film_to_an_mp4_with_music(world: World, files, tmp_path):
         uses = page.get_by_role("button", name="Use this one")
         await uses.nth(1).wait_for(timeout=60_000)
         await page.get_by_label("Original sound").uncheck()
-        tones = []
-        for play in await page.get_by_role("button", name=re.compile(r"^Play .")).all():
-            await play.click()
+        for title in await page.locator("article h2").all_inner_texts():
+            await page.get_by_role("slider", name="Place in the film").fill("0")
+            await page.get_by_role("button", name=f"Play {title}", exact=True).click()
             await page.wait_for_function("() => window.analyser && loudest().db > -60")
-            await page.wait_for_timeout(300)
-            tones.append((await page.evaluate("loudest()"))["db"])
-        assert all(db > -60 for db in tones)
         await uses.nth(1).click()
         async with page.expect_download() as coming:
             await page.get_by_role("link", name="Download MP4").click(timeout=60_000)
         await (await coming.value).save_as(tmp_path / "film.mp4")
         assert hosts - {""} == {urlsplit(world.url).netloc}
         assert await page.context.cookies() == []
-        assert await page.evaluate("shifts") == 0
+        assert await page.evaluate("shifts") == 0, await page.evaluate("which")
         await page.reload()
         await page.get_by_role("link", name="Download MP4").wait_for()
         assert await uses.count() == 2
