@@ -136,7 +136,8 @@ def oom_cancel(stand: Stand) -> tuple[bool, str]:
     late = max(cancel["ended_after_s"] for cancel in cancels)
     ended = [cancel["outcome"] for cancel in cancels]
     good &= after <= EQUAL
-    if stand.on_gpu:  # a rehearsal's jobs take a fifth of a second, and a busy processor delays the clock that cancels them by more
+    # A rehearsal's jobs take a fifth of a second, and a busy processor delays the clock that cancels them by more.
+    if stand.on_gpu:
         good &= ended[0] == "cancelled" and "came out" not in ended
     stand.note(after_cancels_apart=after, latest_end_s=late)
     return good, f"{words[0]}; cancelled jobs end within {1e3 * late:.0f} ms, the next is {after:.0e} apart"
