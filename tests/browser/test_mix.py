@@ -171,11 +171,18 @@ async def test_what_the_page_plays_is_the_formula(world: World, pieces):
     assert await page.get_by_label("Lower the music under speech").is_checked()
     await page.wait_for_function("() => window.analyser && Math.abs(loudest().hz - 700) < 300")
     await page.get_by_role("button", name="Pause Long").click()
-    await page.get_by_role("slider", name="Place in the film").fill("0")
-    await page.evaluate("record()")
-    await page.get_by_role("button", name="Play Long").click()
-    await page.wait_for_function("() => document.querySelector('video').ended")
-    heard = (
-        10 * np.log10(np.array(await page.evaluate(f"blocks({CLICK_S})")) + 1e-12)[:, 1:14]
-    )  # the track joins at its begin
-    alike(heard, blocks_db(formula(originals("mono"), music("longer"), SPEECH))[:, 1:])
+    wanted = blocks_db(formula(originals("mono"), music("longer"), SPEECH))[:, 1:]
+    for last in (False, False, True):  # a busy machine makes a film stutter: it is listened to again
+        await page.get_by_role("slider", name="Place in the film").fill("0")
+        await page.evaluate("record()")
+        await page.get_by_role("button", name="Play Long").click()
+        await page.wait_for_function("() => document.querySelector('video').ended")
+        squares = np.array(await page.evaluate(f"blocks({CLICK_S})"))
+        heard = 10 * np.log10(squares + 1e-12)[:, 1:14]  # the track joins at its begin
+        try:
+            alike(heard, wanted)
+        except AssertionError:
+            if last:
+                raise
+        else:
+            return
