@@ -69,15 +69,21 @@ as $$
 $$;
 comment on function private.discard(uuid) is 'Discard the objects under the id of a job.';
 
--- Deletes jobs and discards what lies under their ids. So go the uploads they read, with the last job that reads them.
+-- Deletes jobs and discards what lies under their ids. So go the uploads they read, with the last job that reads them: but none that
+-- lies on another host than a job's own results, and none that another user or key has uploaded.
 create function private.forget(p_jobs uuid[]) returns void
 language plpgsql set search_path = ''
 as $$
 declare
   v_uploads text[] := array(
-    select distinct substr(u.object, length('uploads/') + 1)
-      from public.jobs j, unnest(array[private.object_of(j.video_url), private.object_of(j.options ->> 'audio_url')]) u (object)
-     where j.id = any (p_jobs) and u.object like 'uploads/%');
+    select distinct private.upload_of(u.url)
+      from public.jobs j, unnest(array[j.video_url, j.options ->> 'audio_url']) u (url)
+     where j.id = any (p_jobs)
+       and not exists (select from public.results r
+                        where r.job_id = j.id
+                          and split_part(u.url, '/storage/v1/', 1) <> split_part(coalesce(r.audio_url, r.video_url), '/storage/v1/', 1))
+       and not exists (select from private.uploads t
+                        where t.path = private.upload_of(u.url) and t.tenant <> j.tenant and t.tenant not similar to 'client:%|sql'));
   v_job uuid;
 begin
   delete from public.jobs j where j.id = any (p_jobs);

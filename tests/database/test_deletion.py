@@ -118,6 +118,17 @@ async def test_what_others_use_stays_as_long_as_they_do(db, queue, made, erase, 
     assert await deleted(db) == [("uploads", "film.mp4")]
 
 
+async def test_what_somebody_else_uploaded_stays(db, queue, erase, put):
+    """Whoever learns the address of a user's upload can make a job of it, but not have the upload deleted."""
+    ann, film = uuid4(), f"{STORE}/uploads/ann.mp4"
+    await put("uploads/ann.mp4")
+    await db.execute("select queue.take_upload('ann.mp4', 10, $1, null)", ann)
+    await erase(await queue.submit(p_video_url=film, p_client="192.0.2.1"))
+    assert await deleted(db) == []
+    await erase(await queue.submit(p_video_url=film, p_owner=ann), ann)
+    assert await deleted(db) == [("uploads", "ann.mp4")]
+
+
 async def test_what_is_used_again_before_storage_is_asked_stays(db, queue, erase, put):
     """A new job for the same upload saves it."""
     await put("uploads/film.mp4")

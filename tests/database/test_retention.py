@@ -104,9 +104,9 @@ async def test_an_address_on_another_host_deletes_nothing(db, queue, old_job):
 
 
 async def test_an_upload_goes_with_the_last_job_that_reads_it(db, queue, old_job, put):
-    """Jobs made from the same upload (again, a merge) share it: the last one takes it along; what is not in Storage is not deleted."""
+    """Jobs made from the same upload (again, a merge) share it: the last one takes it along; one on another host does not."""
     film = f"{STORE}/uploads/me/v.mp4"
-    await put("uploads/me/v.mp4")
+    await put("uploads/me/v.mp4", "uploads/other/v.mp4")
     await old_job(video_url=f"{film}?x=1")
     await old_job(video_url="https://elsewhere.example/storage/v1/object/public/uploads/other/v.mp4")
     other = await queue.insert(video_url=film)
