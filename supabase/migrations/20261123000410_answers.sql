@@ -1,0 +1,160 @@
+-- What is told of a job: the answer of GET /job, for whoever may see it, one by one and many at once.
+-- What is asked for often is plpgsql, which keeps its plans: before Postgres 18 a function in plain SQL is planned at every call. And
+-- json is put together in half the time that jsonb takes; it becomes jsonb once, at the end.
+
+-- One result as the contract shows it.
+create function private.result_json(r public.results, p_kind text) returns json
+language plpgsql immutable set search_path = ''
+as $$
+begin
+  if p_kind = 'merge' then
+    return json_build_object('index', r.index, 'video_url', r.video_url);
+  end if;
+  return json_build_object(
+    'prompt', r.prompt, 'audio_url', r.audio_url, 'audio_preview_url', r.audio_preview_url, 'index', r.index, 'title', r.title, 'description', r.description,
+    'seed', r.seed, 'duration', r.duration, 'bpm', r.bpm, 'key', r.key, 'engine', r.engine, 'model', r.model,
+    'describer', r.describer, 'peaks', r.peaks,
+    'loudness_lufs', r.loudness_lufs, 'true_peak_db', r.true_peak_db, 'ignored', r.ignored, 'created_at', r.created_at);
+end
+$$;
+comment on function private.result_json(public.results, text) is 'One result as the contract shows it.';
+
+-- How many jobs are in front, plus one; counted up to 1,000, from the turn served last on.
+create function private.queue_position(j public.jobs) returns integer
+language plpgsql stable set search_path = ''
+as $$
+begin
+  if j.status <> 'pending' then
+    return null;
+  end if;
+  return (
+    select 1 + count(*)::integer from (
+      (select 1 from public.jobs a
+        where a.kind = j.kind and a.lane = j.lane and a.priority > j.priority and a.status = 'pending' and a.run_at is null
+        limit 999)
+      union all
+      (select 1 from public.jobs a
+        where a.kind = j.kind and a.lane = j.lane and a.priority = j.priority and a.status = 'pending' and a.run_at is null
+          and a.turn < j.turn and a.turn >= case when j.priority = 0 then
+            coalesce(pg_sequence_last_value(to_regclass('private.served_' || j.kind || '_' || j.lane)), 0) else 0 end
+        limit 999)
+      limit 999) ahead);
+end
+$$;
+comment on function private.queue_position(public.jobs) is 'The place of a pending job in its lane, 1 is next; null when it does not wait.';
+
+-- The directions of a plan as the contract shows them: what will be heard, before anything is.
+create function private.directions(p_plan jsonb) returns jsonb
+language plpgsql immutable set search_path = ''
+as $$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object(
+           'index', v -> 'index', 'title', coalesce(v #> '{direction,title}', '""'),
+           'description', coalesce(v #> '{direction,description}', '""'),
+           'tempo_bpm', v #> '{direction,tempo_bpm}', 'key', v #> '{direction,key}') order by v -> 'index'), '[]')
+      from jsonb_path_query(p_plan, '$.variants[*]') v);
+end
+$$;
+comment on function private.directions(jsonb) is 'Title, description, tempo and key of each variant of a plan.';
+
+-- How far a job is, as {progress, eta_s}, from its row alone. Each stage has its share of the whole by the seconds that it was
+-- expected to take. Within a stage the way left shrinks with time and is never gone before the next one begins; tracks that are
+-- there count at once. So progress never falls within an attempt, whatever takes how long.
+create function private.progress(j public.jobs, p_results bigint) returns jsonb
+language plpgsql stable set search_path = ''
+as $$
+declare
+  v_stages text[] := array['fetching', 'describing', 'composing', 'hearing', 'merging'];
+  v_own double precision := greatest(0.05, coalesce((j.expected_s ->> j.stage)::double precision, 5));
+  v_before double precision;
+  v_whole double precision;
+  v_share double precision;
+begin
+  if j.status <> 'processing' or j.stage is null then
+    return jsonb_build_object('progress', case when j.finished_at is null then 0 else 100 end, 'eta_s', null);
+  end if;
+  v_share := 0.95 * (1 - exp(-least(50, greatest(0, extract(epoch from now() - coalesce(j.stage_at, now()))) / v_own)));
+  if j.stage = 'composing' then
+    v_share := greatest(v_share, p_results::double precision / j.total_count);
+  elsif j.stage = 'hearing' and j.hearing is not null then -- a long film says itself how far it is
+    v_share := (j.hearing ->> 'heard_s')::double precision / (j.hearing ->> 'film_s')::double precision;
+  end if;
+  select coalesce(sum(e.value::double precision) filter (where array_position(v_stages, e.key) < array_position(v_stages, j.stage)), 0),
+         coalesce(sum(e.value::double precision) filter (where e.key <> j.stage), 0) + v_own
+    into v_before, v_whole from jsonb_each_text(j.expected_s) e;
+  v_share := (v_before + v_share * v_own) / v_whole;
+  return jsonb_build_object('progress', least(99, floor(100 * v_share)::integer), 'eta_s', ceil(v_whole * (1 - v_share))::integer);
+end
+$$;
+comment on function private.progress(public.jobs, bigint) is 'How far a job is, 0 to 100, and how many seconds it will still take; monotone within an attempt.';
+
+-- The answer of GET /job. `error` is shown when the job failed, not while it is retried.
+create function queue.answer(p_job uuid) returns jsonb
+language plpgsql stable set search_path = ''
+as $$
+declare
+  j public.jobs;
+  v_count bigint;
+  v_results json;
+begin
+  select * into j from public.jobs a where a.id = p_job;
+  if not found then
+    return null;
+  end if;
+  select count(*), coalesce(json_agg(private.result_json(r, j.kind) order by r.index), '[]') into v_count, v_results
+    from public.results r where r.job_id = p_job;
+  return json_build_object(
+    'job_id', j.id, 'status', j.status,
+    'completed_count', v_count, 'total_count', j.total_count, 'results', v_results,
+    'error', case when j.status = 'failed' then j.error end,
+    'error_code', case when j.status = 'failed' then j.error_code end,
+    'notes', to_json(j.notes), 'speech', j.speech,
+    'kind', j.kind, 'stage', j.stage, 'video_url', j.video_url, 'preview_url', j.preview_url, 'user_request', j.user_request,
+    'metadata', coalesce(j.options -> 'metadata', '{}'),
+    'created_at', j.created_at, 'started_at', j.started_at, 'finished_at', j.finished_at,
+    'expires_at', j.finished_at + (select s.keep_for from private.settings s),
+    'directions', private.directions(j.plan),
+    'queue_position', private.queue_position(j))::jsonb || private.progress(j, v_count);
+end
+$$;
+comment on function queue.answer(uuid) is 'A job and its results as JSON, as in the REST contract; null when there is none.';
+
+-- The same for a caller: an ownerless job needs only its id, an owned one its owner; null is 404.
+create function queue.view(p_job uuid, p_user uuid default null) returns jsonb
+language plpgsql stable set search_path = ''
+as $$
+begin
+  if exists (select from public.jobs j where j.id = p_job and (j.owner is null or j.owner = p_user)) then
+    return queue.answer(p_job);
+  end if;
+  return null;
+end
+$$;
+comment on function queue.view(uuid, uuid) is 'queue.answer for a caller who may see the job; null otherwise.';
+
+-- Many of them in one question, each for a caller of its own, in the order asked.
+create function queue.views(p_jobs uuid[], p_users uuid[]) returns setof jsonb
+language plpgsql stable set search_path = ''
+as $$
+begin
+  for v_place in 1..cardinality(p_jobs) loop
+    return next queue.view(p_jobs[v_place], p_users[v_place]);
+  end loop;
+end
+$$;
+comment on function queue.views(uuid[], uuid[]) is 'queue.view of each of the jobs for its caller.';
+
+-- What event streams ask for all the jobs that they are about, again and again: which of them are at another version than
+-- was seen (a word that moves with whatever a stream tells), with the job as answered. A job that is gone has neither.
+create function queue.moved(p_jobs uuid[], p_versions text[]) returns jsonb
+language sql stable set search_path = ''
+as $$
+  select coalesce(jsonb_agg(jsonb_build_array(m.job, m.version, queue.answer(m.job))), '[]')
+    from (select s.job, s.version as seen,
+                 (select concat_ws('/', j.status, j.stage, j.plan is not null, j.preview_url is not null, (select count(*) from public.results r where r.job_id = j.id))
+                    from public.jobs j where j.id = s.job) as version
+            from unnest(p_jobs, p_versions) as s(job, version)) m
+   where m.version is distinct from m.seen;
+$$;
+comment on function queue.moved(uuid[], text[]) is 'Those of the jobs whose version is not the one that was seen: [job, version, answer].';
