@@ -12,6 +12,7 @@ from worker.errors import Rejected
 from worker.pipeline.finish.command import command, heard, shown
 from worker.pipeline.finish.complaints import in_words
 from worker.pipeline.finish.picture import as_it_is, browsers_play, drawn_anew
+from worker.pipeline.finish.sound import stereo
 from worker.pipeline.look.answers import Measured
 from worker.pipeline.look.child import Limits, run_child
 from worker.pipeline.look.footage import Footage, Sound
@@ -24,7 +25,7 @@ _LONGEST_S = 86_400.0
 _MOST = (1280, 720)
 _LIGHT = 2**20
 """Bytes a second of a film that is not made lighter."""
-_SOUND: dict[str, Any] = {"acodec": "aac", "aac_coder": "fast", "audio_bitrate": "128k", "ar": 48_000, "ac": 2}
+_SOUND: dict[str, Any] = {"acodec": "aac", "aac_coder": "fast", "audio_bitrate": "128k"}
 
 
 class FfmpegPreviewer:
@@ -65,6 +66,6 @@ def _command(
 ) -> list[str]:
     own = shown(video, film)
     streams = [own[str(film.stream)]]
-    if sound is not None:  # from the first frame on: a late start becomes silence
-        streams.append(heard(own, sound, film).filter("aresample", _SOUND["ar"], **{"async": 1, "first_pts": 0}))
+    if sound is not None:  # as loud as in a merge, which a page computes from the preview
+        streams.append(stereo(heard(own, sound, film), sound))
     return command(film, target, *streams, t=until_s, **picture, **_SOUND)

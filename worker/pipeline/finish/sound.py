@@ -53,13 +53,17 @@ def limited(sound: Any) -> Any:
     return fine.filter("aresample", RATE_HZ)
 
 
-def _even(given: Any, sound: Sound, film_s: float) -> Any:
-    """Stereo at 48 kHz from time 0 (a late start becomes silence, an early one is cut) to exactly the film's end."""
+def stereo(given: Any, sound: Sound) -> Any:
+    """Stereo at 48 kHz from time 0: a late start becomes silence, an early one is cut."""
     if folding := _folding(sound):
         given = given.filter("pan", args=folding)
     resampled = given.filter("aresample", RATE_HZ, **{"async": 1, "first_pts": 0})
-    stereo = resampled.filter("aformat", sample_fmts="fltp", channel_layouts="stereo")
-    return stereo.filter("apad", whole_dur=film_s).filter("atrim", end=film_s)
+    return resampled.filter("aformat", sample_fmts="fltp", channel_layouts="stereo")
+
+
+def _even(given: Any, sound: Sound, film_s: float) -> Any:
+    """Stereo to exactly the film's end."""
+    return stereo(given, sound).filter("apad", whole_dur=film_s).filter("atrim", end=film_s)
 
 
 def _folding(sound: Sound) -> str | None:
