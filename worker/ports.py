@@ -215,10 +215,9 @@ class Master(Protocol):
 
 
 class ForPlayers(Protocol):
-    """Makes of a track what every player takes."""
+    """Makes an M4A, which every player takes, of a track."""
 
-    def __call__(self, recording: Recording, *, tags: dict[str, str]) -> bytes | None:
-        """The M4A; None where the file is one that every player takes."""
+    def __call__(self, recording: Recording, *, tags: dict[str, str]) -> bytes: ...
 
 
 class Previewer(Protocol):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.engine import tiny
+from tests.engine.hub import Hub, served
 from worker.domain import Clip, Direction, Variant
 from worker.engines.mmaudio.engine import MMAudioEngine
 
@@ -64,3 +66,10 @@ def variant_of():
         return Variant(index=index, seed=seed, direction=direction)
 
     return make
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    """A hub and a release in one, on loopback."""
+    with served() as hub:
+        yield hub

@@ -79,6 +79,25 @@ def test_it_stops_within_a_step(engine):
     assert len(steps) == 3
 
 
+def test_a_track_that_does_not_fit_is_rendered_in_tiles(engine):
+    """Of twenty seconds each; it is the same, and the next one is rendered whole again."""
+    lengths = []
+
+    def counted(_module, given):
+        lengths.append(given[0].shape[-1])
+        if len(lengths) == 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    hook = engine._pipe.vae.decoder.register_forward_pre_hook(counted)
+    try:
+        whole, tiled, after = (composed(engine, film=clip(30.0), steps=1)[0].samples for _ in range(3))
+    finally:
+        hook.remove()
+    assert lengths == [750, 750, 448, 430, 750]
+    assert np.abs(tiled - whole).max() < EQUAL
+    assert np.array_equal(after, whole)
+
+
 @pytest.fixture
 def room(engine):
     """How many variants fit into memory at once; 0: not one."""

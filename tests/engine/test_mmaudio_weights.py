@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from tests.engine.hub import Hub
 from worker.engines.mmaudio import weights
 from worker.engines.mmaudio.download import fetch, pull
 from worker.engines.mmaudio.models import MODELS
@@ -24,66 +21,6 @@ from worker.errors import Misconfigured, Unavailable
 CONTENT = bytes(range(256)) * 20_000
 MD5 = hashlib.md5(CONTENT).hexdigest()
 FILE = File(repository=HUB, path="ext_weights/v1-44.pth", size_mb=5, licence="test", md5=MD5, release=True)
-
-
-@dataclass
-class Shelves:
-    """What the server has: paths and their bytes; several bodies are sent one after the other."""
-
-    bodies: dict[str, list[bytes]] = field(default_factory=dict)
-    asked: list[tuple[str, str, str | None]] = field(default_factory=list)
-    cut_after: int | None = None
-    url: str = ""
-
-
-@pytest.fixture
-def server() -> Iterator[Shelves]:
-    """A hub and a release in one, on loopback."""
-    shelves = Shelves()
-
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *arguments):
-            pass
-
-        def do_HEAD(self):
-            self.answer(body=False)
-
-        def do_GET(self):
-            self.answer(body=True)
-
-        def answer(self, *, body: bool):
-            shelves.asked.append((self.command, self.path, self.headers["Range"]))
-            queue = shelves.bodies.get(self.path)
-            if not queue:
-                self.send_response(404)
-                self.send_header("X-Error-Code", "EntryNotFound")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return
-            content = queue[0] if not body or len(queue) == 1 else queue.pop(0)
-            start = int(self.headers["Range"].removeprefix("bytes=").rstrip("-")) if self.headers["Range"] else 0
-            if start >= len(content):
-                self.send_response(416)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return
-            self.send_response(206 if start else 200)
-            self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
-            self.send_header("X-Repo-Commit", "a" * 40)
-            self.send_header("Content-Length", str(len(content) - start))
-            self.end_headers()
-            if body:
-                self.wfile.write(content[start : shelves.cut_after])
-                self.close_connection = True
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    shelves.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield shelves
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 PULL = """
@@ -104,90 +41,78 @@ except WorkerError as error:
 """
 
 
-def pulled(server: Shelves, models_dir: Path, kind: str = "vae") -> str:
-    """Fetch in a process of its own: the hub's client reads HF_ENDPOINT when it is imported."""
-    environment = os.environ | {
-        "HF_ENDPOINT": server.url,
-        "HF_HOME": str(models_dir / "home"),
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", PULL, kind, str(models_dir), f"{server.url}/release", MD5],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def pulled(hub: Hub, models_dir: Path, kind: str = "vae") -> str:
+    done = hub.asked_by("-c", PULL, kind, str(models_dir), f"{hub.url}/release", MD5, home=models_dir / "home")
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
-def test_a_file_comes_from_the_hub(server: Shelves, tmp_path: Path):
+def test_a_file_comes_from_the_hub(hub: Hub, tmp_path: Path):
     """The hub's copy is fetched into its place, and progress ends at its size."""
-    server.bodies[f"/{HUB}/resolve/main/ext_weights/v1-44.pth"] = [CONTENT]
-    assert pulled(server, tmp_path) == f"ext_weights/v1-44.pth ('v1-44.pth', {len(CONTENT)}, {len(CONTENT)})"
+    hub.bodies[f"/{HUB}/resolve/main/ext_weights/v1-44.pth"] = [CONTENT]
+    assert pulled(hub, tmp_path) == f"ext_weights/v1-44.pth ('v1-44.pth', {len(CONTENT)}, {len(CONTENT)})"
     assert (tmp_path / "ext_weights" / "v1-44.pth").read_bytes() == CONTENT
-    requests = len(server.asked)
-    pulled(server, tmp_path)
-    assert len(server.asked) == requests
+    requests = len(hub.asked)
+    pulled(hub, tmp_path)
+    assert len(hub.asked) == requests
 
 
-def test_a_corrupt_file_is_fetched_again_once(server: Shelves, tmp_path: Path):
+def test_a_corrupt_file_is_fetched_again_once(hub: Hub, tmp_path: Path):
     """One bad copy is replaced without a word to the user."""
-    server.bodies[f"/{HUB}/resolve/main/ext_weights/v1-44.pth"] = [b"broken" * 100, CONTENT]
-    assert pulled(server, tmp_path).startswith("ext_weights/v1-44.pth")
+    hub.bodies[f"/{HUB}/resolve/main/ext_weights/v1-44.pth"] = [b"broken" * 100, CONTENT]
+    assert pulled(hub, tmp_path).startswith("ext_weights/v1-44.pth")
 
 
-def test_a_file_that_stays_corrupt_is_refused(server: Shelves, tmp_path: Path):
+def test_a_file_that_stays_corrupt_is_refused(hub: Hub, tmp_path: Path):
     """After the second bad copy the error names the file and both checksums, and nothing is left behind."""
-    server.bodies[f"/{HUB}/resolve/main/ext_weights/v1-44.pth"] = [b"broken" * 100]
-    said = pulled(server, tmp_path)
+    hub.bodies[f"/{HUB}/resolve/main/ext_weights/v1-44.pth"] = [b"broken" * 100]
+    said = pulled(hub, tmp_path)
     assert said.startswith("Misconfigured v1-44.pth was fetched twice and is corrupt: its md5 is ")
     assert MD5 in said
     assert not (tmp_path / "ext_weights" / "v1-44.pth").exists()
 
 
-def test_the_hubs_sha256_serves_where_nothing_else_is_listed(server: Shelves, tmp_path: Path):
+def test_the_hubs_sha256_serves_where_nothing_else_is_listed(hub: Hub, tmp_path: Path):
     """CLIP is checked against what the hub says, in whichever of its two forms it is there."""
-    server.bodies["/apple/DFN5B-CLIP-ViT-H-14-384/resolve/main/open_clip_model.safetensors"] = [CONTENT]
-    said = pulled(server, tmp_path, "clip")
+    hub.bodies["/apple/DFN5B-CLIP-ViT-H-14-384/resolve/main/open_clip_model.safetensors"] = [CONTENT]
+    said = pulled(hub, tmp_path, "clip")
     assert said.startswith("DFN5B-CLIP-ViT-H-14-384/open_clip_model.safetensors")
 
 
-def test_the_release_serves_what_the_hub_lacks(server: Shelves, tmp_path: Path):
+def test_the_release_serves_what_the_hub_lacks(hub: Hub, tmp_path: Path):
     """A file that is not in the hub's repository comes from the release."""
-    server.bodies["/release/v1-44.pth"] = [CONTENT]
-    assert pulled(server, tmp_path).startswith("ext_weights/v1-44.pth")
-    assert [path for _, path, _ in server.asked][-1] == "/release/v1-44.pth"
+    hub.bodies["/release/v1-44.pth"] = [CONTENT]
+    assert pulled(hub, tmp_path).startswith("ext_weights/v1-44.pth")
+    assert [path for _, path, _ in hub.asked][-1] == "/release/v1-44.pth"
 
 
-def test_a_broken_download_continues_where_it_stopped(server: Shelves, tmp_path: Path):
+def test_a_broken_download_continues_where_it_stopped(hub: Hub, tmp_path: Path):
     """The part that came is kept; the next run asks for the rest."""
-    server.bodies["/release/v1-44.pth"] = [CONTENT]
-    server.cut_after = 300_000
-    assert pulled(server, tmp_path).startswith("Unavailable")
+    hub.bodies["/release/v1-44.pth"] = [CONTENT]
+    hub.cut_after = 300_000
+    assert pulled(hub, tmp_path).startswith("Unavailable")
     part = tmp_path / "ext_weights" / "v1-44.pth.part"
     assert part.stat().st_size == 300_000
-    server.cut_after = None
-    assert pulled(server, tmp_path).startswith("ext_weights/v1-44.pth")
-    assert server.asked[-1] == ("GET", "/release/v1-44.pth", "bytes=300000-")
+    hub.cut_after = None
+    assert pulled(hub, tmp_path).startswith("ext_weights/v1-44.pth")
+    assert hub.asked[-1] == ("GET", "/release/v1-44.pth", "bytes=300000-")
     assert not part.exists()
 
 
-def test_a_part_that_is_complete_becomes_the_file(server: Shelves, tmp_path: Path):
+def test_a_part_that_is_complete_becomes_the_file(hub: Hub, tmp_path: Path):
     """Where everything had come but the last step, the server has nothing to add and the part is taken."""
-    server.bodies["/release/v1-44.pth"] = [CONTENT]
+    hub.bodies["/release/v1-44.pth"] = [CONTENT]
     part = tmp_path / "ext_weights" / "v1-44.pth.part"
     part.parent.mkdir()
     part.write_bytes(CONTENT)
-    assert pulled(server, tmp_path).startswith("ext_weights/v1-44.pth")
+    assert pulled(hub, tmp_path).startswith("ext_weights/v1-44.pth")
     assert not part.exists()
 
 
-def test_nowhere_to_be_had_is_unavailable(server: Shelves, tmp_path: Path):
+def test_nowhere_to_be_had_is_unavailable(hub: Hub, tmp_path: Path):
     """When neither has it, the error says where it looked."""
-    said = pulled(server, tmp_path)
-    assert said == f"Unavailable {server.url}/release/v1-44.pth answers 404 Not Found"
+    said = pulled(hub, tmp_path)
+    assert said == f"Unavailable {hub.url}/release/v1-44.pth answers 404 Not Found"
 
 
 def test_whole_files_are_left_alone(tmp_path: Path):

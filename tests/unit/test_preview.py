@@ -163,3 +163,17 @@ async def test_what_cannot_be_shown_is_refused_in_words(tmp_path) -> None:
     source = film(tmp_path / "film.mkv")
     with pytest.raises(Unavailable, match="Making a preview took longer than 0 s"):
         await preview(source, limits=Limits(wall=timedelta(milliseconds=1)))
+
+
+@pytest.mark.parametrize("layout", ["mono", "stereo", "5.1"])
+async def test_sound_is_as_loud_as_it_is_in_a_merge(tmp_path, layout) -> None:
+    """Mono goes to both channels at unity, and more channels are mixed down as Web Audio does: a page computes its mix from the preview."""
+    channels = {"mono": 1, "stereo": 2, "5.1": 6}[layout]
+    waves = "|".join(["0.2*sin(440*2*PI*t)", *["0"] * (channels - 1)])
+    picture = film(tmp_path / "picture.mp4", sound=False)
+    tone = ("-f", "lavfi", "-i", f"aevalsrc={waves}:s=48000:d=2:c={layout}")
+    made = await preview(make(tmp_path / "film.mkv", "-i", picture, *tone, "-c:v", "copy", "-c:a", "pcm_s16le"))
+    with av.open(str(made)) as opened:
+        heard = np.concatenate([frame.to_ndarray() for frame in opened.decode(audio=0)], axis=1)[:, 12_000:84_000]
+    wanted = (0.2, 0.2) if layout == "mono" else (0.2, 0)
+    assert np.abs(heard).max(axis=1) == pytest.approx(wanted, abs=0.01)

@@ -159,6 +159,17 @@ async def test_a_sound_with_a_gap_keeps_its_times(tmp_path):
     assert [start_s for start_s, _ in found] == pytest.approx([1, 9], abs=NEAR_S)
 
 
+@pytest.mark.parametrize("frames", [80, 100, 125])
+async def test_words_may_end_with_the_film(tmp_path, frames):
+    """Whatever its length is in milliseconds, which is rounded."""
+    length_s = frames * 1001 / 30000
+    sound = write_wave(tmp_path / "a.wav", said(length_s, (length_s - 2, voice())))
+    film = tmp_path / "a.mp4"
+    ffmpeg(f"-f lavfi -i testsrc2=s=96x64:r=30000/1001 -i {sound} -frames:v {frames} {H264} -c:a aac -shortest {film}")
+    ((_, end_s),) = await spans(film)
+    assert length_s - 0.001 < end_s <= length_s
+
+
 async def test_a_long_film_is_heard_with_progress(tmp_path):
     """What is known is told about every minute, and before anything was heard."""
     words = voice()

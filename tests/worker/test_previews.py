@@ -117,9 +117,10 @@ async def test_a_file_that_players_take_is_its_own_preview(run, pipeline, seams)
     """Also where none are made."""
     master = pipeline.master
     pipeline.master = lambda track, **options: replace(master(track, **options), suffix=".mp3")
-    for pipeline.for_players in (None, lambda recording, tags: None):
+    for pipeline.for_players in (None, lambda recording, tags: b"small"):
         await run(total_count=1)
         assert (row := seams.rows.pop()).audio_preview_url == row.audio_url
+    assert b"small" not in seams.objects.values()
 
 
 async def test_a_track_s_preview_is_made_while_it_is_uploaded(run, pipeline, seams):

@@ -21,6 +21,8 @@ from worker.together import together
 log = structlog.get_logger()
 Made = TypeVar("Made")
 USUAL = Options()
+PLAYED = {".m4a", ".mp3"}
+"""By every player."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +67,7 @@ class Finishing:
                 title=direction.title,
                 description=direction.description,
                 audio_url=url,
-                audio_preview_url=url if recording.suffix in {".m4a", ".mp3"} else small,
+                audio_preview_url=url if recording.suffix in PLAYED else small,
                 seed=seed,
                 duration_s=recording.duration_s,
                 engine=self.engine.name,
@@ -87,11 +89,9 @@ class Finishing:
 
     async def _small(self, name: str, recording: Recording, tags: dict[str, str]) -> str | None:
         """The address of what players get of a track, if it is something else; it is made while the track is uploaded."""
-        if self.for_players is None:
+        if self.for_players is None or recording.suffix in PLAYED:
             return None
         data = await self._mastering(partial(self.for_players, recording, tags=tags))
-        if data is None:
-            return None
         path = f"{name}-{hashlib.sha256(data).hexdigest()[:8]}.m4a"
         return await self.storage.put("audios", path, data, "audio/mp4")
 

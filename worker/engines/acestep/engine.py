@@ -28,6 +28,7 @@ STEPS, SHIFT = 8, 3.0
 """What turbo checkpoints were distilled for."""
 SHORTEST_S, LONGEST_S = 10.0, 600.0
 """What the checkpoints compose; a shorter film gets the beginning of that."""
+NO_ROOM = "the device is out of memory for a single track: use a smaller model or a larger GPU"
 
 
 class AceStepEngine:
@@ -106,11 +107,9 @@ class AceStepEngine:
             with self._ours():
                 latents = self._with_room(lambda batch=batch: self._sampled(clip, batch, options, cancelled))  # type: ignore[misc]
             if latents is None:
-                if at_once == 1:
-                    raise Unavailable(
-                        "the device is out of memory for a single track: use a smaller model or a larger GPU"
-                    )
-                at_once = math.ceil(at_once / 2)
+                if len(batch) == 1:
+                    raise Unavailable(NO_ROOM)
+                at_once = math.ceil(len(batch) / 2)
                 continue
             waiting = waiting[at_once:]
             for variant, one in zip(batch, latents, strict=True):
@@ -152,12 +151,15 @@ class AceStepEngine:
         return latents
 
     def _rendered(self, latents: Tensor, duration_s: float) -> Any:
-        """Samples (2, n) float32 of latents (frames, channels), cut to the film."""
-        wave = self._with_room(lambda: self._pipe.vae.decode(latents.T[None]).sample)
+        """Samples (2, n) float32 of latents (frames, channels), cut to the film; made tile by tile where the whole does not fit."""
+        vae = self._pipe.vae
+        wave = self._with_room(lambda: vae.decode(latents.T[None]).sample)
         if wave is None:
-            self._pipe.vae.enable_tiling()
-            if (wave := self._with_room(lambda: self._pipe.vae.decode(latents.T[None]).sample)) is None:
-                raise Unavailable("the device is out of memory for a single track: use a smaller model or a larger GPU")
+            vae.enable_tiling()
+            wave = self._with_room(lambda: vae.decode(latents.T[None]).sample)
+            vae.disable_tiling()
+        if wave is None:
+            raise Unavailable(NO_ROOM)
         return wave[0, :, : round(duration_s * self._pipe.sample_rate)].float().cpu().numpy()
 
     @staticmethod

@@ -19,8 +19,12 @@ _CONSEQUENCES = (
 
 
 def in_words(complaints: str) -> str:
-    """The first line that names a cause rather than what came of it, without names of ffmpeg's parts and addresses of memory."""
+    """The first line that names a cause rather than what came of it, without names of ffmpeg's parts and addresses of memory.
+
+    A decoding error goes first, in ffmpeg's words: its decoders, each in a thread, say all sorts of things, and the first line may be cut.
+    """
     lines = [_ADDRESS.sub("", _SPEAKERS.sub("", line)).strip() for line in complaints.splitlines()]
     said = [line for line in lines if line]
     causes = [line for line in said if not any(words in line for words in _CONSEQUENCES)]
-    return next(iter(causes or said), "ffmpeg gave no reason")[:300]
+    told = causes or said
+    return max(told, key=lambda line: line.startswith("Decoding error"), default="ffmpeg gave no reason")[:300]

@@ -11,10 +11,8 @@ from worker.pipeline.finish.audio_file import write
 BIT_RATE = 192_000
 
 
-def for_players(recording: Recording, *, tags: dict[str, str]) -> bytes | None:
+def for_players(recording: Recording, *, tags: dict[str, str]) -> bytes:
     """Implements `worker.ports.ForPlayers`. It is made from the file: to hand the samples on would take as long as reading them again."""
-    if recording.suffix in {".m4a", ".mp3"}:
-        return None
     with av.open(io.BytesIO(recording.data), "r") as file:
         stream = file.streams.audio[0]
         frames = [frame.to_ndarray().reshape(-1, stream.channels) for frame in file.decode(stream)]

@@ -108,10 +108,8 @@ def beats(curve: Curve, period: float) -> list[float]:
     onset = uniform_filter1d(curve, 3)
     nearest, farthest = round(0.7 * period), round(1.4 * period)
     lags = np.arange(nearest, farthest + 1)
-    score, before = (
-        np.zeros(farthest + len(curve)),
-        np.full(len(curve), -1),
-    )  # the score from `farthest` before the start
+    score = np.zeros(farthest + len(curve))  # from `farthest` before the start
+    before = np.full(len(curve), -1)
     for first in range(0, len(curve), nearest):  # no beat follows one of its own stretch
         here = np.arange(first, min(first + nearest, len(curve)))
         ways = score[here[:, None] + farthest - lags] - _STEADY * np.log(lags / period) ** 2  # (stretch, lags)

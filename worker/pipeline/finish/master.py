@@ -52,9 +52,8 @@ def master(track: Track, *, duration_s: float, format: str, tags: dict[str, str]
     loud, loudness_lufs, peak = _loud(samples, rate, to_target=duration_s >= SHORTEST_LOUD_S)
     bpm, key = track.bpm, track.key
     if bpm is None or key is None:
-        from worker.pipeline.finish.hearing import (
-            hear,
-        )  # scipy's filters: the processes that master load them at their start
+        # scipy's filters: the processes that master load them at their start.
+        from worker.pipeline.finish.hearing import hear
 
         heard = hear(loud, rate)
         bpm, key = bpm or heard.bpm, key or heard.key

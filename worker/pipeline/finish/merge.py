@@ -13,14 +13,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import ffmpeg
-import imageio_ffmpeg
-
-from worker.domain import AUDIO_FORMATS, PROTOCOLS, VIDEO_FORMATS, Merged, Options, Span
+from worker.domain import AUDIO_FORMATS, Merged, Options, Span
 from worker.errors import Rejected, Unavailable
 from worker.pipeline.finish import envelope
+from worker.pipeline.finish.command import command, heard, opened, shown
 from worker.pipeline.finish.complaints import in_words
-from worker.pipeline.finish.picture import THREADS, as_it_is, drawn_anew
+from worker.pipeline.finish.picture import as_it_is, drawn_anew
 from worker.pipeline.finish.sound import RATE_HZ, ducked, limited, mixed, music
 from worker.pipeline.look.answers import Heard, Measured
 from worker.pipeline.look.child import Limits, run_child
@@ -36,8 +34,6 @@ _SOUNDS = 3
 _SOUND: dict[str, Any] = {
     "acodec": "aac", "aac_coder": "fast", "aac_pns": 0, "aac_is": 0, "audio_bitrate": "320k", "ar": RATE_HZ, "ac": 2,
 }  # fmt: skip
-# Titles and places (phones store where a video was taken) are nobody's business in a public file.
-_MP4: dict[str, Any] = {"format": "mp4", "movflags": "+faststart", "map_metadata": -1, "map_chapters": -1}
 
 
 class FfmpegMerger:
@@ -58,7 +54,7 @@ class FfmpegMerger:
         `mode` "mix" keeps the original sound under the music, if there is any that can be used; `duck` lowers the music where
         `speech` is. Raises Rejected (not_audio, and what `ChildLooker.look` raises for the video) or Unavailable.
         """
-        (measured, _), (heard, _) = await together(
+        (measured, _), (listened, _) = await together(
             ask_decoder("measure", video, self._max_duration_s, expect=Measured, limits=self._probing),
             ask_decoder("listen", audio, self._max_duration_s, expect=Heard, limits=self._probing),
         )
@@ -71,11 +67,9 @@ class FfmpegMerger:
         given = [file for file in (video, audio, gains) if file is not None]
         try:
             for picture, sound in _ways(film, options):
-                command = _command(video, audio, gains, target, film, picture, sound, heard.sound, options)
+                line = _command(video, audio, gains, target, film, picture, sound, listened.sound, options)
                 target.touch()
-                ended = await run_child(
-                    command, self._limits, task="Merging", reads=given, writes=[target]
-                )  # fmt: skip
+                ended = await run_child(line, self._limits, task="Merging", reads=given, writes=[target])
                 if ended.code == 0:
                     return Merged(file=target, notes=_notes(film, sound, options))
                 if any(words in ended.complaints for words in (_NO_DISK, *_NO_MEMORY)):
@@ -125,23 +119,10 @@ def _command(
     track: Sound,
     options: Options,
 ) -> list[str]:
-    # Containers may start late and each stream of theirs later still: the first frame is set to time 0, sound follows.
-    shown = _input(video, VIDEO_FORMATS, itsoffset=-film.start_s if film.timed and not film.jumps else 0)
-    heard = music(_input(audio, AUDIO_FORMATS)[f"a:{track.number}"], track, film.duration_s, options.music_gain_db)
+    own = shown(video, film)
+    played = music(opened(audio, AUDIO_FORMATS)[f"a:{track.number}"], track, film.duration_s, options.music_gain_db)
     if sound is not None:
         if gains is not None:
-            heard = ducked(heard, _input(gains, "f32le", format="f32le", ar=envelope.RATE_HZ, ac=1))
-        heard = mixed(heard, shown[f"a:{sound.number}"], sound, film)
-    place = f"file:{target.absolute()}"
-    output = ffmpeg.output(shown[str(film.stream)], limited(heard), place, **picture, **_SOUND, **_MP4)
-    if not film.jumps:  # a clock that jumps is set right by ffmpeg only where it may change times
-        output = output.global_args("-copyts")
-    output = output.global_args("-nostdin", "-hide_banner", "-loglevel", "error")
-    output = output.global_args("-filter_threads", str(THREADS), "-filter_complex_threads", str(THREADS))
-    command: list[str] = ffmpeg.compile(output, cmd=imageio_ffmpeg.get_ffmpeg_exe(), overwrite_output=True)
-    return command
-
-
-def _input(path: Path, formats: str, **options: Any) -> Any:
-    place = f"file:{path.absolute()}"
-    return ffmpeg.input(place, protocol_whitelist=PROTOCOLS, format_whitelist=formats, threads=THREADS, **options)
+            played = ducked(played, opened(gains, "f32le", format="f32le", ar=envelope.RATE_HZ, ac=1))
+        played = mixed(played, heard(own, sound, film), sound, film.duration_s)
+    return command(film, target, own[str(film.stream)], limited(played), **picture, **_SOUND)

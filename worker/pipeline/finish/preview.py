@@ -8,13 +8,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import ffmpeg
-import imageio_ffmpeg
-
-from worker.domain import PROTOCOLS, VIDEO_FORMATS
 from worker.errors import Rejected
+from worker.pipeline.finish.command import command, heard, shown
 from worker.pipeline.finish.complaints import in_words
-from worker.pipeline.finish.picture import THREADS, as_it_is, browsers_play, drawn_anew
+from worker.pipeline.finish.picture import as_it_is, browsers_play, drawn_anew
+from worker.pipeline.finish.sound import stereo
 from worker.pipeline.look.answers import Measured
 from worker.pipeline.look.child import Limits, run_child
 from worker.pipeline.look.footage import Footage, Sound
@@ -27,10 +25,7 @@ _LONGEST_S = 86_400.0
 _MOST = (1280, 720)
 _LIGHT = 2**20
 """Bytes a second of a film that is not made lighter."""
-_CODED: dict[str, Any] = {
-    "acodec": "aac", "aac_coder": "fast", "audio_bitrate": "128k", "ar": 48_000, "ac": 2, "format": "mp4", "movflags": "+faststart",
-    "map_metadata": -1, "map_chapters": -1,
-}  # fmt: skip
+_SOUND: dict[str, Any] = {"acodec": "aac", "aac_coder": "fast", "audio_bitrate": "128k"}
 
 
 class FfmpegPreviewer:
@@ -49,8 +44,8 @@ class FfmpegPreviewer:
         target = into / f"preview-{secrets.token_hex(8)}.mp4"
         for picture, sound in _ways(film, video):
             target.touch()
-            command = _command(video, target, film, picture, sound, until_s)
-            ended = await run_child(command, self._limits, task="Making a preview", reads=[video], writes=[target])
+            line = _command(video, target, film, picture, sound, until_s)
+            ended = await run_child(line, self._limits, task="Making a preview", reads=[video], writes=[target])
             if ended.code == 0:
                 return target
         target.unlink()
@@ -69,20 +64,8 @@ def _ways(film: Footage, video: Path) -> Iterator[tuple[dict[str, Any], Sound | 
 def _command(
     video: Path, target: Path, film: Footage, picture: dict[str, Any], sound: Sound | None, until_s: float
 ) -> list[str]:
-    shown = ffmpeg.input(
-        f"file:{video.absolute()}", protocol_whitelist=PROTOCOLS, format_whitelist=VIDEO_FORMATS, threads=THREADS,
-        itsoffset=-film.start_s if film.timed and not film.jumps else 0,
-    )  # fmt: skip
-    streams = [shown[str(film.stream)]]
-    if sound is not None:  # from the first frame on: a late start becomes silence
-        heard = shown[f"a:{sound.number}"]
-        if film.jumps:
-            heard = heard.filter("asetpts", f"PTS-STARTPTS+{sound.start_s:.6f}/TB")
-        streams.append(heard.filter("aresample", _CODED["ar"], **{"async": 1, "first_pts": 0}))
-    output = ffmpeg.output(*streams, f"file:{target.absolute()}", t=until_s, **picture, **_CODED)
-    if not film.jumps:
-        output = output.global_args("-copyts")
-    output = output.global_args("-nostdin", "-hide_banner", "-loglevel", "error")
-    output = output.global_args("-filter_threads", str(THREADS), "-filter_complex_threads", str(THREADS))
-    command: list[str] = ffmpeg.compile(output, cmd=imageio_ffmpeg.get_ffmpeg_exe(), overwrite_output=True)
-    return command
+    own = shown(video, film)
+    streams = [own[str(film.stream)]]
+    if sound is not None:  # as loud as in a merge, which a page computes from the preview
+        streams.append(stereo(heard(own, sound, film), sound))
+    return command(film, target, *streams, t=until_s, **picture, **_SOUND)

@@ -7,7 +7,7 @@ from typing import Any
 
 import ffmpeg
 
-from worker.pipeline.look.footage import Footage, Sound
+from worker.pipeline.look.footage import Sound
 
 RATE_HZ = 48_000
 _FADE_S = 3.0
@@ -41,11 +41,9 @@ def ducked(track: Any, envelope: Any) -> Any:
     return ffmpeg.filter([track, gain], "amultiply")
 
 
-def mixed(track: Any, given: Any, sound: Sound, film: Footage) -> Any:
+def mixed(track: Any, given: Any, sound: Sound, film_s: float) -> Any:
     """Music and a sound of the film, each as loud as it is."""
-    if film.jumps:  # whose times ffmpeg sets right itself, and then begins at 0
-        given = given.filter("asetpts", f"PTS-STARTPTS+{sound.start_s:.6f}/TB")
-    original = _even(given, sound, film.duration_s)
+    original = _even(given, sound, film_s)
     return ffmpeg.filter([original, track], "amix", inputs=2, duration="first", normalize=0)
 
 
@@ -55,13 +53,17 @@ def limited(sound: Any) -> Any:
     return fine.filter("aresample", RATE_HZ)
 
 
-def _even(given: Any, sound: Sound, film_s: float) -> Any:
-    """Stereo at 48 kHz from time 0 (a late start becomes silence, an early one is cut) to exactly the film's end."""
+def stereo(given: Any, sound: Sound) -> Any:
+    """Stereo at 48 kHz from time 0: a late start becomes silence, an early one is cut."""
     if folding := _folding(sound):
         given = given.filter("pan", args=folding)
     resampled = given.filter("aresample", RATE_HZ, **{"async": 1, "first_pts": 0})
-    stereo = resampled.filter("aformat", sample_fmts="fltp", channel_layouts="stereo")
-    return stereo.filter("apad", whole_dur=film_s).filter("atrim", end=film_s)
+    return resampled.filter("aformat", sample_fmts="fltp", channel_layouts="stereo")
+
+
+def _even(given: Any, sound: Sound, film_s: float) -> Any:
+    """Stereo to exactly the film's end."""
+    return stereo(given, sound).filter("apad", whole_dur=film_s).filter("atrim", end=film_s)
 
 
 def _folding(sound: Sound) -> str | None:

@@ -43,7 +43,8 @@ def hear(path: Path, max_s: float) -> Iterator[dict[str, Any]]:
     spans = Spans()
 
     def so_far(heard_s: float) -> dict[str, Any]:
-        found = [[round(span.start_s, 3), round(span.end_s, 3)] for span in spans.found(film.duration_s)]
+        end_s = film.duration_s  # which rounding must not go beyond
+        found = [[round(span.start_s, 3), min(round(span.end_s, 3), end_s)] for span in spans.found(end_s)]
         return {"spans": found, "heard_s": heard_s, "film_s": film.duration_s}
 
     yield so_far(0)
