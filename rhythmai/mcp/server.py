@@ -136,14 +136,12 @@ class Tools:
 
     @asynccontextmanager
     async def _call(self, context: Context[Any, Any]) -> AsyncIterator[tuple[Client, Progress]]:
-        job = ""
+        progress: Progress | None = None
         try:
             async with self.connect() as client, telling(context, client) as progress:
-                try:
-                    yield client, progress
-                finally:
-                    job = f" (job {progress.job_id})" if progress.job_id else ""
+                yield client, progress
         except RhythmAIError as error:
+            job = f" (job {progress.job_id})" if progress and progress.job_id else ""
             raise ToolError(f"{error}{job}") from None
 
     async def _address(self, client: Client, video: str, progress: Progress) -> str:
