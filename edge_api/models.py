@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, LiteralString
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -25,45 +25,24 @@ TYPE_PATTERN: Final = (
 MAX_UPLOAD_BYTES: Final = 512 * 2**20
 
 
-def _address(value: str) -> str:
-    if not re.fullmatch(URL_PATTERN[1:-1], value):
-        raise PydanticCustomError("address", "must be an http or https address with a host and without a user name")
-    return value
+def _like(pattern: str, kind: LiteralString, wanted: LiteralString) -> AfterValidator:
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern[1:-1], value):
+            raise PydanticCustomError(kind, wanted)
+        return value
+
+    return AfterValidator(check)
 
 
-def _film(value: str) -> str:
-    if not re.fullmatch(FILM_PATTERN[1:-1], value):
-        raise PydanticCustomError(
-            "film",
-            "must be an http or https address with a host and without a user name, or for a server's key storage://bucket/path",
-        )
-    return value
-
-
-def _text(value: str) -> str:
-    if "\0" in value:
-        raise PydanticCustomError("text", "must not hold the character U+0000")
-    return value
-
-
-def _media_type(value: str) -> str:
-    if not re.fullmatch(TYPE_PATTERN[1:-1], value):
-        raise PydanticCustomError(
-            "media_type", 'must be a media type such as "video/mp4", or empty where it is not known'
-        )
-    return value
-
-
-def _line(value: str) -> str:
-    if not re.fullmatch(LINE_PATTERN[1:-1], value):
-        raise PydanticCustomError("line", "must be text without control characters")
-    return value
-
-
-def _key(value: str) -> str:
-    if not re.fullmatch(KEY_PATTERN[1:-1], value):
-        raise PydanticCustomError("key", 'must be a tonic and a mode, such as "D minor" or "F# major"')
-    return value
+_WEB: Final = "must be an http or https address with a host and without a user name"
+_address: Final = _like(URL_PATTERN, "address", _WEB)
+_film: Final = _like(FILM_PATTERN, "film", f"{_WEB}, or for a server's key storage://bucket/path")
+_text: Final = _like(TEXT_PATTERN, "text", "must not hold the character U+0000")
+_line: Final = _like(LINE_PATTERN, "line", "must be text without control characters")
+_key: Final = _like(KEY_PATTERN, "key", 'must be a tonic and a mode, such as "D minor" or "F# major"')
+_media_type: Final = _like(
+    TYPE_PATTERN, "media_type", 'must be a media type such as "video/mp4", or empty where it is not known'
+)
 
 
 def _shape(pattern: str, **limits: Any) -> Any:
@@ -89,17 +68,17 @@ Whole = BeforeValidator(_whole)
 """Integers as JSON Schema means them: 3.0 is one."""
 Plain = AfterValidator(_plain)
 """Written as JavaScript writes numbers, 8 for 8.0: an idempotency key compares what both hosts send."""
-Address = Annotated[str, _shape(URL_PATTERN, min_length=8, max_length=2048), AfterValidator(_address)]
-Film = Annotated[str, _shape(FILM_PATTERN, min_length=8, max_length=2048), AfterValidator(_film)]
-Line = Annotated[str, _shape(TEXT_PATTERN, max_length=200), AfterValidator(_text)]
-Text = Annotated[str, _shape(TEXT_PATTERN, max_length=2000), AfterValidator(_text)]
+Address = Annotated[str, _shape(URL_PATTERN, min_length=8, max_length=2048), _address]
+Film = Annotated[str, _shape(FILM_PATTERN, min_length=8, max_length=2048), _film]
+Line = Annotated[str, _shape(TEXT_PATTERN, max_length=200), _text]
+Text = Annotated[str, _shape(TEXT_PATTERN, max_length=2000), _text]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1), Whole]
 
 
 Event = Literal["job.completed", "job.failed", "job.cancelled", "result.ready"]
 """What a callback_url can hear of."""
 Metadata = Annotated[
-    dict[str, Annotated[str, _shape(LINE_PATTERN, max_length=200), AfterValidator(_line)]],
+    dict[str, Annotated[str, _shape(LINE_PATTERN, max_length=200), _line]],
     Field(max_length=16),
     BeforeValidator(_named),
 ]
@@ -114,13 +93,13 @@ class Body(BaseModel):
 class Direction(Body):
     """A hand-written musical direction; only the caption for the generator is required."""
 
-    prompt: Annotated[str, _shape(TEXT_PATTERN, min_length=1, max_length=1000), AfterValidator(_text)]
+    prompt: Annotated[str, _shape(TEXT_PATTERN, min_length=1, max_length=1000), _text]
     title: Line | None = None
     description: Text | None = None
     genre: Line | None = None
     instruments: Annotated[list[Line], Field(max_length=16)] | None = None
     tempo_bpm: Annotated[float, Field(ge=20, le=300), Plain] | None = None
-    key: Annotated[str, AfterValidator(_key), _shape(KEY_PATTERN)] | None = None
+    key: Annotated[str, _key, _shape(KEY_PATTERN)] | None = None
     mood: Line | None = None
 
 
@@ -165,8 +144,8 @@ class Again(Body):
 class Upload(Body):
     """POST /api/v1/upload."""
 
-    filename: Annotated[str, _shape(TEXT_PATTERN, min_length=1, max_length=255), AfterValidator(_text)]
-    content_type: Annotated[str, _shape(TYPE_PATTERN, max_length=255), AfterValidator(_media_type)]
+    filename: Annotated[str, _shape(TEXT_PATTERN, min_length=1, max_length=255), _text]
+    content_type: Annotated[str, _shape(TYPE_PATTERN, max_length=255), _media_type]
     """A hint: what is in the file decides."""
     size: Annotated[int, Field(ge=1, le=2**53 - 1), Whole]
     """Bytes; more than MAX_UPLOAD_BYTES is 413, not 422."""

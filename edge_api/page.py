@@ -36,7 +36,10 @@ def add_page(app: web.Application, settings: Settings, static: Path = STATIC) ->
     """Serve the files of `static`; each name is a route of its own, so nothing else on disk can be asked for."""
     index = static / "index.html"
     files = sorted(path for path in static.rglob("*") if path.is_file() and path.suffix not in COMPRESSED)
-    text = index.read_text() if index in files else PLAIN
+    text = PLAIN
+    if index in files:
+        files.remove(index)  # by its own name it would come without its rules
+        text = index.read_text()
     origins = _origins(settings.origin)
 
     async def front(_: web.Request) -> web.StreamResponse:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import NoDecode
 
-from rhythmai.project.environment import ProjectEnvironment, Signing, read
+from rhythmai.project.environment import ProjectEnvironment, RetentionDays, Signing, read
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -58,7 +58,8 @@ class Settings(ProjectEnvironment, Signing):
     require_auth: bool = False
     merge_wait_s: float = Field(default=50, ge=0, le=600)
     studio_sign_in: Literal["none", "anonymous", "session"] = "none"
-    retention_days: float | None = Field(default=None, gt=0)
+    retention_days: RetentionDays = None
+    """For the page to say; the database goes by what `rhythmai migrate` wrote into it."""
 
 
 def read_settings() -> Settings:

@@ -26,16 +26,14 @@ class Views:
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
         self._waiting: list[tuple[Asked, asyncio.Future[str | None]]] = []
-        self._asking: set[asyncio.Task[None]] = set()
+        self._asking: set[asyncio.Task[None] | None] = set()
 
     async def of(self, job: UUID, user: UUID | None) -> str | None:
         """The job as JSON text, None when there is none for this caller. Raises what `ask` raises."""
         answer: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(((job, user), answer))
         if len(self._asking) < AT_ONCE:
-            task = asyncio.create_task(self._ask_on())
-            self._asking.add(task)
-            task.add_done_callback(self._asking.discard)
+            self._asking.add(asyncio.create_task(self._ask_on()))
         return await answer
 
     async def _ask_on(self) -> None:
@@ -51,3 +49,5 @@ class Views:
                 for (_, answer), text in zip(some, answers, strict=True):
                     if not answer.done():  # a client who went away
                         answer.set_result(text)
+        # Now: whoever comes before a callback of this task would wait for a question that nobody asks.
+        self._asking.discard(asyncio.current_task())

@@ -102,11 +102,7 @@ class Story:
 
 def _same(one: Standing, other: Standing) -> bool:
     """Whether the first says nothing that the other does not."""
-    return (one.status, one.stage, one.preview_url or other.preview_url) == (
-        other.status,
-        other.stage,
-        other.preview_url,
-    )
+    return (one.status, one.stage) == (other.status, other.stage) and one.preview_url in {None, other.preview_url}
 
 
 def _is_behind(one: Standing, other: Standing) -> bool:

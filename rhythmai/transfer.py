@@ -19,6 +19,13 @@ Progress = Callable[[int, int], None]
 CHUNK: Final = 256 * 2**10
 
 
+def is_address(video: str) -> bool:
+    """Whether a video is to be fetched, and not the path of a file. Raises BadInput: nobody can fetch from there."""
+    if "://" in video and not video.lower().startswith(("http://", "https://", "storage://")):
+        raise BadInput(f"{video} is no address to fetch from: give one that starts with http, or a path")
+    return "://" in video
+
+
 def video_type(path: Path) -> str:
     """What to call a video file's content; the name is a hint, what is in it decides. Raises BadInput: no such file, empty, or text."""
     if not path.is_file():

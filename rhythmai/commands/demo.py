@@ -54,12 +54,9 @@ async def demo(
             sample = None if video else asyncio.create_task(asyncio.to_thread(_sample, output / "sample.mp4"))
             running = await _stack(down, data or default_data("demo"), screen)
             client = await down.enter_async_context(client_of(running))
-            path = await sample if sample else video or ""
-            url = (
-                path
-                if is_url(path)
-                else await client.upload(Path(path), screen.transfer(f"uploading {path}"), say=screen.say)
-            )
+            url = await sample if sample else video or ""
+            if not is_url(url):
+                url = await client.upload(Path(url), screen.transfer(f"uploading {url}"), say=screen.say)
             job_id = await client.submit(url, request)
             # Only now: a demo that cannot begin leaves the tracks of the one before, and takes any of them as its video.
             await asyncio.to_thread(_clear, output)

@@ -131,13 +131,11 @@ async def delete(job_ids: JobIds, as_json: Json = False, data: Data = None) -> N
 
 async def address(client: Client, video: str) -> str:
     """The URL of a video; a file is uploaded first. Raises BadInput."""
-    from rhythmai.errors import BadInput
     from rhythmai.screen import Screen
+    from rhythmai.transfer import is_address
 
-    if is_url(video) or video.startswith("storage://"):
+    if is_address(video):
         return video
-    if "://" in video:
-        raise BadInput(f"{video} is no address to fetch from: give one that starts with http, or the path of a file")
     with Screen(stderr=True) as screen:
         return await client.upload(Path(video), screen.transfer(f"uploading {video}"), say=screen.say)
 

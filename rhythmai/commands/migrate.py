@@ -75,7 +75,6 @@ def _name(standing: Standing) -> str:
 
 async def _check_shape(connection: asyncpg.Connection, baseline: bool) -> None:
     """The baseline is for a plain Postgres, and a plain Postgres needs it. Raises BadInput."""
-
     hosted, shaped, superuser = await connection.fetchrow(
         "select to_regrole('supabase_admin') is not null,"
         " to_regrole('service_role') is not null and to_regproc('realtime.send') is not null"

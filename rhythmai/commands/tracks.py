@@ -78,15 +78,9 @@ async def merge(
                     left.enter_context(goes_on(job_id, data))
 
                 url = await client.merge(
-                    film,
-                    music,
-                    mode=mode,
-                    music_gain_db=music_gain_db,
-                    duck=duck,
-                    duck_db=duck_db,
-                    made=made,
+                    film, music, mode=mode, music_gain_db=music_gain_db, duck=duck, duck_db=duck_db, made=made,
                     trouble=screen.trouble,
-                )
+                )  # fmt: skip
             for job_id in jobs:
                 for note in (await client.job(job_id)).notes:
                     screen.say(note)

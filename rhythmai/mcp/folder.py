@@ -56,9 +56,8 @@ class Folder:
 
     def read(self, path: Path) -> BinaryIO:
         """Open a resolved path."""
-        *folders, name = path.relative_to(self.path).parts
         try:
-            with self._entered(folders) as place:
+            with self._entered(path) as (place, name):
                 file = os.fdopen(os.open(name, READ, dir_fd=place), "rb")
         except OSError as error:
             raise BadInput(
@@ -72,9 +71,8 @@ class Folder:
     def has(self, text: str) -> Path | None:
         """Where a file is, if it is there already."""
         path = self._inside(text)
-        *folders, name = path.relative_to(self.path).parts
         try:
-            with self._entered(folders) as place:
+            with self._entered(path) as (place, name):
                 found = os.stat(name, dir_fd=place, follow_symlinks=False)
         except OSError:
             return None
@@ -86,10 +84,9 @@ class Folder:
     def new(self, text: str) -> Iterator[tuple[Path, BinaryIO]]:
         """A file that was not there, with the folders above it. It appears when the context ends well."""
         path = self._inside(text)
-        *folders, name = path.relative_to(self.path).parts
         part = f".{secrets.token_hex(8)}.part"
         try:
-            with self._entered(folders, make=True) as place:
+            with self._entered(path, make=True) as (place, name):
                 file = os.fdopen(os.open(part, CREATE, 0o666, dir_fd=place), "wb")
                 try:
                     with file:
@@ -105,14 +102,11 @@ class Folder:
                 f"{path} cannot be written ({error.strerror}): name another file under {self.path}"
             ) from None
 
-    def close(self) -> None:
-        os.close(self._fd)
-
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        os.close(self._fd)
 
     def _inside(self, text: str) -> Path:
         try:
@@ -124,17 +118,18 @@ class Folder:
         return path
 
     @contextmanager
-    def _entered(self, folders: list[str], *, make: bool = False) -> Iterator[int]:
-        """A descriptor of the innermost folder. Raises OSError."""
+    def _entered(self, path: Path, *, make: bool = False) -> Iterator[tuple[int, str]]:
+        """A descriptor of the folder that a resolved path is in, and its name there. Raises OSError."""
+        *folders, name = path.relative_to(self.path).parts
         place = os.dup(self._fd)
         try:
-            for name in folders:
+            for folder in folders:
                 if make:
                     with suppress(FileExistsError):
-                        os.mkdir(name, dir_fd=place)
-                inner = os.open(name, ENTER, dir_fd=place)
+                        os.mkdir(folder, dir_fd=place)
+                inner = os.open(folder, ENTER, dir_fd=place)
                 os.close(place)
                 place = inner
-            yield place
+            yield place, name
         finally:
             os.close(place)

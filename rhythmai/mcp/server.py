@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from rhythmai.events import ResultReady
 from rhythmai.mcp.folder import Folder
 from rhythmai.mcp.progress import Progress, telling
 from rhythmai.mcp.told import Told
+from rhythmai.transfer import is_address
 
 JobId = Annotated[str, Field(description="The id of a job, as score_video answered it.")]
 Video = Annotated[str, Field(description="The path of a video in the folder, or its http(s) address.")]
@@ -136,22 +136,18 @@ class Tools:
 
     @asynccontextmanager
     async def _call(self, context: Context[Any, Any]) -> AsyncIterator[tuple[Client, Progress]]:
-        job = ""
+        progress: Progress | None = None
         try:
             async with self.connect() as client, telling(context, client) as progress:
-                try:
-                    yield client, progress
-                finally:
-                    job = f" (job {progress.job_id})" if progress.job_id else ""
+                yield client, progress
         except RhythmAIError as error:
+            job = f" (job {progress.job_id})" if progress and progress.job_id else ""
             raise ToolError(f"{error}{job}") from None
 
     async def _address(self, client: Client, video: str, progress: Progress) -> str:
         """The address of a video; a file is uploaded first."""
-        if re.match(r"(https?|storage)://", video, re.IGNORECASE):
+        if is_address(video):
             return video
-        if "://" in video:
-            raise BadInput(f"{video} is no address to fetch from: give one that starts with http, or a path")
         return await client.upload(await asyncio.to_thread(self.folder.film, video), progress.sent)
 
     async def _end(

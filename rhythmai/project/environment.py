@@ -13,8 +13,6 @@ from rhythmai.project.key import WORKER_KEY, role_of
 SECRET_KEY: Final = AliasChoices("SUPABASE_KEY", "SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY")
 PUBLISHABLE_KEY: Final = AliasChoices("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_ANON_KEY")
 DATABASE_URL: Final = AliasChoices("DATABASE_URL", "SUPABASE_DB_URL")
-
-
 OUR_BUCKETS: Final = ("uploads", "videos", "audios")
 BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
@@ -33,6 +31,8 @@ def _buckets(value: object) -> object:
 
 InputBuckets = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_buckets)]
 """INPUT_BUCKETS: whose objects may be a job's video, as storage://bucket/path."""
+RetentionDays = Annotated[float | None, Field(gt=0, le=36500)]
+"""RETENTION_DAYS: how long jobs that have ended stay; None: as the database says already, at first for ever."""
 
 
 class Environment(BaseSettings):
@@ -54,8 +54,7 @@ class Policy(Environment):
 
     input_buckets: InputBuckets = ()
     """What of the project's own Storage jobs may name."""
-    retention_days: float | None = Field(default=None, gt=0, le=36500)
-    """How long jobs that have ended stay; None: as the database says already, at first for ever."""
+    retention_days: RetentionDays = None
 
 
 class ProjectEnvironment(Environment):

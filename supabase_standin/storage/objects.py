@@ -75,7 +75,8 @@ class Objects:
         rules = await self._buckets.find(bucket)
         if not _allowed(mimetype, rules["allowed_mime_types"]):
             raise StorageFailure(415, "invalid_mime_type", f"mime type {mimetype} is not supported", "InvalidMimeType")
-        return min(rules["file_size_limit"] or self._largest, self._largest)
+        own = rules["file_size_limit"]
+        return self._largest if own is None else min(own, self._largest)
 
     async def keep(self, owner: str | None, bucket: str, name: str, upload: Upload, *, upsert: bool) -> dict[str, str]:
         """The row of what has come; without it the file goes again."""

@@ -61,6 +61,9 @@ async def test_the_api_outlives_its_database(start_api, own_postgres):
     connection = await asyncpg.connect(own_postgres.url())
     while not (job := await connection.fetchval("select id from public.jobs where kind = 'merge'")):
         await asyncio.sleep(0)
+    looks = "select from pg_stat_activity where query like '%queue.moved%' and pid <> pg_backend_pid()"
+    while not await connection.fetch(looks):  # a wait whose first look fails is a 202
+        await asyncio.sleep(0)
     await connection.close()
     await asyncio.to_thread(own_postgres.stop)
     assert await health() == (503, "database_unavailable")

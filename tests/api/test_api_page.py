@@ -29,7 +29,7 @@ async def test_a_word_about_us_is_at_the_root(start_api, tmp_path):
 
 
 async def test_a_built_page_is_served_from_its_folder(start_api, built):
-    """index.html is at `/`, hashed assets may be kept for ever and go compressed, the API keeps its own addresses, nothing else is served."""
+    """index.html is at `/` alone, hashed assets may be kept for ever and go compressed, the API keeps its own addresses, nothing else is served."""
     api = await start_api(static=built)
     async with api.get("/") as answer:
         assert (await answer.text()).endswith("<h1>Studio</h1>")
@@ -40,6 +40,7 @@ async def test_a_built_page_is_served_from_its_folder(start_api, built):
         assert answer.headers["Content-Encoding"] == "gzip"
     for path, code in (
         ("/assets/other.js", "not_found"),
+        ("/index.html", "not_found"),
         ("/assets/app-1f2e.js.gz", "not_found"),
         ("/api/v1/gen", "method_not_allowed"),
     ):

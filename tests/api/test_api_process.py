@@ -52,7 +52,7 @@ async def test_every_malformed_variable_is_one_line(tmp_path):
     wrong = {
         "SUPABASE_URL": "nonsense", "SUPABASE_KEY": "k", "DATABASE_URL": "mysql://root:hidden@h/d", "API_PORT": "99999",
         "CORS_ORIGINS": "example.com", "TRUSTED_PROXIES": "10.0.0.0/99", "REQUIRE_AUTH": "perhaps",
-        "JWT_SECRET": "short-hidden", "MERGE_WAIT_S": "-1",
+        "JWT_SECRET": "short-hidden", "MERGE_WAIT_S": "-1", "RETENTION_DAYS": "36501",
     }  # fmt: skip
     lines = await refused(tmp_path, **wrong)
     assert {line.split()[0] for line in lines} == set(wrong) - {"SUPABASE_KEY"}

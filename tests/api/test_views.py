@@ -71,3 +71,23 @@ async def test_what_goes_wrong_is_told_to_all_and_the_next_question_is_asked():
     desk.answers[1].set_result(None)
     await more[0]
     assert gone.cancelled()
+
+
+async def test_who_comes_as_the_last_answers_are_told_is_asked_for():
+    """A look that begins in the very moment in which both questions end does not wait for somebody else's."""
+    desk = Desk()
+    views = Views(desk.ask)
+
+    async def twice(job):
+        return [await views.of(job, None), await views.of(job, None)]
+
+    looks = asyncio.create_task(twice(uuid4()))
+    await asyncio.sleep(0)
+    await asked(views, 1)
+    for answer in desk.answers:
+        answer.set_result(None)
+    for _ in range(8):
+        await asyncio.sleep(0)
+    assert len(desk.answers) == 3
+    desk.answers[2].set_result(None)
+    assert len(await looks) == 2

@@ -218,18 +218,21 @@ async def test_a_second_upload_does_not_replace_the_first(tus, storage, gateway)
 
 
 async def test_limits_of_bucket_and_project_hold(tus, database, storage):
-    """The bucket's size and types are asked at the creation."""
+    """The bucket's size, be it 0, and types are asked at the creation."""
     await database.execute(
         "update storage.buckets set file_size_limit = 4, allowed_mime_types = '{video/*}' where id = 'b'"
     )
     try:
         large = await tus("POST", Upload_Length=5, Upload_Metadata=described())
         text = await tus("POST", Upload_Length=4, Upload_Metadata=described(contentType="text/html"))
+        await database.execute("update storage.buckets set file_size_limit = 0 where id = 'b'")
+        closed = await tus("POST", Upload_Length=1, Upload_Metadata=described())
     finally:
         await database.execute(
             "update storage.buckets set file_size_limit = null, allowed_mime_types = null where id = 'b'"
         )
-    assert (large.status, large.text) == (413, "Maximum size exceeded\n")
+    for refused in (large, closed):
+        assert (refused.status, refused.text) == (413, "Maximum size exceeded\n")
     assert (text.status, text.text) == (415, "mime type text/html is not supported")
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 from pathlib import Path
 
 import pytest
 from deno import find_deno_bin
 
+from tests.standin.delivering import FILM, MIB
+
 SCRIPT = Path(__file__).with_name("tus_js.ts")
-MIB = 2**20
-FILM = random.Random(7).randbytes(20 * MIB)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from uuid import uuid4
 
 import pytest
@@ -94,6 +94,16 @@ async def watching(project, **options):
             yield client
 
 
+@asynccontextmanager
+async def joined(project, **options):
+    """A watch whose topic is joined, and its second event, which is waited for."""
+    async with watching(project, **options) as client, aclosing(client.watch(JOB)) as events:
+        await anext(events)
+        waiting = asyncio.ensure_future(anext(events))
+        await project.joined.wait()
+        yield events, waiting
+
+
 async def test_results_are_pushed():
     """Results and stages come from Realtime while REST stands still, and the end comes last, after all results."""
     project = Project()
@@ -126,11 +136,7 @@ async def test_results_are_pushed():
 async def test_a_lost_connection_costs_nothing():
     """After a lost connection the topic is joined again, and what happened meanwhile is found by REST, once."""
     project = Project()
-    async with watching(project) as client:
-        events = client.watch(JOB)
-        await anext(events)
-        waiting = asyncio.ensure_future(anext(events))
-        await project.joined.wait()
+    async with joined(project) as (events, waiting):
         await project.push("result", project.result(0))
         await waiting
         project.results = [project.result(0), project.result(1)]
@@ -138,36 +144,26 @@ async def test_a_lost_connection_costs_nothing():
         await project.sockets[-1].close(code=WSCloseCode.GOING_AWAY)
         missed = await anext(events)
         assert (missed.result.index, missed.via) == (1, "rest")
-        waiting = asyncio.ensure_future(anext(events))
+        next_one = asyncio.ensure_future(anext(events))
         await project.joined.wait()
         await project.push("result", project.result(2))
-        assert (await waiting).via == "realtime"
-        await events.aclose()
+        assert (await next_one).via == "realtime"
 
 
 async def test_a_refused_join_is_tried_again():
     """A join that is refused is tried again by a new connection."""
     project = Project()
     project.refuse_joins = 1
-    async with watching(project) as client:
-        events = client.watch(JOB)
-        await anext(events)
-        waiting = asyncio.ensure_future(anext(events))
-        await project.joined.wait()
+    async with joined(project) as (_, waiting):
         await project.push("result", project.result(0))
         assert (await waiting).result.index == 0
-        await events.aclose()
     assert len(project.joins) == 2
 
 
 async def test_the_users_token_joins():
     """A signed-in user joins with the user's own token."""
     project = Project()
-    async with watching(project, user_token="user.jwt") as client:
-        events = client.watch(JOB)
-        await anext(events)
-        waiting = asyncio.ensure_future(anext(events))
-        await project.joined.wait()
+    async with joined(project, user_token="user.jwt") as (_, waiting):
         waiting.cancel()
         await asyncio.wait([waiting])
     assert project.joins[0]["payload"]["access_token"] == "user.jwt"
@@ -225,11 +221,7 @@ async def test_an_unknown_job_is_refused():
 async def test_a_deleted_job_ends_its_watch(told):
     """That a job is gone is the last that is told of it, whichever push led there."""
     project = Project()
-    async with watching(project) as client:
-        events = client.watch(JOB)
-        await anext(events)
-        waiting = asyncio.ensure_future(anext(events))
-        await project.joined.wait()
+    async with joined(project) as (events, waiting):
         project.deleted = True
         await project.push(told, {"job_id": str(JOB), "status": "cancelled"})
         assert await waiting == JobDeleted(job_id=JOB)
