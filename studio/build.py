@@ -60,16 +60,17 @@ def fetch_wheel() -> None:
 
 
 def run(*arguments: str) -> None:
-    """npm in studio/, quiet unless it fails. Raises NoBuild with the last line that it said."""
+    """npm in studio/, quiet unless it fails. Raises NoBuild with the line that says why."""
     command, environment = npm()
     done = subprocess.run(
         [*command, *arguments], cwd=STUDIO, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )  # fmt: skip
     if done.returncode:
-        said = [line for line in done.stdout.splitlines() if "error" in line.lower()] or done.stdout.splitlines()
         if arguments[0] == "run":
             print(done.stdout, file=sys.stderr)
-        raise NoBuild(f"npm {' '.join(arguments[:2])} failed: {said[0].strip() if said else 'it said nothing'}")
+        lines = done.stdout.splitlines()
+        why = [line.strip() for word in ("reason:", "error", "") for line in lines if word in line.lower()]
+        raise NoBuild(f"npm {' '.join(arguments[:2])} failed: {why[0] if why else 'it said nothing'}")
 
 
 def newest(*places: Path) -> float:
@@ -81,7 +82,8 @@ def install() -> None:
     """The packages of the lock, unless they are there. Raises NoBuild."""
     stamp = STUDIO / "node_modules" / ".package-lock.json"
     if newest(stamp) < newest(STUDIO / "package-lock.json", STUDIO / "package.json"):
-        run("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1", "--fetch-retry-maxtimeout=2000")
+        retries = ("--fetch-retries=1", "--fetch-retry-mintimeout=500", "--fetch-retry-maxtimeout=2000")
+        run("ci", "--ignore-scripts", "--no-audit", "--no-fund", *retries)
         stamp.touch()
 
 
@@ -91,9 +93,8 @@ def build() -> None:
     sources = newest(STUDIO / "src", STUDIO / "public", *(file for file in STUDIO.iterdir() if file.is_file()))
     if newest(STATIC / "index.html") < sources:
         if not SAMPLE.exists():
-            with suppress(
-                ImportError
-            ):  # a film is drawn only where the local extra is; without one the page offers none
+            # A film is drawn only where the local extra is; without one the page offers none.
+            with suppress(ImportError):
                 sys.path.insert(0, str(ROOT))
                 from rhythmai.sample import make_sample
 
