@@ -8,6 +8,7 @@ import statistics
 import time
 from contextlib import AsyncExitStack
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import asyncpg
 import psutil
@@ -49,10 +50,13 @@ async def measure(trees: list[Tree]) -> None:
         servers = []
         for tree in trees:
             db = await tree.migrated()
+            running = await made(db)
             job = await made(db)
+            await db.execute("select queue.finish(id, attempt, worker_id) from public.jobs where id = $1", UUID(job))
             await db.close()
             servers.append((tree.name, job, *await stack.enter_async_context(tree.runs("-m", "edge_api")), ""))
         servers.append(("peer", job, *await stack.enter_async_context(tree.runs(PEER)), ""))
+        servers.append(("now, of a job that runs", running, *servers[1][2:4], ""))
         servers.append(("now, 304", *servers[1][1:4], "If-None-Match: *\r\n"))
         postgres = psutil.Process(trees[0].server.pid)
         for _ in range(ROUNDS):
@@ -68,7 +72,7 @@ async def measure(trees: list[Tree]) -> None:
 
 
 async def made(db: asyncpg.Connection) -> str:
-    """A job that has ended with three results of usual size."""
+    """A job that composes, with three results of usual size."""
     job = await db.fetchval(
         "insert into public.jobs (video_url, options) values ('https://example.com/v.mp4', '{\"variants\": 3}') returning id"
     )
@@ -88,7 +92,6 @@ async def made(db: asyncpg.Connection) -> str:
             await db.fetchval("select queue.put_result($1, $2, $3, $4::jsonb)", job, attempt, worker, json.dumps(row))
             == "ok"
         )
-    await db.execute("select queue.finish($1, $2, $3)", job, attempt, worker)
     return str(job)
 
 

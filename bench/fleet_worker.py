@@ -24,11 +24,18 @@ from worker.listener import Listener
 from worker.wakeups import ListenWakeUps
 from worker.webhooks import Webhooks
 
+LEASE_S = 30
 try:
     from worker.alarm import Alarm
 except ImportError:  # the older tree: every wake-up wakes both
     Alarm = None
-BEAT_S = 1.5
+
+try:
+    from worker.assembly import idle_beat
+
+    BEAT_S = idle_beat(LEASE_S).total_seconds()
+except ImportError:  # the older tree: whoever holds nothing beats as often as whoever works
+    BEAT_S = 1.5
 POOL = {"connections": 1} if Alarm else {}
 KINDS = ("generate", "merge")
 CONNECTING_AT_ONCE = asyncio.Semaphore(8)
@@ -58,14 +65,16 @@ async def live(number: int, dsn: str) -> list[Any]:
     """What one worker does side by side, begun."""
     async with CONNECTING_AT_ONCE:
         queue = await PostgresQueue.connect(
-            dsn, name=f"{os.getpid()}.{number}", kinds=KINDS, engine="sketch", version="bench", lease=timedelta(seconds=30),
+            dsn, name=f"{os.getpid()}.{number}", kinds=KINDS, engine="sketch", version="bench", lease=timedelta(seconds=LEASE_S),
             job_timeout=timedelta(minutes=5), tracer=untraced, **POOL,
         )  # fmt: skip
         await queue.ready("sketch")
     listener = Listener(queue=queue, run_job=run, watch=Unwatched())
     webhooks = Webhooks(outbox=queue)
     if Alarm:
-        ring: Any = Alarm(kinds=KINDS, look=listener.wake, deliver=webhooks.wake).ring
+        alarm: Any = Alarm(kinds=KINDS, look=listener.wake, deliver=webhooks.wake)
+        listener.fleet = webhooks.fleet = lambda: alarm.workers
+        ring = alarm.ring
     else:
 
         def ring() -> None:

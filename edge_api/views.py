@@ -1,11 +1,13 @@
 """Looking at jobs: who asks while the database answers others is asked for together with all who do.
 
-Whoever asks alone is asked for at once; a crowd costs one statement instead of many.
+Whoever asks alone is asked for at once; a crowd costs one statement instead of many. The answer of a job that has ended is
+remembered with its version: the database is asked whether it still holds, for this caller, and says it anew only where not.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 from uuid import UUID
@@ -17,7 +19,14 @@ MOST: Final = 64
 
 Asked = tuple[UUID, UUID | None]
 """A job, and for whom."""
-Ask = Callable[[Sequence[Asked]], Awaitable[Sequence[str | None]]]
+Answer = tuple[str, str]
+"""The job's version, "" where it has not ended, and the job as JSON text, "" where this version was seen."""
+Ask = Callable[[Sequence[Asked], Sequence[str]], Awaitable[Sequence[Answer | None]]]
+"""Asks for jobs of which these versions were seen, "" for none; answers None of one that is not there for its caller."""
+REMEMBERED: Final = 1000
+LONGEST: Final = 16_000
+"""Characters of an answer that is remembered: at most 16 MB are."""
+NOTHING: Final = ("", "")
 
 
 class Views:
@@ -27,6 +36,7 @@ class Views:
         self._ask = ask
         self._waiting: list[tuple[Asked, asyncio.Future[str | None]]] = []
         self._asking: set[asyncio.Task[None] | None] = set()
+        self._ended: OrderedDict[UUID, Answer] = OrderedDict()
 
     async def of(self, job: UUID, user: UUID | None) -> str | None:
         """The job as JSON text, None when there is none for this caller. Raises what `ask` raises."""
@@ -39,15 +49,26 @@ class Views:
     async def _ask_on(self) -> None:
         while self._waiting:
             some, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+            seen = [self._ended.get(job, NOTHING) for (job, _), _ in some]
             try:
-                answers = await self._ask([asked for asked, _ in some])
+                answers = await self._ask([asked for asked, _ in some], [version for version, _ in seen])
             except Exception as error:  # noqa: BLE001 -- theirs to handle, each for itself
                 for _, answer in some:
                     if not answer.done():
                         answer.set_exception(error)
             else:
-                for (_, answer), text in zip(some, answers, strict=True):
-                    if not answer.done():  # a client who went away
-                        answer.set_result(text)
+                for ((job, _), waiting), told, known in zip(some, answers, seen, strict=True):
+                    text = told and (told[1] or known[1])
+                    if told and told[0] and text:
+                        self._remember(job, (told[0], text))
+                    if not waiting.done():  # a client who went away
+                        waiting.set_result(text)
         # Now: whoever comes before a callback of this task would wait for a question that nobody asks.
         self._asking.discard(asyncio.current_task())
+
+    def _remember(self, job: UUID, answer: Answer) -> None:
+        if len(answer[1]) <= LONGEST:
+            self._ended[job] = answer
+            self._ended.move_to_end(job)
+            if len(self._ended) > REMEMBERED:
+                self._ended.popitem(last=False)

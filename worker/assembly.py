@@ -93,6 +93,11 @@ def patience(settings: Settings) -> timedelta:
     return timedelta(minutes=5) if settings.device == "cpu" else timedelta(seconds=15)
 
 
+def idle_beat(lease_s: float) -> timedelta:
+    """Of a worker that holds nothing: often enough for its lease, and a drain that is asked for in the database."""
+    return max(BEAT_EVERY, timedelta(seconds=min(6, lease_s / 5)))
+
+
 def make_describer(settings: Settings, count_tokens: CountTokens) -> LocalDescriber | OpenAIDescriber:
     if not settings.base_url:
         return LocalDescriber(count_tokens)
@@ -124,7 +129,9 @@ async def enter(
         connections=MOST_CONNECTIONS - 1 - ("listen" in settings.wakeups),
         tracer=tracer,
     )
-    heartbeat = Heartbeat(dsn, queue.worker_id, every=BEAT_EVERY, on_order=on_order)
+    heartbeat = Heartbeat(
+        dsn, queue.worker_id, every=BEAT_EVERY, idle_every=idle_beat(settings.lease_s), on_order=on_order
+    )
     heartbeat.start()
     return queue, heartbeat
 
@@ -243,6 +250,7 @@ async def serve(
         slots=settings.worker_slots,
         beside=lambda: pipeline.beside,
         poll_every=timedelta(seconds=settings.poll_s),
+        fleet=lambda: alarm.workers,
         grace=timedelta(seconds=settings.grace_s),
         patience=patience(settings),
         observe=metrics.ended,
@@ -252,7 +260,7 @@ async def serve(
 
     pipeline.freed = listener.wake
     tidying = Tidying(queue=queue, storage=storage)
-    webhooks = Webhooks(outbox=queue, secrets=settings.webhook_secret, tracer=tracer)
+    webhooks = Webhooks(outbox=queue, secrets=settings.webhook_secret, fleet=lambda: alarm.workers, tracer=tracer)
 
     alarm = Alarm(kinds=settings.worker_kinds, look=listener.wake, deliver=webhooks.wake)
     sources: dict[str, WakeUps] = {

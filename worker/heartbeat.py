@@ -22,7 +22,7 @@ drain, which hands back at once when it comes again; the database's is said with
 
 
 class Heartbeat:
-    """Beats for a worker until stopped; tells the holders of leases what to stop, and the worker when it is to end (`on_order`).
+    """Beats for a worker until stopped, more rarely while it holds nothing; tells the holders of leases what to stop, and the worker when it is to end (`on_order`).
 
     Callbacks run in the heartbeat's thread: they must be quick and thread-safe. A beat that fails is tried again at the
     next one; whether a lease was lost meanwhile is the database's to say, and every write is fenced.
@@ -34,17 +34,20 @@ class Heartbeat:
         worker_id: int,
         *,
         every: timedelta,
+        idle_every: timedelta,
         on_order: Callable[[Order], None],
         on_beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._dsn = dsn
         self._worker_id = worker_id
         self._every_s = every.total_seconds()
+        self._idle_s = idle_every.total_seconds()
         self._on_order = on_order
         self._on_beat = on_beat
         self._held: dict[tuple[UUID, int], Callable[[Verdict], None] | None] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
+        self._roused = threading.Event()
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._beat_until_stopped()), name="heartbeat", daemon=True
         )
@@ -55,6 +58,7 @@ class Heartbeat:
     def stop(self) -> None:
         """End the thread; blocks until it has ended (a beat in flight is waited for, 5 s at most)."""
         self._stopping.set()
+        self._roused.set()
         self._thread.join(5)
 
     def hold(self, lease: Lease, on_stop: Callable[[Verdict], None]) -> None:
@@ -63,6 +67,8 @@ class Heartbeat:
         What the worker holds in the database but not here is handed back by the beat: hold it until its end is written.
         """
         with self._lock:
+            if not self._held:
+                self._roused.set()
             self._held[lease.job_id, lease.attempt] = on_stop
 
     def drop(self, lease: Lease) -> None:
@@ -72,10 +78,13 @@ class Heartbeat:
     async def _beat_until_stopped(self) -> None:
         connection: asyncpg.Connection | None = None
         while not self._stopping.is_set():
+            self._roused.clear()
+            pause_s = self._every_s
             try:
                 if connection is None or connection.is_closed():
                     connection = await asyncpg.connect(timeout=10, **connect_arguments(self._dsn, APPLICATION))
-                await self._beat(connection)
+                if not await self._beat(connection):
+                    pause_s = self._idle_s
             except Exception as error:
                 known = isinstance(error, (*AWAY, asyncpg.PostgresError))
                 log.warning("heartbeat.missed", error=str(error) or type(error).__name__, exc_info=not known)
@@ -83,12 +92,14 @@ class Heartbeat:
                     connection.terminate()
                 connection = None
             # Waiting in this loop's own thread: nothing else runs here.
-            self._stopping.wait(self._every_s)
+            if not self._stopping.is_set():
+                self._roused.wait(pause_s)
         if connection is not None:
             with suppress(*AWAY):
                 await connection.close(timeout=2)
 
-    async def _beat(self, connection: asyncpg.Connection) -> None:
+    async def _beat(self, connection: asyncpg.Connection) -> bool:
+        """Answers whether leases are held."""
         with self._lock:
             leases = list(self._held)
         rows = await connection.fetch(
@@ -107,3 +118,4 @@ class Heartbeat:
                     self._held[job_id, attempt] = None  # told once
             if on_stop is not None:
                 on_stop(verdict)
+        return bool(leases)

@@ -26,6 +26,7 @@ from worker.errors import (
 )
 from worker.ports import Queue
 from worker.timings import Timings
+from worker.wake import rest
 
 log = structlog.get_logger()
 MOST_BESIDE = 4
@@ -66,6 +67,8 @@ class Listener:
     slots: int = 2
     poll_every: timedelta = timedelta(seconds=5)
     grace: timedelta = timedelta(seconds=60)
+    fleet: Callable[[], int] = lambda: 1
+    """How many workers share the queue."""
     beside: Callable[[], int] = lambda: 0
     """How many of those in flight need no slot any more."""
     observe: Observe = lambda *_: None
@@ -135,7 +138,7 @@ class Listener:
 
     async def poll(self) -> timedelta:
         """Fill the free slots; answer how long to sleep unless something wakes us. Raises nothing: whatever goes wrong may pass."""
-        rest = self.poll_every * random.uniform(0.8, 1.2)
+        sleep = rest(self.poll_every, self.fleet())
         try:
             while self._free and not self.draining:
                 job = await self.queue.claim()
@@ -150,14 +153,14 @@ class Listener:
             due = None
         except QueueClosed as error:
             self.give_up(error)
-            return rest
+            return sleep
         except Exception:
             self._failures += 1
-            rest = min(rest * 2.0 ** min(self._failures - 1, 10), max(rest, LONGEST))
-            log.exception("queue.bug", again_in_s=round(rest.total_seconds(), 1))
-            return rest
+            sleep = min(sleep * 2.0 ** min(self._failures - 1, 10), max(sleep, LONGEST))
+            log.exception("queue.bug", again_in_s=round(sleep.total_seconds(), 1))
+            return sleep
         self._failures = 0
-        return rest if due is None else min(rest, due + timedelta(milliseconds=random.uniform(0, 50)))
+        return sleep if due is None else min(sleep, due + timedelta(milliseconds=random.uniform(0, 50)))
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._running.pop(task, None)

@@ -5,8 +5,7 @@ docs/operations.md shows how to verify them. Addresses are checked and pinned as
 
 import asyncio
 import json
-import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,6 +21,7 @@ from worker.addresses import Policy, bare, checked_connector, public_url, why_fo
 from worker.domain import Delivery
 from worker.errors import QueueUnavailable, Rejected, Unavailable
 from worker.ports import Outbox
+from worker.wake import rest
 
 log = structlog.get_logger()
 TIMEOUT = aiohttp.ClientTimeout(total=15)
@@ -70,6 +70,8 @@ class Webhooks:
     outbox: Outbox
     secrets: Sequence[str] = ()
     poll_every: timedelta = timedelta(seconds=5)
+    fleet: Callable[[], int] = lambda: 1
+    """How many workers send webhooks."""
     resolver: AbstractResolver | None = None
     policy: Policy = why_forbidden
     tracer: Tracer = untraced
@@ -89,8 +91,7 @@ class Webhooks:
                     if len(sending) == AT_ONCE:
                         _, sending = await asyncio.wait(sending, return_when=asyncio.FIRST_COMPLETED)
                 with suppress(TimeoutError):
-                    rest = self.poll_every.total_seconds() * random.uniform(0.8, 1.2)
-                    await asyncio.wait_for(self._awake.wait(), rest)
+                    await asyncio.wait_for(self._awake.wait(), rest(self.poll_every, self.fleet()).total_seconds())
         finally:
             for task in sending:
                 task.cancel()

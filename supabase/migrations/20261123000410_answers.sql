@@ -133,17 +133,24 @@ end
 $$;
 comment on function queue.view(uuid, uuid) is 'queue.answer for a caller who may see the job; null otherwise.';
 
--- Many of them in one question, each for a caller of its own, in the order asked.
-create function queue.views(p_jobs uuid[], p_users uuid[]) returns setof jsonb
+-- Many of them in one question, each for a caller of its own, in the order asked. A job that has ended has a version: whoever
+-- has seen that one gets no answer again. It moves with the row, which nothing but the row's own end and deletion follows, and
+-- with how long jobs are kept. Other jobs have the version '', one that is not there for the caller null.
+create function queue.views(p_jobs uuid[], p_users uuid[], p_seen text[]) returns table (version text, answer jsonb)
 language plpgsql stable set search_path = ''
 as $$
+declare
+  v_keep_for interval := (select s.keep_for from private.settings s);
 begin
   for v_place in 1..cardinality(p_jobs) loop
-    return next queue.view(p_jobs[v_place], p_users[v_place]);
+    select case when j.finished_at is null then '' else concat_ws('/', j.xmin, extract(epoch from j.finished_at), extract(epoch from v_keep_for)) end
+      into version from public.jobs j where j.id = p_jobs[v_place] and (j.owner is null or j.owner = p_users[v_place]);
+    answer := case when version = '' or version <> coalesce(p_seen[v_place], '') then queue.answer(p_jobs[v_place]) end;
+    return next;
   end loop;
 end
 $$;
-comment on function queue.views(uuid[], uuid[]) is 'queue.view of each of the jobs for its caller.';
+comment on function queue.views(uuid[], uuid[], text[]) is 'queue.view of each of the jobs for its caller, without the answer where this version of it was seen.';
 
 -- What event streams ask for all the jobs that they are about, again and again: which of them are at another version than
 -- was seen (a word that moves with whatever a stream tells), with the job as answered. A job that is gone has neither.

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from edge_api import views as views_of
 from edge_api.views import MOST, Views
 
 
@@ -17,11 +18,11 @@ class Desk:
         self.questions: list[list] = []
         self.answers: list[asyncio.Future] = []
 
-    async def ask(self, asked):
+    async def ask(self, asked, seen):
         self.questions.append(list(asked))
         self.answers.append(asyncio.get_running_loop().create_future())
         await self.answers[-1]
-        return [f"{job} for {user}" for job, user in asked]
+        return [("", f"{job} for {user}") for job, user in asked]
 
 
 async def asked(views, count):
@@ -91,3 +92,42 @@ async def test_who_comes_as_the_last_answers_are_told_is_asked_for():
     assert len(desk.answers) == 3
     desk.answers[2].set_result(None)
     assert len(await looks) == 2
+
+
+class Ended:
+    """A database in which all jobs have ended, at a version that moves when told to."""
+
+    def __init__(self) -> None:
+        self.version, self.told = "1", []
+
+    async def ask(self, asked, seen):
+        self.told += [version != self.version for version in seen]
+        return [
+            (self.version, "" if version == self.version else f"{job} at {self.version}")
+            for (job, _), version in zip(asked, seen, strict=True)
+        ]
+
+
+async def test_an_ended_job_is_told_once_a_version():
+    """The second look is answered from memory, once the database has said that nothing moved; what moved is told anew."""
+    database, job = Ended(), uuid4()
+    views = Views(database.ask)
+    assert [await views.of(job, None) for _ in range(2)] == [f"{job} at 1"] * 2
+    database.version = "2"
+    assert [await views.of(job, uuid4()) for _ in range(2)] == [f"{job} at 2"] * 2
+    assert database.told == [True, False, True, False]
+
+
+async def test_only_so_much_is_remembered(monkeypatch):
+    """The jobs that were looked at last, and no answer that is large."""
+    monkeypatch.setattr(views_of, "REMEMBERED", 2)
+    database = Ended()
+    views = Views(database.ask)
+    old, kept, new = uuid4(), uuid4(), uuid4()
+    for job in (old, kept, new, kept, new, old):
+        await views.of(job, None)
+    assert database.told == [True, True, True, False, False, True]
+    monkeypatch.setattr(views_of, "LONGEST", 3)
+    for _ in range(2):
+        await views.of(large := uuid4(), None)
+    assert large not in views._ended

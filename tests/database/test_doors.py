@@ -229,5 +229,31 @@ async def test_only_the_owner_cancels(db, queue):
 async def test_many_views_are_answered_in_the_order_asked(db, queue):
     """Each for its own caller: a stranger's question is answered with null, and one job may be asked for twice."""
     job, other = await queue.insert(owner=OWNER), await queue.insert()
-    told = await db.fetch("select queue.views($1, $2) -> 'job_id' as job", [job, other, job], [OTHER, None, OWNER])
-    assert [row["job"] for row in told] == [None, str(other), str(job)]
+    told = await db.fetch(
+        "select version, answer -> 'job_id' from queue.views($1, $2, $3)",
+        [job, other, job],
+        [OTHER, None, OWNER],
+        ["", "", ""],
+    )
+    assert [tuple(row) for row in told] == [(None, None), ("", str(other)), ("", str(job))]
+
+
+async def test_a_version_of_an_ended_job_is_told_once(db, queue):
+    """Only to whoever may see the job; the version moves with its row and with how long jobs are kept."""
+    worker = await queue.worker()
+    job_id = await queue.insert(owner=OWNER)
+    await worker.finish(await worker.claim())
+
+    async def look(user, seen):
+        return await db.fetchrow("select * from queue.views($1, $2, $3)", [job_id], [user], [seen])
+
+    version, answer = await look(OWNER, "")
+    assert (answer["status"], version) == ("failed", version or None)
+    assert await look(OWNER, version) == (version, None)
+    assert await look(OTHER, version) == (None, None)
+    await db.execute("update private.settings set keep_for = '8 days'")
+    later, answer = await look(OWNER, version)
+    assert (later != version, answer["expires_at"] is not None) == (True, True)
+    await db.execute("update public.jobs set user_request = 'other' where id = $1", job_id)
+    moved, answer = await look(OWNER, later)
+    assert (moved != later, answer["user_request"]) == (True, "other")

@@ -99,7 +99,7 @@ async def work(url: str) -> None:
     beaten = asyncio.Event()
     loop = asyncio.get_running_loop()
     heartbeat = Heartbeat(
-        url, queue.worker_id, every=timedelta(milliseconds=50), on_order=lambda order: None,
+        url, queue.worker_id, every=timedelta(milliseconds=50), idle_every=timedelta(milliseconds=50), on_order=lambda order: None,
         on_beat=lambda: loop.call_soon_threadsafe(beaten.set),
     )  # fmt: skip
     heartbeat.start()

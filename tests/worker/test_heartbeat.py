@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from worker.assembly import BEAT_EVERY
+from worker.assembly import BEAT_EVERY, idle_beat
 from worker.heartbeat import Heartbeat
 
 
@@ -19,6 +19,7 @@ def heart(database_url, queue):
         database_url,
         queue.worker_id,
         every=timedelta(milliseconds=20),
+        idle_every=timedelta(milliseconds=20),
         on_order=orders.put,
         on_beat=beats.release,
     )
@@ -44,6 +45,35 @@ async def test_a_blocked_event_loop_does_not_stop_the_heart(heart, db):
 def test_a_cancel_waits_for_a_beat_of_less_than_two_seconds():
     """Guards BEAT_EVERY: a beat is what stops a running job (see below), and a cancel has to be heard within two seconds."""
     assert timedelta(seconds=2) > BEAT_EVERY
+
+
+async def test_an_idle_heart_beats_rarely_until_it_holds_something(database_url, queue, insert, db):
+    """A thousand idle workers are no load; whoever takes a job is heard, and told to stop, as soon as ever."""
+    beats = threading.Semaphore(0)
+    heart = Heartbeat(
+        database_url, queue.worker_id, every=timedelta(milliseconds=20), idle_every=timedelta(hours=1),
+        on_order=lambda order: None, on_beat=beats.release,
+    )  # fmt: skip
+    heart.start()
+    try:
+        assert await asyncio.to_thread(beats.acquire, timeout=120)
+        await asyncio.sleep(0.2)
+        assert not beats.acquire(blocking=False)
+        job_id = await insert()
+        told = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        heart.hold((await queue.claim()).lease, lambda said: loop.call_soon_threadsafe(told.set))
+        await db.fetchval("select queue.cancel($1)", job_id)
+        async with asyncio.timeout(120):
+            await told.wait()
+    finally:
+        heart.stop()
+
+
+@pytest.mark.parametrize("lease_s", [8, 30, 3600])
+def test_an_idle_heart_keeps_its_lease(lease_s):
+    """Its row is written by the first beat after a quarter of the lease, 7.5 s at most: in time even if one beat is missed."""
+    assert min(7.5, lease_s / 4) + 2 * idle_beat(lease_s).total_seconds() < lease_s
 
 
 @pytest.mark.parametrize("verdict", ["cancelled", "lost"])

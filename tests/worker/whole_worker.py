@@ -56,7 +56,13 @@ class WholeWorker:
 async def running_worker(database_url, queue, gateway, work_dir, **options) -> AsyncIterator[WholeWorker]:
     """Sketch engine and all, over the local gateway; `options` are the listener's."""
     work_dir.mkdir()
-    heart = Heartbeat(database_url, queue.worker_id, every=timedelta(milliseconds=200), on_order=lambda order: None)
+    heart = Heartbeat(
+        database_url,
+        queue.worker_id,
+        every=timedelta(milliseconds=200),
+        idle_every=timedelta(milliseconds=200),
+        on_order=lambda order: None,
+    )
     heart.start()
     storage = SupabaseStorage(gateway.url, gateway.key)
     pipeline = Pipeline(
