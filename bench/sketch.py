@@ -62,7 +62,9 @@ def main() -> None:
             film(duration_s), [Variant(index=0, seed=1, direction=wanted)], Options(), lambda: False
         )
         composed = time.process_time()
-        recording = master(track, duration_s=duration_s, format="flac", tags={"title": name, "engine": "sketch"})
+        recording = master(
+            track, duration_s=duration_s, loudness_lufs=-14, format="flac", tags={"title": name, "engine": "sketch"}
+        )
         mastered = time.process_time()
         if folder:
             folder.mkdir(parents=True, exist_ok=True)

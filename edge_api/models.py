@@ -114,6 +114,7 @@ class Gen(Body):
     negative_prompt: Text | None = None
     conditioning: Literal["full", "text+clip", "text"] | None = None
     format: Literal["flac", "wav", "mp3", "m4a"] | None = None
+    loudness_lufs: Annotated[float, Field(ge=-30, le=-9), Plain] | None = None
     plan: Annotated[list[Direction], Field(min_length=1, max_length=8)] | None = None
     callback_url: Address | None = None
     events: Annotated[list[Event], Field(min_length=1, max_length=4)] | None = None

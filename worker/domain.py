@@ -67,6 +67,8 @@ class Options:
     """What the engine sees of the video: full, text+clip or text."""
     format: str = "flac"
     """flac, wav, mp3 or m4a."""
+    loudness_lufs: float = -14.0
+    """Integrated, of each track."""
     steps: int | None = None
     guidance: float | None = None
     audio_url: str | None = None

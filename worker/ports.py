@@ -211,7 +211,9 @@ class Ear(Protocol):
 class Master(Protocol):
     """Gives a raw track its exact length, fades, loudness and file format."""
 
-    def __call__(self, track: Track, *, duration_s: float, format: str, tags: dict[str, str]) -> Recording: ...
+    def __call__(
+        self, track: Track, *, duration_s: float, loudness_lufs: float, format: str, tags: dict[str, str]
+    ) -> Recording: ...
 
 
 class ForPlayers(Protocol):

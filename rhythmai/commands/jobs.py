@@ -37,6 +37,9 @@ async def submit(
     format_: Annotated[
         Literal["flac", "wav", "mp3", "m4a"] | None, typer.Option("--format", help="Of the tracks (default: flac).")
     ] = None,
+    loudness: Annotated[
+        float | None, typer.Option(min=-30, max=-9, help="Of the tracks, in LUFS (default: -14; -23 for broadcast).")
+    ] = None,
     plan: Annotated[
         Path | None, typer.Option(help="Directions of your own: a JSON or YAML list, a track for each.")
     ] = None,
@@ -67,7 +70,7 @@ async def submit(
     async with connect(data) as client:
         job_id = await client.submit(
             await address(client, video), request, variants=variants, seed=seed, duration=duration, format=format_,
-            plan=directions, negative_prompt=negative_prompt, conditioning=conditioning, callback_url=callback_url,
+            loudness_lufs=loudness, plan=directions, negative_prompt=negative_prompt, conditioning=conditioning, callback_url=callback_url,
             events=event or None, metadata=pairs or None,
         )  # fmt: skip
     await _made(job_id, watch, data)

@@ -37,7 +37,8 @@ declare
     when 'generate' then '{
       "variants": ["whole", 1, 8], "seed": ["whole", 0, 4294967295], "duration": ["number", 0.64, 86400],
       "negative_prompt": ["text", 0, 2000], "conditioning": ["choice", "full", "text+clip", "text"],
-      "format": ["choice", "flac", "wav", "mp3", "m4a"], "plan": ["directions", 1, 8], "callback_url": ["address"]}'::jsonb
+      "format": ["choice", "flac", "wav", "mp3", "m4a"], "loudness_lufs": ["number", -30, -9],
+      "plan": ["directions", 1, 8], "callback_url": ["address"]}'::jsonb
     when 'merge' then '{
       "audio_url": ["address"], "mode": ["choice", "replace", "mix"], "music_gain_db": ["number", -60, 20],
       "duck": ["flag"], "duck_db": ["number", -60, 0], "callback_url": ["address"]}'::jsonb

@@ -62,7 +62,7 @@ async def test_a_demo_in_a_terminal_stays_to_be_heard(stack):
 async def test_everything_over_api_url_alone(stack):
     """A job with directions, seed, duration and format is made, saved, merged and played again, and no more is known than API_URL."""
     (stack.place / "plan.yaml").write_text("- slow piano\n- {prompt: fast drums, title: 2024-05-01, tempo_bpm: 140}\n")
-    options = ("--seed", 7, "--duration", 1.5, "--format", "mp3", "--plan", "plan.yaml")
+    options = ("--seed", 7, "--duration", 1.5, "--format", "mp3", "--loudness", -18, "--plan", "plan.yaml")
     told = ("--callback-url", "https://example.com/told", "--event", "result.ready", "--event", "job.failed")
     options += (*told, "--metadata", "order=4711", "--metadata", "of=a=b")
     job_id = (await stack.call("submit", FILM, *options)).strip()
@@ -79,6 +79,7 @@ async def test_everything_over_api_url_alone(stack):
     assert job["metadata"] == {"order": "4711", "of": "a=b"}
     events = await stack.sql("select options -> 'events' from public.jobs where id = $1", job_id)
     assert json.loads(events) == ["result.ready", "job.failed"]
+    assert await stack.sql("select options -> 'loudness_lufs' from public.jobs where id = $1", job_id) == "-18"
 
     url, file = (
         await stack.call(

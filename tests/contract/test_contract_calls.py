@@ -68,7 +68,7 @@ async def test_gen_makes_an_interactive_job(api, db):
     """`POST /api/v1/gen` inserts the row; what goes beyond video and wish becomes its options, null is left out."""
     asked = {
         "variants": 2, "seed": 2**32 - 1, "duration": 8.5, "negative_prompt": "vocals", "conditioning": "text",
-        "format": "mp3", "callback_url": "https://example.com/hook", "events": ["job.failed", "result.ready"],
+        "format": "mp3", "loudness_lufs": -16, "callback_url": "https://example.com/hook", "events": ["job.failed", "result.ready"],
         "metadata": {"order": "4711", "who.is-it": "☀"},
     }  # fmt: skip
     body = {"video_url": VIDEO, "user_request": "warm ☀", **asked, "plan": None}

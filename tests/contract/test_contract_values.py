@@ -49,6 +49,7 @@ async def test_unusual_addresses_are_taken(api, url):
         ({"seed": 2**32}, "seed", "should be less than or equal to 4294967295"),
         ({"seed": 10**400}, "seed", None),
         ({"duration": 0}, "duration", "should be greater than or equal to 0.64"),
+        ({"loudness_lufs": -31}, "loudness_lufs", "should be greater than or equal to -30"),
         ({"duration": "8"}, "duration", "should be a valid number"),
         ({"conditioning": "magic"}, "conditioning", "should be 'full', 'text+clip' or 'text'"),
         ({"format": "ogg"}, "format", "should be 'flac', 'wav', 'mp3' or 'm4a'"),

@@ -18,6 +18,7 @@ BAD_OPTIONS = [
     ("generate", {"steps": 101}, "from 1 to 100"),
     ("generate", {"guidance": 20.5}, "from 0 to 20"),
     ("generate", {"conditioning": "loud"}, "one of full, text.clip, text, not"),
+    ("generate", {"loudness_lufs": 0}, "-30 to -9"),
     ("generate", {"format": "ogg"}, "one of flac, wav, mp3, m4a, not"),
     ("generate", {"negative_prompt": 3}, "must be a string"),
     ("generate", {"negative_prompt": "x" * 2001}, "0 to 2000"),
@@ -93,7 +94,14 @@ async def test_a_refusal_is_short_whatever_was_sent(queue):
     [
         (
             "generate",
-            {"variants": 8, "seed": 2**32 - 1, "duration": 0.64, "conditioning": "text+clip", "format": "m4a"},
+            {
+                "variants": 8,
+                "seed": 2**32 - 1,
+                "duration": 0.64,
+                "conditioning": "text+clip",
+                "format": "m4a",
+                "loudness_lufs": -23,
+            },
         ),
         ("generate", {"variants": None, "negative_prompt": "vocals", "steps": 25, "guidance": 4.5}),
         ("generate", {"plan": [{"prompt": "harp", "instruments": ["harp"], "tempo_bpm": 61.5, "mood": None}]}),

@@ -66,6 +66,7 @@ GEN = (
     *({name: number} for name in ("variants", "seed", "duration") for number in (*NUMBERS, None)),
     *({name: text} for name in ("negative_prompt", "user_request") for text in TEXTS),
     *({"conditioning": word} for word in ("full", "text+clip", "text", "loud", "", 3, None)),
+    *({"loudness_lufs": number} for number in (-30, -9, -14.5, -30.1, -8.9, "-14", None)),
     *({"format": word} for word in ("flac", "wav", "mp3", "m4a", "ogg", 3, None)),
     *({name: address} for name in ("video_url", "callback_url") for address in ADDRESSES), *TOLD,
     {"plan": []}, {"plan": "x"}, {"plan": {}}, {"plan": None}, {"plan": [{"prompt": "harp"}] * 8}, {"plan": [{"prompt": "harp"}] * 9},

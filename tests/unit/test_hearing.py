@@ -90,12 +90,13 @@ def test_tempo_and_key_of_a_track_are_heard_where_the_engine_does_not_know_them(
     film, wanted = clip(16.0), direction("pop", tempo_bpm=100, key="Eb major")
     (track,) = SketchEngine().compose(film, [Variant(index=0, seed=1, direction=wanted)], Options(), lambda: False)
     blank = Track(index=0, samples=track.samples, sample_rate=track.sample_rate)
-    heard = master(blank, duration_s=16, format="flac", tags={})
+    heard = master(blank, duration_s=16, loudness_lufs=-14, format="flac", tags={})
     assert heard.bpm == pytest.approx(track.bpm, rel=0.02)
     assert heard.key == "Eb major"
     told = master(
         Track(index=0, samples=track.samples, sample_rate=track.sample_rate, bpm=7.0, key="B minor"),
         duration_s=12,
+        loudness_lufs=-14,
         format="flac",
         tags={},
     )
@@ -104,5 +105,11 @@ def test_tempo_and_key_of_a_track_are_heard_where_the_engine_does_not_know_them(
 
 def test_what_cannot_be_heard_is_not_told():
     """Noise of an engine that does not know tempo and key has neither in its result."""
-    recording = master(Track(index=0, samples=noise("pink", 4), sample_rate=RATE), duration_s=4, format="flac", tags={})
+    recording = master(
+        Track(index=0, samples=noise("pink", 4), sample_rate=RATE),
+        duration_s=4,
+        loudness_lufs=-14,
+        format="flac",
+        tags={},
+    )
     assert (recording.bpm, recording.key) == (None, None)

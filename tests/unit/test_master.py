@@ -40,10 +40,11 @@ def music(seconds=4.0, rate=RATE, level=0.2, channels=2):
     return (level * np.stack([left, right])[:channels]).astype(np.float32)
 
 
-def made(samples, duration_s, *, rate=RATE, format="flac", tags=None):
+def made(samples, duration_s, *, rate=RATE, format="flac", loudness_lufs=-14, tags=None):
     return master(
         Track(index=0, samples=samples, sample_rate=rate),
         duration_s=duration_s,
+        loudness_lufs=loudness_lufs,
         format=format,
         tags=tags or {},
     )
@@ -88,6 +89,24 @@ def test_loudness_is_minus_14_and_true_peak_under_minus_1(level):
     assert integrated_lufs(wave, RATE) == pytest.approx(-14, abs=0.3)
     assert recording.loudness_lufs == pytest.approx(-14, abs=0.3)
     assert 20 * np.log10(true_peak(wave)) <= -1.0
+
+
+@pytest.mark.parametrize("loudness_lufs", [-30, -23, -16, -12])
+def test_a_track_is_as_loud_as_asked_for(loudness_lufs):
+    """Podcasts and broadcasts have targets of their own."""
+    recording = made(music(6.0), 6.0, loudness_lufs=loudness_lufs)
+    wave, _ = decoded(recording)
+    assert integrated_lufs(wave, RATE) == pytest.approx(loudness_lufs, abs=0.3)
+    assert recording.loudness_lufs == pytest.approx(loudness_lufs, abs=0.3)
+    assert 20 * np.log10(true_peak(wave)) <= -1.0
+
+
+@pytest.mark.parametrize(("format", "ceiling_db"), [("wav", -1), ("mp3", -2), ("m4a", -2)])
+def test_lossy_files_have_a_lower_ceiling(format, ceiling_db):
+    """What goes into them peaks under -2 dBTP, so that what is decoded stays under -1."""
+    recording = made(peaky(), 6.0, format=format)
+    assert ceiling_db - 0.5 < recording.true_peak_db <= ceiling_db
+    assert 20 * np.log10(true_peak(decoded(recording)[0])) <= -1.0
 
 
 @pytest.mark.parametrize("limited_db", [1, 4])

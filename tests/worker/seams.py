@@ -107,11 +107,11 @@ class Seams:
         finally:
             self.closed.set()
 
-    def master(self, track, *, duration_s, format, tags):
+    def master(self, track, *, duration_s, loudness_lufs, format, tags):
         if error := self.fail_on.get(track.index):
             raise error
         return Recording(
-            data=bytes([track.index]), content_type="audio/flac", suffix=".flac", duration_s=duration_s, peaks="", loudness_lufs=-14.0, true_peak_db=-1.1
+            data=bytes([track.index]), content_type="audio/flac", suffix=".flac", duration_s=duration_s, peaks="", loudness_lufs=loudness_lufs, true_peak_db=-1.1
         )  # fmt: skip
 
     async def preview(self, url, video, into, until_s):

@@ -49,6 +49,7 @@ OPTIONS = st.fixed_dictionaries(
         "negative_prompt": WORDS,
         "conditioning": st.just("text") | JUNK,
         "format": st.just("mp3") | JUNK,
+        "loudness_lufs": st.floats(-30, -9) | JUNK,
         "plan": st.lists(DIRECTIONS | JUNK, max_size=2) | JUNK,
     },
 )

@@ -101,7 +101,8 @@ async def test_a_row_carries_the_seed_that_was_used(run, pipeline, seams):
         return master(track, **options)
 
     seams.compose, pipeline.master = composes, masters
-    await run(options=Options(seed=5))
+    await run(options=Options(seed=5, loudness_lufs=-20))
+    assert {row.loudness_lufs for row in seams.rows} == {-20}
     seeds = [derive_seed(5, 0), 99, derive_seed(5, 2)]
     assert [row.seed for row in sorted(seams.rows, key=lambda row: row.index)] == seeds
     assert sorted(tags) == sorted(map(str, seeds))

@@ -48,7 +48,11 @@ class Finishing:
             "engine": f"{self.engine.name} {self.engine.model}".strip(),
             "job": str(self.job.lease.job_id),
         }
-        work = partial(self.master, track, duration_s=self.duration_s, format=self.job.options.format, tags=tags)
+        options = self.job.options
+        work = partial(
+            self.master, track,
+            duration_s=self.duration_s, loudness_lufs=options.loudness_lufs, format=options.format, tags=tags,
+        )  # fmt: skip
         with self.timings.of("master"):
             recording = await self._mastering(work)
         self.timings.music_s += recording.duration_s
@@ -79,9 +83,7 @@ class Finishing:
                 loudness_lufs=recording.loudness_lufs,
                 true_peak_db=recording.true_peak_db,
                 ignored=tuple(
-                    sorted(
-                        name for name in self.engine.ignores if getattr(self.job.options, name) != getattr(USUAL, name)
-                    )
+                    sorted(name for name in self.engine.ignores if getattr(options, name) != getattr(USUAL, name))
                 ),
             ),
         )

@@ -46,6 +46,7 @@ FORMATS: dict[str, FileFormat] = {
 """FLAC and WAV hold 16 bits, dithered, and decode to exactly as many samples as went in. MP3 and AAC work in frames of 1152 and 1024 samples:
 the exact length is in the LAME tag and in the edit list, which players and libav honour; one that ignores them adds under 0.1 s.
 Their quick ways of coding with 320 kbit/s leave less noise than the thorough ones with 256 (bench/pipeline.md)."""
+LOSSY = frozenset(name for name, kind in FORMATS.items() if kind.bit_rate)
 
 
 def write(samples: Samples, rate: int, format: str, tags: dict[str, str], *, bit_rate: int | None = None) -> bytes:

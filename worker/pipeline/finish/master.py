@@ -7,7 +7,7 @@ import numpy as np
 
 from worker.domain import Recording, Samples, Track
 from worker.errors import WorkerError
-from worker.pipeline.finish.audio_file import FORMATS, write
+from worker.pipeline.finish.audio_file import FORMATS, LOSSY, write
 from worker.pipeline.finish.loudness import (
     PerMoment,
     integrated_lufs,
@@ -19,9 +19,10 @@ from worker.pipeline.finish.loudness import (
     weighted_power,
 )
 
-TARGET_LUFS = -14.0
 CEILING_DB = -1.1
 """A hair under the -1 dBTP that are promised."""
+LOSSY_CEILING_DB = -2.1
+"""A hair under -2 dBTP: decoders of what keeps not each sample add peaks of their own."""
 MOST_LIMITING_DB = 6.0
 """A track whose peaks stand out further stays quieter than the target: flattened peaks are heard."""
 MOST_GAIN_DB = 30.0
@@ -32,9 +33,9 @@ PEAKS = 160
 """With them a result is about 1,000 bytes."""
 
 
-def master(track: Track, *, duration_s: float, format: str, tags: dict[str, str]) -> Recording:
-    """Implements `worker.ports.Master`. The recording has round(duration_s * rate) samples, a true peak under -1 dBTP, and -14 LUFS
-    or what can be had with `MOST_LIMITING_DB` and `MOST_GAIN_DB`: it says what it has.
+def master(track: Track, *, duration_s: float, loudness_lufs: float, format: str, tags: dict[str, str]) -> Recording:
+    """Implements `worker.ports.Master`. The recording has round(duration_s * rate) samples, a true peak under -1 dBTP (-2 in a
+    lossy format), and the loudness asked for or what can be had with `MOST_LIMITING_DB` and `MOST_GAIN_DB`: it says what it has.
 
     Raises WorkerError for samples that are not numbers, Rejected for an unknown format.
     """
@@ -49,7 +50,10 @@ def master(track: Track, *, duration_s: float, format: str, tags: dict[str, str]
     count = max(1, round(duration_s * rate))
     samples = np.pad(samples[:, :count], ((0, 0), (0, max(0, count - samples.shape[1]))))  # cut or filled with silence
     samples = _faded(samples - samples.mean(axis=1, keepdims=True), rate)
-    loud, loudness_lufs, peak = _loud(samples, rate, to_target=duration_s >= SHORTEST_LOUD_S)
+    loud, reached_lufs, peak = _loud(
+        samples, rate,
+        target_lufs=loudness_lufs if duration_s >= SHORTEST_LOUD_S else None, ceiling_db=LOSSY_CEILING_DB if format in LOSSY else CEILING_DB,
+    )  # fmt: skip
     bpm, key = track.bpm, track.key
     if bpm is None or key is None:
         # scipy's filters: the processes that master load them at their start.
@@ -63,7 +67,7 @@ def master(track: Track, *, duration_s: float, format: str, tags: dict[str, str]
         suffix=f".{format}",
         duration_s=loud.shape[1] / rate,
         peaks=_peaks(loud),
-        loudness_lufs=round(loudness_lufs, 2) if math.isfinite(loudness_lufs) else None,
+        loudness_lufs=round(reached_lufs, 2) if math.isfinite(reached_lufs) else None,
         true_peak_db=round(20 * math.log10(peak), 2) if peak > 0 else None,
         bpm=bpm,
         key=key,
@@ -81,29 +85,28 @@ def _faded(samples: Samples, rate: int) -> Samples:
     return samples * gain
 
 
-def _loud(samples: Samples, rate: int, *, to_target: bool) -> tuple[Samples, float, float]:
+def _loud(samples: Samples, rate: int, *, target_lufs: float | None, ceiling_db: float) -> tuple[Samples, float, float]:
     """The samples as loud as they are to be, their loudness and their true peak; silence stays silence.
 
     What the limiter did is measured in full, and what the estimate was off by is made up for.
     """
-    peaks, power, ceiling = peak_curve(samples, rate), weighted_power(samples, rate), 10 ** (CEILING_DB / 20)
+    peaks, power, ceiling = peak_curve(samples, rate), weighted_power(samples, rate), 10 ** (ceiling_db / 20)
     peak, loudness_lufs = float(peaks.max()), lufs(power, rate)
     if np.abs(samples).max() < SILENCE:
         return samples, loudness_lufs, peak
-    most_db = min(MOST_GAIN_DB, MOST_LIMITING_DB + CEILING_DB - 20 * math.log10(peak))
-    if not to_target or not math.isfinite(loudness_lufs):
-        most_db, aim_lufs = min(0.0, most_db), math.inf
-    else:
-        aim_lufs = TARGET_LUFS
+    most_db = min(MOST_GAIN_DB, MOST_LIMITING_DB + ceiling_db - 20 * math.log10(peak))
+    if target_lufs is None or not math.isfinite(loudness_lufs):
+        most_db, target_lufs = min(0.0, most_db), math.inf
+    aim_lufs = target_lufs
     for _ in range(3):
         gain_db, gain = _found(peaks, power, rate, ceiling, aim_lufs, most_db)
         result = turned(samples, gain, rate)
         if gain.min() == gain.max():
             return result, loudness_lufs + 20 * math.log10(gain[0]), peak * float(gain[0])
         reached_lufs, reached_peak = integrated_lufs(result, rate), true_peak(result, rate)
-        if abs(TARGET_LUFS - reached_lufs) < 0.1 or gain_db == most_db:
+        if abs(target_lufs - reached_lufs) < 0.1 or gain_db == most_db:
             break
-        aim_lufs += TARGET_LUFS - reached_lufs
+        aim_lufs += target_lufs - reached_lufs
     over = min(1.0, ceiling / reached_peak)  # a hair's breadth that a changing gain may add between samples
     return result * np.float32(over), reached_lufs + 20 * math.log10(over), reached_peak * over
 
