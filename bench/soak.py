@@ -116,7 +116,7 @@ class Soak:
         await self._load("warm-up", warm_up_s, crowd, beside)
         await self._during("quiet before", asyncio.sleep(quiet_s), quiet_s)
         await self._load("load", seconds, crowd, beside)
-        await self._during("quiet after", self._let_go(quiet_s, min(LET_GO_S, max(60, seconds))), quiet_s)
+        await self._during("quiet after", self._let_go(quiet_s, min(LET_GO_S, max(20, seconds))), quiet_s)
 
     async def _let_go(self, quiet_s: float, at_most_s: float) -> None:
         began = time.monotonic()
