@@ -47,6 +47,26 @@ class Stage(StrEnum):
     MERGING = "merging"
 
 
+@dataclass(frozen=True, slots=True)
+class Licence:
+    """Under what weights stand, which is what their makers say of the music, too."""
+
+    name: str
+    """As SPDX writes it, e.g. CC-BY-NC-4.0."""
+    commercial: bool
+    """Whether music made with them may be sold."""
+    url: str
+    """Where it is to be read."""
+
+    def __str__(self) -> str:
+        """As the tags of a file say it."""
+        return f"{self.name}, {'commercial use allowed' if self.commercial else 'no commercial use'}: {self.url}"
+
+
+MIT = Licence("MIT", commercial=True, url="https://opensource.org/license/mit")
+"""Ours, and so that of music made without anybody's weights."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
     """The right to write for a job: every write carries it and is refused when it no longer holds."""
@@ -294,6 +314,8 @@ class Result:
     duration_s: float | None = None
     engine: str = ""
     model: str = ""
+    licence: Licence | None = None
+    """None: of music that is not ours."""
     describer: str = ""
     bpm: float | None = None
     key: str | None = None

@@ -14,6 +14,7 @@ from worker.domain import (
     Frames,
     Job,
     Lease,
+    Licence,
     Merged,
     Options,
     Plan,
@@ -51,6 +52,9 @@ class Queue(Protocol):
 
     async def known_speech(self, lease: Lease) -> Speech | None:
         """What another job of the same film and the same owner has heard of it, if it heard it to its end."""
+
+    async def music_licence(self, lease: Lease) -> Licence | None:
+        """Of the track that a merge was asked for; None when it is none of ours."""
 
     async def save_plan(self, lease: Lease, plan: Plan) -> Plan:
         """Save the plan unless one is there; return the one that holds."""
@@ -157,6 +161,10 @@ class Engine(Protocol):
     def model(self) -> str: ...
 
     @property
+    def licence(self) -> Licence:
+        """Under which its weights stand, and so its music."""
+
+    @property
     def kernels(self) -> str:
         """What computes, for who wonders about its speed: fused kernels, or plain ones and why."""
 
@@ -235,5 +243,8 @@ class Previewer(Protocol):
 class Merger(Protocol):
     """Puts music under a video."""
 
-    async def merge(self, video: Path, audio: Path, into: Path, options: Options, speech: Sequence[Span]) -> Merged:
-        """Return a new MP4 in the folder `into`, as long as the video; where it is to duck, the music does so at `speech`. Raises Rejected, Unavailable."""
+    async def merge(
+        self, video: Path, audio: Path, into: Path, options: Options, speech: Sequence[Span], licence: Licence | None
+    ) -> Merged:
+        """Return a new MP4 in the folder `into`, as long as the video, that names the music's licence; where it is to duck, the music
+        does so at `speech`. Raises Rejected, Unavailable."""

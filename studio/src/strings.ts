@@ -91,6 +91,8 @@ export const words = {
     downloadOf: "Download {title}",
     take: "take {number}",
     tempo: "{bpm} bpm",
+    commercial: "Commercial use: yes ({licence})",
+    nonCommercial: "Commercial use: no ({licence})",
     seek: "Place in {title}",
     cannotLoad: "{title} could not be loaded: {why}",
     finished: "All tracks are ready",

@@ -10,6 +10,10 @@ from playwright.async_api import Page
 from tests.browser.conftest import DESKTOP, PHONE, World
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+LICENCES = (
+    {"name": "CC-BY-NC-4.0", "commercial": False, "url": "https://creativecommons.org/licenses/by-nc/4.0/"},
+    {"name": "MIT", "commercial": True, "url": "https://opensource.org/license/mit"},
+)
 
 
 async def sound(world: World, page: Page, axe: str, state: str) -> None:
@@ -33,7 +37,7 @@ async def sound(world: World, page: Page, axe: str, state: str) -> None:
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 async def test_every_state_is_sound(world: World, files, axe, viewport, scheme):
-    """Empty, uploading, waiting, directions, two of three tracks, a mix under speech, done."""
+    """Empty, uploading, waiting, directions, two of three tracks, each with what its licence allows, a mix under speech, done."""
     page = await world.open(viewport=viewport, color_scheme=scheme)
     await sound(world, page, axe, "empty")
     hold = asyncio.Event()
@@ -59,9 +63,15 @@ async def test_every_state_is_sound(world: World, files, axe, viewport, scheme):
     await sound(world, page, axe, "directions")
     for index in (0, 1):
         await hand.result(
-            index=index, audio_url=await world.put(files / f"track-{index + 1}.wav"), title="A", duration=8
+            index=index,
+            audio_url=await world.put(files / f"track-{index + 1}.wav"),
+            title="A",
+            duration=8,
+            licence=LICENCES[index],
         )
     await page.get_by_role("button", name="Use this one").nth(1).wait_for()
+    said = ["Commercial use: no (CC-BY-NC-4.0)", "Commercial use: yes (MIT)"]
+    assert await page.get_by_text("Commercial use").all_inner_texts() == said
     await sound(world, page, axe, "two of three")
     await hand.result(index=2, audio_url=await world.put(files / "track-3.wav"), title="C", duration=8)
     await hand.finish()

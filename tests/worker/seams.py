@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from worker.domain import Clip, Direction, Merged, Recording, Scene, Span, Speech, Track
+from worker.domain import Clip, Direction, Licence, Merged, Recording, Scene, Span, Speech, Track
 from worker.errors import Cancelled
 
 SCENE = Scene(start_s=0, end_s=2, brightness=0.5, saturation=0.5, warmth=0.5, motion=0.5)
@@ -27,10 +27,12 @@ class Seams:
     """Every port of the pipeline, in memory; `rows` and `objects` are what came out."""
 
     name, model, kernels, frames = "fake", "1", "none", None
+    licence = Licence("CC-BY-NC-4.0", commercial=False, url="https://creativecommons.org/licenses/by-nc/4.0/")
     ignores = frozenset({"negative_prompt", "conditioning", "steps"})
 
     def __init__(self):
         self.rows, self.objects, self.stages, self.composed, self.threads, self.seen = [], {}, [], [], set(), []
+        self.tags, self.merged_under = [], None
         self.rests, self.rested = [], threading.Event()
         self.notes, self.speech, self.known, self.ducked = [], [], None, None
         self.previewing, self.preview_may_end, self.preview_url = asyncio.Event(), asyncio.Event(), None
@@ -48,6 +50,9 @@ class Seams:
 
     async def known_speech(self, lease):
         return self.known
+
+    async def music_licence(self, lease):
+        return self.licence
 
     async def save_plan(self, lease, plan):
         self.plan = self.plan or plan
@@ -108,6 +113,7 @@ class Seams:
             self.closed.set()
 
     def master(self, track, *, duration_s, loudness_lufs, format, tags):
+        self.tags.append(tags)
         if error := self.fail_on.get(track.index):
             raise error
         return Recording(
@@ -128,7 +134,7 @@ class Seams:
         self.objects[f"{bucket}/{path}"] = data.read_bytes() if isinstance(data, Path) else data
         return f"https://storage/{bucket}/{path}"
 
-    async def merge(self, video, audio, into, options, speech):
-        self.ducked = speech
+    async def merge(self, video, audio, into, options, speech, licence):
+        self.ducked, self.merged_under = speech, licence
         (into / "m.mp4").write_bytes(b"merged")
         return Merged(file=into / "m.mp4", notes=("One sound was left out.",))
