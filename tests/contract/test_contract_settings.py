@@ -26,6 +26,7 @@ async def test_require_auth_takes_every_word_for_yes_and_no(start, word, status)
         ({"REQUIRE_AUTH": "maybe"}, "REQUIRE_AUTH is malformed"),
         ({"REQUIRE_AUTH": " true"}, "REQUIRE_AUTH is malformed"),
         ({"REQUIRE_AUTH": "2"}, "REQUIRE_AUTH is malformed"),
+        ({"COMMERCIAL_ONLY": "perhaps"}, "COMMERCIAL_ONLY is malformed"),
         ({"CORS_ORIGINS": "example.com"}, "CORS_ORIGINS is malformed: example.com is not an origin"),
         ({"SUPABASE_URL": "ref.supabase.co"}, "SUPABASE_URL is malformed"),
     ],

@@ -10,7 +10,7 @@ from typer.main import get_command
 from rhythmai.cli import app
 from tests.docs.blocks import DOCS, blocks
 
-PAGES = [DOCS.parent / "README.md", DOCS.parent / "supabase_standin" / "README.md", *sorted(DOCS.glob("*.md"))]
+PAGES = [DOCS.parent / "README.md", DOCS.parent / "supabase_standin" / "README.md", *sorted(DOCS.rglob("*.md"))]
 OUTPUT = {"", "text", "json"}
 
 
