@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +11,7 @@ from worker.domain import (
     Clip,
     Delivery,
     Direction,
+    Facts,
     Frames,
     Job,
     Lease,
@@ -162,6 +163,10 @@ class Engine(Protocol):
         """Under which its weights stand, and so its music."""
 
     @property
+    def trained(self) -> bool:
+        """Whether it is a model that has learnt from other media; else it composes by rules."""
+
+    @property
     def kernels(self) -> str:
         """What computes, for who wonders about its speed: fused kernels, or plain ones and why."""
 
@@ -223,6 +228,19 @@ class ForPlayers(Protocol):
     """Makes an M4A, which every player takes, of a track."""
 
     def __call__(self, recording: Recording, *, tags: dict[str, str]) -> bytes: ...
+
+
+class Signer(Protocol):
+    """Signs into a file where it comes from (C2PA)."""
+
+    async def sign(
+        self, file: Path, into: Path, *, content_type: str, title: str, facts: Facts, parts: Mapping[str, Path]
+    ) -> Path:
+        """Return a signed copy in the folder `into`, in which no sample and no picture is another. `parts` are what it was made of, by
+        their names: the first is what was there before, and their own manifests go along.
+
+        Raises ServiceAway (whoever has the key does not sign), Unavailable.
+        """
 
 
 class Previewer(Protocol):
