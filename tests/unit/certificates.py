@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -16,6 +17,7 @@ from cryptography.x509.oid import NameOID, ObjectIdentifier
 
 EMAIL = "1.3.6.1.5.5.7.3.4"
 C2PA = "1.3.6.1.4.1.62558.2.1"
+DOCUMENTS = "1.3.6.1.5.5.7.3.36"
 SERVERS = "1.3.6.1.5.5.7.3.1"
 
 
@@ -25,7 +27,7 @@ class Signatory:
 
     chain: bytes
     authority: bytes
-    key: ec.EllipticCurvePrivateKey
+    key: Any
 
     @property
     def key_pem(self) -> bytes:
@@ -79,9 +81,10 @@ def signatory(
     days: int = 300,
     curve: type[ec.EllipticCurve] = ec.SECP256R1,
     signs: bool = True,
+    key: Any = None,
 ) -> Signatory:
     """Whose certificate holds for so many days more."""
-    above, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(curve())
+    above, key = ec.generate_private_key(ec.SECP256R1()), key or ec.generate_private_key(curve())
     root = _certificate("An Authority", above, "An Authority", above, usage=usage, days=3000, authority=True)
     own = _certificate(name, key, "An Authority", above, usage=usage, days=days, authority=False, signs=signs)
     pems = [one.public_bytes(Encoding.PEM) for one in (own, root)]

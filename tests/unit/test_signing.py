@@ -1,74 +1,24 @@
-"""Files that say where they come from: signed manifests (C2PA), and the same in tags."""
+"""Tracks that say where they come from: signed manifests (C2PA) in every format."""
 
 from __future__ import annotations
 
-import io
-import json
-from pathlib import Path
+import shlex
+import sys
 
-import av
-import c2pa
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.unit.certificates import C2PA, EMAIL, signatory
-from worker.domain import Track
-from worker.engines.sketch.engine import SketchEngine
+from tests.unit.certificates import C2PA, DOCUMENTS, EMAIL, signatory
+from tests.unit.manifests import TRAINED, assertion, samples, sign, signer_of, told, tune
+from worker.errors import ServiceAway, Unavailable
 from worker.pipeline.finish.audio_file import FORMATS
-from worker.pipeline.finish.master import master
-from worker.pipeline.finish.signing import C2paSigner
-from worker.pipeline.origin import SOURCE_TYPES, of_track
-from worker.signing_key import SigningKey
-
-FACTS = of_track(SketchEngine(), 7, "a calm piano")
-TRAINED = FACTS | {"engine": "mmaudio large", "source_type": SOURCE_TYPES + "trainedAlgorithmicMedia"}
-
-
-def signer_of(who, folder, command=""):
-    named = who.written(folder)
-    key = SigningKey.load(Path(named["C2PA_CERT"]), None if command else Path(named["C2PA_KEY"]), command)
-    return C2paSigner(chain=key.chain, algorithm=key.algorithm, sign=key.sign)
+from worker.pipeline.origin import SOURCE_TYPES
 
 
 @pytest.fixture(scope="module")
 def signer(tmp_path_factory):
     return signer_of(signatory(), tmp_path_factory.mktemp("keys"))
-
-
-def tune(format: str, facts=FACTS) -> bytes:
-    wave = (0.3 * np.sin(np.arange(96_000) / np.array([[20], [30]]))).astype(np.float32)
-    track = Track(index=0, samples=wave, sample_rate=48_000, bpm=90, key="C major")
-    return master(track, duration_s=2, format=format, tags={"title": "Tune", **facts}).data
-
-
-async def sign(signer, folder, data, suffix, *, facts=FACTS, parts=None) -> bytes:
-    file = folder / f"file.{suffix}"
-    file.write_bytes(data)
-    kind = FORMATS[suffix].content_type if suffix in FORMATS else "video/mp4"
-    made = await signer.sign(file, folder, content_type=kind, title="Tune", facts=facts, parts=parts or {})
-    assert file.read_bytes() == data
-    return made.read_bytes()
-
-
-def told(data: bytes, content_type: str, *, trusted: bool = True):
-    """The active manifest as the library reads it, what it found wrong, and the state."""
-    settings = {"verify": {"remote_manifest_fetch": False}, "trust": {"trust_config": f"{C2PA}\n{EMAIL}"}}
-    if trusted:
-        settings["trust"]["trust_anchors"] = signatory().authority.decode()
-    with c2pa.Reader(content_type, io.BytesIO(data), context=c2pa.Context.from_dict(settings)) as reader:
-        store = json.loads(reader.json())
-        wrong = [status["code"] for status in store.get("validation_status", [])]
-        return store["manifests"][store["active_manifest"]], wrong, reader.get_validation_state()
-
-
-def samples(data: bytes) -> np.ndarray:
-    with av.open(io.BytesIO(data)) as container:
-        return np.concatenate([frame.to_ndarray().reshape(-1) for frame in container.decode(audio=0)])
-
-
-def assertion(manifest, label):
-    (found,) = [one["data"] for one in manifest["assertions"] if one["label"] == label]
-    return found
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -88,3 +38,65 @@ async def test_a_track_is_signed_in_every_format(signer, tmp_path, format):
     assert manifest["claim_generator_info"][0]["name"] == "RhythmAI"
     assert manifest["title"] == "Tune"
     assert np.array_equal(samples(made), samples(data))
+
+
+@pytest.mark.parametrize("format", FORMATS)
+async def test_a_tampered_file_is_told(signer, tmp_path, format):
+    """One other bit in the sound, and the manifest is of another file."""
+    made = bytearray(await sign(signer, tmp_path, tune(format), format))
+    sound = {"m4a": b"mdat", "wav": b"data"}.get(format)
+    made[made.index(sound) + 1000 if sound else -2000] ^= 1
+    _, wrong, state = told(bytes(made), FORMATS[format].content_type)
+    assert state == "Invalid"
+    assert wrong[0] in {"assertion.dataHash.mismatch", "assertion.bmffHash.mismatch"}
+
+
+@pytest.mark.parametrize("curve", [ec.SECP256R1, ec.SECP384R1, ec.SECP521R1])
+@pytest.mark.parametrize("usage", [EMAIL, C2PA, DOCUMENTS])
+async def test_certificates_of_many_kinds_sign(tmp_path, curve, usage):
+    """What a certificate's key is decides how it signs; what it has to be for is one of three."""
+    if (curve, usage) == (ec.SECP256R1, EMAIL):
+        return
+    await signer_of(signatory(curve=curve, usage=usage), tmp_path).check()
+
+
+SIGNER = f"""{shlex.quote(sys.executable)} -c '
+import sys
+from pathlib import Path
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+key = serialization.load_pem_private_key(Path(sys.argv[1]).read_bytes(), None)
+sys.stdout.buffer.write(key.sign(sys.stdin.buffer.read(), ec.ECDSA(hashes.SHA256())))
+'"""
+
+
+async def test_a_command_signs(tmp_path):
+    """C2PA_SIGNER gets the bytes and gives the signature: the key may be where the worker is not."""
+    who = signatory()
+    elsewhere = tmp_path / "elsewhere.pem"
+    elsewhere.write_bytes(who.key_pem)
+    made = await sign(signer_of(who, tmp_path, f"{SIGNER} {elsewhere}"), tmp_path, tune("wav"), "wav")
+    assert told(made, "audio/wav")[2] == "Trusted"
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("sh -c 'echo the vault is sealed >&2; exit 4'", "code 4, 0 bytes and the words: the vault is sealed"),
+        ("true", "code 0, 0 bytes"),
+        ("head -c 5000 /dev/zero", "code 0, 5000 bytes"),
+    ],
+)
+async def test_a_command_that_does_not_sign(tmp_path, command, words):
+    """Whose key is away counts no attempt of a job, and is told in its own words."""
+    with pytest.raises(ServiceAway, match=words):
+        await signer_of(signatory(), tmp_path, command).check()
+    assert list(tmp_path.glob("signed*")) == []
+
+
+async def test_a_signature_by_another_key_is_not_kept(tmp_path):
+    """The library looks at what it made."""
+    other = tmp_path / "other.pem"
+    other.write_bytes(signatory("Another").key_pem)
+    with pytest.raises(Unavailable, match="signature does not match"):
+        await signer_of(signatory(), tmp_path, f"{SIGNER} {other}").check()
