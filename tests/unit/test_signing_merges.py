@@ -125,7 +125,7 @@ async def test_tags_say_the_same_without_a_certificate(tmp_path, format):
         merged = await put_under(film, music, tmp_path / "merged")
         with av.open(str(merged.file)) as container:
             said = json.loads(container.metadata["comment"])
-        assert said == {**merged.facts, "music": TRAINED}
+        assert said == {**TRAINED, **merged.facts} == media.told(merged.file)
         assert said["source_type"].endswith("compositeWithTrainedAlgorithmicMedia")
         return
     file = tmp_path / f"tune.{format}"

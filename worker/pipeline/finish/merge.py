@@ -68,7 +68,7 @@ class FfmpegMerger:
             await asyncio.to_thread(envelope.render, curve, gains)
         given = [file for file in (video, audio, gains) if file is not None]
         facts = of_merge(listened.facts)
-        tags = json.dumps({**facts, "music": listened.facts}, ensure_ascii=False)
+        tags = json.dumps({**listened.facts, **facts}, ensure_ascii=False)
         try:
             for picture, sound in _ways(film, options):
                 line = _command(video, audio, gains, target, film, picture, sound, listened.sound, options, tags)

@@ -16,10 +16,9 @@ from typing import Any
 from worker.domain import Facts
 from worker.errors import Rejected, Unavailable
 from worker.pipeline.look.child import Limits, run_child
-from worker.pipeline.look.warm_process import WARM
+from worker.pipeline.look.reading import MODULE, load
 from worker.pipeline.origin import SOURCE_TYPES, generator
 
-MODULE = "worker.pipeline.look.manifests"
 FACTS = "rhythmai.origin"
 """The assertion of our own: what no other one has a name for."""
 _NOTHING = {"source_type": SOURCE_TYPES + "algorithmicMedia"}
@@ -35,7 +34,7 @@ class C2paSigner:
         self._chain = chain
         self._algorithm = algorithm
         self._sign = sign
-        WARM.need(MODULE)
+        load()
 
     async def check(self) -> None:
         """Sign a moment of silence. Raises Unavailable."""

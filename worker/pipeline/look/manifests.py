@@ -12,13 +12,14 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
-
-from c2pa import Builder, C2paError, C2paSigningAlg, Context, Reader, Signer
+from typing import TYPE_CHECKING, Any
 
 from worker.errors import Rejected
 from worker.pipeline.look.media import told
 from worker.pipeline.origin import KEY_USAGES
+
+if TYPE_CHECKING:
+    from c2pa import Builder, Context
 
 SIGNATURE_BYTES = 4096
 """The most; a pipe takes as much in one piece."""
@@ -34,6 +35,8 @@ _BEGINNINGS = (
 
 def sign(order: dict[str, Any]) -> str:
     """Write `target`, which is `file` with a manifest. Returns why that is refused, if it is."""
+    from c2pa import Builder, C2paError, C2paSigningAlg, Signer
+
     try:
         builder = Builder(order["manifest"], _context())
         for name, relationship, path in order["parts"]:
@@ -51,29 +54,41 @@ def sign(order: dict[str, Any]) -> str:
 
 
 def read(order: dict[str, Any]) -> str:
-    """What a file says: `facts`, by its tags; `store`, its manifests, and how they stand (`state`): Trusted, Valid or Invalid.
-    Returns JSON."""
-    answer: dict[str, Any] = {"facts": {}, "store": None, "state": None}
+    """What a file says: `facts`, by its tags; `store`, its manifests, and how they stand (`state`): Trusted, Valid,
+    Invalid or Unreadable. Returns JSON."""
+    answer: dict[str, Any] = {"facts": {}, "store": None, "state": None, "looked": False}
     path = Path(order["file"])
     with suppress(Rejected):
         answer["facts"] = told(path)
-    with path.open("rb") as file, suppress(C2paError.NotSupported):
+    try:
+        from c2pa import C2paError, Reader
+    except ModuleNotFoundError:
+        return json.dumps(answer)
+    answer["looked"] = True
+    anchors = Path(order["anchors"]).read_text() if "anchors" in order else ""
+    with path.open("rb") as file:
         try:
-            reader = Reader.try_create(None, file, context=_context(order["anchors"]))
+            reader = Reader.try_create(None, file, context=_context(anchors))
+        except C2paError.NotSupported:  # files of this kind have no manifests
+            return json.dumps(answer)
         except C2paError as error:
-            return json.dumps(answer | {"state": "Invalid", "refused": str(error)})
+            return json.dumps(answer | {"state": "Unreadable", "refused": str(error)})
         if reader is not None:
             answer |= {"store": json.loads(reader.json()), "state": reader.get_validation_state()}
     return json.dumps(answer)
 
 
 def _context(anchors: str = "") -> Context:
+    from c2pa import Context
+
     trust = {"trust_config": "\n".join(KEY_USAGES)} | ({"trust_anchors": anchors} if anchors else {})
     return Context.from_dict({"trust": trust, "verify": {"remote_manifest_fetch": False}})
 
 
 def _add(builder: Builder, words: dict[str, str], path: Path, *, opens: bool) -> None:
     """As an ingredient, with the manifests it has; one that the library cannot open is only named."""
+    from c2pa import C2paError
+
     with path.open("rb") as file:
         try:
             builder.add_ingredient(words, _content_type(file.read(12)) if opens else UNKNOWN, file)
