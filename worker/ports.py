@@ -118,7 +118,7 @@ class Storage(Protocol):
     """The public buckets."""
 
     async def put(self, bucket: str, path: str, data: bytes | Path, content_type: str) -> str:
-        """Upload to `bucket/path`, which must be new; return the public URL. An equal object that is there already counts as uploaded.
+        """Upload to `bucket/path`, which must be new; return the public URL. An object that is there already counts as uploaded.
 
         Raises Unavailable, Rejected (larger than the bucket takes).
         """
