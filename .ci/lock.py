@@ -18,7 +18,8 @@ BUILDS_UPON = {
     "gpu": ("worker",),
     "mcp": ("api",),
     "acestep": ("gpu",),
-    "dev": ("local", "acestep", "mcp"),
+    "c2pa": ("worker",),
+    "dev": ("local", "acestep", "c2pa", "mcp"),
 }
 """`api` is the base, without any extra."""
 COMPILE = (

@@ -48,6 +48,7 @@ class WaitingEngine:
     model: str = "0.45 s"
     kernels: str = "none"
     licence: Licence = MIT
+    trained: bool = False
     ignores: frozenset[str] = frozenset()
 
     def rest(self, busy: Callable[[], bool]) -> None:

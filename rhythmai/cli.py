@@ -18,6 +18,7 @@ from rhythmai.commands import (
     migrate,
     models,
     operators,
+    provenance,
     purge,
     roles,
     top,
@@ -37,7 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 PANELS = {
-    "This machine": (demo.demo, up.up, env.env, doctor.doctor),
+    "This machine": (demo.demo, up.up, env.env, doctor.doctor, provenance.provenance),
     "Music, over API_URL": (
         jobs.submit, jobs.watch, tracks.download, tracks.merge, jobs.again, jobs.cancel, jobs.delete, mcp.mcp,
     ),

@@ -19,7 +19,7 @@ from rhythmai.project.telemetry import traced
 from rhythmai.project.trace import Tracer
 from worker.alarm import Alarm
 from worker.engines.licences import commercial
-from worker.errors import Misconfigured, Unregistered
+from worker.errors import Misconfigured, Unavailable, Unregistered
 from worker.fetch import HttpFetcher, covers
 from worker.heartbeat import Heartbeat, Order
 from worker.inputs import Inputs
@@ -34,15 +34,17 @@ from worker.pipeline.finish.for_players import for_players
 from worker.pipeline.finish.master import master
 from worker.pipeline.finish.merge import FfmpegMerger
 from worker.pipeline.finish.preview import FfmpegPreviewer
+from worker.pipeline.finish.signing import C2paSigner
 from worker.pipeline.look.confinement import missing
 from worker.pipeline.look.look import ChildLooker
 from worker.pipeline.look.speech import ChildEar
 from worker.pipeline.look.warm_process import WARM
 from worker.pipeline.run import Pipeline
 from worker.pipeline.turn import Turn
-from worker.ports import Engine, WakeUps
+from worker.ports import Engine, Signer, WakeUps
 from worker.scratch import PREFIX
 from worker.settings import Settings
+from worker.signing_key import SigningKey
 from worker.storage import SupabaseStorage
 from worker.tidying import Tidying
 from worker.wakeups import ListenWakeUps, RealtimeWakeUps
@@ -87,6 +89,19 @@ def load_engine(settings: Settings) -> Engine | None:
         raise Misconfigured(
             f"ENGINE={settings.engine} needs {error.name}: pip install 'rhythmai[{extra}]', or set ENGINE=sketch for the procedural composer"
         ) from None
+
+
+async def load_signer(settings: Settings) -> C2paSigner | None:
+    """Who signs files, tried once: a wrong key is better told at the start than after the first track. Raises Misconfigured."""
+    key = SigningKey.load(settings.c2pa_cert, settings.c2pa_key, settings.c2pa_signer)
+    if key is None:
+        return None
+    signer = C2paSigner(chain=key.chain, algorithm=key.algorithm, sign=key.sign)
+    try:
+        await signer.check()
+    except Unavailable as error:
+        raise Misconfigured(str(error)) from None
+    return signer
 
 
 def patience(settings: Settings) -> timedelta:
@@ -174,7 +189,7 @@ async def live(settings: Settings, engine_thread: EngineThread, tracer: Tracer) 
     # Side by side: whichever fails first is told at once, not after a minute of loading or ten of waiting for the database.
     loading = loop.run_in_executor(engine_thread, load_engine, settings)
     entering = asyncio.create_task(enter(settings, on_order, tracer))
-    both, ordered = asyncio.gather(loading, entering), asyncio.create_task(orders.get())
+    both, ordered = asyncio.gather(loading, entering, load_signer(settings)), asyncio.create_task(orders.get())
     try:
         either: list[asyncio.Future[Any]] = [both, ordered]
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -182,8 +197,8 @@ async def live(settings: Settings, engine_thread: EngineThread, tracer: Tracer) 
             log.info("worker.stopped_while_loading", order=ordered.result())
             return EXIT_START_AGAIN if ordered.result() == "gone" else 0
         ordered.cancel()
-        engine, (queue, heartbeat) = both.result()
-        return await serve(settings, engine, engine_thread, queue, heartbeat, orders, tracer)
+        engine, (queue, heartbeat), signer = both.result()
+        return await serve(settings, engine, engine_thread, queue, heartbeat, orders, tracer, signer)
     finally:
         ordered.cancel()
         both.cancel()
@@ -210,6 +225,7 @@ async def serve(
     heartbeat: Heartbeat,
     orders: asyncio.Queue[Order],
     tracer: Tracer,
+    signer: Signer | None,
 ) -> int:
     """Listen until drained, by a signal or by `rhythmai drain`; returns the exit code."""
     storage = SupabaseStorage(settings.origin, settings.supabase_key, apikey=settings.apikey)
@@ -240,6 +256,7 @@ async def serve(
         storage=storage,
         for_players=for_players if settings.previews else None,
         previewer=FfmpegPreviewer(partial(covers, settings.origin)) if settings.previews else None,
+        signer=signer,
         fit=partial(fit, count_tokens=count_tokens) if reads_captions else str,
         work_dir=settings.work_dir,
         engine_thread=engine_thread,
@@ -302,6 +319,7 @@ async def serve(
                 engine=engine and engine.name,
                 model=engine and engine.model,
                 kernels=engine and engine.kernels,
+                signs=signer is not None,
             )
             beside += [
                 *(asyncio.create_task(sources[name].run(alarm.ring)) for name in settings.wakeups),

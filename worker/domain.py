@@ -1,5 +1,6 @@
 """The nouns of a job: frozen values without I/O, shared by the listener, the pipeline and the adapters."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -25,6 +26,14 @@ LONG_S = 600.0
 """A film that is longer is heard with progress."""
 TONICS = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 """How we write the pitch classes, 0 to 11."""
+
+FACTS = (
+    "generator", "engine", "licence", "licence_url", "commercial_use", "seed", "prompt_sha256", "source_type",
+)  # fmt: skip
+Facts = Mapping[str, str]
+"""What a file says of where it comes from, by the names in `FACTS`. The source type is IPTC's."""
+MADE_BY_MODEL = "trainedAlgorithmicMedia"
+"""IPTC's word for media that a trained model has made."""
 
 Verdict = Literal["lost", "cancelled"]
 """Why the holder of a lease is to stop."""
@@ -295,6 +304,7 @@ class Merged:
     """A video with music under it, ready for upload."""
 
     file: Path
+    facts: Facts = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     """What it has otherwise than asked, in sentences for the user."""
 

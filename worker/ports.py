@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +11,7 @@ from worker.domain import (
     Clip,
     Delivery,
     Direction,
+    Facts,
     Frames,
     Job,
     Lease,
@@ -120,7 +121,7 @@ class Storage(Protocol):
     """The public buckets."""
 
     async def put(self, bucket: str, path: str, data: bytes | Path, content_type: str) -> str:
-        """Upload to `bucket/path`, which must be new; return the public URL. An equal object that is there already counts as uploaded.
+        """Upload to `bucket/path`, which must be new; return the public URL. An object that is there already counts as uploaded.
 
         Raises Unavailable, Rejected (larger than the bucket takes).
         """
@@ -163,6 +164,10 @@ class Engine(Protocol):
     @property
     def licence(self) -> Licence:
         """Under which its weights stand, and so its music."""
+
+    @property
+    def trained(self) -> bool:
+        """Whether it is a model that has learnt from other media; else it composes by rules."""
 
     @property
     def kernels(self) -> str:
@@ -228,6 +233,19 @@ class ForPlayers(Protocol):
     """Makes an M4A, which every player takes, of a track."""
 
     def __call__(self, recording: Recording, *, tags: dict[str, str]) -> bytes: ...
+
+
+class Signer(Protocol):
+    """Signs into a file where it comes from (C2PA)."""
+
+    async def sign(
+        self, file: Path, into: Path, *, content_type: str, title: str, facts: Facts, parts: Mapping[str, Path]
+    ) -> Path:
+        """Return a signed copy in the folder `into`, in which no sample and no picture is another. `parts` are what it was made of, by
+        their names: the first is what was there before, and their own manifests go along.
+
+        Raises ServiceAway (whoever has the key does not sign), Unavailable.
+        """
 
 
 class Previewer(Protocol):

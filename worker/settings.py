@@ -109,6 +109,10 @@ class Settings(ProjectEnvironment):
     work_dir: Annotated[Path, AfterValidator(at_home), AfterValidator(_writable)] | None = None
     webhook_secret: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_secrets)] = ()
 
+    c2pa_cert: Annotated[Path, AfterValidator(at_home)] | None = None
+    c2pa_key: Annotated[Path, AfterValidator(at_home)] | None = None
+    c2pa_signer: str = ""
+
     max_duration_s: float = Field(default=180, gt=0, le=DAY_S)
     max_bytes: int = Field(default=512 * 2**20, gt=0)
     input_buckets: InputBuckets = ()

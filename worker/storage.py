@@ -26,8 +26,8 @@ REMEDIES = {"401": _KEY, "403": _KEY, "404": "run `rhythmai migrate`, which make
 
 
 class SupabaseStorage:
-    """Implements `ports.Storage`. Never overwrites (upsert is off): paths carry a hash of the content, so an object that is
-    there already is the same object."""
+    """Implements `ports.Storage`. Never overwrites (upsert is off): paths carry a hash of the content before it was signed, so an
+    object that is there already is the same, or differs by its signature alone."""
 
     def __init__(self, supabase_url: str, key: str, *, apikey: str = "", tries: int = TRIES) -> None:
         self._storage = StorageClient(supabase_url, key, timeout_s=TIMEOUT_S, apikey=apikey)

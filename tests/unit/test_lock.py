@@ -19,6 +19,7 @@ EXTRAS = {
     "gpu": ["gpu"],
     "mcp": ["mcp"],
     "acestep": ["acestep"],
+    "c2pa": ["c2pa"],
     "dev": ["dev", "acestep"],
 }
 

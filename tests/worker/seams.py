@@ -27,6 +27,7 @@ class Seams:
     """Every port of the pipeline, in memory; `rows` and `objects` are what came out."""
 
     name, model, kernels, frames = "fake", "1", "none", None
+    trained = True
     licence = Licence("CC-BY-NC-4.0", commercial=False, url="https://creativecommons.org/licenses/by-nc/4.0/")
     ignores = frozenset({"negative_prompt", "conditioning", "steps"})
 

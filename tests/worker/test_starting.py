@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.hosted.programs import clean
+from tests.unit.certificates import signatory
 
 LOADS_FOR_EVER = """
 import sys, time
@@ -104,3 +105,22 @@ async def test_an_engine_that_may_not_be_used_commercially_is_refused(database_u
         "COMMERCIAL_ONLY=true and ENGINE=mmaudio: the weights of mmaudio large_44k_v2 stand under CC-BY-NC-4.0"
     )
     assert "Set ENGINE=acestep or ENGINE=sketch" in line
+
+
+async def test_a_key_without_a_certificate_is_told_before_the_models_are_there(start, tmp_path):
+    """Who cannot sign as told does not begin: one line on stderr and exit code 2."""
+    worker = await start(C2PA_KEY=str(tmp_path / "key.pem"))
+    assert await worker.wait() == 2
+    said = (await worker.stderr.read()).decode()
+    assert said.splitlines()[-1].startswith("C2PA_KEY is set and C2PA_CERT is not")
+    assert "Traceback" not in said
+
+
+async def test_a_key_that_does_not_sign_is_told_before_the_models_are_there(start, tmp_path):
+    """Signing is tried once at the start."""
+    cert = signatory().written(tmp_path)["C2PA_CERT"]
+    worker = await start(C2PA_CERT=cert, C2PA_SIGNER="sh -c 'echo the vault is sealed >&2; exit 4'")
+    assert await worker.wait() == 2
+    said = (await worker.stderr.read()).decode()
+    assert "the vault is sealed" in said.splitlines()[-1]
+    assert "Traceback" not in said

@@ -8,13 +8,15 @@ from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import structlog
 
-from worker.domain import Job, Options, Plan, Recording, Result, Track, Variant
+from worker.domain import Facts, Job, Options, Plan, Recording, Result, Track, Variant
 from worker.errors import Unavailable
-from worker.ports import Engine, ForPlayers, Master, Queue, Storage
+from worker.pipeline.origin import of_track
+from worker.ports import Engine, ForPlayers, Master, Queue, Signer, Storage
 from worker.timings import Timings
 from worker.together import together
 
@@ -37,19 +39,20 @@ class Finishing:
     master: Master
     for_players: ForPlayers | None
     mastering: Executor
+    signer: Signer | None
+    folder: Path
 
     async def put(self, variant: Variant, track: Track) -> None:
         """Raises what `Pipeline.run` raises."""
         direction, seed = variant.direction, variant.seed if track.seed is None else track.seed
+        facts, options = of_track(self.engine, seed, direction.prompt), self.job.options
         tags = {
             "title": direction.title,
             "prompt": direction.prompt,
-            "seed": str(seed),
-            "engine": f"{self.engine.name} {self.engine.model}".strip(),
+            **facts,
             "job": str(self.job.lease.job_id),
             "copyright": str(self.engine.licence),
         }
-        options = self.job.options
         work = partial(
             self.master, track,
             duration_s=self.duration_s, loudness_lufs=options.loudness_lufs, format=options.format, tags=tags,
@@ -61,8 +64,8 @@ class Finishing:
         path = f"{name}-{hashlib.sha256(recording.data).hexdigest()[:32]}{recording.suffix}"
         with self.timings.of("upload"):
             url, small = await together(
-                self.storage.put("audios", path, recording.data, recording.content_type),
-                self._small(name, recording, tags),
+                self._put(path, recording.data, recording.content_type, direction.title, facts),
+                self._small(name, recording, tags, facts),
             )
         await self.queue.put_result(
             self.job.lease,
@@ -91,13 +94,28 @@ class Finishing:
         )
         log.info("result.ready", index=variant.index, title=direction.title, loudness_lufs=recording.loudness_lufs)
 
-    async def _small(self, name: str, recording: Recording, tags: dict[str, str]) -> str | None:
+    async def _put(self, path: str, data: bytes, content_type: str, title: str, facts: Facts) -> str:
+        """Signed, where there is a signer. The path is by what is signed: no two signatures are alike, and a retry finds what is there."""
+        if self.signer is None:
+            return await self.storage.put("audios", path, data, content_type)
+        file = self.folder / Path(path).name
+        await asyncio.to_thread(file.write_bytes, data)
+        signed = await self.signer.sign(
+            file, self.folder, content_type=content_type, title=title, facts=facts, parts={}
+        )
+        try:
+            return await self.storage.put("audios", path, signed, content_type)
+        finally:
+            file.unlink()
+            signed.unlink()
+
+    async def _small(self, name: str, recording: Recording, tags: dict[str, str], facts: Facts) -> str | None:
         """The address of what players get of a track, if it is something else; it is made while the track is uploaded."""
         if self.for_players is None or recording.suffix in PLAYED:
             return None
         data = await self._mastering(partial(self.for_players, recording, tags=tags))
         path = f"{name}-{hashlib.sha256(data).hexdigest()[:8]}.m4a"
-        return await self.storage.put("audios", path, data, "audio/mp4")
+        return await self._put(path, data, "audio/mp4", tags["title"], facts)
 
     async def _mastering(self, work: Callable[[], Made]) -> Made:
         try:

@@ -10,7 +10,7 @@ from worker.domain import Job, Result, Stage
 from worker.errors import Rejected
 from worker.pipeline.listen import speech_of
 from worker.pipeline.video import fetch_video
-from worker.ports import Ear, Fetcher, Merger, Queue, Storage
+from worker.ports import Ear, Fetcher, Merger, Queue, Signer, Storage
 from worker.timings import Timings
 from worker.together import together
 
@@ -25,6 +25,7 @@ async def merge(
     ear: Ear,
     merger: Merger,
     storage: Storage,
+    signer: Signer | None,
 ) -> None:
     """Raises what `Pipeline.run` raises."""
     if 0 in job.done:
@@ -45,9 +46,16 @@ async def merge(
         merged = await merger.merge(video, audio, folder / "merged", job.options, speech, licence)
     for note in merged.notes:
         await queue.note(job.lease, note)
-    digest = await asyncio.to_thread(_digest, merged.file)
+    digest = await asyncio.to_thread(_digest, merged.file)  # before it is signed: no two signatures are alike
+    file = merged.file
+    if signer is not None:
+        with timings.of("sign"):
+            file = await signer.sign(
+                file, folder / "merged", content_type="video/mp4", title="A film with music", facts=merged.facts,
+                parts={"film": video, "music": audio},
+            )  # fmt: skip
     with timings.of("upload"):
-        url = await storage.put("videos", f"{job.lease.job_id}/{digest[:32]}.mp4", merged.file, "video/mp4")
+        url = await storage.put("videos", f"{job.lease.job_id}/{digest[:32]}.mp4", file, "video/mp4")
     await queue.put_result(job.lease, Result(index=0, video_url=url, licence=licence))
 
 

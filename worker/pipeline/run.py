@@ -25,7 +25,20 @@ from worker.pipeline.plan import planned
 from worker.pipeline.preview_job import preview
 from worker.pipeline.turn import Turn
 from worker.pipeline.video import fetch_video
-from worker.ports import Describer, Ear, Engine, Fetcher, ForPlayers, Looker, Master, Merger, Previewer, Queue, Storage
+from worker.ports import (
+    Describer,
+    Ear,
+    Engine,
+    Fetcher,
+    ForPlayers,
+    Looker,
+    Master,
+    Merger,
+    Previewer,
+    Queue,
+    Signer,
+    Storage,
+)
 from worker.timings import Timings
 from worker.together import together
 
@@ -54,6 +67,8 @@ class Pipeline:
     for_players: ForPlayers | None = None
     previewer: Previewer | None = None
     """None where tracks and films get no previews."""
+    signer: Signer | None = None
+    """None where files say where they come from in their tags alone."""
     freed: Callable[[], None] = lambda: None
     """Called when a job has all its music and goes on for what is made beside it alone."""
     fit: Callable[[str], str] = str
@@ -81,6 +96,7 @@ class Pipeline:
                 await merge(
                     job, Path(folder), timings,
                     queue=self.queue, fetcher=self.fetcher, ear=self.ear, merger=self.merger, storage=self.storage,
+                    signer=self.signer,
                 )  # fmt: skip
                 return
             await self._generate(job, Path(folder), stopped, draining, timings)
@@ -179,7 +195,8 @@ class Pipeline:
         assert self.engine is not None
         finish = Finishing(
             job=job, plan=plan, engine=self.engine, duration_s=clip.duration_s, timings=timings, queue=self.queue,
-            storage=self.storage, master=self.master, for_players=self.for_players, mastering=self.mastering,
+            storage=self.storage, master=self.master, for_players=self.for_players, mastering=self.mastering, signer=self.signer,
+            folder=clip.path.parent,
         )  # fmt: skip
         finishing: list[asyncio.Task[None]] = []
         visit = Visit(self.engine_thread, stopped)

@@ -37,6 +37,7 @@ class AceStepEngine:
     """
 
     name = "acestep"
+    trained = True
     ignores = frozenset({"conditioning", "negative_prompt", "guidance"})
     frames = None
 

@@ -95,6 +95,7 @@ class MMAudioEngine:
         return engine
 
     ignores: frozenset[str] = frozenset()
+    trained = True
 
     @property
     def name(self) -> str:

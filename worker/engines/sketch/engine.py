@@ -19,6 +19,7 @@ class SketchEngine:
     name = "sketch"
     model = "sketch-1"
     licence = MIT
+    trained = False
     kernels = "NumPy"
     ignores = frozenset({"conditioning", "steps", "guidance"})
     frames = None

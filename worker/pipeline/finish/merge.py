@@ -7,6 +7,7 @@ long as the film (`sound`).
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -24,6 +25,7 @@ from worker.pipeline.look.answers import Heard, Measured
 from worker.pipeline.look.child import Limits, run_child
 from worker.pipeline.look.footage import Footage, Sound
 from worker.pipeline.look.look import ask_decoder
+from worker.pipeline.origin import of_merge
 from worker.together import together
 
 _NO_DISK = "No space left"
@@ -71,14 +73,18 @@ class FfmpegMerger:
             curve = envelope.points(speech, options.duck_db, film.duration_s)
             await asyncio.to_thread(envelope.render, curve, gains)
         given = [file for file in (video, audio, gains) if file is not None]
-        tags = {} if licence is None else {"metadata": f"copyright={licence}"}
+        facts = of_merge(listened.facts)
+        # MP4 has no names of our own.
+        tags = {"comment": json.dumps({**listened.facts, **facts}, ensure_ascii=False)}
+        if licence is not None:
+            tags["copyright"] = str(licence)
         try:
             for picture, sound in _ways(film, options):
-                line = _command(video, audio, gains, target, film, picture | tags, sound, listened.sound, options)
+                line = _command(video, audio, gains, target, film, picture, sound, listened.sound, options, tags)
                 target.touch()
                 ended = await run_child(line, self._limits, task="Merging", reads=given, writes=[target])
                 if ended.code == 0:
-                    return Merged(file=target, notes=_notes(film, sound, options))
+                    return Merged(file=target, facts=facts, notes=_notes(film, sound, options))
                 if any(words in ended.complaints for words in (_NO_DISK, *_NO_MEMORY)):
                     break
         except BaseException:
@@ -125,6 +131,7 @@ def _command(
     sound: Sound | None,
     track: Sound,
     options: Options,
+    tags: dict[str, str],
 ) -> list[str]:
     own = shown(video, film)
     played = music(opened(audio, AUDIO_FORMATS)[f"a:{track.number}"], track, film.duration_s, options.music_gain_db)
@@ -132,4 +139,5 @@ def _command(
         if gains is not None:
             played = ducked(played, opened(gains, "f32le", format="f32le", ar=envelope.RATE_HZ, ac=1))
         played = mixed(played, heard(own, sound, film), sound, film.duration_s)
-    return command(film, target, own[str(film.stream)], limited(played), **picture, **_SOUND)
+    named = {f"metadata:g:{place}": f"{name}={text}" for place, (name, text) in enumerate(tags.items())}
+    return command(film, target, own[str(film.stream)], limited(played), **picture, **_SOUND, **named)

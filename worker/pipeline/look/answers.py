@@ -7,8 +7,11 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
 
+from worker.domain import FACTS
 from worker.pipeline.look.footage import Footage, Length, Rate, Sound
 
+LONGEST_FACT = 300
+"""Letters."""
 Seconds = Annotated[float, Field(ge=0, lt=1e6, allow_inf_nan=False)]
 Shown = Annotated[int, Field(gt=0, le=4 * 4096)]
 """Pixels of a side, were they square."""
@@ -40,6 +43,10 @@ class Heard(Answer):
     """What the sound of a file measures."""
 
     sound: Sound
+    facts: dict[
+        Annotated[str, Field(pattern=f"^({'|'.join(FACTS)})$")], Annotated[str, Field(max_length=LONGEST_FACT)]
+    ] = {}
+    """What it says of where it comes from."""
 
 
 class Spoken(Answer):

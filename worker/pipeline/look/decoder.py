@@ -25,7 +25,7 @@ from worker.errors import Rejected
 from worker.pipeline.look import scenes
 from worker.pipeline.look.frames import GAP_S, frames
 from worker.pipeline.look.hearing import hear
-from worker.pipeline.look.media import NO_MEMORY, broken, check_size
+from worker.pipeline.look.media import NO_MEMORY, broken, check_size, told
 from worker.pipeline.look.probe import listen, measure
 from worker.pipeline.look.selection import Selection
 from worker.pipeline.look.small_picture import small_picture
@@ -132,7 +132,7 @@ def answer(
             case "measure":
                 return {"footage": asdict(measure(path, max_duration_s, asked_s))}, (), None
             case "listen":
-                return {"sound": asdict(listen(path))}, (), None
+                return {"sound": asdict(listen(path)), "facts": told(path)}, (), None
             case _:
                 raise ValueError(f"no such task: {task}")
     except _REFUSED as error:

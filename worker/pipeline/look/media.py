@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import av
@@ -13,8 +14,9 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from worker.domain import PROTOCOLS
+from worker.domain import AUDIO_FORMATS, FACTS, PROTOCOLS
 from worker.errors import Rejected
+from worker.pipeline.look.answers import LONGEST_FACT
 from worker.pipeline.look.signature import looks_like
 from worker.pipeline.look.transport_clock import TransportClock
 
@@ -64,6 +66,17 @@ def open_media(path: Path, formats: str) -> Iterator[InputContainer]:
         raise Rejected(f"The file is {what}, which we do not take; send {takes}", code="not_a_video") from error
     with container:
         yield container
+
+
+def told(path: Path) -> dict[str, str]:
+    """What a file of ours says in its tags of where it comes from; of what no file of ours would say, nothing. Raises Rejected."""
+    with open_media(path, AUDIO_FORMATS) as container:
+        tags: dict[str, object] = {**container.metadata}
+        for stream in container.streams:
+            tags |= stream.metadata
+    with suppress(ValueError, TypeError):  # where a format has no names of our own
+        tags |= json.loads(str(tags["comment"])) if "comment" in tags else {}
+    return {name: str(tags[name])[:LONGEST_FACT] for name in FACTS if name in tags}
 
 
 def _other_format(path: Path, options: dict[str, str]) -> str:
