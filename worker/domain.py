@@ -250,6 +250,42 @@ class Track:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """How a finished track fits its film, as it is heard (docs/sound.md)."""
+
+    cuts: int
+    on_beat: int
+    """Cuts with a beat within 100 ms."""
+    chance: float | None
+    """The share of cuts that beats so dense meet by chance; None where nothing pulses."""
+    luck: float
+    """How likely chance alone meets as many cuts."""
+    curve: float | None
+    """Correlation of what happens in the picture with what happens in the music; None where one of them does nothing."""
+    curve_chance: float | None
+    """What such a correlation reaches by chance, in one of twenty cases."""
+    hit_errors_s: tuple[float | None, ...] = ()
+    """How late the stroke at each asked moment is; None where there is none within half a second."""
+    beats_s: tuple[float, ...] = ()
+    bpm: float | None
+    key: str | None
+    loudness_lufs: float | None
+    lra_lu: float | None
+    """Loudness range; None for silence and for less than 3 s."""
+    true_peak_db: float | None
+
+    @property
+    def on_cuts(self) -> bool:
+        """Whether more cuts are on beats than chance gives in one of ten cases."""
+        return self.on_beat > 0 and self.luck < 0.1
+
+    @property
+    def follows(self) -> bool:
+        """Whether the music follows the picture further than chance gives."""
+        return self.curve is not None and self.curve_chance is not None and self.curve > max(0.0, self.curve_chance)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
     """A mastered track in a file format, ready for upload."""
 
