@@ -1,5 +1,7 @@
 """The fit report: what is known of a click track, silence and noise is what is said."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,7 @@ def scenes(cuts_s, motions=(0.3,), seconds=SECONDS):
         Scene(
             start_s=start_s, end_s=end_s, brightness=0.5, saturation=0.5, warmth=0.5, motion=motions[n % len(motions)]
         )
-        for n, (start_s, end_s) in enumerate(zip(edges, edges[1:], strict=False))
+        for n, (start_s, end_s) in enumerate(itertools.pairwise(edges))
     )
 
 

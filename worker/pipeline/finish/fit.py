@@ -70,7 +70,7 @@ def _luck(cuts: int, met: int, chance: float) -> float:
 
 def _error_s(curve: Curve, rate: int, at_s: float) -> float | None:
     """How late the stroke is that means this moment: the strongest of those around, the nearer ones before the others."""
-    times_s = times_of(np.arange(len(curve)), rate)
+    times_s = times_of(np.arange(len(curve), dtype=np.float64), rate)
     strokes = np.flatnonzero(
         (np.abs(times_s - at_s) < _AROUND_S) & (curve >= _STROKE) & (curve == _highest_around(curve))
     )
