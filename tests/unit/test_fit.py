@@ -57,6 +57,12 @@ def test_a_hit_between_two_clicks_is_off_by_the_way_to_the_nearer_one():
     assert found.hit_errors_s == pytest.approx((-0.2,), abs=0.005)
 
 
+def test_a_hit_is_not_met_by_a_faint_click_before_a_loud_one():
+    """What is under a third of the strongest stroke around is not what is meant."""
+    track = clicks([12.1], SECONDS, RATE) + 0.0005 * clicks([12.0], SECONDS, RATE)
+    assert fit(track, RATE, scenes(()), hits_s=(12,)).hit_errors_s == pytest.approx((0.1,), abs=0.005)
+
+
 def test_silence_fits_nothing():
     """No beat, no stroke, no loudness, no praise; chance would give nothing either."""
     found = fit(np.zeros((2, int(SECONDS * RATE)), np.float32), RATE, scenes(CUTS_S[100]), hits_s=(5,))

@@ -21,8 +21,8 @@ NEAR_S = 0.1
 """A beat that is not further away from a cut is on it."""
 _AROUND_S = 0.5
 """As far from a hit a stroke is looked for."""
-_STROKE = 3.0
-"""A stroke's least rise, in deviations of the onset curve."""
+_STROKE, _WEAKER = 2.0, 1 / 3
+"""A stroke's least rise, in deviations of the onset curve, and of the strongest one around."""
 _SPREAD_S = 0.3
 """Of what happens at one moment, in the curves of picture and music."""
 _CURVE_HZ = 10
@@ -69,15 +69,14 @@ def _luck(cuts: int, met: int, chance: float) -> float:
 
 
 def _error_s(curve: Curve, rate: int, at_s: float) -> float | None:
-    """How late the stroke is that means this moment: the strongest of those around, the nearer ones before the others."""
+    """How late the stroke is that means this moment: the nearest of those around that are not much weaker than the strongest."""
     times_s = times_of(np.arange(len(curve), dtype=np.float64), rate)
+    around = np.where(np.abs(times_s - at_s) < _AROUND_S, curve, 0)
     strokes = np.flatnonzero(
-        (np.abs(times_s - at_s) < _AROUND_S) & (curve >= _STROKE) & (curve == _highest_around(curve))
+        (around >= max(_STROKE, _WEAKER * around.max(initial=0))) & (curve == _highest_around(curve))
     )
-    if not len(strokes):
-        return None
     late_s = times_s[strokes] - at_s
-    return float(late_s[np.argmax(curve[strokes] * (1 - np.abs(late_s) / _AROUND_S))])
+    return float(late_s[np.abs(late_s).argmin()]) if len(strokes) else None
 
 
 def _highest_around(curve: Curve) -> Curve:
