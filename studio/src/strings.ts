@@ -91,6 +91,8 @@ export const words = {
     downloadOf: "Download {title}",
     take: "take {number}",
     tempo: "{bpm} bpm",
+    onBeat: "{met} of {cuts} cuts on a beat",
+    best: "fits the film best",
     seek: "Place in {title}",
     cannotLoad: "{title} could not be loaded: {why}",
     finished: "All tracks are ready",

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from tests.unit.test_hearing import RATE, clicks, noise
-from worker.domain import Scene
+from worker.domain import Scene, Track
 from worker.pipeline.finish.fit import fit
 from worker.pipeline.finish.loudness import loudness_range, weighted_power
+from worker.pipeline.finish.master import master
 
 SECONDS = 24.0
 CUTS_S = {100: (3.0, 7.2, 10.8, 15.6, 19.2), 120: (3.0, 7.5, 11.0, 15.5, 19.0)}
@@ -118,3 +119,24 @@ def test_a_moment_has_no_fit():
     assert found.true_peak_db < 0
     nothing = fit(np.zeros((2, 9), np.float32), RATE, scenes((0.2,), seconds=0.5), hits_s=(0.2,))
     assert (nothing.on_beat, nothing.true_peak_db, nothing.hit_errors_s) == (0, None, (None,))
+
+
+def test_what_a_row_holds_is_short_and_says_how_far_beyond_chance_a_track_fits():
+    """Five of five on beats of 100 bpm, where chance gives a third, score two thirds; beside the cuts nothing scores."""
+    told = fit(pulse(100), RATE, scenes(CUTS_S[100])).told
+    assert abs(told.pop("curve")) < 0.3
+    assert told.pop("lra_lu") < 1
+    assert told.pop("score") == pytest.approx(2 / 3, abs=0.02)
+    assert told == {"cuts": 5, "on_beat": 5, "chance": 0.33, "luck": 0.004}
+    assert fit(pulse(100, 0.3), RATE, scenes(CUTS_S[100])).score == 0
+
+
+def test_a_mastered_track_says_how_it_fits_and_keeps_the_tempo_that_was_composed():
+    """The film's scenes are met by what is heard; without them there is nothing to fit."""
+    track = Track(index=0, samples=0.3 * pulse(100), sample_rate=RATE, bpm=99.5, key="D minor")
+    made = master(track, duration_s=SECONDS, format="wav", tags={}, scenes=scenes(CUTS_S[100]))
+    assert (made.fit.on_beat, made.fit.on_cuts, made.fit.bpm) == (5, True, pytest.approx(100, abs=0.1))
+    assert (made.bpm, made.key) == (99.5, "D minor")
+    assert made.fit.loudness_lufs == pytest.approx(made.loudness_lufs, abs=0.1)
+    assert made.fit.true_peak_db == pytest.approx(made.true_peak_db, abs=0.1)
+    assert master(track, duration_s=SECONDS, format="wav", tags={}).fit is None

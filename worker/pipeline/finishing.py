@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import structlog
 
-from worker.domain import Job, Options, Plan, Recording, Result, Track, Variant
+from worker.domain import Job, Options, Plan, Recording, Result, Scene, Track, Variant
 from worker.errors import Unavailable
 from worker.ports import Engine, ForPlayers, Master, Queue, Storage
 from worker.timings import Timings
@@ -31,6 +31,8 @@ class Finishing:
     plan: Plan
     engine: Engine
     duration_s: float
+    scenes: tuple[Scene, ...]
+    """Of the film, where its cuts are known to the frame."""
     timings: Timings
     queue: Queue
     storage: Storage
@@ -48,7 +50,9 @@ class Finishing:
             "engine": f"{self.engine.name} {self.engine.model}".strip(),
             "job": str(self.job.lease.job_id),
         }
-        work = partial(self.master, track, duration_s=self.duration_s, format=self.job.options.format, tags=tags)
+        work = partial(
+            self.master, track, duration_s=self.duration_s, format=self.job.options.format, tags=tags, scenes=self.scenes
+        )  # fmt: skip
         with self.timings.of("master"):
             recording = await self._mastering(work)
         self.timings.music_s += recording.duration_s
@@ -78,6 +82,7 @@ class Finishing:
                 peaks=recording.peaks,
                 loudness_lufs=recording.loudness_lufs,
                 true_peak_db=recording.true_peak_db,
+                fit=recording.fit.told if recording.fit else None,
                 ignored=tuple(
                     sorted(
                         name for name in self.engine.ignores if getattr(self.job.options, name) != getattr(USUAL, name)

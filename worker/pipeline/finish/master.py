@@ -2,10 +2,11 @@
 
 import base64
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
-from worker.domain import Recording, Samples, Track
+from worker.domain import Recording, Samples, Scene, Track
 from worker.errors import WorkerError
 from worker.pipeline.finish.audio_file import FORMATS, write
 from worker.pipeline.finish.loudness import (
@@ -32,7 +33,9 @@ PEAKS = 160
 """With them a result is about 1,000 bytes."""
 
 
-def master(track: Track, *, duration_s: float, format: str, tags: dict[str, str]) -> Recording:
+def master(
+    track: Track, *, duration_s: float, format: str, tags: dict[str, str], scenes: Sequence[Scene] = ()
+) -> Recording:
     """Implements `worker.ports.Master`. The recording has round(duration_s * rate) samples, a true peak under -1 dBTP, and -14 LUFS
     or what can be had with `MOST_LIMITING_DB` and `MOST_GAIN_DB`: it says what it has.
 
@@ -50,12 +53,12 @@ def master(track: Track, *, duration_s: float, format: str, tags: dict[str, str]
     samples = np.pad(samples[:, :count], ((0, 0), (0, max(0, count - samples.shape[1]))))  # cut or filled with silence
     samples = _faded(samples - samples.mean(axis=1, keepdims=True), rate)
     loud, loudness_lufs, peak = _loud(samples, rate, to_target=duration_s >= SHORTEST_LOUD_S)
-    bpm, key = track.bpm, track.key
-    if bpm is None or key is None:
+    bpm, key, heard = track.bpm, track.key, None
+    if scenes or bpm is None or key is None:
         # scipy's filters: the processes that master load them at their start.
-        from worker.pipeline.finish.hearing import hear
+        from worker.pipeline.finish.fit import fit
 
-        heard = hear(loud, rate)
+        heard = fit(loud, rate, scenes)
         bpm, key = bpm or heard.bpm, key or heard.key
     return Recording(
         data=write(loud, rate, format, tags),
@@ -67,6 +70,7 @@ def master(track: Track, *, duration_s: float, format: str, tags: dict[str, str]
         true_peak_db=round(20 * math.log10(peak), 2) if peak > 0 else None,
         bpm=bpm,
         key=key,
+        fit=heard if scenes else None,
     )
 
 
