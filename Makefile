@@ -6,6 +6,7 @@
 # make soak [FOR=1800]          worker, API and stand-in under mixed load: memory, descriptors, files, connections; writes bench/soak.*
 # make studio                   the page of studio/, built into edge_api/static; Node from PyPI where none of 22 or newer is
 # make contract                 one contract, two hosts: aiohttp and Supabase's edge
+# make listen                   eight films and the sketch's music for them on one page, output/listen.html; ENGINE=acestep:xl-turbo for another's
 # make bench | parity             measurements | our MMAudio runtime against its reference
 # make lock                       requirements/: the newest versions that pyproject.toml allows, with hashes
 # make clean                      remove what make made
@@ -13,7 +14,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo studio test tests test-all check fmt lock chaos soak bench bench-queue bench-realtime bench-engine bench-pipeline bench-sketch parity clean system
+.PHONY: help listen demo studio test tests test-all check fmt lock chaos soak bench bench-queue bench-realtime bench-engine bench-pipeline bench-sketch parity clean system
 
 PYTHON ?= python3
 VENV := .venv
@@ -97,6 +98,9 @@ chaos: $(VENV)/.dev
 soak: FOR = 1800
 soak: $(VENV)/.dev
 	@$(BIN)/python bench/soak.py --seconds $(FOR)
+
+listen: $(VENV)/.dev
+	@$(BIN)/python -m bench.listen $(ENGINE:%=--engine %)
 
 bench: bench-queue bench-realtime bench-engine bench-pipeline bench-sketch
 bench-queue: $(VENV)/.dev

@@ -24,6 +24,26 @@ class Licence(BaseModel):
     url: str
 
 
+class Fit(BaseModel):
+    """How a track fits its film, as it is heard."""
+
+    model_config = ConfigDict(frozen=True)
+
+    cuts: int
+    on_beat: int
+    """Cuts with a beat within 100 ms."""
+    chance: float | None = None
+    """The share of cuts that beats so dense meet by chance; None where nothing pulses."""
+    luck: float = 1
+    """How likely chance alone meets as many cuts."""
+    curve: float | None = None
+    """Correlation of what happens in the picture with what happens in the music."""
+    lra_lu: float | None = None
+    """Loudness range."""
+    score: float = 0
+    """How far it fits beyond chance, 0 to 2."""
+
+
 class Result(BaseModel):
     """One finished track, or the video of a merge."""
 
@@ -55,6 +75,8 @@ class Result(BaseModel):
     true_peak_db: float | None = None
     ignored: tuple[str, ...] = ()
     """Options that were asked for and that the engine does not know."""
+    fit: Fit | None = None
+    """None where the film's cuts are not known to the frame."""
     created_at: datetime | None = None
 
 
@@ -107,6 +129,8 @@ class Job(Standing):
     """What went otherwise than asked, in sentences."""
     speech: tuple[Span, ...] | None = None
     """Where somebody speaks in what is set to music; None while it was not listened to."""
+    best: int | None = None
+    """The index of the track that fits the film best, of two or more; None where none does beyond chance."""
     kind: Literal["generate", "merge"] = "generate"
     video_url: str = ""
     user_request: str = ""

@@ -12,6 +12,7 @@ from rhythmai.commands import (
     demo,
     doctor,
     env,
+    fit,
     jobs,
     keys,
     mcp,
@@ -38,7 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 PANELS = {
-    "This machine": (demo.demo, up.up, env.env, doctor.doctor, provenance.provenance),
+    "This machine": (demo.demo, up.up, env.env, fit.fit, provenance.provenance, doctor.doctor),
     "Music, over API_URL": (
         jobs.submit, jobs.watch, tracks.download, tracks.merge, jobs.again, jobs.cancel, jobs.delete, mcp.mcp,
     ),

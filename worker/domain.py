@@ -207,6 +207,8 @@ class Clip:
     has_audio: bool
     scenes: tuple[Scene, ...]
     stills: tuple[Still, ...]
+    glanced: bool = False
+    """Whether its key frames are all that was looked at: cuts are known as well as those lie."""
 
     @property
     def cuts_s(self) -> tuple[float, ...]:
@@ -280,6 +282,66 @@ class Track:
     """Where another than the variant's had to be used."""
 
 
+def _rounded(figure: float | None, places: int) -> float | None:
+    return None if figure is None else round(figure, places)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """How a finished track fits its film, as it is heard (docs/sound.md)."""
+
+    cuts: int
+    on_beat: int
+    """Cuts with a beat within 100 ms."""
+    chance: float | None
+    """The share of cuts that beats so dense meet by chance; None where nothing pulses."""
+    luck: float
+    """How likely chance alone meets as many cuts."""
+    curve: float | None
+    """Correlation of what happens in the picture with what happens in the music; None where one of them does nothing."""
+    curve_chance: float | None
+    """What such a correlation reaches by chance, in one of twenty cases."""
+    hit_errors_s: tuple[float | None, ...] = ()
+    """How late the stroke at each asked moment is; None where there is none within half a second."""
+    beats_s: tuple[float, ...] = ()
+    bpm: float | None
+    key: str | None
+    loudness_lufs: float | None
+    lra_lu: float | None
+    """Loudness range; None for silence and for less than 3 s."""
+    true_peak_db: float | None
+
+    @property
+    def told(self) -> dict[str, float | None]:
+        """What the row of its track holds."""
+        return {
+            "cuts": self.cuts,
+            "on_beat": self.on_beat,
+            "chance": _rounded(self.chance, 2),
+            "luck": _rounded(self.luck, 3),
+            "curve": _rounded(self.curve, 2),
+            "lra_lu": _rounded(self.lra_lu, 1),
+            "score": _rounded(self.score, 2),
+        }
+
+    @property
+    def score(self) -> float:
+        """How far it fits beyond chance, 0 to 2: the share of cuts met less the one by chance, and how much closer than by chance it follows the picture."""
+        met = self.on_beat / self.cuts - (self.chance or 0.0) if self.on_cuts else 0.0
+        beyond = self.curve - max(0.0, self.curve_chance) if self.follows and self.curve and self.curve_chance else 0.0
+        return max(0.0, met) + beyond
+
+    @property
+    def on_cuts(self) -> bool:
+        """Whether more cuts are on beats than chance gives in one of ten cases."""
+        return self.on_beat > 0 and self.luck < 0.1
+
+    @property
+    def follows(self) -> bool:
+        """Whether the music follows the picture further than chance gives."""
+        return self.curve is not None and self.curve_chance is not None and self.curve > max(0.0, self.curve_chance)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
     """A mastered track in a file format, ready for upload."""
@@ -297,6 +359,8 @@ class Recording:
     bpm: float | None = None
     key: str | None = None
     """As the engine composed them or as they are heard; None where nothing pulses, or has pitch."""
+    fit: Fit | None = None
+    """None where nothing is known of the film."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -334,6 +398,8 @@ class Result:
     true_peak_db: float | None = None
     ignored: tuple[str, ...] = ()
     """Options that were asked for and that the engine does not know, by their names."""
+    fit: dict[str, float | None] | None = None
+    """What `Fit.told` says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

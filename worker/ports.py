@@ -21,6 +21,7 @@ from worker.domain import (
     Plan,
     Recording,
     Result,
+    Scene,
     Span,
     Speech,
     Stage,
@@ -225,8 +226,16 @@ class Master(Protocol):
     """Gives a raw track its exact length, fades, loudness and file format."""
 
     def __call__(
-        self, track: Track, *, duration_s: float, loudness_lufs: float, format: str, tags: dict[str, str]
-    ) -> Recording: ...
+        self,
+        track: Track,
+        *,
+        duration_s: float,
+        loudness_lufs: float,
+        format: str,
+        tags: dict[str, str],
+        scenes: Sequence[Scene] = (),
+    ) -> Recording:
+        """With the film's `scenes` the recording says how it fits them."""
 
 
 class ForPlayers(Protocol):

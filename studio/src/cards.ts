@@ -1,5 +1,6 @@
 /** What is shown of jobs: a card for each direction, which becomes a track. */
 import type { Job, Track } from "./api.ts";
+import { say, words } from "./strings.ts";
 import { ended, tracksOf } from "./watch.ts";
 
 export interface Card {
@@ -13,6 +14,15 @@ export interface Card {
   tempo: number | null;
   musicalKey: string | null;
   track: Track | null;
+}
+
+/** What is worth saying of how a track fits its film: nothing that chance gives in one of ten cases. */
+export function praise({ job, index, track }: Card): string[] {
+  const fit = track?.fit;
+  return [
+    fit && fit.on_beat > 0 && fit.luck < 0.1 ? say(words.tracks.onBeat, { met: fit.on_beat, cuts: fit.cuts }) : "",
+    track && job.best === index ? words.tracks.best : "",
+  ].filter(Boolean);
 }
 
 /** The cards of these jobs, in order; those that are not known yet have none. */

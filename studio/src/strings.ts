@@ -93,6 +93,8 @@ export const words = {
     tempo: "{bpm} bpm",
     commercial: "Commercial use: yes ({licence})",
     nonCommercial: "Commercial use: no ({licence})",
+    onBeat: "{met} of {cuts} cuts on a beat",
+    best: "fits the film best",
     seek: "Place in {title}",
     cannotLoad: "{title} could not be loaded: {why}",
     finished: "All tracks are ready",

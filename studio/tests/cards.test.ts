@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Job } from "../src/api.ts";
-import { deal } from "../src/cards.ts";
+import { deal, praise } from "../src/cards.ts";
 
 const job = (more: object): Job => ({ job_id: "a", status: "processing", total_count: 3, results: [], directions: [], ...more }) as unknown as Job;
 const dawn = { index: 0, title: "Dawn", description: "Slow", tempo_bpm: 70, key: "D minor" };
@@ -23,4 +23,13 @@ test("The same direction again is a further take", () => {
 test("What an ended job did not make stays as a card that says so, a job without a plan has none", () => {
   expect(deal([job({ status: "completed", directions: [dawn] })])).toHaveLength(1);
   expect(deal([job({ status: "failed" })])).toHaveLength(0);
+});
+
+test("Cuts on beats are told where chance would not meet as many, and the best of the tracks is named", () => {
+  const fit = { cuts: 5, on_beat: 4, chance: 0.24, luck: 0.013, curve: null, lra_lu: 4, score: 0.56 };
+  const results = [fit, { ...fit, on_beat: 2, luck: 0.35 }, null, { ...fit, cuts: 0, on_beat: 0, luck: 1 }].map((told, index) => (
+    { index, title: "Dawn", description: "", bpm: 72, key: null, audio_url: `https://a/${index}.flac`, fit: told }
+  ));
+  const cards = deal([job({ total_count: 5, results, best: 0 })]);
+  expect(cards.map(praise)).toEqual([["4 of 5 cuts on a beat", "fits the film best"], [], [], [], []]);
 });

@@ -251,6 +251,7 @@ create table public.results (
   true_peak_db real,
   audio_preview_url text,
   ignored text[] not null default '{}',
+  fit jsonb constraint results_fit check (jsonb_typeof(fit) = 'object' and octet_length(fit::text) <= 400),
   created_at timestamptz not null default now(),
   primary key (job_id, index),
   constraint results_has_media check (num_nonnulls(audio_url, video_url) = 1)

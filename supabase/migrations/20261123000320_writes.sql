@@ -170,10 +170,12 @@ begin
         message = format('result index %s is not one of this job''s %s', p_result ->> 'index', v_count);
     end if;
     insert into public.results (job_id, index, attempt, prompt, title, description, audio_url, video_url, seed, duration,
-                                engine, model, licence, describer, bpm, key, peaks, loudness_lufs, true_peak_db, audio_preview_url, ignored)
+                                engine, model, licence, describer, bpm, key, peaks, loudness_lufs, true_peak_db, audio_preview_url, ignored,
+                                fit)
     select p_job, r.index, p_attempt, coalesce(r.prompt, ''), coalesce(r.title, ''), coalesce(r.description, ''),
            r.audio_url, r.video_url, r.seed, r.duration, coalesce(r.engine, ''), coalesce(r.model, ''), r.licence,
-           coalesce(r.describer, ''), r.bpm, r.key, r.peaks, r.loudness_lufs, r.true_peak_db, r.audio_preview_url, coalesce(r.ignored, '{}')
+           coalesce(r.describer, ''), r.bpm, r.key, r.peaks, r.loudness_lufs, r.true_peak_db, r.audio_preview_url, coalesce(r.ignored, '{}'),
+           r.fit
       from jsonb_populate_record(null::public.results, p_result) r
     on conflict (job_id, index) do nothing;
     if found and v_hook is not null then

@@ -14,7 +14,7 @@ begin
     'prompt', r.prompt, 'audio_url', r.audio_url, 'audio_preview_url', r.audio_preview_url, 'index', r.index, 'title', r.title, 'description', r.description,
     'seed', r.seed, 'duration', r.duration, 'bpm', r.bpm, 'key', r.key, 'engine', r.engine, 'model', r.model, 'licence', r.licence,
     'describer', r.describer, 'peaks', r.peaks,
-    'loudness_lufs', r.loudness_lufs, 'true_peak_db', r.true_peak_db, 'ignored', r.ignored, 'created_at', r.created_at);
+    'loudness_lufs', r.loudness_lufs, 'true_peak_db', r.true_peak_db, 'ignored', r.ignored, 'fit', r.fit, 'created_at', r.created_at);
 end
 $$;
 comment on function private.result_json(public.results, text) is 'One result as the contract shows it.';
@@ -89,6 +89,19 @@ end
 $$;
 comment on function private.progress(public.jobs, bigint) is 'How far a job is, 0 to 100, and how many seconds it will still take; monotone within an attempt.';
 
+-- Which of several tracks fits the film best, by its index; null where none does beyond chance.
+create function private.best(p_job uuid, p_results bigint) returns smallint
+language plpgsql stable set search_path = ''
+as $$
+begin
+  return (
+    select r.index from public.results r
+     where p_results > 1 and r.job_id = p_job and (r.fit ->> 'score')::real > 0
+     order by (r.fit ->> 'score')::real desc, r.index limit 1);
+end
+$$;
+comment on function private.best(uuid, bigint) is 'The index of the track that fits the film best, as it is heard; null where none does beyond chance, or is alone.';
+
 -- The answer of GET /job. `error` is shown when the job failed, not while it is retried.
 create function queue.answer(p_job uuid) returns jsonb
 language plpgsql stable set search_path = ''
@@ -109,7 +122,7 @@ begin
     'completed_count', v_count, 'total_count', j.total_count, 'results', v_results,
     'error', case when j.status = 'failed' then j.error end,
     'error_code', case when j.status = 'failed' then j.error_code end,
-    'notes', to_json(j.notes), 'speech', j.speech,
+    'notes', to_json(j.notes), 'speech', j.speech, 'best', private.best(j.id, v_count),
     'kind', j.kind, 'stage', j.stage, 'video_url', j.video_url, 'preview_url', j.preview_url, 'user_request', j.user_request,
     'metadata', coalesce(j.options -> 'metadata', '{}'),
     'created_at', j.created_at, 'started_at', j.started_at, 'finished_at', j.finished_at,

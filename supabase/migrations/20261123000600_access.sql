@@ -18,7 +18,7 @@ revoke all on public.jobs, public.results, public.workers, public.deliveries fro
 grant select (id, owner, kind, status, stage, video_url, user_request, options, total_count, error, error_code, notes, preview_url, speech, created_at,
               started_at, finished_at) on public.jobs to authenticated;
 grant select (job_id, index, prompt, title, description, audio_url, video_url, seed, duration, bpm, key, engine, model, licence, describer, peaks,
-              loudness_lufs, true_peak_db, audio_preview_url, ignored, created_at) on public.results to authenticated;
+              loudness_lufs, true_peak_db, audio_preview_url, ignored, fit, created_at) on public.results to authenticated;
 grant insert (video_url, user_request, options) on public.jobs to authenticated;
 
 -- Identity columns need no rights on their sequences.

@@ -153,14 +153,14 @@ async def test_the_answer_has_the_contract_s_names(db, queue):
     assert started
     assert answer == {
         "job_id": str(job_id), "status": "processing", "completed_count": 1, "total_count": 3, "error": None, "error_code": None,
-        "notes": [], "speech": None, "kind": "generate", "stage": "composing", "video_url": "https://example.com/a.mp4", "preview_url": None,
+        "notes": [], "speech": None, "best": None, "kind": "generate", "stage": "composing", "video_url": "https://example.com/a.mp4", "preview_url": None,
         "user_request": "calm",
         "metadata": {}, "directions": [], "expires_at": None,
         "finished_at": None, "queue_position": None,
     }  # fmt: skip
     assert set(result) == {
         "prompt", "audio_url", "audio_preview_url", "index", "title", "description", "seed", "duration", "bpm", "key", "engine", "model",
-        "licence", "describer", "peaks", "loudness_lufs", "true_peak_db", "ignored", "created_at",
+        "licence", "describer", "peaks", "loudness_lufs", "true_peak_db", "ignored", "fit", "created_at",
     }  # fmt: skip
     assert (result["index"], result["title"], result["peaks"]) == (1, "Dawn", "gA==")
 

@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 NEWEST_ONLY = True
+FIT = {"cuts": 5, "on_beat": 4, "chance": 0.24, "luck": 0.013, "curve": 0.41, "lra_lu": 4.2, "score": 0.74}
 WRITES: dict[str, Callable[[Any, Any], Awaitable[str]]] = {
     "set_stage": lambda worker, job: worker.stage(job),
     "note": lambda worker, job: worker.note(job, "One sound was left out."),
@@ -124,7 +125,7 @@ async def test_a_result_is_written_whole(db, queue):
         "prompt": "warm strings", "title": "Dawn", "description": "calm", "audio_url": "https://s/a.flac",
         "seed": 2**32 - 1, "duration": 12.5, "engine": "sketch", "model": "1", "describer": "local", "bpm": 92.5,
         "key": "D minor", "peaks": "AID/", "loudness_lufs": -15.5, "true_peak_db": -1.25, "ignored": ["negative_prompt"],
-        "audio_preview_url": "https://s/a.m4a", "licence": {"name": "MIT", "commercial": True, "url": "https://s/mit"},
+        "audio_preview_url": "https://s/a.m4a", "licence": {"name": "MIT", "commercial": True, "url": "https://s/mit"}, "fit": FIT,
     }  # fmt: skip
     assert await worker.put(job, 2, **result) == "ok"
     row = await db.fetchrow("select * from public.results")
@@ -321,8 +322,8 @@ async def test_a_job_that_breaks_devices_does_not_travel_through_all_of_them(que
 
 
 async def test_a_result_is_small(db, queue):
-    """A result with a waveform and a long caption takes less than 1,200 bytes in an answer and in an event, and less than 1,000
-    without the addresses of its players' file and of its licence."""
+    """A result with a waveform and a long caption takes less than 1,000 bytes in an answer and in an event; the addresses of its players'
+    file and of its licence, and how it fits its film, take less than 350 more."""
     await queue.insert()
     worker = await queue.worker()
     job = await worker.claim()
@@ -331,12 +332,39 @@ async def test_a_result_is_small(db, queue):
         description="A quiet piano over strings, growing with the second scene.", engine="mmaudio", model="large_44k_v2",
         describer="openai:ernie-4.5-vl-28b-a3b", key="D minor", bpm=72, seed=2**32 - 1, duration=175.04, peaks="A" * 216,
         audio_url=f"https://abcdefghijklmnopqrst.supabase.co/storage/v1/object/public/audios/{job['id']}/0-2c26b46b68ffc68f.flac",
-        loudness_lufs=-14.01, true_peak_db=-1.13,
+        loudness_lufs=-14.01, true_peak_db=-1.13, fit=FIT,
         licence={"name": "CC-BY-NC-4.0", "commercial": False, "url": "https://creativecommons.org/licenses/by-nc/4.0/"},
         audio_preview_url=f"https://abcdefghijklmnopqrst.supabase.co/storage/v1/object/public/audios/{job['id']}/0-7d865e95.m4a",
     )  # fmt: skip
     whole, without = await db.fetchrow(
-        "select octet_length(j::text), octet_length((j - 'audio_preview_url' #- '{licence,url}')::text) "
+        "select octet_length(j::text), octet_length((j - 'audio_preview_url' - 'fit' #- '{licence,url}')::text) "
         "from public.results r, cast(private.result_json(r, 'generate') as jsonb) j"
     )
-    assert (without < 1000, whole < 1200) == (True, True)
+    assert (without < 1000, whole < 1350) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("scores", "best"),
+    [((0.2, 0.74, 0.3), 1), ((0.5, 0.5), 0), ((0, 0), None), ((0.9,), None), ((None, 0.1), 1), ((None, None), None)],
+)
+async def test_the_best_of_several_tracks_is_named(db, queue, scores, best):
+    """The one that fits the film most beyond chance, the first of equals; none where no fit is known, none does, or it is alone."""
+    await queue.insert()
+    worker = await queue.worker()
+    job = await worker.claim()
+    for index, score in enumerate(scores):
+        await worker.put(job, index, fit=None if score is None else FIT | {"score": score})
+    answer = await db.fetchval("select queue.answer($1)", job["id"])
+    assert answer["best"] == best
+    assert [result["index"] for result in answer["results"]] == list(range(len(scores)))
+    assert await db.fetchval("select count(*) from public.results where fit is null") == scores.count(None)
+
+
+@pytest.mark.parametrize("fit", [[1], "much", FIT | {"beats": [0.5] * 200}])
+async def test_a_fit_is_small(db, queue, fit):
+    """What is no object, or a long one, is refused."""
+    await queue.insert()
+    worker = await queue.worker()
+    job = await worker.claim()
+    with pytest.raises(asyncpg.CheckViolationError, match="results_fit"):
+        await worker.put(job, 0, fit=fit)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from worker.domain import Clip, Direction, Licence, Merged, Recording, Scene, Span, Speech, Track
+from worker.domain import Clip, Direction, Fit, Licence, Merged, Recording, Scene, Span, Speech, Track
 from worker.errors import Cancelled
 
 SCENE = Scene(start_s=0, end_s=2, brightness=0.5, saturation=0.5, warmth=0.5, motion=0.5)
@@ -23,6 +23,12 @@ def direction(name):
     )
 
 
+FIT = Fit(
+    cuts=1, on_beat=1, chance=0.05, luck=0.05, curve=0.31, curve_chance=0.21, beats_s=(1.0,), bpm=15.0, key=None,
+    loudness_lufs=-14.0, lra_lu=3.04, true_peak_db=-1.1,
+)  # fmt: skip
+
+
 class Seams:
     """Every port of the pipeline, in memory; `rows` and `objects` are what came out."""
 
@@ -32,6 +38,7 @@ class Seams:
     ignores = frozenset({"negative_prompt", "conditioning", "steps"})
 
     def __init__(self):
+        self.clip = CLIP
         self.rows, self.objects, self.stages, self.composed, self.threads, self.seen = [], {}, [], [], set(), []
         self.tags, self.merged_under = [], None
         self.rests, self.rested = [], threading.Event()
@@ -75,7 +82,7 @@ class Seams:
         return file
 
     async def look(self, path, duration_s):
-        yield CLIP
+        yield self.clip
         yield ("first",)
         yield ("second",)
 
@@ -113,12 +120,13 @@ class Seams:
         finally:
             self.closed.set()
 
-    def master(self, track, *, duration_s, loudness_lufs, format, tags):
+    def master(self, track, *, duration_s, loudness_lufs, format, tags, scenes=()):
         self.tags.append(tags)
         if error := self.fail_on.get(track.index):
             raise error
         return Recording(
-            data=bytes([track.index]), content_type="audio/flac", suffix=".flac", duration_s=duration_s, peaks="", loudness_lufs=loudness_lufs, true_peak_db=-1.1
+            data=bytes([track.index]), content_type="audio/flac", suffix=".flac", duration_s=duration_s, peaks="", loudness_lufs=loudness_lufs, true_peak_db=-1.1,
+            fit=FIT if scenes else None,
         )  # fmt: skip
 
     async def preview(self, url, video, into, until_s):

@@ -22,6 +22,9 @@ async def test_a_job_makes_one_row_for_each_variant(run, seams):
     assert [row.index for row in seams.rows] == [0, 1, 2]
     assert [row.seed for row in seams.rows] == [derive_seed(5, i) for i in range(3)]
     assert seams.rows[0].seed == 5
+    assert seams.rows[0].fit == {
+        "cuts": 1, "on_beat": 1, "chance": 0.05, "luck": 0.05, "curve": 0.31, "lra_lu": 3.0, "score": 1.05,
+    }  # fmt: skip
     assert (seams.rows[0].loudness_lufs, seams.rows[0].true_peak_db) == (-14.0, -1.1)
     assert seams.stages == ["fetching", "describing", "composing"]
     assert len(seams.objects) == 3
@@ -251,3 +254,10 @@ async def test_an_upload_that_came_after_its_job_is_no_larger_than_announced(run
         await run(kind=kind, options=options, announced_bytes=0)
     assert (caught.value.code, seams.stages) == ("too_large", ["fetching"])
     assert [file for file in seams.folder.rglob("*") if file.is_file() and file.parent.name != "audio"] == []
+
+
+async def test_a_film_that_was_only_glanced_at_has_no_fit(run, seams):
+    """Where its cuts are known no better than its key frames lie, nothing is said of them."""
+    seams.clip = replace(seams.clip, glanced=True)
+    await run()
+    assert {row.fit is None for row in seams.rows} == {True}

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import structlog
 
-from worker.domain import Facts, Job, Options, Plan, Recording, Result, Track, Variant
+from worker.domain import Facts, Job, Options, Plan, Recording, Result, Scene, Track, Variant
 from worker.errors import Unavailable
 from worker.pipeline.origin import of_track
 from worker.ports import Engine, ForPlayers, Master, Queue, Signer, Storage
@@ -33,6 +33,8 @@ class Finishing:
     plan: Plan
     engine: Engine
     duration_s: float
+    scenes: tuple[Scene, ...]
+    """Of the film, where its cuts are known to the frame."""
     timings: Timings
     queue: Queue
     storage: Storage
@@ -55,7 +57,7 @@ class Finishing:
         }
         work = partial(
             self.master, track,
-            duration_s=self.duration_s, loudness_lufs=options.loudness_lufs, format=options.format, tags=tags,
+            duration_s=self.duration_s, loudness_lufs=options.loudness_lufs, format=options.format, tags=tags, scenes=self.scenes,
         )  # fmt: skip
         with self.timings.of("master"):
             recording = await self._mastering(work)
@@ -87,6 +89,7 @@ class Finishing:
                 peaks=recording.peaks,
                 loudness_lufs=recording.loudness_lufs,
                 true_peak_db=recording.true_peak_db,
+                fit=recording.fit.told if recording.fit else None,
                 ignored=tuple(
                     sorted(name for name in self.engine.ignores if getattr(options, name) != getattr(USUAL, name))
                 ),

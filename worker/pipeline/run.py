@@ -194,9 +194,9 @@ class Pipeline:
         along, but for one that shows that the job is not ours any more: then the engine stops at its next step."""
         assert self.engine is not None
         finish = Finishing(
-            job=job, plan=plan, engine=self.engine, duration_s=clip.duration_s, timings=timings, queue=self.queue,
-            storage=self.storage, master=self.master, for_players=self.for_players, mastering=self.mastering, signer=self.signer,
-            folder=clip.path.parent,
+            job=job, plan=plan, engine=self.engine, duration_s=clip.duration_s,
+            scenes=() if clip.glanced else clip.scenes, timings=timings, queue=self.queue, storage=self.storage, master=self.master,
+            for_players=self.for_players, mastering=self.mastering, signer=self.signer, folder=clip.path.parent,
         )  # fmt: skip
         finishing: list[asyncio.Task[None]] = []
         visit = Visit(self.engine_thread, stopped)

@@ -45,23 +45,34 @@ class Heard:
     key: str | None = None
 
 
-def hear(samples: Samples, rate: int) -> Heard:
-    """What one hears in (channels, samples) at any rate from 16 kHz."""
-    mono = np.ascontiguousarray(samples.mean(axis=0), dtype=np.float32)
+def hear(samples: Samples, rate: int, rise: Curve | None = None) -> Heard:
+    """What one hears in (channels, samples) at any rate from 16 kHz; `rise` is what `rises` says of them, where that is known."""
+    mono = mono_of(samples)
     if len(mono) < SHORTEST_S * rate:
         return Heard()
-    curve = onset_curve(mono, rate)
+    curve = onset_curve(rises(mono, rate) if rise is None else rise)
     period = pulse(curve)
     places = beats(curve, period) if period else []
     if len(places) < 4:
         return Heard(key=key(mono, rate))
-    times_s = np.array(places) / PER_S + _window(rate) / 2 / rate - _LATE_S
+    times_s = times_of(np.array(places), rate)
     each_s = float(np.polyfit(np.arange(len(times_s)), times_s, 1)[0])
     return Heard(bpm=round(60 / each_s, 2), beats_s=tuple(times_s.round(4).tolist()), key=key(mono, rate))
 
 
-def onset_curve(mono: Curve, rate: int) -> Curve:
-    """How much louder the bands of hearing become, (frames,); its mean is about 0, its standard deviation 1 (silence: all 0)."""
+def mono_of(samples: Samples) -> Curve:
+    return np.ascontiguousarray(samples.mean(axis=0), dtype=np.float32)
+
+
+def times_of(places: npt.NDArray[np.floating], rate: int) -> npt.NDArray[np.floating]:
+    """When what peaks at these frames of the onset curve is struck, in seconds."""
+    return places / PER_S + _window(rate) / 2 / rate - _LATE_S
+
+
+def rises(mono: Curve, rate: int) -> Curve:
+    """How much louder the bands of hearing become, (frames,), 0 or more; empty for less than a frame."""
+    if len(mono) * PER_S < rate:
+        return np.zeros(0, np.float32)
     size = _window(rate)
     starts = np.round(np.arange(int(len(mono) * PER_S / rate)) * rate / PER_S).astype(int)
     around = np.lib.stride_tricks.sliding_window_view(np.pad(mono, (size // 2, size)), size)
@@ -71,8 +82,14 @@ def onset_curve(mono: Curve, rate: int) -> Curve:
         levels[first : first + 1000] = np.abs(rfft(frames, axis=1, overwrite_x=True)) @ _bands(rate, size)
     levels = np.log1p(levels * np.float32(1000 / max(float(levels.max()), 1e-9)))
     # Against the louder of three neighbouring bands: a vibrato is no onset.
-    rise = np.pad(np.maximum(levels[2:] - maximum_filter1d(levels, 3, axis=1)[:-2], 0).sum(axis=1), (2, 0))
-    rise -= uniform_filter1d(rise, PER_S)
+    return np.pad(np.maximum(levels[2:] - maximum_filter1d(levels, 3, axis=1)[:-2], 0).sum(axis=1), (2, 0))[
+        : len(levels)
+    ]
+
+
+def onset_curve(rise: Curve) -> Curve:
+    """Strokes in the rise, (frames,): its mean is about 0, its standard deviation 1 (silence: all 0)."""
+    rise = rise - uniform_filter1d(rise, PER_S)
     return np.asarray(rise / max(float(rise.std()), 1e-9), dtype=np.float32)
 
 

@@ -59,16 +59,33 @@ def lufs(power: PerMoment, rate: int) -> float:
     """Integrated loudness of what has this weighted power: blocks of 0.4 s, one each 0.1 s, the last filled up with silence where
     half of its step is there. Minus infinity for silence and for less than 0.4 s.
     """
-    step = _tenth(rate) // moment(rate)
-    count = round(len(power) / step) - 3
-    if len(power) < 4 * step:
-        return float("-inf")
-    total = np.cumsum(np.pad(power, (1, step)), dtype=np.float64)[: (count + 3) * step + 1 : step]
-    blocks = (total[4:] - total[:-4]) / (4 * step)
+    blocks = _blocks(power, rate, 4)
     blocks = blocks[blocks >= _QUIETEST]
     if not len(blocks):
         return float("-inf")
     return float(10 * np.log10(blocks[blocks > _QUIETER * blocks.mean()].mean()) - 0.691)
+
+
+def loudness_range(power: PerMoment, rate: int) -> float | None:
+    """LRA in LU after EBU Tech 3342, of what has this weighted power: from its quiet parts (the 10th percentile of 3 s, one each 0.1 s)
+    to its loud ones (the 95th). None for silence and for less than 3 s.
+    """
+    blocks = _blocks(power, rate, 30)
+    blocks = blocks[blocks >= _QUIETEST]
+    if not len(blocks):
+        return None
+    low, high = np.percentile(10 * np.log10(blocks[blocks >= _QUIETER**2 * blocks.mean()]), (10, 95))
+    return float(high - low)
+
+
+def _blocks(power: PerMoment, rate: int, tenths: int) -> PerMoment:
+    """Mean power of blocks of so many tenths of a second, one each tenth; none where there is less than one."""
+    step = _tenth(rate) // moment(rate)
+    if len(power) < tenths * step:
+        return np.zeros(0)
+    count = round(len(power) / step) - tenths + 1
+    total = np.cumsum(np.pad(power, (1, step)), dtype=np.float64)[: (count + tenths - 1) * step + 1 : step]
+    return (total[tenths:] - total[:-tenths]) / (tenths * step)
 
 
 def true_peak(samples: Samples, rate: int = 44_100) -> float:

@@ -2,10 +2,11 @@
 
 import base64
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
-from worker.domain import Recording, Samples, Track
+from worker.domain import Recording, Samples, Scene, Track
 from worker.errors import WorkerError
 from worker.pipeline.finish.audio_file import FORMATS, LOSSY, write
 from worker.pipeline.finish.loudness import (
@@ -33,7 +34,15 @@ PEAKS = 160
 """With them a result is about 1,000 bytes."""
 
 
-def master(track: Track, *, duration_s: float, loudness_lufs: float, format: str, tags: dict[str, str]) -> Recording:
+def master(
+    track: Track,
+    *,
+    duration_s: float,
+    loudness_lufs: float,
+    format: str,
+    tags: dict[str, str],
+    scenes: Sequence[Scene] = (),
+) -> Recording:
     """Implements `worker.ports.Master`. The recording has round(duration_s * rate) samples, a true peak under -1 dBTP (-2 in a
     lossy format), and the loudness asked for or what can be had with `MOST_LIMITING_DB` and `MOST_GAIN_DB`: it says what it has.
 
@@ -54,12 +63,12 @@ def master(track: Track, *, duration_s: float, loudness_lufs: float, format: str
         samples, rate,
         target_lufs=loudness_lufs if duration_s >= SHORTEST_LOUD_S else None, ceiling_db=LOSSY_CEILING_DB if format in LOSSY else CEILING_DB,
     )  # fmt: skip
-    bpm, key = track.bpm, track.key
-    if bpm is None or key is None:
+    bpm, key, heard = track.bpm, track.key, None
+    if scenes or bpm is None or key is None:
         # scipy's filters: the processes that master load them at their start.
-        from worker.pipeline.finish.hearing import hear
+        from worker.pipeline.finish.fit import fit
 
-        heard = hear(loud, rate)
+        heard = fit(loud, rate, scenes)
         bpm, key = bpm or heard.bpm, key or heard.key
     return Recording(
         data=write(loud, rate, format, tags),
@@ -71,6 +80,7 @@ def master(track: Track, *, duration_s: float, loudness_lufs: float, format: str
         true_peak_db=round(20 * math.log10(peak), 2) if peak > 0 else None,
         bpm=bpm,
         key=key,
+        fit=heard if scenes else None,
     )
 
 

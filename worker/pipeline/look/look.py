@@ -66,6 +66,7 @@ class ChildLooker:
                 height=seen.height,
                 fps=seen.fps,
                 has_audio=seen.has_audio,
+                glanced=seen.glanced,
                 scenes=_scenes(seen),
                 stills=tuple(Still(time_s=at_s, jpeg=jpeg) for (at_s, _), jpeg in zip(seen.stills, jpegs, strict=True)),
             )
@@ -85,7 +86,7 @@ class ChildLooker:
         elif seen.glanced:
             async with self._child("look", path, duration_s) as child:
                 seen, _ = await child.answer(Seen)
-            yield replace(clip, duration_s=seen.duration_s, scenes=_scenes(seen))
+            yield replace(clip, duration_s=seen.duration_s, scenes=_scenes(seen), glanced=False)
 
     def _child(self, task: Task, path: Path, duration_s: float | None) -> AbstractAsyncContextManager[Teller]:
         return decoding(task, path, self._max_duration_s, duration_s, views=self._views or (), limits=self._limits)
