@@ -56,7 +56,12 @@ async def provenance(
             raise BadInput(str(error)) from None
     found: dict[str, Any] = {"state": said.state, "looked_for_manifests": said.looked, "tags": said.facts}
     if said.store is not None:
-        found |= _told(said.store)
+        try:
+            found |= _told(said.store)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise BadInput(
+                f"{file} has a manifest of a kind that is not known here: another reader may know it"
+            ) from None
     if said.refused:
         found["problems"] = [said.refused]
     if as_json:

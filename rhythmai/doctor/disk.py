@@ -20,9 +20,10 @@ async def examine(settings: Settings) -> list[Finding]:
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         return [fail(CHECK, f"{folder} is no folder we may write to", "Set WORK_DIR to one")]
     free = shutil.disk_usage(folder).free
-    # A merge holds two downloads and what it makes of them; MMAudio beside a video the frames it looks at.
+    # A merge holds two downloads and what it makes of them, also signed; MMAudio beside a video the frames it looks at.
+    merge = (4 if settings.c2pa_cert else 3) * settings.max_bytes
     frames = FRAMES_BYTES_A_S * settings.max_duration_s
-    need = int(settings.worker_slots * max(3 * settings.max_bytes, settings.max_bytes + frames))
+    need = int(settings.worker_slots * max(merge, settings.max_bytes + frames))
     said = f"{_gb(free)} free in {folder}; {settings.worker_slots} jobs of the largest size take {_gb(need)}"
     if free < settings.max_bytes:
         return [fail(CHECK, said, "Make room, or set WORK_DIR to another disk")]

@@ -9,12 +9,14 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from rhythmai.commands.provenance import _lines
+from rhythmai.commands.provenance import _lines, provenance
+from rhythmai.errors import BadInput
 from tests.cli.stack_process import call
 from tests.unit.certificates import signatory
 from tests.unit.manifests import TRAINED, sign, signer_of, tune
 from tests.unit.media import write_video
-from worker.pipeline.look import manifests
+from worker.pipeline.look import manifests, reading
+from worker.pipeline.look.reading import Said
 
 
 @pytest.fixture
@@ -111,6 +113,18 @@ async def test_a_file_that_is_none(folder, file):
     code, _, err = await call("provenance", file, cwd=folder)
     assert (code, err.count("\n")) == (1, 1)
     assert f"{file} is not a file" in err
+
+
+async def test_a_manifest_of_another_kind(tmp_path, monkeypatch, capsys):
+    """One that the library reads and we do not is told in a line."""
+
+    async def read(path, anchors):
+        return Said(facts={}, store={"manifests": []}, state="Valid", looked=True)
+
+    monkeypatch.setattr(reading, "read", read)
+    (tmp_path / "odd.flac").write_bytes(b"fLaC")
+    with pytest.raises(BadInput, match="kind that is not known here"):
+        await provenance.__wrapped__(str(tmp_path / "odd.flac"), None, False, None)
 
 
 def test_without_the_library(folder, monkeypatch):

@@ -11,7 +11,7 @@ import pytest
 
 from tests.worker.seams import direction
 from worker.domain import Kind, Options, Plan, Variant
-from worker.errors import LeaseLost, QueueUnavailable, Rejected, Unavailable, Yielded
+from worker.errors import LeaseLost, QueueUnavailable, Rejected, ServiceAway, Unavailable, Yielded
 from worker.pipeline.plan import derive_seed
 from worker.pipeline.run import MAKES_ROOM
 
@@ -58,6 +58,46 @@ async def test_an_object_is_named_by_its_content(run, seams):
     assert len(seams.objects) == 4
     for path, data in seams.objects.items():
         assert hashlib.sha256(data).hexdigest()[:32] in path
+
+
+class Signs:
+    """No two signatures are alike."""
+
+    async def sign(self, file, into, *, content_type, title, facts, parts):
+        signed = into / f"signed-{file.name}"
+        signed.write_bytes(file.read_bytes() + os.urandom(4) + " ".join(parts).encode())
+        return signed
+
+
+async def test_a_signed_object_is_named_by_what_was_signed(run, pipeline, seams):
+    """Of a retry with another signature the path is the same, for tracks, for what players get of them, and for films."""
+    pipeline.signer, pipeline.for_players = Signs(), lambda recording, tags: b"small"
+    made = []
+    for _ in range(2):
+        seams.objects = {}
+        await run(total_count=1)
+        await run(kind=Kind.MERGE, options=Options(audio_url="https://example.com/a.flac"), total_count=1)
+        made.append({path.split("/")[-1]: data for path, data in seams.objects.items()})
+    names = [hashlib.sha256(data).hexdigest() for data in (b"\0", b"small", b"merged")]
+    assert sorted(made[0]) == sorted([f"0-{names[0][:32]}.flac", f"0-{names[1][:8]}.m4a", f"{names[2][:32]}.mp4"])
+    assert made[0].keys() == made[1].keys()
+    assert all(made[0][name] != made[1][name] for name in made[0])
+    assert made[0][f"{names[2][:32]}.mp4"].endswith(b"film music")
+
+
+@pytest.mark.parametrize("kind", Kind)
+async def test_nothing_goes_out_unsigned(run, pipeline, seams, kind):
+    """Where signing was asked for and fails there is no object and no row, and the job is tried again."""
+
+    class Sealed:
+        async def sign(self, *arguments, **options):
+            raise ServiceAway("the vault is sealed")
+
+    pipeline.signer = Sealed()
+    with pytest.raises(ServiceAway):
+        await run(kind=kind, options=Options(audio_url="https://example.com/a.flac"), total_count=1)
+    assert seams.objects == {}
+    assert seams.rows == []
 
 
 async def test_a_retry_makes_only_what_is_missing(run, seams):

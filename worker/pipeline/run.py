@@ -148,7 +148,7 @@ class Pipeline:
                 await self.queue.set_stage(job.lease, Stage.COMPOSING)
                 missing = [variant for variant in plan.variants if variant.index not in job.done]
                 with timings.of("compose"):
-                    await self._compose(job, clip, plan, missing, stopped, draining, timings)
+                    await self._compose(job, folder, clip, plan, missing, stopped, draining, timings)
             await made_beside()
 
     @asynccontextmanager
@@ -183,6 +183,7 @@ class Pipeline:
     async def _compose(
         self,
         job: Job,
+        folder: Path,
         clip: Clip,
         plan: Plan,
         missing: list[Variant],
@@ -196,7 +197,7 @@ class Pipeline:
         finish = Finishing(
             job=job, plan=plan, engine=self.engine, duration_s=clip.duration_s,
             scenes=() if clip.glanced else clip.scenes, timings=timings, queue=self.queue, storage=self.storage, master=self.master,
-            for_players=self.for_players, mastering=self.mastering, signer=self.signer, folder=clip.path.parent,
+            for_players=self.for_players, mastering=self.mastering, signer=self.signer, folder=folder,
         )  # fmt: skip
         finishing: list[asyncio.Task[None]] = []
         visit = Visit(self.engine_thread, stopped)
