@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rhythmai.answers import Job, Status
+from rhythmai.answers import Job, Licence, Status
 
 
 class ToldTrack(BaseModel):
@@ -25,6 +25,7 @@ class ToldTrack(BaseModel):
     seconds: Annotated[float | None, Field(description="How long it is; null while it is not made.")] = None
     file: Annotated[str | None, Field(description="Where it is saved; null while it is not.")] = None
     url: str | None = None
+    licence: Annotated[Licence | None, Field(description="Under which it stands; null while it is not made.")] = None
 
 
 class Told(BaseModel):
@@ -39,6 +40,7 @@ class Told(BaseModel):
     tracks: tuple[ToldTrack, ...]
     film: Annotated[str | None, Field(description="Where the new film of a merge is saved.")]
     film_url: str | None
+    film_licence: Annotated[Licence | None, Field(description="Its track's; null where that is none of ours.")]
     notes: Annotated[tuple[str, ...], Field(description="What went otherwise than asked.")]
     error: Annotated[str | None, Field(description="Why it failed.")]
 
@@ -57,6 +59,7 @@ class Told(BaseModel):
             result.index: ToldTrack(
                 track=result.index + 1, title=result.title, description=result.description, tempo_bpm=result.bpm,
                 key=result.key, seconds=result.duration, file=files.get(result.index), url=result.audio_url,
+                licence=result.licence,
             )
             for result in job.results if result.audio_url
         }  # fmt: skip
@@ -65,5 +68,5 @@ class Told(BaseModel):
             job_id=job.job_id, status=job.status, progress=job.progress, eta_s=job.eta_s,
             tracks=tuple(tracks[index] for index in sorted(tracks)),
             film=files.get(film.index) if film else None, film_url=film.video_url if film else None,
-            notes=job.notes, error=job.error,
+            film_licence=film.licence if film else None, notes=job.notes, error=job.error,
         )  # fmt: skip

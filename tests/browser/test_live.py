@@ -181,3 +181,22 @@ async def test_the_link_is_copied_with_a_warning(world: World, files):
     assert (await page.evaluate("navigator.clipboard.readText()")).endswith(f"#job={job}")
     await hand.finish()
     await asyncio.sleep(0)
+
+
+async def test_a_card_praises_what_chance_does_not_give(world: World, files):
+    """Cuts on beats are told where chance would not meet as many, and the best track is named; a lucky one is not praised."""
+    fit = {"cuts": 5, "on_beat": 4, "chance": 0.24, "luck": 0.013, "curve": 0.1, "lra_lu": 4.2, "score": 0.56}
+    job, hand = await begun(world, files, variants=2)
+    page = await world.open(f"#job={job}")
+    await hand.plan("Dawn", "Dusk")
+    for index, (title, told) in enumerate({"Dawn": fit | {"luck": 0.6, "on_beat": 2, "score": 0}, "Dusk": fit}.items()):
+        url = await world.put(files / f"track-{index + 1}.wav")
+        await hand.result(index=index, audio_url=url, title=title, duration=8, bpm=72, key="D minor", fit=told)
+    await hand.finish()
+    await page.get_by_text("All tracks are ready").wait_for()
+    facts = page.locator("article .facts")
+    await facts.get_by_text("fits the film best").wait_for()
+    assert await facts.all_inner_texts() == [
+        "72 bpm · D minor",
+        "72 bpm · D minor · 4 of 5 cuts on a beat · fits the film best",
+    ]

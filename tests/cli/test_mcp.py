@@ -78,6 +78,8 @@ async def test_an_assistant_scores_a_film(stack, root):
         home = root / f"music-{made['job_id']}"
         assert [track["file"] for track in made["tracks"]] == [f"{home}/track-1.mp3", f"{home}/track-2.mp3"]
         assert all(Path(track["file"]).stat().st_size > 10_000 and track["title"] for track in made["tracks"])
+        ours = {"name": "MIT", "commercial": True, "url": "https://opensource.org/license/mit"}
+        assert [track["licence"] for track in made["tracks"]] == [ours, ours]
         steps = [progress for progress, _, _ in told]
         assert steps == sorted(set(steps))
         assert (steps[-1], {total for _, total, _ in told}) == (100, {100})
@@ -88,6 +90,7 @@ async def test_an_assistant_scores_a_film(stack, root):
         film = await use(client, "merge", job_id=made["job_id"], track=2, mode="mix", output="films/with music.mp4")
         assert film["film"] == str(root / "films" / "with music.mp4")
         assert (root / "films" / "with music.mp4").stat().st_size > 10_000
+        assert film["film_licence"] == ours
         other = await use(client, "merge", job_id=made["job_id"], video=str(root / "film.mp4"))
         assert other["film"] == str(root / f"music-{other['job_id']}" / "merged.mp4")
 
