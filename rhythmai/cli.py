@@ -39,7 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 PANELS = {
-    "This machine": (demo.demo, up.up, env.env, fit.fit, provenance.provenance, doctor.doctor),
+    "This machine": (demo.demo, up.up, env.env, doctor.doctor, fit.fit, provenance.provenance),
     "Music, over API_URL": (
         jobs.submit, jobs.watch, tracks.download, tracks.merge, jobs.again, jobs.cancel, jobs.delete, mcp.mcp,
     ),

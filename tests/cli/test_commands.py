@@ -140,7 +140,7 @@ async def test_help_tells_users_from_operators(tmp_path):
     assert "API_URL" in users.splitlines()[0]
     assert "DATABASE_URL" in operators.splitlines()[0]
     assert commands == [
-        ["demo", "up", "env", "doctor", "provenance", "models"],
+        ["demo", "up", "env", "doctor", "fit", "provenance", "models"],
         ["submit", "watch", "download", "merge", "again", "cancel", "delete", "mcp"],
         ["migrate", "roles", "worker-key", "top", "workers", "drain", "jobs", "retry", "purge", "keys"],
     ]
