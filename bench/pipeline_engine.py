@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from worker.domain import Clip, Frames, Options, Samples, Track, Variant, View
+from worker.domain import MIT, Clip, Frames, Licence, Options, Samples, Track, Variant, View
 from worker.engines.mmaudio.features import VIEWS
 from worker.errors import Cancelled
 from worker.pipeline.finish.loudness import integrated_lufs
@@ -47,6 +47,7 @@ class WaitingEngine:
     name: str = "waiting"
     model: str = "0.45 s"
     kernels: str = "none"
+    licence: Licence = MIT
     ignores: frozenset[str] = frozenset()
 
     def rest(self, busy: Callable[[], bool]) -> None:

@@ -47,6 +47,22 @@ class Stage(StrEnum):
     MERGING = "merging"
 
 
+@dataclass(frozen=True, slots=True)
+class Licence:
+    """Under what weights stand, which is what their makers say of the music, too."""
+
+    name: str
+    """As SPDX writes it, e.g. CC-BY-NC-4.0."""
+    commercial: bool
+    """Whether music made with them may be sold."""
+    url: str
+    """Where it is to be read."""
+
+
+MIT = Licence("MIT", commercial=True, url="https://opensource.org/license/mit")
+"""Ours, and so that of music made without anybody's weights."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
     """The right to write for a job: every write carries it and is refused when it no longer holds."""

@@ -14,6 +14,7 @@ from worker.domain import (
     Frames,
     Job,
     Lease,
+    Licence,
     Merged,
     Options,
     Plan,
@@ -155,6 +156,10 @@ class Engine(Protocol):
 
     @property
     def model(self) -> str: ...
+
+    @property
+    def licence(self) -> Licence:
+        """Under which its weights stand, and so its music."""
 
     @property
     def kernels(self) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from worker.domain import Clip, Direction, Merged, Recording, Scene, Span, Speech, Track
+from worker.domain import Clip, Direction, Licence, Merged, Recording, Scene, Span, Speech, Track
 from worker.errors import Cancelled
 
 SCENE = Scene(start_s=0, end_s=2, brightness=0.5, saturation=0.5, warmth=0.5, motion=0.5)
@@ -27,6 +27,7 @@ class Seams:
     """Every port of the pipeline, in memory; `rows` and `objects` are what came out."""
 
     name, model, kernels, frames = "fake", "1", "none", None
+    licence = Licence("CC-BY-NC-4.0", commercial=False, url="https://creativecommons.org/licenses/by-nc/4.0/")
     ignores = frozenset({"negative_prompt", "conditioning", "steps"})
 
     def __init__(self):

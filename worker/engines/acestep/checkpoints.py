@@ -11,12 +11,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
 
+from worker.domain import MIT, Licence
 from worker.engines.hub import Listed
 from worker.errors import Misconfigured
 
 LOCK = "lock.json"
-LICENCE = "MIT (a tag of the card)"
-"""No LICENSE file lies beside the weights."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +28,14 @@ class Checkpoint:
     revision: str | None = None
     """The commit; None: what is newest at the first pull, and then what is locked."""
     size_mb: int = 0
-    licence: str = LICENCE
     maker: str = ""
+
+    @property
+    def licence(self) -> Licence:
+        """MIT is a tag of a card; no LICENSE file lies beside the weights. Random ones are made here."""
+        return (
+            Licence("MIT", commercial=True, url=f"https://huggingface.co/{self.repository}") if self.repository else MIT
+        )
 
     def folder(self, models_dir: Path) -> Path:
         return models_dir / f"acestep-{self.name}"
@@ -52,7 +57,7 @@ MODELS = {
             size_mb=6300,
             maker="a third party's conversion (Runware)",
         ),
-        Checkpoint(name="tiny-random", licence="none: random weights, noise for music", maker="made here"),
+        Checkpoint(name="tiny-random", maker="us, of random numbers"),
     )
 }
 
@@ -91,7 +96,7 @@ class Lock:
 def listing(models_dir: Path) -> tuple[Listed, ...]:
     """Every checkpoint that is pulled, and whether all of it is here."""
     return tuple(
-        Listed(f"acestep-{row.name}", row.repository, row.size_mb, row.licence, not missing(row, models_dir))
+        Listed(f"acestep-{row.name}", row.repository, row.size_mb, row.licence.name, not missing(row, models_dir))
         for row in MODELS.values()
         if row.repository
     )

@@ -41,7 +41,7 @@ class AceStepEngine:
     frames = None
 
     def __init__(self, row: Checkpoint, pipe: OwnWords, device: torch.device) -> None:
-        self.model = row.name
+        self.model, self.licence = row.name, row.licence
         self._pipe, self._device = pipe, device
 
     @classmethod
@@ -56,7 +56,7 @@ class AceStepEngine:
                 tiny.write(models_dir)
         place = choose_device(device, f"acestep-{row.name}")
         folder = checked(row, models_dir)
-        log.info("licence: acestep-%s by %s: %s", row.name, row.maker, row.licence)
+        log.info("licence: acestep-%s by %s: %s", row.name, row.maker, row.licence.name)
         try:
             pipe = OwnWords.from_pretrained(
                 folder, local_files_only=True, use_safetensors=True,

@@ -16,7 +16,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from worker.domain import Clip, Frames, Options, Track, Variant, View
+from worker.domain import Clip, Frames, Licence, Options, Track, Variant, View
 from worker.engines.device import choose_device, out_of_memory
 from worker.engines.mmaudio import loading, tokens, weights
 from worker.engines.mmaudio.activation import fastest
@@ -103,6 +103,10 @@ class MMAudioEngine:
     @property
     def model(self) -> str:
         return self._runtime.model.name
+
+    @property
+    def licence(self) -> Licence:
+        return self._runtime.model.licence
 
     @property
     def frames(self) -> tuple[View, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from worker.domain import Licence
 from worker.engines.mmaudio.bigvgan import VocoderShape
 from worker.engines.mmaudio.clip_towers import ImageShape, TextShape
 from worker.engines.mmaudio.flow import FlowShape
@@ -20,11 +21,15 @@ VOCODER_16K = VocoderShape(mels=80, rates=RATES_16K, kernels=KERNELS_16K, clamps
 VOCODER_44K = VocoderShape(mels=128, rates=RATES_44K, kernels=KERNELS_44K, clamps=True)
 
 
+CC_BY_NC = Licence("CC-BY-NC-4.0", commercial=False, url="https://creativecommons.org/licenses/by-nc/4.0/")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """Dimensions of every part behind one name."""
+    """Dimensions of every part behind one name, and the licence of its checkpoint."""
 
     name: str
+    licence: Licence = CC_BY_NC
     rate: AudioRate
     flow: FlowShape
     vae: VAEShape

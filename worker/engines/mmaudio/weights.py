@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 
 from worker.engines.hub import Listed
-from worker.engines.mmaudio.models import MODELS, Model
+from worker.engines.mmaudio.models import CC_BY_NC, MODELS, Model
 from worker.errors import Misconfigured
 
 HUB = "hkchengrex/MMAudio"
 WRAPPINGS = ("generator", "state_dict")
 """Under which a file may keep its tensors, beside other things."""
-CHECKPOINT_LICENCE = "CC-BY-NC 4.0 (non-commercial)"
+CHECKPOINT_LICENCE = f"{CC_BY_NC.name} (non-commercial)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

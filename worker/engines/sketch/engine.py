@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from worker.domain import Clip, Options, Track, Variant
+from worker.domain import MIT, Clip, Options, Track, Variant
 from worker.engines.sketch.composing import compose
 from worker.engines.sketch.mixing import mix
 from worker.engines.sketch.tones import RATE
@@ -18,6 +18,7 @@ class SketchEngine:
 
     name = "sketch"
     model = "sketch-1"
+    licence = MIT
     kernels = "NumPy"
     ignores = frozenset({"conditioning", "steps", "guidance"})
     frames = None
