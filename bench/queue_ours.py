@@ -68,7 +68,7 @@ class RhythmAI:
 
     async def open(self) -> None:
         self.db = await asyncpg.connect(self.url)
-        self.worker = await self.db.fetchval("select queue.register('bench', '{generate,merge}', '', '', '1 hour')")
+        self.worker = await self.db.fetchval("select queue.register('bench', '{generate,merge}', '{}', '', '1 hour')")
         await self.db.execute("select queue.ready($1, '')", self.worker)
 
     async def close(self) -> None:

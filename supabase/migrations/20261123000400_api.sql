@@ -79,11 +79,12 @@ $$;
 comment on function queue.submit(text, text, text, jsonb, uuid, text, text, text) is 'Insert an interactive job; idempotent by (tenant, key), flood-guarded.';
 
 -- A new job like an old one, for a caller who may see that: null is 404. It plays the old plan's directions (with
--- p_variant only that one), as if they had been written by hand, and takes a new seed unless p_seed fixes it.
+-- p_variant only that one), as if they had been written by hand, and takes a new seed unless p_seed fixes it. Its engine is the
+-- old one's unless p_engine says otherwise.
 -- A job that has no plan yet is copied as it is.
 create function queue.again(
   p_job uuid, p_user uuid default null, p_seed bigint default null, p_variant integer default null,
-  p_client text default null, p_idempotency_key text default null, p_traceparent text default null
+  p_client text default null, p_idempotency_key text default null, p_traceparent text default null, p_engine text default null
 ) returns uuid
 language plpgsql set search_path = ''
 as $$
@@ -98,8 +99,8 @@ begin
   end if;
   v_options := v_old.options - 'steps' - 'guidance'; -- which only operators may ask for
   if v_old.kind = 'merge' then
-    if p_seed is not null or p_variant is not null then
-      raise exception using errcode = '22023', message = 'a merge job has neither seed nor variants; leave them out';
+    if num_nonnulls(p_seed, p_variant, p_engine) > 0 then
+      raise exception using errcode = '22023', message = 'a merge job has neither seed, variants nor engine; leave them out';
     end if;
   else
     if p_variant >= v_old.total_count or p_variant < 0 then
@@ -109,7 +110,7 @@ begin
     select jsonb_agg(v -> 'direction' order by (v ->> 'index')::integer) into v_plan
       from jsonb_array_elements(v_old.plan -> 'variants') v;
     v_plan := coalesce(v_plan, v_options -> 'plan');
-    v_options := jsonb_strip_nulls(v_options - 'seed' || jsonb_build_object('seed', p_seed));
+    v_options := jsonb_strip_nulls(v_options - 'seed' || jsonb_build_object('seed', p_seed, 'engine', coalesce(p_engine, nullif(v_old.engine, ''))));
     if v_plan is not null then
       v_options := v_options - 'variants' || jsonb_build_object('plan',
         case when p_variant is null then v_plan else jsonb_build_array(v_plan -> p_variant) end);
@@ -118,10 +119,10 @@ begin
     end if;
   end if;
   return private.enter(v_old.kind, v_old.video_url, v_old.user_request, v_options, p_user, p_client, p_idempotency_key,
-                       p_traceparent, jsonb_build_array('again', p_job, p_seed, p_variant));
+                       p_traceparent, jsonb_build_array('again', p_job, p_seed, p_variant, p_engine));
 end
 $$;
-comment on function queue.again(uuid, uuid, bigint, integer, text, text, text) is 'A new job with the old one''s directions; null when the caller may not see the old one.';
+comment on function queue.again(uuid, uuid, bigint, integer, text, text, text, text) is 'A new job with the old one''s directions and engine; null when the caller may not see the old one.';
 
 -- Immediate for a pending job, cooperative for a running one; an ended job stays as it is. Null is 404.
 create function queue.cancel(p_job uuid, p_user uuid default null) returns jsonb

@@ -37,7 +37,7 @@ async def test_the_queue_is_told_to_prometheus(scrape, database_url, gen, db):
     await db.execute("truncate public.jobs, public.workers cascade")
     await gen(callback_url="https://example.com/hook")
     await db.execute("update public.jobs set created_at = now() - interval '5 minutes'")
-    worker = await db.fetchval("select queue.register('a', array['generate'], '', '1', interval '1 hour')")
+    worker = await db.fetchval("select queue.register('a', array['generate'], '{}', '1', interval '1 hour')")
     await db.execute("select queue.ready($1, 'sketch 1')", worker)
     told = await (await scrape(database_url))()
     assert told["rhythmai_database_up"] == 1
