@@ -85,7 +85,8 @@ class Routes:
         if view["status"] == "failed":
             code = "merge_unavailable" if await self._database.may_pass(view["error_code"]) else "merge_failed"
             raise Problem(code, f"The merge failed: {view['error']}", error_code=view["error_code"], **job)
-        made = {"video_url": view["results"][0]["video_url"], "notes": view["notes"]}
+        (film,) = view["results"]
+        made = {"video_url": film["video_url"], "licence": film["licence"], "notes": view["notes"]}
         return {name: value for name, value in made.items() if value}
 
     async def upload(self, request: web.Request) -> web.Response:

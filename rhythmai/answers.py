@@ -12,6 +12,18 @@ Status = Literal["pending", "processing", "completed", "failed", "cancelled"]
 ENDED: Final = frozenset[Status]({"completed", "failed", "cancelled"})
 
 
+class Licence(BaseModel):
+    """Under which the weights stand that made the music."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    """As SPDX writes it, e.g. CC-BY-NC-4.0."""
+    commercial: bool
+    """Whether the music may be used commercially."""
+    url: str
+
+
 class Result(BaseModel):
     """One finished track, or the video of a merge."""
 
@@ -33,6 +45,8 @@ class Result(BaseModel):
     """A tonic and a mode, e.g. "D minor"."""
     engine: str = ""
     model: str = ""
+    licence: Licence | None = None
+    """None: of music that is not ours."""
     describer: str = ""
     peaks: Base64Bytes | None = None
     """The waveform: at most 160 absolute peaks, 255 is full scale."""

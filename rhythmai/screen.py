@@ -117,13 +117,18 @@ class Screen:
 
     def result(self, result: Result) -> None:
         """A track, or the video of a merge."""
+        licence = result.licence
+        use = f"commercial use: {'yes' if licence.commercial else 'no'} ({licence.name})" if licence else ""
         if result.video_url:
             self.say(f"  video: {result.video_url}", "bold")
+            if use:
+                self.say(f"     {use}")
             return
         facts = [
             result.key or "",
             f"{result.bpm:.0f} bpm" if result.bpm else "",
             f"{result.duration:.1f} s" if result.duration else "",
+            use,
         ]
         self.say(f"  {result.index + 1}. {result.title} ({', '.join(filter(None, facts))})", "bold")
         self.say(f"     {result.prompt}", hang=5)

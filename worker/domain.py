@@ -58,6 +58,10 @@ class Licence:
     url: str
     """Where it is to be read."""
 
+    def __str__(self) -> str:
+        """As the tags of a file say it."""
+        return f"{self.name}, {'commercial use allowed' if self.commercial else 'no commercial use'}: {self.url}"
+
 
 MIT = Licence("MIT", commercial=True, url="https://opensource.org/license/mit")
 """Ours, and so that of music made without anybody's weights."""
@@ -308,6 +312,8 @@ class Result:
     duration_s: float | None = None
     engine: str = ""
     model: str = ""
+    licence: Licence | None = None
+    """None: of music that is not ours."""
     describer: str = ""
     bpm: float | None = None
     key: str | None = None

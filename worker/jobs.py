@@ -15,9 +15,9 @@ import structlog
 from rhythmai.project.dsn import connect_arguments, left_as_it_was
 from rhythmai.project.trace import Tracer, function_of, trace_id, untraced
 from worker.database import APPLICATION, AWAY, HOPELESS, UNFIT, patiently
-from worker.domain import Delivery, Job, Lease, Plan, Result, Speech, Stage
+from worker.domain import Delivery, Job, Lease, Licence, Plan, Result, Speech, Stage
 from worker.errors import Cancelled, LeaseLost, Misconfigured, QueueClosed, QueueUnavailable
-from worker.rows import DELIVERY, PLAN, SPEECH, JobRow
+from worker.rows import DELIVERY, LICENCE, PLAN, SPEECH, JobRow
 
 log = structlog.get_logger()
 
@@ -128,6 +128,10 @@ class PostgresQueue:
     async def known_speech(self, lease: Lease) -> Speech | None:
         raw = await patiently(lambda: self._ask("select queue.known_speech($1)", lease.job_id))
         return None if raw is None else SPEECH.validate_json(raw)
+
+    async def music_licence(self, lease: Lease) -> Licence | None:
+        raw = await patiently(lambda: self._ask("select queue.music_licence($1)", lease.job_id))
+        return None if raw is None else LICENCE.validate_json(raw)
 
     async def save_plan(self, lease: Lease, plan: Plan) -> Plan:
         answer = await patiently(

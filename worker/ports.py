@@ -53,6 +53,9 @@ class Queue(Protocol):
     async def known_speech(self, lease: Lease) -> Speech | None:
         """What another job of the same film and the same owner has heard of it, if it heard it to its end."""
 
+    async def music_licence(self, lease: Lease) -> Licence | None:
+        """Of the track that a merge was asked for; None when it is none of ours."""
+
     async def save_plan(self, lease: Lease, plan: Plan) -> Plan:
         """Save the plan unless one is there; return the one that holds."""
 
@@ -238,5 +241,8 @@ class Previewer(Protocol):
 class Merger(Protocol):
     """Puts music under a video."""
 
-    async def merge(self, video: Path, audio: Path, into: Path, options: Options, speech: Sequence[Span]) -> Merged:
-        """Return a new MP4 in the folder `into`, as long as the video; where it is to duck, the music does so at `speech`. Raises Rejected, Unavailable."""
+    async def merge(
+        self, video: Path, audio: Path, into: Path, options: Options, speech: Sequence[Span], licence: Licence | None
+    ) -> Merged:
+        """Return a new MP4 in the folder `into`, as long as the video, that names the music's licence; where it is to duck, the music
+        does so at `speech`. Raises Rejected, Unavailable."""

@@ -8,10 +8,11 @@ from uuid import UUID
 
 from pydantic import AliasPath, BaseModel, Field, TypeAdapter, field_validator
 
-from worker.domain import Delivery, Direction, Job, Kind, Lease, Options, Plan, Speech
+from worker.domain import Delivery, Direction, Job, Kind, Lease, Licence, Options, Plan, Speech
 
 PLAN = TypeAdapter(Plan)
 SPEECH = TypeAdapter(Speech)
+LICENCE = TypeAdapter(Licence)
 DELIVERY = TypeAdapter(Delivery)
 
 

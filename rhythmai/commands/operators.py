@@ -43,6 +43,7 @@ with wanted (place, moment, job) as (
 select (w.job).id as job_id, (w.job).status, (w.job).stage, (w.job).kind, (w.job).lane, coalesce(nullif((w.job).engine, ''), 'auto') as engine, (w.job).tenant, (w.job).attempt,
        w.moment as since, (w.job).total_count,
        (select count(*) from public.results r where r.job_id = (w.job).id) as completed_count,
+       (select string_agg(distinct r.licence ->> 'name', ', ') from public.results r where r.job_id = (w.job).id) as licence,
        b.name as worker, (w.job).error_code, (w.job).error, (w.job).created_at, split_part((w.job).traceparent, '-', 2) as trace_id
   from wanted w left join public.workers b on b.id = (w.job).worker_id
  order by w.place, case when w.place < 3 then w.moment end, w.moment desc
@@ -136,6 +137,7 @@ async def jobs(
                 "status": row["stage"] or row["status"],
                 "since": age(row["since"]),
                 "tracks": f"{row['completed_count']}/{row['total_count']}",
+                "licence": row["licence"],
                 "worker": row["worker"],
                 "attempt": row["attempt"],
                 "kind": row["kind"],

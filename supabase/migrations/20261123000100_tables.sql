@@ -261,6 +261,7 @@ create table public.results (
   duration double precision,
   engine text not null default '',
   model text not null default '',
+  licence jsonb,
   describer text not null default '',
   bpm real,
   key text,
@@ -274,6 +275,7 @@ create table public.results (
   constraint results_has_media check (num_nonnulls(audio_url, video_url) = 1)
 );
 comment on table public.results is 'One row per finished track (or merged video), written the moment it is ready. Never overwritten.';
+comment on column public.results.licence is 'Under what the weights that made it stand, {name, commercial, url}; null of music that is not ours.';
 create index results_owner on public.results (owner, created_at desc) where owner is not null;
 
 create table public.deliveries (

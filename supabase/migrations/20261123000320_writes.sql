@@ -142,6 +142,18 @@ end
 $$;
 comment on function queue.save_plan(uuid, integer, bigint, jsonb) is 'Fenced: save the plan unless there is one; returns the one that holds.';
 
+-- What a merge lays under a film keeps its licence. That it is a track of ours is known by its address, which names its job.
+create function queue.music_licence(p_job uuid) returns jsonb
+language sql stable set search_path = ''
+as $$
+  select r.licence
+    from (select regexp_replace(j.options ->> 'audio_url', '[?#].*$', '') as url from public.jobs j where j.id = p_job) m,
+         regexp_match(m.url, '/audios/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/([0-7])-[^/]+$') named,
+         public.results r
+   where r.job_id = named[1]::uuid and r.index = named[2]::smallint and m.url in (r.audio_url, r.audio_preview_url);
+$$;
+comment on function queue.music_licence(uuid) is 'The licence of the track that a merge was asked for; null when it is none of ours.';
+
 -- A result that is there already is kept as it is.
 create function queue.put_result(p_job uuid, p_attempt integer, p_worker bigint, p_result jsonb) returns text
 language plpgsql set search_path = ''
@@ -159,9 +171,9 @@ begin
         message = format('result index %s is not one of this job''s %s', p_result ->> 'index', v_count);
     end if;
     insert into public.results (job_id, index, attempt, prompt, title, description, audio_url, video_url, seed, duration,
-                                engine, model, describer, bpm, key, peaks, loudness_lufs, true_peak_db, audio_preview_url, ignored)
+                                engine, model, licence, describer, bpm, key, peaks, loudness_lufs, true_peak_db, audio_preview_url, ignored)
     select p_job, r.index, p_attempt, coalesce(r.prompt, ''), coalesce(r.title, ''), coalesce(r.description, ''),
-           r.audio_url, r.video_url, r.seed, r.duration, coalesce(r.engine, ''), coalesce(r.model, ''),
+           r.audio_url, r.video_url, r.seed, r.duration, coalesce(r.engine, ''), coalesce(r.model, ''), r.licence,
            coalesce(r.describer, ''), r.bpm, r.key, r.peaks, r.loudness_lufs, r.true_peak_db, r.audio_preview_url, coalesce(r.ignored, '{}')
       from jsonb_populate_record(null::public.results, p_result) r
     on conflict (job_id, index) do nothing;

@@ -8,11 +8,11 @@ language plpgsql immutable set search_path = ''
 as $$
 begin
   if p_kind = 'merge' then
-    return json_build_object('index', r.index, 'video_url', r.video_url);
+    return json_build_object('index', r.index, 'video_url', r.video_url, 'licence', r.licence);
   end if;
   return json_build_object(
     'prompt', r.prompt, 'audio_url', r.audio_url, 'audio_preview_url', r.audio_preview_url, 'index', r.index, 'title', r.title, 'description', r.description,
-    'seed', r.seed, 'duration', r.duration, 'bpm', r.bpm, 'key', r.key, 'engine', r.engine, 'model', r.model,
+    'seed', r.seed, 'duration', r.duration, 'bpm', r.bpm, 'key', r.key, 'engine', r.engine, 'model', r.model, 'licence', r.licence,
     'describer', r.describer, 'peaks', r.peaks,
     'loudness_lufs', r.loudness_lufs, 'true_peak_db', r.true_peak_db, 'ignored', r.ignored, 'created_at', r.created_at);
 end

@@ -114,6 +114,7 @@ async def test_results_appear_one_by_one(api, gen, hand):
     await hand.note("The track is quieter than usual.")
     loud = {"loudness_lufs": -15.5, "true_peak_db": -1.25}
     loud |= {"audio_preview_url": "https://example.com/track.m4a", "ignored": ["negative_prompt"]}
+    loud |= {"licence": {"name": "CC-BY-NC-4.0", "commercial": False, "url": "https://example.com/by-nc"}}
     await hand.result(index=0, prompt="slow piano", audio_url=AUDIO, seed=7, duration=12, peaks="AIA=", **loud)
     _, view = await ask(api, "get", path.upper().replace("API/V1/JOB", "api/v1/job"))
     assert (view["status"], view["stage"], view["completed_count"]) == ("processing", "composing", 1)

@@ -23,7 +23,7 @@ async def newest_merge(db) -> str:
 
 
 async def test_merge_waits_for_the_video(api, hand, db):
-    """`POST /api/v1/merge` answers with the merged video when it is ready in time."""
+    """`POST /api/v1/merge` answers with the merged video when it is ready in time, and under which licence a track of ours stands."""
     asking = asyncio.create_task(
         ask(
             api,
@@ -43,12 +43,13 @@ async def test_merge_waits_for_the_video(api, hand, db):
     job = await newest_merge(db)
     await hand.claim(job)
     await hand.note("The music plays alone.")
-    await hand.result(index=0, video_url="https://example.com/merged.mp4")
+    licence = {"name": "MIT", "commercial": True, "url": "https://opensource.org/license/mit"}
+    await hand.result(index=0, video_url="https://example.com/merged.mp4", licence=licence)
     await hand.finish()
-    said = {"video_url": "https://example.com/merged.mp4", "notes": ["The music plays alone."]}
-    assert await asking == (200, said)
+    film = {"video_url": "https://example.com/merged.mp4", "licence": licence}
+    assert await asking == (200, film | {"notes": ["The music plays alone."]})
     _, view = await ask(api, "get", f"/api/v1/job/{job}")
-    assert (view["kind"], view["results"]) == ("merge", [{"index": 0, "video_url": "https://example.com/merged.mp4"}])
+    assert (view["kind"], view["results"]) == ("merge", [{"index": 0} | film])
 
 
 @pytest.mark.parametrize(

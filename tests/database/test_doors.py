@@ -160,18 +160,18 @@ async def test_the_answer_has_the_contract_s_names(db, queue):
     }  # fmt: skip
     assert set(result) == {
         "prompt", "audio_url", "audio_preview_url", "index", "title", "description", "seed", "duration", "bpm", "key", "engine", "model",
-        "describer", "peaks", "loudness_lufs", "true_peak_db", "ignored", "created_at",
+        "licence", "describer", "peaks", "loudness_lufs", "true_peak_db", "ignored", "created_at",
     }  # fmt: skip
     assert (result["index"], result["title"], result["peaks"]) == (1, "Dawn", "gA==")
 
 
 async def test_a_merge_answers_with_its_video(db, queue):
-    """The one result of a merge is {"index": 0, "video_url": ...}."""
+    """The one result of a merge is {"index": 0, "video_url": ..., "licence": ...}."""
     job_id = await queue.submit("merge", p_options={"audio_url": "https://a"})
     worker = await queue.worker()
     await worker.put(await worker.claim(), 0, audio_url=None, video_url="https://s/m.mp4")
     assert await db.fetchval("select queue.answer($1) -> 'results'", job_id) == [
-        {"index": 0, "video_url": "https://s/m.mp4"}
+        {"index": 0, "video_url": "https://s/m.mp4", "licence": None}
     ]
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 HOOK = "https://hooks.example.com/done?key=1"
+LICENCE = {"name": "CC-BY-NC-4.0", "commercial": False, "url": "https://creativecommons.org/licenses/by-nc/4.0/"}
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ async def ended(queue):
         await queue.insert(video_url="https://example.com/a.mp4?token=secret", options={"callback_url": HOOK} | options)
         worker = await queue.worker()
         job = await worker.claim()
-        await worker.put(job)
+        await worker.put(job, licence=LICENCE)
         await worker.finish(job)
         return UUID(job["id"])
 
@@ -90,6 +91,7 @@ async def test_the_body_is_the_answer_without_query_strings(db, queue, ended):
     del answer["results"][0]["peaks"]
     assert delivery["body"]["data"] == answer | {"video_url": "https://example.com/a.mp4"}
     assert (answer["status"], answer["completed_count"], answer["metadata"]) == ("completed", 1, {"order": "4711"})
+    assert delivery["body"]["data"]["results"][0]["licence"] == LICENCE
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ async def test_a_result_is_written_whole(db, queue):
         "prompt": "warm strings", "title": "Dawn", "description": "calm", "audio_url": "https://s/a.flac",
         "seed": 2**32 - 1, "duration": 12.5, "engine": "sketch", "model": "1", "describer": "local", "bpm": 92.5,
         "key": "D minor", "peaks": "AID/", "loudness_lufs": -15.5, "true_peak_db": -1.25, "ignored": ["negative_prompt"],
-        "audio_preview_url": "https://s/a.m4a",
+        "audio_preview_url": "https://s/a.m4a", "licence": {"name": "MIT", "commercial": True, "url": "https://s/mit"},
     }  # fmt: skip
     assert await worker.put(job, 2, **result) == "ok"
     row = await db.fetchrow("select * from public.results")
@@ -168,6 +168,31 @@ async def test_a_result_is_never_overwritten(db, queue):
     await worker.put(job, 0, title="first")
     assert await worker.put(job, 0, title="second") == "ok"
     assert await db.fetchval("select title from public.results") == "first"
+
+
+@pytest.mark.parametrize(
+    ("address", "known"),
+    [
+        ("https://s/audios/{job}/1-2c26.flac", True),
+        ("https://s/audios/{job}/1-2c26.flac?download=", True),
+        ("https://s/audios/{job}/1-7d86.m4a", True),
+        ("https://elsewhere/audios/{job}/1-2c26.flac", False),
+        ("https://s/audios/{job}/0-2c26.flac", False),
+        ("https://s/song.flac", False),
+    ],
+)
+async def test_a_merge_knows_the_licence_of_its_music(db, queue, address, known):
+    """A track of ours keeps its licence, by the address of its file or of its players' one; of other music nothing is known."""
+    worker = await queue.worker()
+    await queue.submit()
+    job, licence = await worker.claim(), {"name": "MIT", "commercial": True, "url": "https://s/mit"}
+    ours = {
+        "audio_url": f"https://s/audios/{job['id']}/1-2c26.flac",
+        "audio_preview_url": f"https://s/audios/{job['id']}/1-7d86.m4a",
+    }
+    await worker.put(job, 1, **ours, licence=licence)
+    merge = await queue.submit("merge", p_options={"audio_url": address.format(job=job["id"])})
+    assert await db.fetchval("select queue.music_licence($1)", merge) == (licence if known else None)
 
 
 @pytest.mark.parametrize("index", [-1, 3, None])
@@ -296,8 +321,8 @@ async def test_a_job_that_breaks_devices_does_not_travel_through_all_of_them(que
 
 
 async def test_a_result_is_small(db, queue):
-    """A result with a waveform and a long caption takes less than 1,000 bytes in an answer and in an event, and its players' address
-    less than 200 more."""
+    """A result with a waveform and a long caption takes less than 1,200 bytes in an answer and in an event, and less than 1,000
+    without the addresses of its players' file and of its licence."""
     await queue.insert()
     worker = await queue.worker()
     job = await worker.claim()
@@ -307,10 +332,11 @@ async def test_a_result_is_small(db, queue):
         describer="openai:ernie-4.5-vl-28b-a3b", key="D minor", bpm=72, seed=2**32 - 1, duration=175.04, peaks="A" * 216,
         audio_url=f"https://abcdefghijklmnopqrst.supabase.co/storage/v1/object/public/audios/{job['id']}/0-2c26b46b68ffc68f.flac",
         loudness_lufs=-14.01, true_peak_db=-1.13,
+        licence={"name": "CC-BY-NC-4.0", "commercial": False, "url": "https://creativecommons.org/licenses/by-nc/4.0/"},
         audio_preview_url=f"https://abcdefghijklmnopqrst.supabase.co/storage/v1/object/public/audios/{job['id']}/0-7d865e95.m4a",
     )  # fmt: skip
     whole, without = await db.fetchrow(
-        "select octet_length(j::text), octet_length((j - 'audio_preview_url')::text) "
+        "select octet_length(j::text), octet_length((j - 'audio_preview_url' #- '{licence,url}')::text) "
         "from public.results r, cast(private.result_json(r, 'generate') as jsonb) j"
     )
     assert (without < 1000, whole < 1200) == (True, True)

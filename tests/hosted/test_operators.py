@@ -16,7 +16,7 @@ import pytest
 from rich.cells import cell_len
 
 from tests.cli.terminal import Terminal
-from worker.domain import Result
+from worker.domain import Licence, Result
 from worker.jobs import PostgresQueue
 
 OWNER = "8c5b2b8e-0000-4000-8000-000000000001"
@@ -119,6 +119,16 @@ def test_jobs_are_listed_by_what_they_do(rhythmai, url, insert):
     assert [job["job_id"] for job in json.loads(some)] == [waiting, ended]
     assert len(rhythmai("jobs", "--limit", "1").out.splitlines()) == 2
     assert len(rhythmai("jobs").out.splitlines()) == 4
+
+
+def test_jobs_tell_the_licence_of_their_music(rhythmai, url, insert):
+    """Its name stands beside the count of tracks, once for all of them, and nothing where there is no music."""
+    licence = Licence("CC-BY-NC-4.0", commercial=False, url="https://creativecommons.org/licenses/by-nc/4.0/")
+    made, waiting = insert(), insert()
+    claimed(url, audio_url="https://s/a.flac", licence=licence)
+    listed = {job["job_id"]: job["licence"] for job in json.loads(rhythmai("jobs", "--json", DATABASE_URL=url).out)}
+    assert listed == {made: "CC-BY-NC-4.0", waiting: None}
+    assert "1/3     CC-BY-NC-4.0" in rhythmai("jobs").out
 
 
 @pytest.mark.parametrize("columns", [60, 80, 200])

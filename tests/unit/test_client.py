@@ -10,9 +10,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from rhythmai import Client
+from rhythmai.answers import Licence
 from rhythmai.errors import BadInput, JobFailed, Refused, Unreachable
 
 JOB = uuid4()
+MIT = {"name": "MIT", "commercial": True, "url": "https://opensource.org/license/mit"}
 
 
 def answer(status="processing", results=(), **more):
@@ -105,11 +107,12 @@ async def test_the_address_may_end_with_the_path(api):
 async def test_a_job_is_typed(api, client):
     """A job answer becomes typed values; fields of a newer API are ignored."""
     api.lay(
-        f"GET /job/{JOB}", (200, answer(results=[{"index": 0, "prompt": "p", "audio_url": "u", "new": 1}], newer=True))
+        f"GET /job/{JOB}",
+        (200, answer(results=[{"index": 0, "prompt": "p", "audio_url": "u", "licence": MIT, "new": 1}], newer=True)),
     )
     job = await client.job(JOB)
     assert (job.job_id, job.status, job.ended) == (JOB, "processing", False)
-    assert job.results[0].audio_url == "u"
+    assert (job.results[0].audio_url, job.results[0].licence) == ("u", Licence(**MIT))
 
 
 async def test_a_problem_is_refused_with_its_words(api, client):

@@ -29,6 +29,7 @@ from worker.pipeline.finish.master import master
 
 RATE = 44100
 TAGS = {"title": "Fadéd Lanterns", "prompt": "instrumental, lo-fi", "seed": "42", "engine": "sketch", "job": "b7c1"}
+TAGS |= {"copyright": "MIT, commercial use allowed: https://opensource.org/license/mit"}
 
 
 def music(seconds=4.0, rate=RATE, level=0.2, channels=2):
@@ -236,16 +237,17 @@ def test_every_format_reads_back_with_its_tags(format, content_type):
     assert integrated_lufs(wave, RATE) == pytest.approx(-14, abs=0.4)
     held = json.loads(tags["comment"]) if format == "wav" else tags
     assert {name: held[name] for name in TAGS} == TAGS
+    assert tags["copyright"] == TAGS["copyright"]
 
 
 def test_an_m4a_has_the_tags_that_players_read():
     """The title is where iTunes put it, and tags of our own are beside it in free-form atoms; the index is still in front."""
     data = made(music(3.0), 3.0, format="m4a", tags=TAGS).data
     tags = MP4(io.BytesIO(data)).tags
-    assert tags["\xa9nam"] == [TAGS["title"]]
-    assert {name: bytes(tags[f"----:com.apple.iTunes:{name}"][0]).decode() for name in TAGS if name != "title"} == {
-        name: text for name, text in TAGS.items() if name != "title"
-    }
+    assert (tags["\xa9nam"], tags["cprt"]) == ([TAGS["title"]], [TAGS["copyright"]])
+    own = {name: text for name, text in TAGS.items() if name not in {"title", "copyright"}}
+    assert {name: bytes(tags[f"----:com.apple.iTunes:{name}"][0]).decode() for name in own} == own
+    assert "----:com.apple.iTunes:copyright" not in tags
     assert "\xa9cmt" not in tags
     assert data.index(b"moov") < data.index(b"mdat")
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.unit.media import BLUE, CONTAINERS, RATE, RED, read_sound, write_sound, write_video
-from worker.domain import Options
+from worker.domain import MIT, Options
 from worker.errors import Rejected, Unavailable
 from worker.pipeline.finish.merge import FfmpegMerger
 from worker.pipeline.look.child import Limits
@@ -160,6 +160,18 @@ async def test_private_metadata_is_dropped(tmp_path) -> None:
     assert b"52.5163" in video.read_bytes()
     merged = await merge(video, write_sound(tmp_path / "a.wav", 1))
     assert b"52.5163" not in merged.read_bytes()
+
+
+async def test_the_film_says_under_which_licence_its_music_stands(tmp_path) -> None:
+    """In the tag that players show as its copyright; music of which nothing is known leaves that out."""
+    (into := tmp_path / "into").mkdir()
+    video, music = write_video(tmp_path / "a.mp4"), write_sound(tmp_path / "a.wav", 1)
+    said = {}
+    for licence in (MIT, None):
+        merged = await FfmpegMerger().merge(video, music, into, Options(), licence=licence)
+        with av.open(str(merged.file)) as film:
+            said[licence] = film.metadata.get("copyright")
+    assert said == {MIT: "MIT, commercial use allowed: https://opensource.org/license/mit", None: None}
 
 
 @pytest.mark.parametrize(

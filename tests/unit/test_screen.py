@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from rhythmai.answers import Licence, Result
 from rhythmai.errors import Unreachable
 from rhythmai.events import JobChanged, JobDeleted
 from rhythmai.screen import Screen
@@ -86,3 +87,21 @@ def test_a_long_line_goes_on_below_its_text(terminal, capsys):
     assert len(first) <= 100
     assert all(line.startswith(" " * 11 + "word") for line in more[:-1])
     assert more[-1] == " " * 11 + "https://example.com/" + "x" * 100
+
+
+@pytest.mark.parametrize(
+    ("licence", "said"),
+    [
+        (Licence(name="MIT", commercial=True, url="u"), "commercial use: yes (MIT)"),
+        (Licence(name="CC-BY-NC-4.0", commercial=False, url="u"), "commercial use: no (CC-BY-NC-4.0)"),
+    ],
+)
+def test_a_result_says_whether_it_may_be_used_commercially(capsys, licence, said):
+    """In a few words, of a track and of a film with a track under it; of music that is not ours nothing is said."""
+    with Screen() as screen:
+        screen.result(Result(index=0, title="Dawn", duration=8, audio_url="a", licence=licence))
+        screen.result(Result(index=0, video_url="v", licence=licence))
+        screen.result(Result(index=0, video_url="w"))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"  1. Dawn (8.0 s, {said})"
+    assert lines[3:] == ["  video: v", f"     {said}", "  video: w"]

@@ -32,6 +32,7 @@ class Seams:
 
     def __init__(self):
         self.rows, self.objects, self.stages, self.composed, self.threads, self.seen = [], {}, [], [], set(), []
+        self.tags, self.merged_under = [], None
         self.rests, self.rested = [], threading.Event()
         self.notes, self.speech, self.known, self.ducked = [], [], None, None
         self.previewing, self.preview_may_end, self.preview_url = asyncio.Event(), asyncio.Event(), None
@@ -49,6 +50,9 @@ class Seams:
 
     async def known_speech(self, lease):
         return self.known
+
+    async def music_licence(self, lease):
+        return self.licence
 
     async def save_plan(self, lease, plan):
         self.plan = self.plan or plan
@@ -109,6 +113,7 @@ class Seams:
             self.closed.set()
 
     def master(self, track, *, duration_s, format, tags):
+        self.tags.append(tags)
         if error := self.fail_on.get(track.index):
             raise error
         return Recording(
@@ -129,7 +134,7 @@ class Seams:
         self.objects[f"{bucket}/{path}"] = data.read_bytes() if isinstance(data, Path) else data
         return f"https://storage/{bucket}/{path}"
 
-    async def merge(self, video, audio, into, options, speech):
-        self.ducked = speech
+    async def merge(self, video, audio, into, options, speech, licence):
+        self.ducked, self.merged_under = speech, licence
         (into / "m.mp4").write_bytes(b"merged")
         return Merged(file=into / "m.mp4", notes=("One sound was left out.",))

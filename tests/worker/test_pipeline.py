@@ -37,6 +37,17 @@ async def test_options_that_the_engine_does_not_know_are_named(run, seams):
     assert {row.ignored for row in seams.rows} == {()}
 
 
+async def test_each_result_says_under_which_licence_it_stands(run, seams):
+    """Its row and its file name the licence of the engine's weights, and a merge the track's."""
+    await run()
+    assert {row.licence for row in seams.rows} == {seams.licence}
+    said = "CC-BY-NC-4.0, no commercial use: https://creativecommons.org/licenses/by-nc/4.0/"
+    assert {tags["copyright"] for tags in seams.tags} == {said}
+    seams.rows.clear()
+    await run(kind=Kind.MERGE, options=Options(audio_url="https://example.com/a.flac"), total_count=1)
+    assert (seams.rows[0].licence, seams.merged_under) == (seams.licence, seams.licence)
+
+
 async def test_an_object_is_named_by_its_content(run, seams):
     """Guards the hash in a Storage path: a zombie's other track, or another merge, gets another path and overwrites nothing."""
     await run()

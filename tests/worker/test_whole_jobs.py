@@ -43,6 +43,9 @@ async def test_a_video_becomes_tracks_and_then_a_film(worker, insert, db, video,
     (tmp_path / "m.mp4").write_bytes(await fetch(merged["results"][0]["video_url"]))
     with av.open(tmp_path / "m.mp4") as film:
         assert [s.codec.name for s in film.streams] == ["h264", "aac"]
+        assert film.metadata["copyright"] == "MIT, commercial use allowed: https://opensource.org/license/mit"
+    ours = {"name": "MIT", "commercial": True, "url": "https://opensource.org/license/mit"}
+    assert [one["licence"] for one in (*done["results"], *merged["results"])] == [ours] * 4
     assert list(worker.work_dir.iterdir()) == []
 
 

@@ -47,6 +47,7 @@ class Finishing:
             "seed": str(seed),
             "engine": f"{self.engine.name} {self.engine.model}".strip(),
             "job": str(self.job.lease.job_id),
+            "copyright": str(self.engine.licence),
         }
         work = partial(self.master, track, duration_s=self.duration_s, format=self.job.options.format, tags=tags)
         with self.timings.of("master"):
@@ -72,6 +73,7 @@ class Finishing:
                 duration_s=recording.duration_s,
                 engine=self.engine.name,
                 model=self.engine.model,
+                licence=self.engine.licence,
                 describer=self.plan.describer,
                 bpm=recording.bpm,
                 key=recording.key,

@@ -39,15 +39,16 @@ async def merge(
             fetch_video(job, fetcher, folder / "video"), fetcher.fetch(job.options.audio_url, folder / "audio")
         )
     speech = await speech_of(job, video, timings, queue, ear) if job.options.ducks else ()
+    licence = await queue.music_licence(job.lease)
     await queue.set_stage(job.lease, Stage.MERGING)
     with timings.of("merge"):
-        merged = await merger.merge(video, audio, folder / "merged", job.options, speech)
+        merged = await merger.merge(video, audio, folder / "merged", job.options, speech, licence)
     for note in merged.notes:
         await queue.note(job.lease, note)
     digest = await asyncio.to_thread(_digest, merged.file)
     with timings.of("upload"):
         url = await storage.put("videos", f"{job.lease.job_id}/{digest[:32]}.mp4", merged.file, "video/mp4")
-    await queue.put_result(job.lease, Result(index=0, video_url=url))
+    await queue.put_result(job.lease, Result(index=0, video_url=url, licence=licence))
 
 
 def _digest(file: Path) -> str:

@@ -96,8 +96,8 @@ export class Routes {
       const code = await this.#queue.mayPass(error_code) ? "merge_unavailable" : "merge_failed";
       throw new Problem(code, `The merge failed: ${error}`, {}, { error_code, job_id });
     }
-    const { video_url } = results[0] as Schemas["Merged"];
-    return notes.length ? { video_url, notes } : { video_url };
+    const { video_url, licence } = results[0] as Schemas["Video"];
+    return { video_url, ...(licence && { licence }), ...(notes.length && { notes }) };
   }
 
   async upload(call: Call): Promise<Response> {

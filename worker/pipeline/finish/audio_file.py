@@ -107,7 +107,10 @@ def _encode_outside(samples: Samples, rate: int, kind: FileFormat, path: Path, t
 def _own_tags(tags: dict[str, str]) -> bytes:
     """Tags that MP4 has no names for, as free-form atoms of iTunes, which libav reads by their names, too."""
     mean = _atom(b"mean", bytes(4), b"com.apple.iTunes")
-    named = ((_atom(b"name", bytes(4), name.encode()), _text(text)) for name, text in tags.items() if name != "title")
+    theirs = {"title", "copyright"}
+    named = (
+        (_atom(b"name", bytes(4), name.encode()), _text(text)) for name, text in tags.items() if name not in theirs
+    )
     return b"".join(_atom(b"----", mean, name, text) for name, text in named)
 
 

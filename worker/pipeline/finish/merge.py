@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from worker.domain import AUDIO_FORMATS, Merged, Options, Span
+from worker.domain import AUDIO_FORMATS, Licence, Merged, Options, Span
 from worker.errors import Rejected, Unavailable
 from worker.pipeline.finish import envelope
 from worker.pipeline.finish.command import command, heard, opened, shown
@@ -47,12 +47,18 @@ class FfmpegMerger:
         )
 
     async def merge(
-        self, video: Path, audio: Path, into: Path, options: Options, speech: Sequence[Span] = ()
+        self,
+        video: Path,
+        audio: Path,
+        into: Path,
+        options: Options,
+        speech: Sequence[Span] = (),
+        licence: Licence | None = None,
     ) -> Merged:
         """Return a new MP4 in the folder `into`, as long as the video, and what it lacks.
 
         `mode` "mix" keeps the original sound under the music, if there is any that can be used; `duck` lowers the music where
-        `speech` is. Raises Rejected (not_audio, and what `ChildLooker.look` raises for the video) or Unavailable.
+        `speech` is; the file's copyright is `licence`. Raises Rejected (not_audio, and what `ChildLooker.look` raises for the video) or Unavailable.
         """
         (measured, _), (listened, _) = await together(
             ask_decoder("measure", video, self._max_duration_s, expect=Measured, limits=self._probing),
@@ -65,9 +71,10 @@ class FfmpegMerger:
             curve = envelope.points(speech, options.duck_db, film.duration_s)
             await asyncio.to_thread(envelope.render, curve, gains)
         given = [file for file in (video, audio, gains) if file is not None]
+        tags = {} if licence is None else {"metadata": f"copyright={licence}"}
         try:
             for picture, sound in _ways(film, options):
-                line = _command(video, audio, gains, target, film, picture, sound, listened.sound, options)
+                line = _command(video, audio, gains, target, film, picture | tags, sound, listened.sound, options)
                 target.touch()
                 ended = await run_child(line, self._limits, task="Merging", reads=given, writes=[target])
                 if ended.code == 0:
