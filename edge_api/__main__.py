@@ -42,7 +42,8 @@ async def serve(settings: Settings, tracer: Tracer) -> None:
         loop.add_signal_handler(number, stop.set)
     await refuse_hopeless(str(settings.database_url))
     metrics = Metrics()
-    database = await Database.open(str(settings.database_url), tracer=tracer)
+    url, commercial_only = str(settings.database_url), settings.commercial_only
+    database = await Database.open(url, tracer=tracer, commercial_only=commercial_only)
     api = make_runner(settings, database, metrics, files=descriptors(), tracer=tracer)
     scrape = web.AppRunner(metrics.app(database.gauges), access_log=None)
     try:

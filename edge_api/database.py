@@ -69,19 +69,21 @@ async def refuse_hopeless(url: str) -> None:
 class Database:
     """A pool that opens connections when they are needed: a database that is away, at the start or later, is a 503 until it is back."""
 
-    def __init__(self, pool: asyncpg.Pool, tracer: Tracer) -> None:
+    def __init__(self, pool: asyncpg.Pool, tracer: Tracer, *, commercial_only: bool = False) -> None:
+        """With `commercial_only` jobs for an engine whose music may not be used commercially are refused."""
         self._pool = pool
+        self._commercial_only = commercial_only
         self._tracer = tracer
         self._views = Views(self._view_all)
 
     @classmethod
-    async def open(cls, url: str, *, tracer: Tracer = untraced) -> Self:
+    async def open(cls, url: str, *, tracer: Tracer = untraced, commercial_only: bool = False) -> Self:
         """Make the pool; connects to nothing yet."""
         pool = await asyncpg.create_pool(
             min_size=0, max_size=MAX_CONNECTIONS, timeout=CONNECT_S, command_timeout=15, reset=left_as_it_was,
             **connect_arguments(url, APPLICATION),
         )  # fmt: skip
-        return cls(pool, tracer)
+        return cls(pool, tracer, commercial_only=commercial_only)
 
     async def close(self) -> None:
         try:
@@ -104,8 +106,8 @@ class Database:
     ) -> UUID:
         """Insert a job and return its id. Raises Problem: too_many_jobs, idempotency_mismatch, invalid_request."""
         job: UUID = await self._ask(
-            "select queue.submit($1, $2, $3, $4::jsonb, $5, $6, $7, $8)",
-            kind, video_url, user_request, json.dumps(options), owner, client, key, traceparent,
+            "select queue.submit($1, $2, $3, $4::jsonb, $5, $6, $7, $8, p_commercial_only => $9)",
+            kind, video_url, user_request, json.dumps(options), owner, client, key, traceparent, self._commercial_only,
         )  # fmt: skip
         return job
 
@@ -122,8 +124,9 @@ class Database:
     ) -> UUID | None:
         """Insert a job like `job`; None when the caller may not see that one. Raises Problem like submit."""
         made: UUID | None = await self._ask(
-            "select queue.again($1, $2, $3, $4, $5, $6, $7)", job, owner, seed, variant, client, key, traceparent
-        )
+            "select queue.again($1, $2, $3, $4, $5, $6, $7, p_commercial_only => $8)",
+            job, owner, seed, variant, client, key, traceparent, self._commercial_only,
+        )  # fmt: skip
         return made
 
     async def view(self, job: UUID, user: UUID | None) -> str | None:

@@ -18,6 +18,7 @@ import structlog
 from rhythmai.project.telemetry import traced
 from rhythmai.project.trace import Tracer
 from worker.alarm import Alarm
+from worker.engines.licences import commercial
 from worker.errors import Misconfigured, Unregistered
 from worker.fetch import HttpFetcher, covers
 from worker.heartbeat import Heartbeat, Order
@@ -131,6 +132,8 @@ async def enter(
 
 async def work(settings: Settings) -> int:
     """Run a worker until it drains; returns the exit code. Raises Misconfigured."""
+    if settings.commercial_only and "generate" in settings.worker_kinds:
+        commercial({settings.engine: settings.model})
     engine_thread = EngineThread(min(8 * patience(settings), timedelta(seconds=settings.job_timeout_s / 2)))
     refused: Misconfigured | None = None
     try:

@@ -113,6 +113,11 @@ class Settings(ProjectEnvironment):
     max_bytes: int = Field(default=512 * 2**20, gt=0)
     input_buckets: InputBuckets = ()
 
+    @property
+    def model(self) -> str:
+        """What the engine composes with; the sketch has none."""
+        return {"mmaudio": self.mmaudio_model, "acestep": self.acestep_model}.get(self.engine, "")
+
     @field_validator("worker_kinds", "wakeups", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:

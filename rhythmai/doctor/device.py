@@ -11,10 +11,12 @@ from typing import Final
 
 from rhythmai.doctor import compiler
 from rhythmai.doctor.finding import Finding, Verdict, fail, note, ok
+from worker.engines.licences import commercial
 from worker.errors import Misconfigured
 from worker.settings import Settings
 
 GPU: Final = "gpu"
+LICENCE: Final = "licence"
 WEIGHTS: Final = "weights"
 PULL: Final = "Run `rhythmai models pull {model}`, or set ENGINE=sketch"
 
@@ -22,6 +24,12 @@ PULL: Final = "Run `rhythmai models pull {model}`, or set ENGINE=sketch"
 async def examine(settings: Settings) -> list[Finding]:
     if "generate" not in settings.worker_kinds:
         return [note(GPU, "not needed: this machine only merges (WORKER_KINDS)")]
+    if settings.commercial_only:
+        try:
+            commercial({settings.engine: settings.model})
+        except Misconfigured as error:
+            said, _, remedy = str(error).partition(". ")
+            return [fail(LICENCE, said, remedy)]
     if settings.engine == "sketch":
         return [note(GPU, "not needed: ENGINE=sketch composes on the CPU, and says so in every result")]
     extra, library = ("acestep", "diffusers") if settings.engine == "acestep" else ("gpu", "PyTorch")

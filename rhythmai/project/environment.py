@@ -64,6 +64,8 @@ class ProjectEnvironment(Environment):
     supabase_key: str = Field(min_length=1, validation_alias=SECRET_KEY)
     supabase_publishable_key: str = Field(default="", validation_alias=PUBLISHABLE_KEY)
     database_url: PostgresDsn = Field(validation_alias=DATABASE_URL)
+    commercial_only: bool = False
+    """Whether only music is made that may be used commercially."""
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = Field(default=None, ge=0, le=65535)
     otel_exporter_otlp_endpoint: HttpUrl | None = None

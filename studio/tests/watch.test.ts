@@ -45,5 +45,5 @@ test("The first answer is taken as it is, an unknown event changes nothing", () 
 });
 
 test("A video is no track", () => {
-  expect(tracksOf(job({ results: [{ index: 0, video_url: "https://a/m.mp4" }] }))).toEqual([]);
+  expect(tracksOf(job({ results: [{ index: 0, video_url: "https://a/m.mp4", licence: null }] }))).toEqual([]);
 });

@@ -16,9 +16,10 @@ $$;
 comment on function private.tenant_of(uuid, text) is 'The fairness key: the owner, the key as key:<id>, else a salted hash of the client address, else ''sql''.';
 
 -- The one way in for all of them: with an idempotency key, the same request (by its hash) again answers with the first job.
+-- With p_commercial_only an engine whose music allows no commercial use is refused: mmaudio's, whatever its checkpoint.
 create function private.enter(
   p_kind text, p_video_url text, p_user_request text, p_options jsonb, p_owner uuid,
-  p_client text, p_idempotency_key text, p_traceparent text, p_request jsonb
+  p_client text, p_idempotency_key text, p_traceparent text, p_request jsonb, p_commercial_only boolean
 ) returns uuid
 language plpgsql set search_path = ''
 as $$
@@ -31,6 +32,10 @@ begin
   select * into v_key from private.keys k where k.id = p_owner;
   if p_video_url ~* '^storage:' and v_key.id is null and (p_owner is not null or p_client is not null) then
     raise exception using errcode = '22023', message = private.stored_error(p_video_url, false);
+  end if;
+  if p_commercial_only and p_options ->> 'engine' = 'mmaudio' then
+    raise exception using errcode = '22023', message = 'engine: the music of mmaudio may not be used commercially (CC-BY-NC-4.0), '
+      'and this server makes none such (COMMERCIAL_ONLY); ask for auto, acestep or sketch';
   end if;
   if p_idempotency_key is not null then
     if p_owner is null and length(p_idempotency_key) < 16 then
@@ -60,12 +65,12 @@ begin
   return v_job.id;
 end
 $$;
-comment on function private.enter(text, text, text, jsonb, uuid, text, text, text, jsonb) is 'Insert an interactive job; idempotent by (tenant, key), flood-guarded.';
+comment on function private.enter(text, text, text, jsonb, uuid, text, text, text, jsonb, boolean) is 'Insert an interactive job; idempotent by (tenant, key), flood-guarded.';
 
 -- Insert a job for a person who waits.
 create function queue.submit(
   p_kind text, p_video_url text, p_user_request text default '', p_options jsonb default '{}', p_owner uuid default null,
-  p_client text default null, p_idempotency_key text default null, p_traceparent text default null
+  p_client text default null, p_idempotency_key text default null, p_traceparent text default null, p_commercial_only boolean default false
 ) returns uuid
 language plpgsql set search_path = ''
 as $$
@@ -73,10 +78,10 @@ declare
   v_options jsonb := jsonb_strip_nulls(coalesce(p_options, '{}'));
 begin
   return private.enter(p_kind, p_video_url, coalesce(p_user_request, ''), v_options, p_owner, p_client, p_idempotency_key,
-                       p_traceparent, jsonb_build_array(p_kind, p_video_url, coalesce(p_user_request, ''), v_options));
+                       p_traceparent, jsonb_build_array(p_kind, p_video_url, coalesce(p_user_request, ''), v_options), p_commercial_only);
 end
 $$;
-comment on function queue.submit(text, text, text, jsonb, uuid, text, text, text) is 'Insert an interactive job; idempotent by (tenant, key), flood-guarded.';
+comment on function queue.submit(text, text, text, jsonb, uuid, text, text, text, boolean) is 'Insert an interactive job; idempotent by (tenant, key), flood-guarded.';
 
 -- A new job like an old one, for a caller who may see that: null is 404. It plays the old plan's directions (with
 -- p_variant only that one), as if they had been written by hand, and takes a new seed unless p_seed fixes it. Its engine is the
@@ -84,7 +89,8 @@ comment on function queue.submit(text, text, text, jsonb, uuid, text, text, text
 -- A job that has no plan yet is copied as it is.
 create function queue.again(
   p_job uuid, p_user uuid default null, p_seed bigint default null, p_variant integer default null,
-  p_client text default null, p_idempotency_key text default null, p_traceparent text default null, p_engine text default null
+  p_client text default null, p_idempotency_key text default null, p_traceparent text default null, p_commercial_only boolean default false,
+  p_engine text default null
 ) returns uuid
 language plpgsql set search_path = ''
 as $$
@@ -119,10 +125,10 @@ begin
     end if;
   end if;
   return private.enter(v_old.kind, v_old.video_url, v_old.user_request, v_options, p_user, p_client, p_idempotency_key,
-                       p_traceparent, jsonb_build_array('again', p_job, p_seed, p_variant, p_engine));
+                       p_traceparent, jsonb_build_array('again', p_job, p_seed, p_variant, p_engine), p_commercial_only);
 end
 $$;
-comment on function queue.again(uuid, uuid, bigint, integer, text, text, text, text) is 'A new job with the old one''s directions and engine; null when the caller may not see the old one.';
+comment on function queue.again(uuid, uuid, bigint, integer, text, text, text, boolean, text) is 'A new job with the old one''s directions and engine; null when the caller may not see the old one.';
 
 -- Immediate for a pending job, cooperative for a running one; an ended job stays as it is. Null is 404.
 create function queue.cancel(p_job uuid, p_user uuid default null) returns jsonb

@@ -165,6 +165,17 @@ async def test_the_answer_has_the_contract_s_names(db, queue):
     assert (result["index"], result["title"], result["peaks"]) == (1, "Dawn", "gA==")
 
 
+async def test_music_that_may_not_be_used_commercially_is_refused(queue):
+    """With p_commercial_only, which an API asks with, an engine of such music is; without an engine, or a merge, a job is none of that."""
+    only = {"p_commercial_only": True}
+    with pytest.raises(
+        asyncpg.InvalidParameterValueError, match=r"mmaudio may not be used commercially .*acestep or sketch"
+    ):
+        await queue.submit(p_options={"engine": "mmaudio"}, **only)
+    assert await queue.submit(**only)
+    assert await queue.submit("merge", p_options={"audio_url": "https://a"}, **only)
+
+
 async def test_a_merge_answers_with_its_video(db, queue):
     """The one result of a merge is {"index": 0, "video_url": ..., "licence": ...}."""
     job_id = await queue.submit("merge", p_options={"audio_url": "https://a"})

@@ -32,6 +32,17 @@ def test_acestep_without_weights(doctor, healthy, tmp_path):
     assert "Set ACESTEP_MODEL to one of them" in found["weights", "fail"][0]
 
 
+def test_an_engine_that_may_not_be_used_commercially(doctor, healthy):
+    """With COMMERCIAL_ONLY it is a failure with the remedy; one whose music is free for that is examined as ever."""
+    code, found = doctor(**{**healthy, "ENGINE": "mmaudio", "COMMERCIAL_ONLY": "true"})
+    (line,) = found["licence", "fail"]
+    assert (code, "large_44k_v2 stand under CC-BY-NC-4.0" in line) == (1, True)
+    assert "-> Set ENGINE=acestep or ENGINE=sketch" in line
+    _, found = doctor(**{**healthy, "COMMERCIAL_ONLY": "true"})
+    assert ("licence", "fail") not in found
+    assert "ENGINE=sketch" in found["gpu", "note"][0]
+
+
 NO_HEADERS = "#!/bin/sh\necho 'launcher.c:1:10: fatal error: Python.h: No such file or directory' >&2; exit 1\n"
 
 

@@ -85,3 +85,22 @@ async def test_a_database_that_refuses_us_is_told_before_the_models_are_there(st
     said = (await worker.stderr.read()).decode()
     assert said.splitlines()[-1].startswith("DATABASE_URL does not let us in")
     assert "Traceback" not in said
+
+
+async def test_an_engine_that_may_not_be_used_commercially_is_refused(database_url, tmp_path):
+    """COMMERCIAL_ONLY with the default engine is one line with the remedy and exit code 2, before any weights are looked for."""
+    environment = {
+        "SUPABASE_URL": "http://127.0.0.1:9", "SUPABASE_KEY": "k", "DATABASE_URL": database_url, "COMMERCIAL_ONLY": "true",
+        "MODELS_DIR": str(tmp_path),
+    }  # fmt: skip
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", "worker", cwd=tmp_path, env=clean(environment), stderr=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(120):
+        _, said = await worker.communicate()
+    (*_, line) = said.decode().splitlines()
+    assert worker.returncode == 2
+    assert line.startswith(
+        "COMMERCIAL_ONLY=true and ENGINE=mmaudio: the weights of mmaudio large_44k_v2 stand under CC-BY-NC-4.0"
+    )
+    assert "Set ENGINE=acestep or ENGINE=sketch" in line

@@ -27,8 +27,11 @@ export type Moved = { version: string | null; view: View | null };
 export class Queue {
   readonly #sql: postgres.Sql;
 
-  /** Connects to nothing yet; a database that is away is a 503 until it is there. */
-  constructor(url: URL) {
+  /**
+   * Connects to nothing yet; a database that is away is a 503 until it is there. With `commercialOnly` jobs for an engine whose
+   * music may not be used commercially are refused.
+   */
+  constructor(url: URL, private readonly commercialOnly = false) {
     const address = new URL(url);
     const sslmode = address.searchParams.get("sslmode") ?? "prefer";
     address.search = ""; // what dashboards add for other clients would be taken for settings of Postgres
@@ -49,14 +52,16 @@ export class Queue {
   async submit(kind: "generate" | "merge", video: string, wish: string, options: object, by: Asked): Promise<string> {
     const json = JSON.stringify(options);
     return (await this.#ask(this.#sql`
-      select queue.submit(${kind}, ${video}, ${wish}, ${json}::text::jsonb, ${by.owner}, ${by.client}, ${by.key}, ${by.traceparent})
+      select queue.submit(${kind}, ${video}, ${wish}, ${json}::text::jsonb, ${by.owner}, ${by.client}, ${by.key}, ${by.traceparent},
+        p_commercial_only => ${this.commercialOnly})
     `))!;
   }
 
   /** Insert a job like `job`; null when the caller may not see that one. Throws Problem like submit. */
   again(job: string, seed: number | null, variant: number | null, by: Asked): Promise<string | null> {
     return this.#ask(this.#sql`
-      select queue.again(${job}, ${by.owner}, ${seed}, ${variant}, ${by.client}, ${by.key}, ${by.traceparent})
+      select queue.again(${job}, ${by.owner}, ${seed}, ${variant}, ${by.client}, ${by.key}, ${by.traceparent},
+        p_commercial_only => ${this.commercialOnly})
     `);
   }
 

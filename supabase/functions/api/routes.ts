@@ -44,8 +44,8 @@ export class Routes {
   #toldOfProxy = false;
 
   constructor(private readonly settings: Settings) {
-    const { databaseUrl, jwtSecret, supabaseUrl, publishableKey, requireAuth } = settings;
-    this.#queue = new Queue(databaseUrl);
+    const { databaseUrl, jwtSecret, supabaseUrl, publishableKey, requireAuth, commercialOnly } = settings;
+    this.#queue = new Queue(databaseUrl, commercialOnly);
     this.watches = new Watches(this.#queue);
     this.#uploads = new Uploads(settings, this.#queue);
     const verify = byProjectKeys(supabaseUrl, jwtSecret);

@@ -10,6 +10,7 @@ export interface Settings {
   publishableKey: string;
   jwtSecret: string | undefined;
   requireAuth: boolean;
+  commercialOnly: boolean;
   corsOrigins: string[];
   mergeWaitS: number;
   /** The header in which the gateway before us writes the client's address; none: the peer is the client. */
@@ -45,6 +46,7 @@ export function readSettings(env: Record<string, string | undefined>, hosted: bo
     publishableKey: named(env.SUPABASE_PUBLISHABLE_KEYS) || env.SUPABASE_PUBLISHABLE_KEY || env.SUPABASE_ANON_KEY || "",
     jwtSecret,
     requireAuth: flag(env, "REQUIRE_AUTH"),
+    commercialOnly: flag(env, "COMMERCIAL_ONLY"),
     corsOrigins: origins(env.CORS_ORIGINS || "*"),
     mergeWaitS: Math.min(mergeWaitS, LONGEST_MERGE_WAIT_S),
     clientHeader: env.CLIENT_ADDRESS_HEADER || (behindCloudflare ? "cf-connecting-ip" : undefined),

@@ -9,6 +9,7 @@ from worker.engines.mmaudio.bigvgan import VocoderShape
 from worker.engines.mmaudio.clip_towers import ImageShape, TextShape
 from worker.engines.mmaudio.flow import FlowShape
 from worker.engines.mmaudio.lengths import RATE_16K, RATE_44K, AudioRate
+from worker.engines.mmaudio.licence import CC_BY_NC
 from worker.engines.mmaudio.synchformer import SynchformerShape
 from worker.engines.mmaudio.vae import VAEShape
 
@@ -19,9 +20,6 @@ VAE_16K = VAEShape(mels=80, latent=20, width=384)
 VAE_44K = VAEShape(mels=128, latent=40, width=512)
 VOCODER_16K = VocoderShape(mels=80, rates=RATES_16K, kernels=KERNELS_16K, clamps=False)
 VOCODER_44K = VocoderShape(mels=128, rates=RATES_44K, kernels=KERNELS_44K, clamps=True)
-
-
-CC_BY_NC = Licence("CC-BY-NC-4.0", commercial=False, url="https://creativecommons.org/licenses/by-nc/4.0/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from worker.engines.hub import Listed
-from worker.engines.mmaudio.models import CC_BY_NC, MODELS, Model
+from worker.engines.mmaudio.licence import CC_BY_NC
+from worker.engines.mmaudio.models import MODELS, Model
 from worker.errors import Misconfigured
 
 HUB = "hkchengrex/MMAudio"
