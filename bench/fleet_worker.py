@@ -58,14 +58,14 @@ async def live(number: int, dsn: str) -> list[Any]:
     """What one worker does side by side, begun."""
     async with CONNECTING_AT_ONCE:
         queue = await PostgresQueue.connect(
-            dsn, name=f"{os.getpid()}.{number}", kinds=KINDS, engine="sketch", version="bench", lease=timedelta(seconds=30),
+            dsn, name=f"{os.getpid()}.{number}", kinds=KINDS, engines=("sketch",), version="bench", lease=timedelta(seconds=30),
             job_timeout=timedelta(minutes=5), tracer=untraced, **POOL,
         )  # fmt: skip
         await queue.ready("sketch")
     listener = Listener(queue=queue, run_job=run, watch=Unwatched())
     webhooks = Webhooks(outbox=queue)
     if Alarm:
-        ring: Any = Alarm(kinds=KINDS, look=listener.wake, deliver=webhooks.wake).ring
+        ring: Any = Alarm(kinds=KINDS, engines=("sketch",), look=listener.wake, deliver=webhooks.wake).ring
     else:
 
         def ring() -> None:

@@ -24,6 +24,7 @@ class Alarm:
     """Takes wake-ups, and lets the listener and the webhooks look. To be used in the event loop."""
 
     kinds: tuple[str, ...]
+    engines: tuple[str, ...]
     look: Callable[[], None]
     deliver: Callable[[], None]
     _timer: asyncio.TimerHandle | None = field(default=None, init=False)
@@ -32,7 +33,7 @@ class Alarm:
     def ring(self, wake: Wake) -> None:
         if wake.what in ("", "webhook") and random.random() * wake.workers < MESSENGERS:
             self.deliver()
-        if wake.what == "" or wake.what in self.kinds:
+        if wake.what in ("", *self.kinds) and wake.engine in ("", *self.engines):
             self._again = True
             self._after(random.uniform(0, min(LONGEST_S, wake.workers * EACH_S)))
 

@@ -40,13 +40,13 @@ language plpgsql set search_path = ''
 as $$
 declare
   v_cancel boolean;
-  v_made_with text := coalesce(p_made_with, (select w.engine from public.workers w where w.id = p_worker));
+  v_engine text := (select w.engine from public.workers w where w.id = p_worker);
 begin
   update public.jobs j
-     set stage = p_stage, made_with = v_made_with,
+     set stage = p_stage, made_with = coalesce(p_made_with, case when j.stage is not null then j.made_with end, v_engine),
          stage_at = case when j.stage = p_stage then j.stage_at else now() end,
          took_s = case when j.stage is null then '{}' when j.stage = p_stage then j.took_s else private.took_s(j) end,
-         expected_s = case when j.stage is null then private.expected_s(j.kind, v_made_with)
+         expected_s = case when j.stage is null then private.expected_s(j.kind, coalesce(p_made_with, v_engine))
            - case when j.options @> '{"mode": "mix", "duck": true}' then '{}' else '{hearing}' end::text[] else j.expected_s end
    where j.id = p_job and j.attempt = p_attempt and j.worker_id = p_worker and j.status = 'processing'
   returning j.cancel_requested into v_cancel;

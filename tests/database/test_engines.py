@@ -41,7 +41,9 @@ async def test_auto_goes_to_any_worker(queue, options):
 
 async def test_an_unknown_engine_is_refused_by_name(queue):
     """The door says which there are; a merge has none."""
-    with pytest.raises(asyncpg.InvalidParameterValueError, match=r"options.engine must be one of .*acestep.*, not \"lyria\""):
+    with pytest.raises(
+        asyncpg.InvalidParameterValueError, match=r"options.engine must be one of .*acestep.*, not \"lyria\""
+    ):
         await queue.insert(options={"engine": "lyria"})
     with pytest.raises(asyncpg.CheckViolationError, match="jobs_engine"):
         await queue.insert(engine="lyria")
@@ -200,7 +202,9 @@ async def test_only_interactive_work_of_our_engines_asks_for_room(db, queue):
 async def test_a_wake_up_names_the_engine(db, queue):
     """Once for each engine of a statement, so that workers without it sleep on; so does a job that comes back."""
     sent = "select payload from realtime.messages where topic = 'jobs' order by inserted_at, payload ->> 'engine'"
-    await db.execute("insert into public.jobs (video_url, engine) select 'https://v', unnest('{sketch,sketch,acestep,\"\"}'::text[])")
+    await db.execute(
+        "insert into public.jobs (video_url, engine) select 'https://v', unnest('{sketch,sketch,acestep,\"\"}'::text[])"
+    )
     assert [row["payload"]["engine"] for row in await db.fetch(sent)] == ["", "acestep", "sketch"]
     worker = await queue.worker(engines=("acestep",))
     await db.execute("delete from public.jobs where engine <> 'acestep'")
@@ -239,7 +243,11 @@ async def test_a_job_is_timed_by_what_makes_it(db, queue):
         await queue.insert()
         job = await worker.claim()
         await worker.write("set_stage", job, "composing", engine)
-        await db.execute("update public.jobs set stage_at = stage_at - $2 * interval '1 s' where id = $1::uuid", UUID(job["id"]), took_s)
+        await db.execute(
+            "update public.jobs set stage_at = stage_at - $2 * interval '1 s' where id = $1::uuid",
+            UUID(job["id"]),
+            took_s,
+        )
         await worker.put(job)
         await worker.finish(job)
     await queue.insert()

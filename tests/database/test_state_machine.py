@@ -131,7 +131,9 @@ class Life(RuleBasedStateMachine):
         tenant=st.sampled_from("ab"), priority=st.sampled_from((0, 0, 0, 1, -1)),
     )  # fmt: skip
     def submit(self, interactive: bool, variants: int, hook: bool, engine: str, tenant: str, priority: int) -> UUID:
-        options = {"variants": variants, "engine": engine or "auto"} | ({"callback_url": "https://hook"} if hook else {})
+        options = {"variants": variants, "engine": engine or "auto"} | (
+            {"callback_url": "https://hook"} if hook else {}
+        )
         if interactive:
             job, priority = self.run(self.queue.submit(p_options=options, p_client=tenant)), 0
         else:

@@ -47,7 +47,7 @@ def claimed(url, **result):
 
     async def work():
         queue = await PostgresQueue.connect(
-            url, name="box", kinds=("generate",), engine="sketch", version="1",
+            url, name="box", kinds=("generate",), engines=("sketch",), version="1",
             lease=timedelta(minutes=5), job_timeout=timedelta(minutes=5),
         )  # fmt: skip
         await queue.ready("sketch")

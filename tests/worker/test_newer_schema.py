@@ -82,7 +82,7 @@ async def test_a_worker_lives_through_an_upgrade_of_the_schema(worker, insert, d
 
     async with asyncio.timeout(120):
         another = await PostgresQueue.connect(
-            database_url, name="another", kinds=("merge",), engine="", version="0",
+            database_url, name="another", kinds=("merge",), engines=(), version="0",
             lease=timedelta(seconds=30), job_timeout=timedelta(minutes=30),
         )  # fmt: skip
         await another.ready("")
