@@ -156,7 +156,7 @@ as $$
 $$;
 comment on function queue.may_pass(text) is 'Whether a job that failed with this code may work with another try.';
 
--- What /healthz tells: how many workers beat, and how many of them take jobs.
+-- What /healthz tells: how many workers beat, how many of them take jobs, and which engines those have.
 create function queue.health() returns jsonb
 language plpgsql stable set search_path = ''
 as $$
@@ -168,7 +168,9 @@ begin
     'workers', (select count(*) from public.workers w
                  where w.state in ('loading', 'ready') and w.last_seen > now() - w.lease),
     'workers_ready', (select count(*) from public.workers w
-                       where w.state = 'ready' and not w.draining and w.last_seen > now() - w.lease));
+                       where w.state = 'ready' and not w.draining and w.last_seen > now() - w.lease),
+    'engines', (select coalesce(jsonb_agg(distinct e.engine order by e.engine), '[]') from public.workers w, unnest(w.engines) e (engine)
+                 where w.state in ('loading', 'ready') and not w.draining and w.last_seen > now() - w.lease));
 end
 $$;
-comment on function queue.health() is 'Counts of living workers, for /healthz. Raises read_only_sql_transaction where no job can be inserted.';
+comment on function queue.health() is 'Counts of living workers and their engines, for /healthz. Raises read_only_sql_transaction where no job can be inserted.';
