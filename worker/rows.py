@@ -24,7 +24,7 @@ class JobRow(BaseModel):
     worker_id: int
     kind: Kind
     lane: str
-    engine: str
+    engine: str = ""
     video_url: str
     user_request: str
     options: Options
