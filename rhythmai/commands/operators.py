@@ -52,6 +52,7 @@ select (w.job).id as job_id, (w.job).status, (w.job).stage, (w.job).kind, (w.job
 """Running, then waiting, then ended jobs; each part is a short walk along an index."""
 
 
+LACKING = "select engine, jobs from queue.lacking()"
 Status = StrEnum("Status", ["pending", "processing", "completed", "failed", "cancelled"])
 SHORT_DOING: Final = 36
 """How much of what a worker does is shown at least: the id of a job."""
@@ -64,10 +65,13 @@ async def workers(as_json: Json = False, data: Data = None) -> None:
 
     async with database(Target.find(data)) as connection:
         rows = await all_workers(connection)
+        lacking = await connection.fetch(LACKING)
     if as_json:
         show_json(rows)
-    else:
-        show([seen(row) for row in rows], "There are no workers: start one with `rhythmai-worker`.", SHORT_DOING)
+        return
+    show([seen(row) for row in rows], "There are no workers: start one with `rhythmai-worker`.", SHORT_DOING)
+    for engine, count in lacking:
+        print(f"Jobs that wait for {engine}, which no living worker has: {count}. Start one with ENGINE={engine}.")
 
 
 async def all_workers(connection: asyncpg.Connection) -> list[dict[str, Any]]:

@@ -19,6 +19,21 @@ as $$
 $$;
 comment on function queue.workers() is 'The workers, what they do, since when.';
 
+-- For which engines jobs wait that no living worker has, and how many do; counted up to 10,000.
+create function queue.lacking() returns table (engine text, jobs bigint)
+language sql stable set search_path = '' set enable_seqscan = off
+as $$
+  select e.engine, sum(waiting.count)::bigint
+    from (values ('mmaudio'), ('acestep'), ('sketch')) e (engine), (values ('interactive'), ('batch')) l (lane),
+         lateral (select count(*) from (
+           select from public.jobs j
+            where j.kind = 'generate' and j.lane = l.lane and j.engine = e.engine and j.status = 'pending' and j.run_at is null
+            limit 10000) j) waiting
+   where not queue.health() -> 'engines' ? e.engine
+   group by e.engine having sum(waiting.count) > 0 order by e.engine;
+$$;
+comment on function queue.lacking() is 'Engines that jobs wait for and no living worker has, with how many.';
+
 -- The workers of that name take no more jobs and end when theirs are done; they hear of it with their next beat.
 create function queue.drain(p_name text) returns integer
 language sql set search_path = ''

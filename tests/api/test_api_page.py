@@ -75,7 +75,9 @@ async def test_the_page_offers_the_engines_of_living_workers(api, start_api, db)
     await db.execute("delete from public.jobs")
     await db.execute("delete from public.workers")
     for engines in ("{sketch,acestep}", "{acestep}", "{mmaudio}"):
-        worker = await db.fetchval("select queue.register('box', '{generate}', $1::text::text[], '1', '1 hour')", engines)
+        worker = await db.fetchval(
+            "select queue.register('box', '{generate}', $1::text::text[], '1', '1 hour')", engines
+        )
     assert (await ask(api, "get", "/config.json"))[1]["engines"] == ["acestep", "mmaudio", "sketch"]
     await db.execute("select queue.leave($1)", worker)
     assert (await ask(api, "get", "/config.json"))[1]["engines"] == ["acestep", "sketch"]
