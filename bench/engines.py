@@ -30,7 +30,7 @@ def one(asked: str, seconds: float, variants: int) -> None:
     """Load and compose twice, in a process of its own; the second time is what a worker takes that runs."""
     name, _, model = asked.partition(":")
     started = time.perf_counter()
-    engine = load_engine(Settings(engine=name, **NOBODY, **({MODEL[name]: model} if model else {})))  # type: ignore[arg-type]
+    engine = load_engine(Settings(engine=name, **NOBODY, **({MODEL[name]: model} if model else {})), name)  # type: ignore[arg-type]
     assert engine is not None
     loaded_s = time.perf_counter() - started
     clip, options = film(seconds), Options(seed=1, conditioning="text")

@@ -76,7 +76,7 @@ async def made(db: asyncpg.Connection) -> str:
     job = await db.fetchval(
         "insert into public.jobs (video_url, options) values ('https://example.com/v.mp4', '{\"variants\": 3}') returning id"
     )
-    worker = await db.fetchval("select queue.register('bench', '{generate}', '', '', '1 hour')")
+    worker = await db.fetchval("select queue.register('bench', '{generate}', '{}', '', '1 hour')")
     await db.execute("select queue.ready($1, '')", worker)
     attempt = json.loads(await db.fetchval("select queue.claim($1, '1 hour')", worker))["attempt"]
     variants = [

@@ -33,7 +33,7 @@ async def backfilled(db: asyncpg.Connection) -> tuple[float, float, float]:
     await db.execute(
         "update public.jobs set run_at = 'infinity' where id in (select id from public.jobs order by seq limit 100000)"
     )
-    worker = await db.fetchval("select queue.register('bench', '{generate}', '', '', '1 hour')")
+    worker = await db.fetchval("select queue.register('bench', '{generate}', '{}', '', '1 hour')")
     await db.execute("select queue.ready($1, '')", worker)
     for _ in range(200):
         await db.fetchval("select queue.claim($1, '1 hour')", worker)

@@ -33,7 +33,7 @@ def ran_ms(connections: list[asyncpg.Connection]) -> float:
 async def beaten(tree: Tree) -> None:
     db = await tree.migrated()
     workers = [
-        await db.fetchval("select queue.register($1, '{generate}', '', '', '30 seconds')", f"worker {number}")
+        await db.fetchval("select queue.register($1, '{generate}', '{}', '', '30 seconds')", f"worker {number}")
         for number in range(WORKERS)
     ]
     for worker in workers:

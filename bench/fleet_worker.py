@@ -65,14 +65,14 @@ async def live(number: int, dsn: str) -> list[Any]:
     """What one worker does side by side, begun."""
     async with CONNECTING_AT_ONCE:
         queue = await PostgresQueue.connect(
-            dsn, name=f"{os.getpid()}.{number}", kinds=KINDS, engine="sketch", version="bench", lease=timedelta(seconds=LEASE_S),
+            dsn, name=f"{os.getpid()}.{number}", kinds=KINDS, engines=("sketch",), version="bench", lease=timedelta(seconds=LEASE_S),
             job_timeout=timedelta(minutes=5), tracer=untraced, **POOL,
         )  # fmt: skip
         await queue.ready("sketch")
     listener = Listener(queue=queue, run_job=run, watch=Unwatched())
     webhooks = Webhooks(outbox=queue)
     if Alarm:
-        alarm: Any = Alarm(kinds=KINDS, look=listener.wake, deliver=webhooks.wake)
+        alarm: Any = Alarm(kinds=KINDS, engines=("sketch",), look=listener.wake, deliver=webhooks.wake)
         listener.fleet = webhooks.fleet = lambda: alarm.workers
         ring = alarm.ring
     else:

@@ -41,9 +41,11 @@ asyncio.run(main(once))
 FRAMES_NOW = """
 from worker.engines.mmaudio.features import VIEWS
 from worker.pipeline.look.look import ChildLooker
-looker = ChildLooker(views=VIEWS)
+from worker.pipeline.look.warm_process import WARM
+WARM.need("worker.pipeline.look.showing")
+looker = ChildLooker()
 async def once(path):
-    async for _ in looker.look(path, None): pass
+    async for _ in looker.look(path, None, VIEWS): pass
 asyncio.run(main(once))
 """
 FRAMES_BEFORE = """

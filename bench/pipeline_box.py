@@ -19,6 +19,7 @@ from worker.pipeline.finish.master import master
 from worker.pipeline.finish.merge import FfmpegMerger
 from worker.pipeline.look.look import ChildLooker
 from worker.pipeline.look.speech import ChildEar
+from worker.pipeline.rack import Rack
 from worker.pipeline.run import Pipeline
 
 
@@ -69,9 +70,9 @@ async def ran(world: World, films: Iterable[Path], *, slots: int, stretch: float
     """Upload the films, insert a job of each at once, and wait for the last."""
     urls = [await world.upload(film) for film in films]
     engine = WaitingEngine(stretch)
-    meter = Meter(world.queue, world.fetcher, ChildLooker(views=engine.frames))
+    meter = Meter(world.queue, world.fetcher, ChildLooker())
     pipeline = Pipeline(
-        queue=meter, fetcher=meter, looker=meter, ear=ChildEar(), describer=world.describer, engine=engine, master=master, merger=FfmpegMerger(), storage=world.storage, work_dir=world.folder,
+        queue=meter, fetcher=meter, looker=meter, ear=ChildEar(), describer=world.describer, rack=Rack.of(engine), master=master, merger=FfmpegMerger(), storage=world.storage, work_dir=world.folder,
         mastering=world.mastering_pool,
     )  # fmt: skip
     listener = Listener(

@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from worker.domain import Clip, Frames, Stage
+from worker.domain import Clip, Frames, Stage, View
 
 
 def studio_s() -> float:
@@ -59,10 +59,10 @@ class Meter:
         file: Path = await self.fetcher.fetch(url, into)
         return file
 
-    async def set_stage(self, lease: Any, stage: Stage) -> None:
+    async def set_stage(self, lease: Any, stage: Stage, made_with: str | None = None) -> None:
         if stage is Stage.COMPOSING:
             self.at[self.urls[lease.job_id]]["ready"] = time.monotonic()
-        await self.queue.set_stage(lease, stage)
+        await self.queue.set_stage(lease, stage, made_with)
 
     async def put_result(self, lease: Any, result: Any) -> None:
         await self.queue.put_result(lease, result)
@@ -70,9 +70,11 @@ class Meter:
         at["last"] = time.monotonic()
         at.setdefault("first", at["last"])
 
-    async def look(self, path: Path, duration_s: float | None) -> AsyncGenerator[Clip | Frames]:
+    async def look(
+        self, path: Path, duration_s: float | None, views: tuple[View, ...] | None = None
+    ) -> AsyncGenerator[Clip | Frames]:
         url = self.urls[path.parent.name]
-        async with aclosing(self.looker.look(path, duration_s)) as looks:
+        async with aclosing(self.looker.look(path, duration_s, views)) as looks:
             async for more in looks:
                 if isinstance(more, Clip):
                     self.at[url].setdefault("looked", time.monotonic())

@@ -100,7 +100,7 @@ async def world() -> AsyncIterator[World]:
         storage = SupabaseStorage(gateway_url, KEY)
         stack.push_async_callback(storage.close)
         queue = await PostgresQueue.connect(
-            server.url(), name="bench", kinds=("generate",), engine="mmaudio", version="0",
+            server.url(), name="bench", kinds=("generate",), engines=("mmaudio",), version="0",
             lease=timedelta(minutes=5), job_timeout=timedelta(minutes=30),
         )  # fmt: skip
         stack.push_async_callback(queue.close)

@@ -68,7 +68,7 @@ class RhythmAI:
 
     async def open(self) -> None:
         self.db = await asyncpg.connect(self.url)
-        self.worker = await self.db.fetchval("select queue.register('bench', '{generate,merge}', '', '', '1 hour')")
+        self.worker = await self.db.fetchval("select queue.register('bench', '{generate,merge}', '{}', '', '1 hour')")
         await self.db.execute("select queue.ready($1, '')", self.worker)
 
     async def close(self) -> None:
@@ -100,7 +100,7 @@ class RhythmAI:
         """The worker's own loop and adapters; only the music is missing."""
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
         queue = await PostgresQueue.connect(
-            self.url, name="bench", kinds=("generate", "merge"), engine="", version="", lease=HOUR, job_timeout=HOUR
+            self.url, name="bench", kinds=("generate", "merge"), engines=(), version="", lease=HOUR, job_timeout=HOUR
         )
         await queue.ready("")
 

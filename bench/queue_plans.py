@@ -7,9 +7,9 @@ import re
 import asyncpg
 
 STATEMENTS = {
-    "walk, priority above 0": ("next_ready", r"select j\.id into v_job .*?priority > 0.*?skip locked"),
-    "walk": ("next_ready", r"select j\.id into v_job [^;]*?priority = 0.*?skip locked"),
-    "walk, priority below 0": ("next_ready", r"select j\.id into v_job [^;]*?priority < 0.*?skip locked"),
+    "walk, priority above 0": ("next_ready", r"select r\.id into v_job\s[^;]*?priority > 0[^;]*"),
+    "walk": ("next_ready", r"select r\.id, q\.turn into v_job, v_turn[^;]*"),
+    "walk, priority below 0": ("next_ready", r"select r\.id into v_job\s[^;]*?priority < 0[^;]*"),
     "last turn of the tenant": ("turn_of", r"select j\.turn >> 32 .*?limit 1"),
     "jobs past their deadline": ("sweep", r"select \* from public\.jobs j where [^;]*?deadline_at.*?skip locked"),
     "backed-off jobs that are due": ("ready_due", r"select d\.id .*?skip locked"),
@@ -19,8 +19,9 @@ STATEMENTS = {
 """Name to (function, pattern in its source)."""
 
 PARAMETERS = {
-    "p_kind": ("text", "'generate'"), "p_lane": ("text", "'batch'"), "p_tenant": ("text", "'t7'"), "p_priority": ("smallint", "0::smallint"),
-    "v_served": ("bigint", "{served}"), "v_round": ("bigint", "{served} >> 32"), "v_worker.id": ("bigint", "1"),
+    "p_kind": ("text", "'generate'"), "p_lane": ("text", "'batch'"), "p_engines": ("text[]", "array['', 'sketch']"),
+    "p_engine": ("text", "''"), "p_tenant": ("text", "'t7'"), "p_priority": ("smallint", "0::smallint"),
+    "v_turns": ("bigint[]", "array[{served}, 0]"), "v_round": ("bigint", "{served} >> 32"), "v_worker.id": ("bigint", "1"),
     "topic": ("text", "'job:00000000-0000-4000-8000-000000000000'"),
 }  # fmt: skip
 """Variables of those functions: type and a value to explain with."""
@@ -34,7 +35,7 @@ async def explain(
     source = await db.fetchval("select prosrc from pg_proc where proname = $1", function)
     found = re.search(pattern, source, re.DOTALL)
     assert found, f"{function} has no statement like {pattern}"
-    statement = re.sub(r" into v_\w+", "", found[0])
+    statement = re.sub(r" into v_\w+(, v_\w+)*", "", found[0])
     used = [variable for variable in PARAMETERS if variable in statement]
     for i, variable in enumerate(used, 1):
         statement = statement.replace(variable, f"${i}")

@@ -37,7 +37,7 @@ STATEMENTS = {
 }
 """What is measured: (how many in one call, the call)."""
 PREPARE = """
-select queue.register('bench', '{generate,merge}', '', '', '10 hours');
+select queue.register('bench', '{generate,merge}', '{}', '', '10 hours');
 select queue.ready(1, '');
 insert into public.jobs (video_url, tenant) select 'https://example.com/v.mp4', 't' || i % 1000 from generate_series(1, 20000) i;
 """

@@ -119,7 +119,7 @@ async def snapshots(seats: dict[str, Seat]) -> Cells:
 async def fairness(db: asyncpg.Connection) -> int:
     """How many claims go by before the one job of B, after A has backfilled 3,000 into the same lane and ten were served."""
     await db.execute("delete from public.jobs where status = 'pending'")
-    worker = await db.fetchval("select queue.register('fair', '{generate}', '', '', '1 hour')")
+    worker = await db.fetchval("select queue.register('fair', '{generate}', '{}', '', '1 hour')")
     claim = "select queue.claim($1, interval '30 minutes') ->> 'tenant'"
     await db.execute(
         "insert into public.jobs (video_url, tenant) select 'https://v', 'A' from generate_series(1, 3000)"

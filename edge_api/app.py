@@ -50,7 +50,7 @@ def make_runner(
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[plain, _preflights])
     routes.add_to(app)
     app.router.add_get("/openapi.json", _describing(json.dumps(contract(), ensure_ascii=False)))
-    add_page(app, settings, static)
+    add_page(app, settings, database, static)
 
     async def end_watches(_: web.Application) -> None:
         watches.close()

@@ -117,6 +117,7 @@ class Database:
         *,
         seed: int | None,
         variant: int | None,
+        engine: str | None,
         owner: UUID | None,
         client: str,
         key: str | None,
@@ -124,8 +125,8 @@ class Database:
     ) -> UUID | None:
         """Insert a job like `job`; None when the caller may not see that one. Raises Problem like submit."""
         made: UUID | None = await self._ask(
-            "select queue.again($1, $2, $3, $4, $5, $6, $7, p_commercial_only => $8)",
-            job, owner, seed, variant, client, key, traceparent, self._commercial_only,
+            "select queue.again($1, $2, $3, $4, $5, $6, $7, p_commercial_only => $8, p_engine => $9)",
+            job, owner, seed, variant, client, key, traceparent, self._commercial_only, engine,
         )  # fmt: skip
         return made
 
@@ -182,7 +183,7 @@ class Database:
         return bool(await self._ask("select queue.may_pass($1)", code))
 
     async def health(self) -> dict[str, Any]:
-        """`workers` and `workers_ready`."""
+        """`workers`, `workers_ready` and `engines`."""
         counts: dict[str, Any] = json.loads(await self._ask("select queue.health()"))
         return counts
 

@@ -75,6 +75,7 @@ Text = Annotated[str, _shape(TEXT_PATTERN, max_length=2000), _text]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1), Whole]
 
 
+Engine = Literal["auto", "mmaudio", "acestep", "sketch"]
 Event = Literal["job.completed", "job.failed", "job.cancelled", "result.ready"]
 """What a callback_url can hear of."""
 Metadata = Annotated[
@@ -113,6 +114,7 @@ class Gen(Body):
     duration: Annotated[float, Field(ge=0.64, le=86400), Plain] | None = None
     negative_prompt: Text | None = None
     conditioning: Literal["full", "text+clip", "text"] | None = None
+    engine: Engine | None = None
     format: Literal["flac", "wav", "mp3", "m4a"] | None = None
     loudness_lufs: Annotated[float, Field(ge=-30, le=-9), Plain] | None = None
     plan: Annotated[list[Direction], Field(min_length=1, max_length=8)] | None = None
@@ -140,6 +142,7 @@ class Again(Body):
 
     seed: Seed | None = None
     variant: Annotated[int, Field(ge=0, le=7), Whole] | None = None
+    engine: Engine | None = None
 
 
 class Upload(Body):

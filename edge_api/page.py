@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from edge_api.database import Database
+from edge_api.problems import Problem
 from edge_api.server import Handler
 from edge_api.settings import Settings
 
@@ -32,7 +34,7 @@ PLAIN: Final = """<!doctype html>
 """
 
 
-def add_page(app: web.Application, settings: Settings, static: Path = STATIC) -> None:
+def add_page(app: web.Application, settings: Settings, database: Database, static: Path = STATIC) -> None:
     """Serve the files of `static`; each name is a route of its own, so nothing else on disk can be asked for."""
     index = static / "index.html"
     files = sorted(path for path in static.rglob("*") if path.is_file() and path.suffix not in COMPRESSED)
@@ -47,8 +49,15 @@ def add_page(app: web.Application, settings: Settings, static: Path = STATIC) ->
         headers = {"Content-Security-Policy": _policy(origins, nonce), "X-Robots-Tag": "none"}
         return web.Response(text=text.replace(NONCE, nonce), content_type="text/html", headers=headers)
 
+    async def engines() -> list[str]:
+        try:
+            return list((await database.health())["engines"])
+        except Problem:  # the page says by itself that the database is away
+            return []
+
     async def config(_: web.Request) -> web.Response:
         told = {
+            "engines": await engines(),
             "project_url": settings.origin,
             "publishable_key": settings.supabase_publishable_key,
             "sign_in": settings.studio_sign_in,

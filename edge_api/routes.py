@@ -131,6 +131,7 @@ class Routes:
             _job(request),
             seed=body.seed,
             variant=body.variant,
+            engine=body.engine,
             owner=user,
             client=self._clients.of(request),
             key=_idempotency_key(request),

@@ -110,6 +110,10 @@ class Standing(BaseModel):
     stage: str | None = None
     completed_count: int = 0
     total_count: int = 0
+    engine: str = "auto"
+    """What the job asks for."""
+    waiting_for: str | None = None
+    """`engine` while no worker has the one that a pending job asks for."""
     preview_url: str | None = None
     """The film as every browser plays it; None where it is played as it is."""
     error: str | None = None

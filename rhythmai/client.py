@@ -70,7 +70,7 @@ class Client:
     async def submit(
         self, video_url: str, user_request: str = "", *, idempotency_key: str | None = None, **options: Any
     ) -> UUID:
-        """Make a job. `options` are those of POST /api/v1/gen: variants, seed, duration (seconds), format ..."""
+        """Make a job. `options` are those of POST /api/v1/gen: variants, seed, duration (seconds), engine, format ..."""
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         body = {"video_url": video_url, "user_request": user_request, **_given(options)}
         _, answer = await self._call("POST", "/gen", body, headers)
@@ -103,9 +103,11 @@ class Client:
         """Have the job gone, and within a minute all its files; returns it as it was last. One that runs is cancelled first."""
         return Job.model_validate(await self._of_job(job_id, "DELETE", "?files=true"))
 
-    async def again(self, job_id: UUID | str, *, seed: int | None = None, variant: int | None = None) -> UUID:
-        """Make a new job from the plan of an old one, with another seed, or of one variant only."""
-        body = _given({"seed": seed, "variant": variant})
+    async def again(
+        self, job_id: UUID | str, *, seed: int | None = None, variant: int | None = None, engine: str | None = None
+    ) -> UUID:
+        """Make a new job from the plan of an old one, with another seed, of one variant only, or with another engine."""
+        body = _given({"seed": seed, "variant": variant, "engine": engine})
         return UUID((await self._of_job(job_id, "POST", "/again", body))["job_id"])
 
     async def submit_merge(self, video_url: str, audio_url: str, **options: Any) -> UUID:

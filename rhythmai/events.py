@@ -102,7 +102,8 @@ class Story:
 
 def _same(one: Standing, other: Standing) -> bool:
     """Whether the first says nothing that the other does not."""
-    return (one.status, one.stage) == (other.status, other.stage) and one.preview_url in {None, other.preview_url}
+    told = one.waiting_for in {None, other.waiting_for} and one.preview_url in {None, other.preview_url}
+    return told and (one.status, one.stage) == (other.status, other.stage)
 
 
 def _is_behind(one: Standing, other: Standing) -> bool:

@@ -101,6 +101,8 @@ class Screen:
             self.say("The job was deleted.", "red")
         elif not event.ended:
             self._stage = WORDS.get(event.stage or event.status, event.stage or event.status)
+            if event.waiting_for == "engine":
+                self._stage = f"waiting until a worker has the engine {event.engine}"
             self.doing(self._stage)
         else:
             self.rest()

@@ -24,6 +24,7 @@ class Alarm:
     """Takes wake-ups, and lets the listener and the webhooks look. To be used in the event loop."""
 
     kinds: tuple[str, ...]
+    engines: tuple[str, ...]
     look: Callable[[], None]
     deliver: Callable[[], None]
     workers: int = field(default=1, init=False)
@@ -36,7 +37,7 @@ class Alarm:
             self.workers = wake.workers
         if wake.what in ("", "webhook") and random.random() * wake.workers < MESSENGERS:
             self.deliver()
-        if wake.what == "" or wake.what in self.kinds:
+        if wake.what in ("", *self.kinds) and wake.engine in ("", *self.engines):
             self._again = True
             self._after(random.uniform(0, min(LONGEST_S, wake.workers * EACH_S)))
 

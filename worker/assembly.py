@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import shutil
 import signal
@@ -39,6 +40,7 @@ from worker.pipeline.look.confinement import missing
 from worker.pipeline.look.look import ChildLooker
 from worker.pipeline.look.speech import ChildEar
 from worker.pipeline.look.warm_process import WARM
+from worker.pipeline.rack import Rack
 from worker.pipeline.run import Pipeline
 from worker.pipeline.turn import Turn
 from worker.ports import Engine, Signer, WakeUps
@@ -61,16 +63,14 @@ BEAT_EVERY = timedelta(seconds=1.5)
 EXIT_START_AGAIN = 3
 
 
-def load_engine(settings: Settings) -> Engine | None:
-    """The engine that was asked for; never another one. Raises Misconfigured."""
-    if "generate" not in settings.worker_kinds:
-        return None
-    if settings.engine == "sketch":
+def load_engine(settings: Settings, name: str) -> Engine:
+    """The engine that was asked for; never another one. Raises Misconfigured, NoRoom."""
+    if name == "sketch":
         from worker.engines.sketch.engine import SketchEngine
 
         return SketchEngine()
     try:
-        if settings.engine == "acestep":
+        if name == "acestep":
             from worker.engines.acestep.engine import AceStepEngine
 
             return AceStepEngine.load(settings.acestep_model, settings.models_dir, settings.device or "auto")
@@ -85,9 +85,9 @@ def load_engine(settings: Settings) -> Engine | None:
             clip_fps=settings.mmaudio_clip_fps,
         )
     except ModuleNotFoundError as error:
-        extra = {"mmaudio": "gpu"}.get(settings.engine, settings.engine)
+        extra = {"mmaudio": "gpu"}.get(name, name)
         raise Misconfigured(
-            f"ENGINE={settings.engine} needs {error.name}: pip install 'rhythmai[{extra}]', or set ENGINE=sketch for the procedural composer"
+            f"ENGINE={name} needs {error.name}: pip install 'rhythmai[{extra}]', or set ENGINE=sketch for the procedural composer"
         ) from None
 
 
@@ -102,6 +102,25 @@ async def load_signer(settings: Settings) -> C2paSigner | None:
     except Unavailable as error:
         raise Misconfigured(str(error)) from None
     return signer
+
+
+def load_engines(settings: Settings, models: dict[str, str], thread: EngineThread) -> Rack | None:
+    """The first of them, in a rack that loads the others when they are wanted; None where nothing is to be composed. Raises Misconfigured."""
+    load = partial(load_engine, settings)
+    return Rack(models=models, load=load, emptied=give_memory_back, thread=thread).open() if models else None
+
+
+def give_memory_back() -> None:
+    """What an engine had that was let go."""
+    gc.collect()
+    if torch := sys.modules.get("torch"):
+        torch.cuda.empty_cache()
+
+
+def engines_of(settings: Settings) -> dict[str, str]:
+    """ENGINE, each with its model; with COMMERCIAL_ONLY those whose music may be sold. Raises Misconfigured where that is none."""
+    engines = settings.engines
+    return {name: engines[name] for name in commercial(engines)} if settings.commercial_only and engines else engines
 
 
 def patience(settings: Settings) -> timedelta:
@@ -130,7 +149,7 @@ def make_describer(settings: Settings, count_tokens: CountTokens) -> LocalDescri
 
 
 async def enter(
-    settings: Settings, on_order: Callable[[Order], None], tracer: Tracer
+    settings: Settings, engines: dict[str, str], on_order: Callable[[Order], None], tracer: Tracer
 ) -> tuple[PostgresQueue, Heartbeat]:
     """Enter the worker in the database and begin to beat."""
     dsn = str(settings.database_url)
@@ -138,7 +157,7 @@ async def enter(
         dsn,
         name=settings.worker_name,
         kinds=settings.worker_kinds,
-        engine=settings.engine,
+        engines=tuple(engines),
         version=version("rhythmai"),
         lease=timedelta(seconds=settings.lease_s),
         job_timeout=timedelta(seconds=settings.job_timeout_s),
@@ -154,13 +173,12 @@ async def enter(
 
 async def work(settings: Settings) -> int:
     """Run a worker until it drains; returns the exit code. Raises Misconfigured."""
-    if settings.commercial_only and "generate" in settings.worker_kinds:
-        commercial({settings.engine: settings.model})
+    engines = engines_of(settings)
     engine_thread = EngineThread(min(8 * patience(settings), timedelta(seconds=settings.job_timeout_s / 2)))
     refused: Misconfigured | None = None
     try:
         with traced("rhythmai-worker", settings.traces_to) as tracer:
-            code = await live(settings, engine_thread, tracer)
+            code = await live(settings, engines, engine_thread, tracer)
     except Misconfigured as error:
         refused, code = error, 2
     if code == EXIT_START_AGAIN or not engine_thread.answers():
@@ -176,7 +194,7 @@ async def work(settings: Settings) -> int:
     return code
 
 
-async def live(settings: Settings, engine_thread: EngineThread, tracer: Tracer) -> int:
+async def live(settings: Settings, engines: dict[str, str], engine_thread: EngineThread, tracer: Tracer) -> int:
     """From the first beat to the last; returns the exit code."""
     loop = asyncio.get_running_loop()
     orders: asyncio.Queue[Order] = asyncio.Queue()
@@ -187,8 +205,8 @@ async def live(settings: Settings, engine_thread: EngineThread, tracer: Tracer) 
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, orders.put_nowait, "stop")
     # Side by side: whichever fails first is told at once, not after a minute of loading or ten of waiting for the database.
-    loading = loop.run_in_executor(engine_thread, load_engine, settings)
-    entering = asyncio.create_task(enter(settings, on_order, tracer))
+    loading = loop.run_in_executor(engine_thread, load_engines, settings, engines, engine_thread)
+    entering = asyncio.create_task(enter(settings, engines, on_order, tracer))
     both, ordered = asyncio.gather(loading, entering, load_signer(settings)), asyncio.create_task(orders.get())
     try:
         either: list[asyncio.Future[Any]] = [both, ordered]
@@ -197,8 +215,8 @@ async def live(settings: Settings, engine_thread: EngineThread, tracer: Tracer) 
             log.info("worker.stopped_while_loading", order=ordered.result())
             return EXIT_START_AGAIN if ordered.result() == "gone" else 0
         ordered.cancel()
-        engine, (queue, heartbeat), signer = both.result()
-        return await serve(settings, engine, engine_thread, queue, heartbeat, orders, tracer, signer)
+        rack, (queue, heartbeat), signer = both.result()
+        return await serve(settings, rack, queue, heartbeat, orders, tracer, signer)
     finally:
         ordered.cancel()
         both.cancel()
@@ -219,8 +237,7 @@ async def leave(entering: asyncio.Task[tuple[PostgresQueue, Heartbeat]]) -> None
 
 async def serve(
     settings: Settings,
-    engine: Engine | None,
-    engine_thread: EngineThread,
+    rack: Rack | None,
     queue: PostgresQueue,
     heartbeat: Heartbeat,
     orders: asyncio.Queue[Order],
@@ -229,11 +246,14 @@ async def serve(
 ) -> int:
     """Listen until drained, by a signal or by `rhythmai drain`; returns the exit code."""
     storage = SupabaseStorage(settings.origin, settings.supabase_key, apikey=settings.apikey)
-    reads_captions = settings.engine == "mmaudio" and engine is not None
+    engines = rack.models if rack else {}
+    reads_captions = "mmaudio" in engines  # the others read longer ones, too
+    if reads_captions:
+        WARM.need("worker.pipeline.look.showing")
     count_tokens = clip_tokens() if reads_captions else estimate_tokens
     describer = make_describer(settings, count_tokens)
-    named = f"{engine.name} {engine.model}".strip() if engine else ""
-    metrics = Metrics(named)
+    named = ", ".join(map(rack.label, engines)) if rack else ""
+    metrics = Metrics()
     mastering_pool = MasteringPool()
     pipeline = Pipeline(
         queue=queue,
@@ -247,10 +267,10 @@ async def serve(
             ),
             max_bytes=settings.max_bytes,
         ),
-        looker=ChildLooker(max_duration_s=settings.max_duration_s, views=engine.frames if engine else None),
+        looker=ChildLooker(max_duration_s=settings.max_duration_s),
         ear=ChildEar(),
         describer=describer,
-        engine=engine,
+        rack=rack,
         master=master,
         merger=FfmpegMerger(),
         storage=storage,
@@ -259,7 +279,6 @@ async def serve(
         signer=signer,
         fit=partial(fit, count_tokens=count_tokens) if reads_captions else str,
         work_dir=settings.work_dir,
-        engine_thread=engine_thread,
         turn=Turn(timedelta(seconds=settings.job_timeout_s / 2)),
         mastering=mastering_pool,
     )
@@ -282,7 +301,7 @@ async def serve(
     tidying = Tidying(queue=queue, storage=storage)
     webhooks = Webhooks(outbox=queue, secrets=settings.webhook_secret, fleet=lambda: alarm.workers, tracer=tracer)
 
-    alarm = Alarm(kinds=settings.worker_kinds, look=listener.wake, deliver=webhooks.wake)
+    alarm = Alarm(kinds=settings.worker_kinds, engines=tuple(engines), look=listener.wake, deliver=webhooks.wake)
     sources: dict[str, WakeUps] = {
         "listen": ListenWakeUps(str(settings.database_url)),
         "realtime": RealtimeWakeUps(settings.origin, settings.supabase_key, settings.apikey),
@@ -304,7 +323,7 @@ async def serve(
         WARM.open()
         for what in missing():
             log.warning("children.not_confined", missing=what)
-        if engine is not None:
+        if rack is not None:
             mastering_pool.open()
         with metrics.served(settings.metrics_host, settings.metrics_port) as port:
             if port is not None:
@@ -316,9 +335,8 @@ async def serve(
                 worker=queue.worker_id,
                 name=settings.worker_name,
                 kinds=settings.worker_kinds,
-                engine=engine and engine.name,
-                model=engine and engine.model,
-                kernels=engine and engine.kernels,
+                engine=named,
+                kernels=rack and rack.loaded[0].kernels,
                 signs=signer is not None,
             )
             beside += [

@@ -158,6 +158,8 @@ class Job:
     total_count: int = 3
     lane: str = "interactive"
     """interactive or batch."""
+    engine: str = ""
+    """What it is to be composed with, by name; empty: with whatever is first here."""
     plan: Plan | None = None
     asked_plan: tuple[Direction, ...] = ()
     """Hand-written directions of the request; they replace the describer's."""

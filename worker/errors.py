@@ -3,6 +3,7 @@
 WorkerError
  ├── Rejected          never again: the job cannot work (bad URL, not a video, too long, forbidden address)
  ├── Unavailable       again, later: something outside was away (5xx, timeout, out of memory)
+ │    ├── NoMemory     the same, for want of the device's memory: other engines there are let go before
  │    └── ServiceAway  again, later, and it does not count: one of our own services was away (Storage)
  ├── Cancelled         the user took the job back: stop and settle it as cancelled
  ├── Yielded           hand the job back: the worker drains, or a batch job makes room for interactive work
@@ -13,6 +14,7 @@ WorkerError
  ├── QueueClosed       this process has closed its way to the database, and works no more
  ├── Unregistered      the database knows this worker no more: exit 3, a new start registers
  └── Misconfigured     the worker cannot start as it is set up: one line, exit code 2
+      └── NoRoom       an engine's weights do not fit onto the device
 """
 
 import sys
@@ -38,6 +40,10 @@ class Rejected(WorkerError):
 class Unavailable(WorkerError):
     code = "unavailable"
     may_pass = True
+
+
+class NoMemory(Unavailable):
+    """The device has none left for what was to be composed."""
 
 
 class ServiceAway(Unavailable):
@@ -85,3 +91,7 @@ class Misconfigured(WorkerError):
         for line in str(self).splitlines():
             print(line, file=sys.stderr)
         return 2
+
+
+class NoRoom(Misconfigured):
+    """The weights of an engine do not fit onto the device."""

@@ -39,7 +39,7 @@ class PostgresQueue:
         *,
         name: str,
         kinds: tuple[str, ...],
-        engine: str,
+        engines: tuple[str, ...],
         version: str,
         lease: timedelta,
         job_timeout: timedelta,
@@ -71,7 +71,7 @@ class PostgresQueue:
                 raise QueueUnavailable(f"no answer from the host of DATABASE_URL: {error or 'too late'}") from error
             try:
                 worker_id = await pool.fetchval(
-                    "select queue.register($1, $2, $3, $4, $5)", name, list(kinds), engine, version, lease
+                    "select queue.register($1, $2, $3, $4, $5)", name, list(kinds), list(engines), version, lease
                 )
             except BaseException:
                 pool.terminate()
@@ -113,8 +113,8 @@ class PostgresQueue:
         seconds = await self._ask("select queue.next_due()")
         return None if seconds is None else timedelta(seconds=seconds)
 
-    async def set_stage(self, lease: Lease, stage: Stage) -> None:
-        await self._write("select queue.set_stage($1, $2, $3, $4)", lease, stage.value)
+    async def set_stage(self, lease: Lease, stage: Stage, made_with: str | None = None) -> None:
+        await self._write("select queue.set_stage($1, $2, $3, $4, $5)", lease, stage.value, made_with)
 
     async def note(self, lease: Lease, sentence: str) -> None:
         await self._write("select queue.note($1, $2, $3, $4)", lease, sentence)
@@ -169,7 +169,7 @@ class PostgresQueue:
         await self._ask("select queue.deleted($1, $2)", bucket, list(paths))
 
     async def interactive_waiting(self) -> bool:
-        return bool(await self._ask("select queue.interactive_waiting($1)", self.kinds))
+        return bool(await self._ask("select queue.interactive_waiting($1)", self.worker_id))
 
     async def claim_delivery(self) -> Delivery | None:
         raw = await self._ask("select queue.claim_delivery($1)", self.worker_id)

@@ -17,8 +17,7 @@ FACTORS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 50)
 class Metrics:
     """How attempts ended, how long jobs waited and their stages took, what is in flight, what the GPU holds."""
 
-    def __init__(self, engine: str = "") -> None:
-        self._engine = engine
+    def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(GpuMemory())
         self._ends = Counter(
@@ -62,7 +61,7 @@ class Metrics:
         for stage, spent_s in timings.seconds.items():
             self._seconds.labels(job.kind.value, stage).observe(spent_s)
         if timings.music_s and "compose" in timings.seconds:  # a device that hangs never ends it
-            self._factor.labels(self._engine).observe(timings.seconds["compose"] / timings.music_s)
+            self._factor.labels(timings.engine).observe(timings.seconds["compose"] / timings.music_s)
 
     @contextmanager
     def served(self, host: str, port: int | None) -> Iterator[int | None]:

@@ -41,7 +41,8 @@ class Queue(Protocol):
     async def next_due(self) -> timedelta | None:
         """How long until a backed-off job becomes ready; None when none waits."""
 
-    async def set_stage(self, lease: Lease, stage: Stage) -> None: ...
+    async def set_stage(self, lease: Lease, stage: Stage, made_with: str | None = None) -> None:
+        """Say where the job stands, and once what composes it, engine and model; how long that takes is known by it."""
 
     async def note(self, lease: Lease, sentence: str) -> None:
         """Tell the user what went otherwise than asked; saying it again changes nothing."""
@@ -76,7 +77,7 @@ class Queue(Protocol):
         """Hand the job back as if it had not been claimed (drain, yield)."""
 
     async def interactive_waiting(self) -> bool:
-        """Whether interactive work of our kinds waits: a batch job then yields before it is composed."""
+        """Whether interactive work waits that we could do: a batch job then yields before it is composed."""
 
 
 class Outbox(Protocol):
@@ -154,7 +155,7 @@ class Viewer(Protocol):
 
 
 class Engine(Protocol):
-    """Turns directions into music. One thread calls it, one job at a time."""
+    """Turns directions into music. One thread calls it, the one in which it was loaded, one job at a time."""
 
     @property
     def name(self) -> str: ...
@@ -204,9 +205,11 @@ class Engine(Protocol):
 class Looker(Protocol):
     """Probes a file and looks at the picture, in a child process."""
 
-    def look(self, path: Path, duration_s: float | None) -> AsyncGenerator[Clip | Frames]:
+    def look(
+        self, path: Path, duration_s: float | None, views: tuple[View, ...] | None = None
+    ) -> AsyncGenerator[Clip | Frames]:
         """Yield the clip as soon as a describer can see it, with its stills; then what the engine goes by: a clip whose scenes were
-        looked at for longer, or the frames it wants to see, decoded ahead of whoever takes them.
+        looked at for longer, or the frames it wants to see (`views`), decoded ahead of whoever takes them.
 
         Raises Rejected when the file is not a video we take, Unavailable when the child dies for an outside reason.
         """

@@ -24,6 +24,7 @@ class JobRow(BaseModel):
     worker_id: int
     kind: Kind
     lane: str
+    engine: str = ""
     video_url: str
     user_request: str
     options: Options
@@ -50,6 +51,7 @@ class JobRow(BaseModel):
             options=self.options,
             total_count=self.total_count,
             lane=self.lane,
+            engine=self.engine,
             plan=self.plan,
             asked_plan=tuple(_asked(i, raw) for i, raw in enumerate(self.asked_plan or ())),
             done=self.done,

@@ -16,6 +16,7 @@ from rhythmai.project.environment import InputBuckets, ProjectEnvironment, read
 from worker.errors import Misconfigured
 
 KindName = Literal["generate", "merge"]
+EngineName = Literal["mmaudio", "acestep", "sketch"]
 WakeUpsName = Literal["realtime", "listen"]
 SECRETS: Final = (
     "SUPABASE_KEY", "SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY", "DATABASE_URL", "SUPABASE_DB_URL", "API_KEY", "WEBHOOK_SECRET",
@@ -88,7 +89,7 @@ class Settings(ProjectEnvironment):
     vlm_input: Literal["frames", "video_url"] = "frames"
     vlm_timeout_s: float = Field(default=45, gt=0, le=HOUR_S)
 
-    engine: Literal["mmaudio", "acestep", "sketch"] = "mmaudio"
+    engine: Annotated[tuple[EngineName, ...], NoDecode, Field(min_length=1)] = ("mmaudio",)
     mmaudio_model: str = "large_44k_v2"
     acestep_model: str = "xl-turbo"
     models_dir: Annotated[Path, AfterValidator(at_home)] = Field(default_factory=lambda: data_home() / "models")
@@ -118,11 +119,12 @@ class Settings(ProjectEnvironment):
     input_buckets: InputBuckets = ()
 
     @property
-    def model(self) -> str:
-        """What the engine composes with; the sketch has none."""
-        return {"mmaudio": self.mmaudio_model, "acestep": self.acestep_model}.get(self.engine, "")
+    def engines(self) -> dict[str, str]:
+        """What to compose with, each with its model: for a job that asks for none the first."""
+        models = {"mmaudio": self.mmaudio_model, "acestep": self.acestep_model, "sketch": "sketch-1"}
+        return {name: models[name] for name in self.engine} if "generate" in self.worker_kinds else {}
 
-    @field_validator("worker_kinds", "wakeups", mode="before")
+    @field_validator("engine", "worker_kinds", "wakeups", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value

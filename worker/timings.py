@@ -12,6 +12,8 @@ class Timings:
 
     seconds: dict[str, float] = field(default_factory=dict)
     music_s: float = 0.0
+    engine: str = ""
+    """What composes, with its model."""
     span: Callable[[str], AbstractContextManager[object]] = nullcontext
     """Begins the span of a stage."""
 

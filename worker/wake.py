@@ -11,9 +11,11 @@ LONGEST = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wake:
-    """A hint: there may be work. `what` is a kind of job, "webhook", or "" for anything; `workers` how many hear of it."""
+    """A hint: there may be work. `what` is a kind of job, "webhook", or "" for anything; `engine` the one that the job asks for, ""
+    for any; `workers` how many hear of it."""
 
     what: str = ""
+    engine: str = ""
     workers: int = 1
 
 

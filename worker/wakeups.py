@@ -1,6 +1,6 @@
 """Wake-ups: a Realtime broadcast on the private topic `jobs`, and LISTEN. Each is enough alone; both are only hints.
 
-Both carry {"what": ..., "workers": ...}, see `worker.wake.Wake`.
+Both carry {"what": ..., "engine": ..., "workers": ...}, see `worker.wake.Wake`.
 """
 
 import asyncio
@@ -42,8 +42,8 @@ def _told(payload: object) -> Wake:
     """What cannot be read wakes as well."""
     try:
         told: Any = json.loads(payload) if isinstance(payload, str) else payload
-        return Wake(what=str(told["what"]), workers=int(told["workers"]))
-    except (KeyError, TypeError, ValueError):
+        return Wake(what=str(told["what"]), engine=str(told.get("engine", "")), workers=int(told["workers"]))
+    except (AttributeError, KeyError, TypeError, ValueError):
         return Wake()
 
 

@@ -24,6 +24,10 @@ Video = Annotated[
     ),
 ]
 Seed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="The same seed makes the same music.")]
+Engine = Annotated[
+    Literal["auto", "mmaudio", "acestep", "sketch"] | None,
+    typer.Option(help="What composes; auto: whatever the next worker puts first."),
+]
 Stay = Annotated[bool, typer.Option("--watch", help="Stay and watch the job.")]
 
 
@@ -34,6 +38,7 @@ async def submit(
     variants: Annotated[int | None, typer.Option(min=1, max=8, help="How many tracks (default: 3).")] = None,
     seed: Seed = None,
     duration: Annotated[float | None, typer.Option(min=0.64, help="Only so many seconds of the video.")] = None,
+    engine: Engine = None,
     format_: Annotated[
         Literal["flac", "wav", "mp3", "m4a"] | None, typer.Option("--format", help="Of the tracks (default: flac).")
     ] = None,
@@ -69,20 +74,28 @@ async def submit(
     directions, pairs = read_plan(plan) if plan else None, pairs_of(metadata or [])
     async with connect(data) as client:
         job_id = await client.submit(
-            await address(client, video), request, variants=variants, seed=seed, duration=duration, format=format_,
-            loudness_lufs=loudness, plan=directions, negative_prompt=negative_prompt, conditioning=conditioning, callback_url=callback_url,
+            await address(client, video), request, variants=variants, seed=seed, duration=duration, engine=engine,
+            format=format_, loudness_lufs=loudness, plan=directions, negative_prompt=negative_prompt, conditioning=conditioning,
+            callback_url=callback_url,
             events=event or None, metadata=pairs or None,
         )  # fmt: skip
     await _made(job_id, watch, data)
 
 
 @command
-async def again(job_id: JobId, seed: Seed = None, track: Track = None, watch: Stay = False, data: Data = None) -> None:
+async def again(
+    job_id: JobId,
+    seed: Seed = None,
+    track: Track = None,
+    engine: Engine = None,
+    watch: Stay = False,
+    data: Data = None,
+) -> None:
     """Ask for another take of a job, or of one of its tracks; prints the id of the new job."""
     from rhythmai.connection import connect
 
     async with connect(data) as client:
-        made = await client.again(job_id, seed=seed, variant=track - 1 if track else None)
+        made = await client.again(job_id, seed=seed, variant=track - 1 if track else None, engine=engine)
     await _made(made, watch, data)
 
 

@@ -74,11 +74,11 @@ def pull(
 
 
 def _settings() -> tuple[str, Path]:
-    """The model of ENGINE and MODELS_DIR, as a worker would take them; whatever else it wants may be missing."""
+    """The model of ENGINE's first and MODELS_DIR, as a worker would take them; whatever else it wants may be missing."""
     from rhythmai.doctor.environment import read
 
     settings, _, _ = read({})
-    acestep = settings.engine == "acestep"
+    acestep = settings.engine[0] == "acestep"
     return f"{ACESTEP}{settings.acestep_model}" if acestep else settings.mmaudio_model, settings.models_dir
 
 

@@ -24,9 +24,10 @@ with wanted (place, moment, job) as (
     where j.worker_id is not null and ($1::text[] is null or j.status = any($1)) order by j.claimed_at limit $2)
   union all
   (select 2, (p.j).created_at, p.j
-     from (values ('generate', 'interactive'), ('generate', 'batch'), ('merge', 'interactive'), ('merge', 'batch')) k (kind, lane),
+     from (values ('merge', ''), ('generate', ''), ('generate', 'mmaudio'), ('generate', 'acestep'), ('generate', 'sketch')) k (kind, engine),
+          (values ('interactive'), ('batch')) l (lane),
           lateral (select j from public.jobs j
-                    where j.kind = k.kind and j.lane = k.lane and j.status = 'pending' and j.run_at is null
+                    where j.kind = k.kind and j.lane = l.lane and j.engine = k.engine and j.status = 'pending' and j.run_at is null
                     order by j.priority desc, j.turn limit $2) p
     where $1::text[] is null or 'pending' = any($1))
   union all
@@ -39,7 +40,7 @@ with wanted (place, moment, job) as (
                     where j.status = s.status and j.finished_at is not null order by j.finished_at desc limit $2) e
     where $1::text[] is null or s.status = any($1))
 )
-select (w.job).id as job_id, (w.job).status, (w.job).stage, (w.job).kind, (w.job).lane, (w.job).tenant, (w.job).attempt,
+select (w.job).id as job_id, (w.job).status, (w.job).stage, (w.job).kind, (w.job).lane, coalesce(nullif((w.job).engine, ''), 'auto') as engine, (w.job).tenant, (w.job).attempt,
        w.moment as since, (w.job).total_count,
        (select count(*) from public.results r where r.job_id = (w.job).id) as completed_count,
        (select string_agg(distinct r.licence ->> 'name', ', ') from public.results r where r.job_id = (w.job).id) as licence,
@@ -51,6 +52,7 @@ select (w.job).id as job_id, (w.job).status, (w.job).stage, (w.job).kind, (w.job
 """Running, then waiting, then ended jobs; each part is a short walk along an index."""
 
 
+LACKING = "select engine, jobs from queue.lacking()"
 Status = StrEnum("Status", ["pending", "processing", "completed", "failed", "cancelled"])
 SHORT_DOING: Final = 36
 """How much of what a worker does is shown at least: the id of a job."""
@@ -63,10 +65,13 @@ async def workers(as_json: Json = False, data: Data = None) -> None:
 
     async with database(Target.find(data)) as connection:
         rows = await all_workers(connection)
+        lacking = await connection.fetch(LACKING)
     if as_json:
         show_json(rows)
-    else:
-        show([seen(row) for row in rows], "There are no workers: start one with `rhythmai-worker`.", SHORT_DOING)
+        return
+    show([seen(row) for row in rows], "There are no workers: start one with `rhythmai-worker`.", SHORT_DOING)
+    for engine, count in lacking:
+        print(f"Jobs that wait for {engine}, which no living worker has: {count}. Start one with ENGINE={engine}.")
 
 
 async def all_workers(connection: asyncpg.Connection) -> list[dict[str, Any]]:

@@ -70,6 +70,10 @@ async def _standing(connection: asyncpg.Connection, settings: Settings) -> list[
         if tuple(opened) != settings.input_buckets:
             said = f"jobs may name objects of {_listed(opened)}, and INPUT_BUCKETS is {_listed(settings.input_buckets)}"
             found.append(fail(CHECK, said, "Run `rhythmai migrate` with the INPUT_BUCKETS that is meant"))
+    if owns and found[0].verdict is Verdict.OK:
+        for engine, count in await connection.fetch("select engine, jobs from queue.lacking()"):
+            said = f"jobs that wait for {engine}, which no living worker has: {count}"
+            found.append(note(CHECK, said, f"Start a worker with ENGINE={engine}"))
     if owns:
         said = f"DATABASE_URL is that of {user}: a machine that is broken into holds the whole database"
         found.append(note(CHECK, said, "Give workers and API their own: `rhythmai roles`"))

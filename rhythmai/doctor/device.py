@@ -24,19 +24,15 @@ PULL: Final = "Run `rhythmai models pull {model}`, or set ENGINE=sketch"
 async def examine(settings: Settings) -> list[Finding]:
     if "generate" not in settings.worker_kinds:
         return [note(GPU, "not needed: this machine only merges (WORKER_KINDS)")]
+    engines: tuple[str, ...] = settings.engine
     if settings.commercial_only:
         try:
-            commercial({settings.engine: settings.model})
+            engines = commercial(settings.engines)
         except Misconfigured as error:
             said, _, remedy = str(error).partition(". ")
             return [fail(LICENCE, said, remedy)]
-    if settings.engine == "sketch":
-        return [note(GPU, "not needed: ENGINE=sketch composes on the CPU, and says so in every result")]
-    extra, library = ("acestep", "diffusers") if settings.engine == "acestep" else ("gpu", "PyTorch")
-    remedy = f"pip install 'rhythmai[{extra}]', or set ENGINE=sketch"
-    found = [fail(GPU, f"ENGINE={settings.engine} needs {library}", remedy)]
-    if importlib.util.find_spec("torch") and (extra == "gpu" or importlib.util.find_spec(library)):
-        found = await asyncio.to_thread(_look, settings)
+    found = [finding for engine in engines for finding in await _engine(settings, engine)]
+    found = list(dict.fromkeys(found))  # the GPU and the compiler are everybody's
     gpu, *_ = found
     if gpu.verdict is Verdict.FAIL and gpu.check == GPU and "engine" not in settings.model_fields_set:
         # Nobody asked for MMAudio: it is what a worker takes that is told nothing.
@@ -44,15 +40,24 @@ async def examine(settings: Settings) -> list[Finding]:
     return found
 
 
-def _look(settings: Settings) -> list[Finding]:
+async def _engine(settings: Settings, engine: str) -> list[Finding]:
+    if engine == "sketch":
+        return [note(GPU, "not needed: ENGINE=sketch composes on the CPU, and says so in every result")]
+    extra, library = ("acestep", "diffusers") if engine == "acestep" else ("gpu", "PyTorch")
+    if importlib.util.find_spec("torch") and (extra == "gpu" or importlib.util.find_spec(library)):
+        return await asyncio.to_thread(_look, settings, engine)
+    return [fail(GPU, f"ENGINE={engine} needs {library}", f"pip install 'rhythmai[{extra}]', or set ENGINE=sketch")]
+
+
+def _look(settings: Settings, engine: str) -> list[Finding]:
     import torch
 
     from worker.engines.device import choose_device
 
     try:
-        name, weights = _checkpoint(settings)
+        name, weights = _checkpoint(settings, engine)
     except Misconfigured as error:
-        return [fail(WEIGHTS, str(error), f"Set {settings.engine.upper()}_MODEL to one of them")]
+        return [fail(WEIGHTS, str(error), f"Set {engine.upper()}_MODEL to one of them")]
     if name == "tiny-random":
         return [note(GPU, "not needed: ACESTEP_MODEL=tiny-random makes noise on the CPU, for tests")]
     try:
@@ -67,7 +72,7 @@ def _look(settings: Settings) -> list[Finding]:
         )
     else:
         gpu = _device(device)
-    needs_compiler = [compiler.examine()] if settings.engine == "mmaudio" and settings.device != "cpu" else []
+    needs_compiler = [compiler.examine()] if engine == "mmaudio" and settings.device != "cpu" else []
     return [gpu, *needs_compiler, weights]
 
 
@@ -84,10 +89,10 @@ def _device(device: object) -> Finding:
     return ok(GPU, f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB, PyTorch {torch.__version__}")
 
 
-def _checkpoint(settings: Settings) -> tuple[str, Finding]:
+def _checkpoint(settings: Settings, engine: str) -> tuple[str, Finding]:
     """The model and how its weights are. Raises Misconfigured when none is called so."""
     models_dir = settings.models_dir
-    if settings.engine == "acestep":
+    if engine == "acestep":
         from worker.engines.acestep import checkpoints
 
         row = checkpoints.model_named(settings.acestep_model)

@@ -32,7 +32,7 @@ create table private.settings (
   uploads_walked text not null default '',
   input_buckets text[] not null default '{}'
 );
-comment on table private.settings is 'One row of limits: flood guard, how long ended jobs are kept (null: for ever), crash cap, outage cap, backoff, share of claims that look into the batch lane first; how far retention has walked through the uploads, by name; and the buckets whose objects may be a job''s video (INPUT_BUCKETS).';
+comment on table private.settings is 'One row of limits: flood guard, how long ended jobs are kept (null: for ever), crash cap, outage cap, backoff, share of claims that look into the batch lane, and for one engine alone, first; how far retention has walked through the uploads, by name; and the buckets whose objects may be a job''s video (INPUT_BUCKETS).';
 insert into private.settings default values;
 
 -- A key stands in public.jobs.owner as a user does, so that whatever holds for users holds for it.
@@ -51,6 +51,7 @@ create table public.workers (
   id bigint generated always as identity primary key,
   name text not null constraint workers_name check (length(name) between 1 and 200),
   kinds text[] not null constraint workers_kinds check (kinds <@ array['generate', 'merge'] and cardinality(kinds) > 0),
+  engines text[] not null default '{}',
   engine text not null default '',
   version text not null default '',
   state text not null default 'loading' constraint workers_state check (state in ('loading', 'ready', 'lost', 'gone')),
@@ -60,6 +61,8 @@ create table public.workers (
   ready_at timestamptz,
   last_seen timestamptz not null default now()
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200);
+comment on column public.workers.engines is 'What it can compose with, by name; what it takes for a job that names none comes first.';
+comment on column public.workers.engine is 'The same for people, with the models.';
 comment on table public.workers is 'One row per worker process. Liveness is here, not on jobs: a worker is dead when last_seen is older than its lease.';
 -- Not on last_seen: a beat must stay a HOT update.
 create index workers_alive on public.workers (id) where state in ('loading', 'ready');
@@ -81,7 +84,8 @@ create table public.jobs (
   status text not null default 'pending',
   stage text,
   stage_at timestamptz,
-  engine text,
+  engine text not null default '',
+  made_with text,
   took_s jsonb not null default '{}',
   expected_s jsonb not null default '{}',
   lane text not null default 'batch',
@@ -123,7 +127,8 @@ comment on column public.jobs.tenant is 'The fairness key, never null: the owner
 comment on column public.jobs.turn is 'Start-time fair queueing, stamped at insert: the round of the tenant in the upper bits, `seq` in the lower 32.';
 comment on column public.jobs.started_at is 'When a worker took the job for the first time; claimed_at: for the last time.';
 comment on column public.jobs.stage_at is 'Since when the stage is.';
-comment on column public.jobs.engine is 'That of the worker which has, or had last, the job.';
+comment on column public.jobs.engine is 'What it is to be composed with, and so which workers may take it; '''' is auto, any of them.';
+comment on column public.jobs.made_with is 'Engine and model of the worker that has, or had last, the job.';
 comment on column public.jobs.took_s is 'How many seconds each stage of the last attempt took, as far as it is over.';
 comment on column public.jobs.expected_s is 'How many seconds each stage was expected to take when the last attempt began: progress is told by it.';
 comment on column public.jobs.traceparent is 'W3C trace context: the trace that the job belongs to, from the request to the webhook, and its parent in it.';
@@ -151,6 +156,7 @@ declare
     when j.status = 'failed' and (j.error is null or j.error_code is null) then 'jobs_failed_says_why'
     when j.status = 'completed' and j.error is not null then 'jobs_completed_is_clean'
     when j.kind not in ('generate', 'merge') then 'jobs_kind'
+    when j.engine not in ('', 'mmaudio', 'acestep', 'sketch') or j.engine <> '' and j.kind <> 'generate' then 'jobs_engine'
     when j.lane not in ('interactive', 'batch') then 'jobs_lane'
     when j.stage not in ('fetching', 'describing', 'composing', 'hearing', 'merging') then 'jobs_stage'
     when length(j.video_url) not between 1 and 4096 then 'jobs_video_url'
@@ -175,9 +181,9 @@ $$;
 comment on function private.job_is_sound(public.jobs) is 'True, or a check violation that names the broken rule: the state machine of a job and the ranges of its columns.';
 alter table public.jobs add constraint jobs_sound check (private.job_is_sound(jobs));
 
-create index jobs_ready on public.jobs (kind, lane, priority desc, turn) where status = 'pending' and run_at is null;
-create index jobs_returned on public.jobs (kind, lane, priority, turn) where status = 'pending' and run_at is null and attempt > 0;
-create index jobs_tenant on public.jobs (tenant, kind, lane, priority, turn) where status = 'pending';
+create index jobs_ready on public.jobs (kind, lane, engine, priority desc, turn) where status = 'pending' and run_at is null;
+create index jobs_returned on public.jobs (kind, lane, engine, priority, turn) where status = 'pending' and run_at is null and attempt > 0;
+create index jobs_tenant on public.jobs (tenant, kind, lane, engine, priority, turn) where status = 'pending';
 create index jobs_backed_off on public.jobs (run_at) where status = 'pending' and run_at is not null;
 -- `worker_id is not null`, and not `status = 'processing'`, which means the same: the foreign key's own lookup uses it too.
 create index jobs_held on public.jobs (worker_id) where worker_id is not null;
@@ -193,14 +199,21 @@ create index jobs_heard on public.jobs (tenant, md5(video_url), seq desc)
 -- Where the queue stands, kept outside MVCC: a sequence is changed in place, so it leaves no dead rows behind, even while
 -- somebody holds an old snapshot. All of them are hints. Losing one, or finding it a little wrong, costs a longer index
 -- walk or a second of unfairness, never a job: queue.sweep sets them right.
---   served_<kind>_<lane>  the turn of the last job claimed there. A claim starts its walk here instead of stepping over
---                         the dead index entries of all jobs claimed before; an insert takes it for the current round.
+--   served_<kind>_<lane>[_<engine>]  the turn of the last job claimed there, or elsewhere by workers that found none
+--                         here with a lower one. A claim starts its walk here instead of stepping over the dead index
+--                         entries of all jobs claimed before; an insert takes it for the current round.
 --   swept_ms              when the last sweep ran, in milliseconds of the epoch: busy workers sweep once a second.
 --   beat_ms, heard_ms     when any worker beat last, and since when workers can be heard again after a silence of all.
 --   woken_<what>, owed_<what>  when workers were woken last for a kind of job or for webhooks, and when that was put off last.
 --   hearing               how many workers hear of it.
 create sequence private.served_generate_interactive minvalue 0;
 create sequence private.served_generate_batch minvalue 0;
+create sequence private.served_generate_interactive_mmaudio minvalue 0;
+create sequence private.served_generate_batch_mmaudio minvalue 0;
+create sequence private.served_generate_interactive_acestep minvalue 0;
+create sequence private.served_generate_batch_acestep minvalue 0;
+create sequence private.served_generate_interactive_sketch minvalue 0;
+create sequence private.served_generate_batch_sketch minvalue 0;
 create sequence private.served_merge_interactive minvalue 0;
 create sequence private.served_merge_batch minvalue 0;
 create sequence private.swept_ms minvalue 0;
@@ -222,6 +235,12 @@ comment on sequence private.owed_merge is 'When a wake-up for a merge job was pu
 comment on sequence private.owed_webhook is 'When a wake-up for a webhook was put off, in milliseconds of the epoch: a hint.';
 comment on sequence private.served_generate_interactive is 'The turn of the last interactive generate job claimed: a hint.';
 comment on sequence private.served_generate_batch is 'The turn of the last batch generate job claimed: a hint.';
+comment on sequence private.served_generate_interactive_mmaudio is 'The same of jobs for mmaudio.';
+comment on sequence private.served_generate_batch_mmaudio is 'The same of jobs for mmaudio.';
+comment on sequence private.served_generate_interactive_acestep is 'The same of jobs for acestep.';
+comment on sequence private.served_generate_batch_acestep is 'The same of jobs for acestep.';
+comment on sequence private.served_generate_interactive_sketch is 'The same of jobs for sketch.';
+comment on sequence private.served_generate_batch_sketch is 'The same of jobs for sketch.';
 comment on sequence private.served_merge_interactive is 'The turn of the last interactive merge job claimed: a hint.';
 comment on sequence private.served_merge_batch is 'The turn of the last batch merge job claimed: a hint.';
 comment on sequence private.swept_ms is 'When the last sweep ran, in milliseconds of the epoch: a hint.';

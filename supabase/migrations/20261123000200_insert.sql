@@ -37,8 +37,8 @@ declare
     when 'generate' then '{
       "variants": ["whole", 1, 8], "seed": ["whole", 0, 4294967295], "duration": ["number", 0.64, 86400],
       "negative_prompt": ["text", 0, 2000], "conditioning": ["choice", "full", "text+clip", "text"],
-      "format": ["choice", "flac", "wav", "mp3", "m4a"], "loudness_lufs": ["number", -30, -9],
-      "plan": ["directions", 1, 8], "callback_url": ["address"]}'::jsonb
+      "engine": ["choice", "auto", "mmaudio", "acestep", "sketch"], "format": ["choice", "flac", "wav", "mp3", "m4a"],
+      "loudness_lufs": ["number", -30, -9], "plan": ["directions", 1, 8], "callback_url": ["address"]}'::jsonb
     when 'merge' then '{
       "audio_url": ["address"], "mode": ["choice", "replace", "mix"], "music_gain_db": ["number", -60, 20],
       "duck": ["flag"], "duck_db": ["number", -60, 0], "callback_url": ["address"]}'::jsonb
@@ -160,23 +160,24 @@ $$;
 comment on function private.guard_flood(text, integer) is 'Raise RY429 when a tenant has p_limit pending jobs or more.';
 
 -- The turn of a new job (start-time fair queueing): the round after the tenant's own last pending job, but never before
--- the round that is served now. Ties within a round go by age: `seq` fills the lower 32 bits.
+-- the round that is served now. Ties within a round go by age: `seq` fills the lower 32 bits. Jobs for different engines
+-- are different queues, whose rounds may be far apart: fast workers have served more of them than slow ones.
 -- Never by a scan of the table: a plan that was made while it was empty would serve a backfill of 100,000 rows to its end.
-create function private.turn_of(p_kind text, p_lane text, p_priority smallint, p_tenant text, p_seq bigint) returns bigint
+create function private.turn_of(p_kind text, p_lane text, p_engine text, p_priority smallint, p_tenant text, p_seq bigint) returns bigint
 language plpgsql set search_path = '' set enable_seqscan = off
 as $$
 declare
-  v_round bigint := coalesce(pg_sequence_last_value(to_regclass('private.served_' || p_kind || '_' || p_lane)), 0) >> 32;
+  v_round bigint := coalesce(pg_sequence_last_value(to_regclass('private.' || concat_ws('_', 'served', p_kind, p_lane, nullif(p_engine, '')))), 0) >> 32;
   v_last bigint;
 begin
   select j.turn >> 32 into v_last from public.jobs j
-   where j.tenant = p_tenant and j.kind = p_kind and j.lane = p_lane and j.priority = p_priority and j.status = 'pending'
+   where j.tenant = p_tenant and j.kind = p_kind and j.lane = p_lane and j.engine = p_engine and j.priority = p_priority and j.status = 'pending'
      and j.turn >= v_round << 32
    order by j.turn desc limit 1;
   return (greatest(v_round, coalesce(v_last + 1, 0)) << 32) | (p_seq & 4294967295);
 end
 $$;
-comment on function private.turn_of(text, text, smallint, text, bigint) is 'The fair turn of a new job.';
+comment on function private.turn_of(text, text, text, smallint, text, bigint) is 'The fair turn of a new job.';
 
 -- Who inserts, by role: a signed-in user through PostgREST has little say; the API and SQL of operators say what they mean.
 create function private.before_insert_of_job() returns trigger
@@ -212,6 +213,10 @@ begin
 
   if new.options <> '{}' or new.kind <> 'generate' then
     new.options := jsonb_strip_nulls(new.options); -- null means unset, and workers need not know
+    if new.options ? 'engine' then
+      new.engine := new.options ->> 'engine';
+      new.options := new.options - 'engine';
+    end if;
     if new.kind = 'merge' then
       new.total_count := 1;
     elsif jsonb_typeof(new.options -> 'plan') = 'array' then
@@ -220,16 +225,17 @@ begin
       new.total_count := (new.options ->> 'variants')::numeric;
     end if;
   end if;
+  new.engine := coalesce(nullif(new.engine, 'auto'), '');
   if new.owner is not null and new.key_id is null then
     new.tenant := new.owner::text;
   end if;
   -- The transaction remembers whose job came last: for a backfill, which may be all of one tenant, the next round is the
   -- answer of turn_of without its index walk over the tenant's own rows, which took 50 us of 80.
-  v_whose := concat_ws(' ', new.kind, new.lane, new.priority, new.tenant);
+  v_whose := concat_ws(' ', new.kind, new.lane, new.engine, new.priority, new.tenant);
   if current_setting('rhythmai.turn_whose', true) = v_whose then
     new.turn := ((current_setting('rhythmai.turn_round')::bigint + 1) << 32) | (new.seq & 4294967295);
   else
-    new.turn := private.turn_of(new.kind, new.lane, new.priority, new.tenant, new.seq);
+    new.turn := private.turn_of(new.kind, new.lane, new.engine, new.priority, new.tenant, new.seq);
     v_whose := set_config('rhythmai.turn_whose', v_whose, true); -- an assignment: `perform` would run a query
   end if;
   v_whose := set_config('rhythmai.turn_round', (new.turn >> 32)::text, true);

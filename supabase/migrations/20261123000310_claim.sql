@@ -118,72 +118,117 @@ begin
   perform private.ready_due();
 
   for v_lane in
-    select k.kind, k.lane, l.served, coalesce(pg_sequence_last_value(l.served), 0) as turn
-      from (values ('generate', 'interactive'), ('generate', 'batch'), ('merge', 'interactive'), ('merge', 'batch')) k (kind, lane),
-           lateral (select to_regclass('private.served_' || k.kind || '_' || k.lane) as served) l
+    select k.kind, k.lane, k.engine, l.served, coalesce(pg_sequence_last_value(l.served), 0) as turn
+      from (values ('merge', 'interactive', ''), ('merge', 'batch', ''), ('generate', 'interactive', ''), ('generate', 'batch', ''),
+                   ('generate', 'interactive', 'mmaudio'), ('generate', 'batch', 'mmaudio'), ('generate', 'interactive', 'acestep'),
+                   ('generate', 'batch', 'acestep'), ('generate', 'interactive', 'sketch'), ('generate', 'batch', 'sketch')) k (kind, lane, engine),
+           lateral (select to_regclass('private.' || concat_ws('_', 'served', k.kind, k.lane, nullif(k.engine, ''))) as served) l
   loop
     -- Turns that were missed, because the insert committed late or an operator had paused the jobs: they are drawn anew, or
     -- one tenant would get all the claims until it has caught up.
     for v_late in
       select j.id, j.priority, j.tenant, j.seq from public.jobs j
-       where j.kind = v_lane.kind and j.lane = v_lane.lane and j.priority = 0 and j.status = 'pending' and j.run_at is null
-         and j.turn < v_lane.turn >> 32 << 32 and j.attempt = 0
+       where j.kind = v_lane.kind and j.lane = v_lane.lane and j.engine = v_lane.engine and j.priority = 0
+         and j.status = 'pending' and j.run_at is null and j.turn < v_lane.turn >> 32 << 32 and j.attempt = 0
        order by j.turn limit 64 for update skip locked
     loop
-      update public.jobs j set turn = private.turn_of(v_lane.kind, v_lane.lane, v_late.priority, v_late.tenant, v_late.seq)
+      update public.jobs j set turn = private.turn_of(v_lane.kind, v_lane.lane, v_lane.engine, v_late.priority, v_late.tenant, v_late.seq)
        where j.id = v_late.id;
     end loop;
-    -- The true head: jobs that came back keep their turns and may stand before the one served last.
+    -- Jobs that came back keep their turns and may stand before the one served last.
     perform setval(v_lane.served, h.turn)
-       from (select min(turn) as turn
-               from ((select j.turn from public.jobs j
-                       where j.kind = v_lane.kind and j.lane = v_lane.lane and j.priority = 0 and j.status = 'pending' and j.run_at is null
-                         and j.turn >= v_lane.turn >> 32 << 32
-                       order by j.turn limit 1)
-                     union all
-                     (select j.turn from public.jobs j
-                       where j.kind = v_lane.kind and j.lane = v_lane.lane and j.priority = 0 and j.status = 'pending' and j.run_at is null
-                         and j.attempt > 0
-                       order by j.turn limit 1)) heads) h
-      where h.turn is not null;
+       from (select j.turn from public.jobs j
+              where j.kind = v_lane.kind and j.lane = v_lane.lane and j.engine = v_lane.engine and j.priority = 0
+                and j.status = 'pending' and j.run_at is null and j.attempt > 0
+              order by j.turn limit 1) h
+      where h.turn < v_lane.turn;
   end loop;
   return v_count;
 end
 $$;
 comment on function queue.sweep() is 'Requeue jobs of dead workers and past deadlines, ready the backed-off ones, correct the hints; returns how many were taken from workers.';
 
--- Lock the job of a lane whose turn it is: the head of jobs_ready, from the turn served last on. Priorities other than 0
--- are rare (only SQL sets them) and walk without that hint. Each walk is one index scan that ends at its first free row.
-create function private.next_ready(p_kind text, p_lane text) returns uuid
+-- Lock the job of a lane whose turn it is, among those for these engines ('' is: for any): the head of each is looked at, and
+-- the first of them taken, so that nothing stays locked that another worker could have. Walks begin at the turn served last;
+-- priorities other than 0 are rare (only SQL sets them) and walk without that hint. Each walk is one index scan that ends at
+-- its first row, and no job for another engine is in its way.
+--
+-- Whatever these engines have yet to serve has no lower turn than the one taken, so their round is this one: who asks for an
+-- engine that was rarely asked for takes turns with the others, and does not catch up first.
+create function private.next_ready(p_kind text, p_lane text, p_engines text[]) returns uuid
 language plpgsql set search_path = '' set enable_seqscan = off
 as $$
 declare
-  v_served bigint := coalesce(pg_sequence_last_value(to_regclass('private.served_' || p_kind || '_' || p_lane)), 0);
+  v_served regclass[];
+  v_turns bigint[];
+  v_turn bigint;
   v_job uuid;
 begin
-  select j.id into v_job from public.jobs j
-   where j.kind = p_kind and j.lane = p_lane and j.priority > 0 and j.status = 'pending' and j.run_at is null
-   order by j.priority desc, j.turn
-   limit 1 for update skip locked;
-  if not found then
-    select j.id into v_job from public.jobs j
-     where j.kind = p_kind and j.lane = p_lane and j.priority = 0 and j.turn >= v_served and j.status = 'pending' and j.run_at is null
-     order by j.turn
-     limit 1 for update skip locked;
+  select r.id into v_job
+    from (select e.engine, h.priority, h.turn
+            from unnest(p_engines) e (engine),
+                 lateral (select j.priority, j.turn from public.jobs j
+                           where j.kind = p_kind and j.lane = p_lane and j.engine = e.engine and j.priority > 0
+                             and j.status = 'pending' and j.run_at is null
+                           order by j.priority desc, j.turn limit 1) h
+           order by h.priority desc, h.turn) q,
+         lateral (select j.id from public.jobs j
+                   where j.kind = p_kind and j.lane = p_lane and j.engine = q.engine and j.priority > 0
+                     and j.status = 'pending' and j.run_at is null
+                   order by j.priority desc, j.turn limit 1 for update skip locked) r
+   limit 1;
+  if found then
+    return v_job;
   end if;
-  if not found then
-    select j.id into v_job from public.jobs j
-     where j.kind = p_kind and j.lane = p_lane and j.priority < 0 and j.status = 'pending' and j.run_at is null
-     order by j.priority desc, j.turn
-     limit 1 for update skip locked;
+
+  for v_at in 1..cardinality(p_engines) loop
+    v_served[v_at] := to_regclass('private.' || concat_ws('_', 'served', p_kind, p_lane, nullif(p_engines[v_at], '')));
+    v_turns[v_at] := coalesce(pg_sequence_last_value(v_served[v_at]), 0);
+  end loop;
+  select r.id, q.turn into v_job, v_turn
+    from (select e.engine, h.turn
+            from unnest(p_engines, v_turns) e (engine, served),
+                 lateral (select j.turn from public.jobs j
+                           where j.kind = p_kind and j.lane = p_lane and j.engine = e.engine and j.priority = 0 and j.turn >= e.served
+                             and j.status = 'pending' and j.run_at is null
+                           order by j.turn limit 1) h
+           order by h.turn) q,
+         lateral (select j.id from public.jobs j
+                   where j.kind = p_kind and j.lane = p_lane and j.engine = q.engine and j.priority = 0 and j.turn >= q.turn
+                     and j.status = 'pending' and j.run_at is null
+                   order by j.turn limit 1 for update skip locked) r
+   limit 1;
+  if found then
+    for v_at in 1..cardinality(p_engines) loop
+      if v_turns[v_at] < v_turn then
+        v_turn := setval(v_served[v_at], v_turn); -- an assignment: `perform` would run a query
+      end if;
+    end loop;
+    return v_job;
   end if;
+
+  select r.id into v_job
+    from (select e.engine, h.priority, h.turn
+            from unnest(p_engines) e (engine),
+                 lateral (select j.priority, j.turn from public.jobs j
+                           where j.kind = p_kind and j.lane = p_lane and j.engine = e.engine and j.priority < 0
+                             and j.status = 'pending' and j.run_at is null
+                           order by j.priority desc, j.turn limit 1) h
+           order by h.priority desc, h.turn) q,
+         lateral (select j.id from public.jobs j
+                   where j.kind = p_kind and j.lane = p_lane and j.engine = q.engine and j.priority < 0
+                     and j.status = 'pending' and j.run_at is null
+                   order by j.priority desc, j.turn limit 1 for update skip locked) r
+   limit 1;
   return v_job;
 end
 $$;
-comment on function private.next_ready(text, text) is 'Lock and return the next job of a lane; null when there is none. `for update skip locked`, no advisory lock, no walk over tenants.';
+comment on function private.next_ready(text, text, text[]) is 'Lock and return the next job of a lane for one of these engines; null when there is none. `for update skip locked`, no advisory lock, no walk over tenants or other engines.';
 
 -- The next job for a worker, as JSON with the indices that are done already; null when there is none.
 -- Interactive first, the batch lane first about once in ten claims; kinds in random order, so that neither starves the other.
+-- For the same reason one engine alone is looked at first in those ten: where workers that had others, too, have driven its
+-- rounds far ahead and are gone, its turn would not come for long.
 create function queue.claim(p_worker bigint, p_timeout interval) returns jsonb
 language plpgsql set search_path = ''
 as $$
@@ -192,22 +237,22 @@ declare
   v_swept bigint := coalesce(pg_sequence_last_value('private.swept_ms'), 0);
   v_since_ms bigint := abs(v_ms - v_swept); -- also when the clock was set back
   v_sweep boolean := v_since_ms >= 1000;
-  v_lanes text[] := array['interactive', 'batch'];
+  v_odd boolean := random() < (select s.batch_first_share from private.settings s);
+  v_lanes text[] := case when v_odd then array['batch', 'interactive'] else array['interactive', 'batch'] end;
   v_kinds text[];
+  v_all text[];
+  v_engines text[];
   v_kind text;
   v_lane text;
   v_id uuid;
   v_job public.jobs;
 begin
   -- A worker that does not beat gets no work: whoever claims next would only take it away again.
-  select w.kinds into v_kinds from public.workers w
+  select w.kinds, array[''] || w.engines into v_kinds, v_all from public.workers w
    where w.id = p_worker and w.state in ('loading', 'ready') and not w.draining and w.last_seen >= now() - w.lease
      for key share;
   if not found then
     return null;
-  end if;
-  if random() < (select s.batch_first_share from private.settings s) then
-    v_lanes := array['batch', 'interactive'];
   end if;
   if cardinality(v_kinds) > 1 and random() < 0.5 then
     v_kinds := array[v_kinds[2], v_kinds[1]];
@@ -218,16 +263,15 @@ begin
     end if;
     foreach v_lane in array v_lanes loop
       foreach v_kind in array v_kinds loop
-        v_id := private.next_ready(v_kind, v_lane);
+        v_engines := case v_kind when 'merge' then array[''] else v_all end;
+        v_id := case when v_odd then private.next_ready(v_kind, v_lane, array[v_engines[ceil(random() * cardinality(v_engines))]]) end;
+        v_id := coalesce(v_id, private.next_ready(v_kind, v_lane, v_engines));
         if v_id is not null then
           update public.jobs j
              set status = 'processing', attempt = j.attempt + 1, worker_id = p_worker,
                  started_at = coalesce(j.started_at, now()), claimed_at = now(), deadline_at = now() + p_timeout
            where j.id = v_id
           returning j.* into v_job;
-          if v_job.priority = 0 then
-            perform setval(to_regclass('private.served_' || v_kind || '_' || v_lane), v_job.turn);
-          end if;
           return to_jsonb(v_job) || jsonb_build_object(
             'announced_bytes', (select u.size from private.uploads u where u.path = private.upload_of(v_job.video_url)),
             'done', (select coalesce(jsonb_agg(r.index order by r.index), '[]') from public.results r where r.job_id = v_id));
@@ -241,7 +285,7 @@ begin
   return null;
 end
 $$;
-comment on function queue.claim(bigint, interval) is 'Take the next job of the worker''s kinds, or null.';
+comment on function queue.claim(bigint, interval) is 'Take the next job of the worker''s kinds and engines, or null.';
 
 -- Seconds until the first backed-off job is due, null when none waits. A job that an operator paused waits for no moment.
 create function queue.next_due() returns double precision
@@ -253,16 +297,17 @@ as $$
 $$;
 comment on function queue.next_due() is 'Seconds until the first backed-off job is due, null when none waits.';
 
--- Whether interactive work of these kinds waits: a batch job then hands itself back between variants.
-create function queue.interactive_waiting(p_kinds text[]) returns boolean
+-- Whether interactive work waits that this worker could do: a batch job then hands itself back between variants.
+create function queue.interactive_waiting(p_worker bigint) returns boolean
 language sql stable set search_path = ''
 as $$
   select exists (
-    select from unnest(p_kinds) k (kind)
-     where exists (select from public.jobs j
-                    where j.kind = k.kind and j.lane = 'interactive' and j.priority = 0 and j.status = 'pending' and j.run_at is null
-                      and j.turn >= coalesce(pg_sequence_last_value(to_regclass('private.served_' || k.kind || '_interactive')), 0))
-        or exists (select from public.jobs j
-                    where j.kind = k.kind and j.lane = 'interactive' and j.priority > 0 and j.status = 'pending' and j.run_at is null));
+    select from public.workers w, unnest(w.kinds) k (kind), unnest(case k.kind when 'merge' then array[''] else array[''] || w.engines end) e (engine)
+     where w.id = p_worker
+       and (exists (select from public.jobs j
+                     where j.kind = k.kind and j.lane = 'interactive' and j.engine = e.engine and j.priority = 0 and j.status = 'pending' and j.run_at is null
+                       and j.turn >= coalesce(pg_sequence_last_value(to_regclass('private.' || concat_ws('_', 'served', k.kind, 'interactive', nullif(e.engine, '')))), 0))
+         or exists (select from public.jobs j
+                     where j.kind = k.kind and j.lane = 'interactive' and j.engine = e.engine and j.priority > 0 and j.status = 'pending' and j.run_at is null)));
 $$;
-comment on function queue.interactive_waiting(text[]) is 'Whether interactive work of these kinds waits.';
+comment on function queue.interactive_waiting(bigint) is 'Whether interactive work of this worker''s kinds and engines waits.';

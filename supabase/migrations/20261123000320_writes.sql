@@ -19,22 +19,23 @@ $$;
 comment on function private.fence(uuid, integer, bigint) is 'Whether (job, attempt, worker) still holds: ok, cancelled or lost.';
 
 -- How long each stage of a job will take: the median of this engine's among the last jobs that ended, else a guess.
-create function private.expected_s(p_kind text, p_engine text) returns jsonb
+create function private.expected_s(p_kind text, p_made_with text) returns jsonb
 language sql stable set search_path = ''
 as $$
   select case p_kind when 'merge' then '{"fetching": 3, "hearing": 3, "merging": 10}' else '{"fetching": 2, "describing": 6, "composing": 15}' end::jsonb
       || coalesce(jsonb_object_agg(m.stage, m.median), '{}')
     from (select t.key as stage, percentile_cont(0.5) within group (order by t.value::double precision) as median
-            from (select f.kind, f.engine, f.status, f.took_s from public.jobs f
+            from (select f.kind, f.made_with, f.status, f.took_s from public.jobs f
                    where f.finished_at is not null order by f.finished_at desc limit 64) f,
                  jsonb_each_text(f.took_s) t
-           where f.status = 'completed' and f.kind = p_kind and f.engine = p_engine
+           where f.status = 'completed' and f.kind = p_kind and f.made_with = p_made_with
            group by t.key) m;
 $$;
 comment on function private.expected_s(text, text) is 'Seconds by stage: medians of the engine among the last 64 jobs that ended, else a guess.';
 
--- With its first stage an attempt is told how long its stages will take.
-create function queue.set_stage(p_job uuid, p_attempt integer, p_worker bigint, p_stage text) returns text
+-- With its first stage an attempt is told how long its stages will take. p_made_with: the engine, and its model, that composes
+-- where the worker has several.
+create function queue.set_stage(p_job uuid, p_attempt integer, p_worker bigint, p_stage text, p_made_with text default null) returns text
 language plpgsql set search_path = ''
 as $$
 declare
@@ -42,17 +43,17 @@ declare
   v_engine text := (select w.engine from public.workers w where w.id = p_worker);
 begin
   update public.jobs j
-     set stage = p_stage, engine = v_engine,
+     set stage = p_stage, made_with = coalesce(p_made_with, case when j.stage is not null then j.made_with end, v_engine),
          stage_at = case when j.stage = p_stage then j.stage_at else now() end,
          took_s = case when j.stage is null then '{}' when j.stage = p_stage then j.took_s else private.took_s(j) end,
-         expected_s = case when j.stage is null then private.expected_s(j.kind, v_engine)
+         expected_s = case when j.stage is null then private.expected_s(j.kind, coalesce(p_made_with, v_engine))
            - case when j.options @> '{"mode": "mix", "duck": true}' then '{}' else '{hearing}' end::text[] else j.expected_s end
    where j.id = p_job and j.attempt = p_attempt and j.worker_id = p_worker and j.status = 'processing'
   returning j.cancel_requested into v_cancel;
   return case when not found then 'lost' when v_cancel then 'cancelled' else 'ok' end;
 end
 $$;
-comment on function queue.set_stage(uuid, integer, bigint, text) is 'Fenced: say where a running job stands.';
+comment on function queue.set_stage(uuid, integer, bigint, text, text) is 'Fenced: say where a running job stands.';
 
 -- A sentence for the user, once however often it is said; of very many the first ones are kept.
 create function queue.note(p_job uuid, p_attempt integer, p_worker bigint, p_note text) returns text
@@ -225,7 +226,7 @@ begin
     return 'lost';
   end if;
   perform private.requeue_lost(v_job, p_code, p_error);
-  perform private.wake(v_job.kind);
+  perform private.wake(v_job.kind, v_job.engine);
   return 'ok';
 end
 $$;
@@ -248,17 +249,18 @@ language plpgsql set search_path = ''
 as $$
 declare
   v_kind text;
+  v_engine text;
 begin
   update public.jobs j
      set status = case when j.cancel_requested then 'cancelled' else 'pending' end,
          finished_at = case when j.cancel_requested then now() end,
          worker_id = null, deadline_at = null, stage = null, max_attempts = j.max_attempts + 1
    where j.id = p_job and j.attempt = p_attempt and j.worker_id = p_worker and j.status = 'processing'
-  returning j.kind into v_kind;
+  returning j.kind, j.engine into v_kind, v_engine;
   if not found then
     return 'lost';
   end if;
-  perform private.wake(v_kind);
+  perform private.wake(v_kind, v_engine);
   return 'ok';
 end
 $$;

@@ -84,11 +84,13 @@ $$;
 comment on function queue.submit(text, text, text, jsonb, uuid, text, text, text, boolean) is 'Insert an interactive job; idempotent by (tenant, key), flood-guarded.';
 
 -- A new job like an old one, for a caller who may see that: null is 404. It plays the old plan's directions (with
--- p_variant only that one), as if they had been written by hand, and takes a new seed unless p_seed fixes it.
+-- p_variant only that one), as if they had been written by hand, and takes a new seed unless p_seed fixes it. Its engine is the
+-- old one's unless p_engine says otherwise.
 -- A job that has no plan yet is copied as it is.
 create function queue.again(
   p_job uuid, p_user uuid default null, p_seed bigint default null, p_variant integer default null,
-  p_client text default null, p_idempotency_key text default null, p_traceparent text default null, p_commercial_only boolean default false
+  p_client text default null, p_idempotency_key text default null, p_traceparent text default null, p_commercial_only boolean default false,
+  p_engine text default null
 ) returns uuid
 language plpgsql set search_path = ''
 as $$
@@ -103,8 +105,8 @@ begin
   end if;
   v_options := v_old.options - 'steps' - 'guidance'; -- which only operators may ask for
   if v_old.kind = 'merge' then
-    if p_seed is not null or p_variant is not null then
-      raise exception using errcode = '22023', message = 'a merge job has neither seed nor variants; leave them out';
+    if num_nonnulls(p_seed, p_variant, p_engine) > 0 then
+      raise exception using errcode = '22023', message = 'a merge job has neither seed, variants nor engine; leave them out';
     end if;
   else
     if p_variant >= v_old.total_count or p_variant < 0 then
@@ -114,7 +116,7 @@ begin
     select jsonb_agg(v -> 'direction' order by (v ->> 'index')::integer) into v_plan
       from jsonb_array_elements(v_old.plan -> 'variants') v;
     v_plan := coalesce(v_plan, v_options -> 'plan');
-    v_options := jsonb_strip_nulls(v_options - 'seed' || jsonb_build_object('seed', p_seed));
+    v_options := jsonb_strip_nulls(v_options - 'seed' || jsonb_build_object('seed', p_seed, 'engine', coalesce(p_engine, nullif(v_old.engine, ''))));
     if v_plan is not null then
       v_options := v_options - 'variants' || jsonb_build_object('plan',
         case when p_variant is null then v_plan else jsonb_build_array(v_plan -> p_variant) end);
@@ -123,10 +125,10 @@ begin
     end if;
   end if;
   return private.enter(v_old.kind, v_old.video_url, v_old.user_request, v_options, p_user, p_client, p_idempotency_key,
-                       p_traceparent, jsonb_build_array('again', p_job, p_seed, p_variant), p_commercial_only);
+                       p_traceparent, jsonb_build_array('again', p_job, p_seed, p_variant, p_engine), p_commercial_only);
 end
 $$;
-comment on function queue.again(uuid, uuid, bigint, integer, text, text, text, boolean) is 'A new job with the old one''s directions; null when the caller may not see the old one.';
+comment on function queue.again(uuid, uuid, bigint, integer, text, text, text, boolean, text) is 'A new job with the old one''s directions and engine; null when the caller may not see the old one.';
 
 -- Immediate for a pending job, cooperative for a running one; an ended job stays as it is. Null is 404.
 create function queue.cancel(p_job uuid, p_user uuid default null) returns jsonb
@@ -154,7 +156,7 @@ as $$
 $$;
 comment on function queue.may_pass(text) is 'Whether a job that failed with this code may work with another try.';
 
--- What /healthz tells: how many workers beat, and how many of them take jobs.
+-- What /healthz tells: how many workers beat, how many of them take jobs, and which engines those have.
 create function queue.health() returns jsonb
 language plpgsql stable set search_path = ''
 as $$
@@ -166,7 +168,9 @@ begin
     'workers', (select count(*) from public.workers w
                  where w.state in ('loading', 'ready') and w.last_seen > now() - w.lease),
     'workers_ready', (select count(*) from public.workers w
-                       where w.state = 'ready' and not w.draining and w.last_seen > now() - w.lease));
+                       where w.state = 'ready' and not w.draining and w.last_seen > now() - w.lease),
+    'engines', (select coalesce(jsonb_agg(distinct e.engine order by e.engine), '[]') from public.workers w, unnest(w.engines) e (engine)
+                 where w.state in ('loading', 'ready') and not w.draining and w.last_seen > now() - w.lease));
 end
 $$;
-comment on function queue.health() is 'Counts of living workers, for /healthz. Raises read_only_sql_transaction where no job can be inserted.';
+comment on function queue.health() is 'Counts of living workers and their engines, for /healthz. Raises read_only_sql_transaction where no job can be inserted.';

@@ -19,7 +19,8 @@ end
 $$;
 comment on function private.result_json(public.results, text) is 'One result as the contract shows it.';
 
--- How many jobs are in front, plus one; counted up to 1,000, from the turn served last on.
+-- How many jobs are in front, plus one; counted up to 1,000, from the turn served last on. In front are those for the same
+-- engine and those for any.
 create function private.queue_position(j public.jobs) returns integer
 language plpgsql stable set search_path = ''
 as $$
@@ -29,19 +30,37 @@ begin
   end if;
   return (
     select 1 + count(*)::integer from (
-      (select 1 from public.jobs a
-        where a.kind = j.kind and a.lane = j.lane and a.priority > j.priority and a.status = 'pending' and a.run_at is null
-        limit 999)
-      union all
-      (select 1 from public.jobs a
-        where a.kind = j.kind and a.lane = j.lane and a.priority = j.priority and a.status = 'pending' and a.run_at is null
-          and a.turn < j.turn and a.turn >= case when j.priority = 0 then
-            coalesce(pg_sequence_last_value(to_regclass('private.served_' || j.kind || '_' || j.lane)), 0) else 0 end
-        limit 999)
-      limit 999) ahead);
+      select from unnest(case j.engine when '' then array[''] else array['', j.engine] end) e (engine),
+                  lateral ((select from public.jobs a
+                             where a.kind = j.kind and a.lane = j.lane and a.engine = e.engine and a.priority > j.priority
+                               and a.status = 'pending' and a.run_at is null
+                             limit 999)
+                           union all
+                           (select from public.jobs a
+                             where a.kind = j.kind and a.lane = j.lane and a.engine = e.engine and a.priority = j.priority
+                               and a.status = 'pending' and a.run_at is null
+                               and a.turn < j.turn and a.turn >= case when j.priority = 0 then coalesce(pg_sequence_last_value(
+                                 to_regclass('private.' || concat_ws('_', 'served', j.kind, j.lane, nullif(e.engine, '')))), 0) else 0 end
+                             limit 999)) a
+       limit 999) ahead);
 end
 $$;
 comment on function private.queue_position(public.jobs) is 'The place of a pending job in its lane, 1 is next; null when it does not wait.';
+
+-- What a pending job lacks beside its turn: a worker that has its engine.
+create function private.waiting_for(j public.jobs) returns text
+language plpgsql stable set search_path = '' set enable_seqscan = off
+as $$
+begin
+  if j.status = 'pending' and j.engine <> '' and not exists (
+    select from public.workers w
+     where w.state in ('loading', 'ready') and not w.draining and w.last_seen > now() - w.lease and j.engine = any (w.engines)) then
+    return 'engine';
+  end if;
+  return null;
+end
+$$;
+comment on function private.waiting_for(public.jobs) is '''engine'' while a job is queued whose engine no living worker has; else null.';
 
 -- The directions of a plan as the contract shows them: what will be heard, before anything is.
 create function private.directions(p_plan jsonb) returns jsonb
@@ -128,6 +147,7 @@ begin
     'created_at', j.created_at, 'started_at', j.started_at, 'finished_at', j.finished_at,
     'expires_at', j.finished_at + (select s.keep_for from private.settings s),
     'directions', private.directions(j.plan),
+    'engine', coalesce(nullif(j.engine, ''), 'auto'), 'waiting_for', private.waiting_for(j),
     'queue_position', private.queue_position(j))::jsonb || private.progress(j, v_count);
 end
 $$;

@@ -19,6 +19,21 @@ as $$
 $$;
 comment on function queue.workers() is 'The workers, what they do, since when.';
 
+-- For which engines jobs wait that no living worker has, and how many do; counted up to 10,000.
+create function queue.lacking() returns table (engine text, jobs bigint)
+language sql stable set search_path = '' set enable_seqscan = off
+as $$
+  select e.engine, sum(waiting.count)::bigint
+    from (values ('mmaudio'), ('acestep'), ('sketch')) e (engine), (values ('interactive'), ('batch')) l (lane),
+         lateral (select count(*) from (
+           select from public.jobs j
+            where j.kind = 'generate' and j.lane = l.lane and j.engine = e.engine and j.status = 'pending' and j.run_at is null
+            limit 10000) j) waiting
+   where not queue.health() -> 'engines' ? e.engine
+   group by e.engine having sum(waiting.count) > 0 order by e.engine;
+$$;
+comment on function queue.lacking() is 'Engines that jobs wait for and no living worker has, with how many.';
+
 -- The workers of that name take no more jobs and end when theirs are done; they hear of it with their next beat.
 create function queue.drain(p_name text) returns integer
 language sql set search_path = ''
@@ -50,38 +65,42 @@ begin
   delete from public.deliveries d where d.job_id = p_job and d.state = 'pending';
   update public.jobs j
      set status = 'pending', finished_at = null, error = null, error_code = null, cancel_requested = false, crashes = 0,
-         max_attempts = j.attempt + 3, turn = private.turn_of(j.kind, j.lane, j.priority, j.tenant, j.seq)
+         max_attempts = j.attempt + 3, turn = private.turn_of(j.kind, j.lane, j.engine, j.priority, j.tenant, j.seq)
    where j.id = p_job;
-  perform private.wake(v_job.kind);
+  perform private.wake(v_job.kind, v_job.engine);
   return queue.answer(p_job);
 end
 $$;
 comment on function queue.retry(uuid) is 'Give an ended job another three attempts; answers like queue.answer.';
 
--- What is seen from outside (Prometheus, `rhythmai top`): jobs by kind, lane and state, and since when the next of each
--- lane waits; workers; webhooks. It costs what waits and runs, whatever the history: the indexes it walks hold nothing else,
--- and the planner is kept from the table. No job asks for an engine: that of a running one is its worker's.
+-- What is seen from outside (Prometheus, `rhythmai top`): jobs by kind, lane, state and engine, and since when the next of each
+-- lane and engine waits; workers; webhooks. It costs what waits and runs, whatever the history: the indexes it walks hold nothing
+-- else, and the planner is kept from the table. The engine of a job that waits is what it asks for ('' is any), that of a running
+-- one what makes it.
 create function queue.gauges() returns jsonb
 language sql stable set search_path = '' set enable_seqscan = off
 as $$
-  with lanes (kind, lane) as (
-    values ('generate', 'interactive'), ('generate', 'batch'), ('merge', 'interactive'), ('merge', 'batch')
+  with lanes (kind, lane, engine) as (
+    select k.kind, l.lane, k.engine
+      from (values ('merge', ''), ('generate', ''), ('generate', 'mmaudio'), ('generate', 'acestep'), ('generate', 'sketch')) k (kind, engine),
+           (values ('interactive'), ('batch')) l (lane)
   ), jobs as (
-    select l.kind, l.lane, 'ready' as state, '' as engine, ready.count
+    select l.kind, l.lane, 'ready' as state, l.engine, ready.count
       from lanes l,
            lateral (select count(*) from public.jobs j
-                     where j.kind = l.kind and j.lane = l.lane and j.status = 'pending' and j.run_at is null) ready
+                     where j.kind = l.kind and j.lane = l.lane and j.engine = l.engine and j.status = 'pending' and j.run_at is null) ready
+     where l.engine = '' or ready.count > 0
     union all
-    select j.kind, j.lane, case when j.run_at = 'infinity' then 'paused' else 'backed_off' end, '', count(*)
-      from public.jobs j where j.status = 'pending' and j.run_at is not null group by 1, 2, 3
+    select j.kind, j.lane, case when j.run_at = 'infinity' then 'paused' else 'backed_off' end, j.engine, count(*)
+      from public.jobs j where j.status = 'pending' and j.run_at is not null group by 1, 2, 3, 4
     union all
-    select j.kind, j.lane, 'running', w.engine, count(*)
+    select j.kind, j.lane, 'running', coalesce(j.made_with, w.engine), count(*)
       from public.jobs j join public.workers w on w.id = j.worker_id where j.worker_id is not null group by 1, 2, 4
   ), heads as (
-    select l.kind, l.lane, head.waits_s
+    select l.kind, l.lane, l.engine, head.waits_s
       from lanes l,
            lateral (select extract(epoch from now() - j.created_at)::double precision as waits_s from public.jobs j
-                     where j.kind = l.kind and j.lane = l.lane and j.status = 'pending' and j.run_at is null
+                     where j.kind = l.kind and j.lane = l.lane and j.engine = l.engine and j.status = 'pending' and j.run_at is null
                      order by j.priority desc, j.turn limit 1) head
   ), workers as (
     select w.engine, count(*),
@@ -92,7 +111,7 @@ as $$
   )
   select jsonb_build_object(
     'jobs', (select jsonb_agg(to_jsonb(j) order by j.kind, j.lane, j.state, j.engine) from jobs j),
-    'heads', (select coalesce(jsonb_agg(to_jsonb(h) order by h.kind, h.lane), '[]') from heads h),
+    'heads', (select coalesce(jsonb_agg(to_jsonb(h) order by h.kind, h.lane, h.engine), '[]') from heads h),
     'workers', (select coalesce(jsonb_agg(to_jsonb(b) order by b.state, b.engine), '[]') from workers b),
     'webhooks', (select jsonb_build_object('pending', count(*), 'oldest_s', coalesce(extract(epoch from now() - min(d.created_at)), 0))
                    from public.deliveries d where d.state = 'pending'));

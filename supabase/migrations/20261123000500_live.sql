@@ -5,16 +5,16 @@
 --                     event 'result'   the whole result
 --                     event 'deleted'  the job is gone
 
--- Wake workers, by NOTIFY and by Realtime: p_what is a kind of job or 'webhook'. A large fleet is woken at most four times a
+-- Wake workers, by NOTIFY and by Realtime: p_what is a kind of job or 'webhook'; who lacks p_engine sleeps on. A large fleet is woken at most four times a
 -- second for each; what is swallowed is owed, and the next beat of any worker pays it. A wake-up that cannot be sent is no
 -- reason to fail.
-create function private.wake(p_what text) returns void
+create function private.wake(p_what text, p_engine text default '') returns void
 language plpgsql security definer set search_path = ''
 as $$
 declare
   v_ms bigint := extract(epoch from clock_timestamp()) * 1000;
   v_workers bigint := coalesce(pg_sequence_last_value('private.hearing'), 1);
-  v_told jsonb := jsonb_build_object('what', p_what, 'workers', v_workers);
+  v_told jsonb := jsonb_build_object('what', p_what, 'engine', p_engine, 'workers', v_workers);
 begin
   if abs(v_ms - coalesce(pg_sequence_last_value(to_regclass('private.woken_' || p_what)), 0)) < least(250, (v_workers - 20) / 4) then
     perform setval(to_regclass('private.owed_' || p_what), v_ms);
@@ -27,7 +27,7 @@ exception when others then
   raise warning 'wake-up not sent: %', sqlerrm;
 end
 $$;
-comment on function private.wake(text) is 'Shorten the sleep of workers: a hint.';
+comment on function private.wake(text, text) is 'Shorten the sleep of workers: a hint.';
 
 -- Wakes for what was swallowed, once it may.
 create function private.pay_wakes() returns void
@@ -49,11 +49,11 @@ create function private.after_insert_of_jobs() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
 begin
-  perform private.wake(k.kind) from (select distinct f.kind from fresh f) k;
+  perform private.wake(k.kind, k.engine) from (select distinct f.kind, f.engine from fresh f) k;
   return null;
 end
 $$;
-comment on function private.after_insert_of_jobs() is 'Wakes workers, once per statement and kind.';
+comment on function private.after_insert_of_jobs() is 'Wakes workers, once per statement, kind and engine.';
 
 create trigger jobs_wake after insert on public.jobs referencing new table as fresh
   for each statement execute function private.after_insert_of_jobs();

@@ -37,14 +37,14 @@ async def test_the_queue_is_told_to_prometheus(scrape, database_url, gen, db):
     await db.execute("truncate public.jobs, public.workers cascade")
     await gen(callback_url="https://example.com/hook")
     await db.execute("update public.jobs set created_at = now() - interval '5 minutes'")
-    worker = await db.fetchval("select queue.register('a', array['generate'], '', '1', interval '1 hour')")
+    worker = await db.fetchval("select queue.register('a', array['generate'], '{}', '1', interval '1 hour')")
     await db.execute("select queue.ready($1, 'sketch 1')", worker)
     told = await (await scrape(database_url))()
     assert told["rhythmai_database_up"] == 1
     assert told['rhythmai_queue_jobs{engine="",kind="generate",lane="interactive",state="ready"}'] == 1
     assert told['rhythmai_queue_jobs{engine="",kind="merge",lane="batch",state="ready"}'] == 0
-    assert 300 <= told['rhythmai_queue_head_age_seconds{kind="generate",lane="interactive"}'] < 400
-    assert told['rhythmai_queue_head_age_seconds{kind="merge",lane="batch"}'] == 0
+    assert 300 <= told['rhythmai_queue_head_age_seconds{engine="",kind="generate",lane="interactive"}'] < 400
+    assert told['rhythmai_queue_head_age_seconds{engine="",kind="merge",lane="batch"}'] == 0
     assert told['rhythmai_workers{engine="sketch 1",state="ready"}'] == 1
     assert told["rhythmai_webhooks_pending"] == 0
     await db.fetchval("select queue.claim($1, interval '1 hour')", worker)

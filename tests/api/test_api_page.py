@@ -70,8 +70,26 @@ async def test_a_browser_keeps_the_page_to_itself(start_api, built):
     assert "Set-Cookie" not in headers
 
 
-async def test_the_page_learns_its_project(start_api, built):
+async def test_the_page_offers_the_engines_of_living_workers(api, start_api, db):
+    """Each once, those that load included; none of workers that are gone, and none while nobody knows."""
+    await db.execute("delete from public.jobs")
+    await db.execute("delete from public.workers")
+    for engines in ("{sketch,acestep}", "{acestep}", "{mmaudio}"):
+        worker = await db.fetchval(
+            "select queue.register('box', '{generate}', $1::text::text[], '1', '1 hour')", engines
+        )
+    assert (await ask(api, "get", "/config.json"))[1]["engines"] == ["acestep", "mmaudio", "sketch"]
+    await db.execute("select queue.leave($1)", worker)
+    assert (await ask(api, "get", "/config.json"))[1]["engines"] == ["acestep", "sketch"]
+    away = await start_api(database_url="postgresql://nobody@127.0.0.1:9/none")
+    status, config = await ask(away, "get", "/config.json")
+    assert (status, config["engines"]) == (200, [])
+
+
+async def test_the_page_learns_its_project(start_api, built, db):
     """/config.json has the address, the publishable key and what the page offers; no key that is secret."""
+    await db.execute("delete from public.jobs")
+    await db.execute("delete from public.workers")
     (built / "sample.mp4").write_bytes(b"a film")
     api = await start_api(
         static=built, supabase_publishable_key="sb_publishable_x", studio_sign_in="anonymous", retention_days=30
@@ -80,6 +98,7 @@ async def test_the_page_learns_its_project(start_api, built):
     assert (status, config) == (
         200,
         {
+            "engines": [],
             "project_url": "http://127.0.0.1:9",
             "publishable_key": "sb_publishable_x",
             "sign_in": "anonymous",

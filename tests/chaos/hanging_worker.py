@@ -48,7 +48,7 @@ class Unforeseen(assembly.PostgresQueue):
 
 
 if __name__ == "__main__":  # the processes that master import this file, too
-    assembly.load_engine = lambda settings: Hanging()
+    assembly.load_engine = lambda settings, name: Hanging()
     assembly.PostgresQueue = Unforeseen
     assembly.Webhooks = partial(assembly.Webhooks, policy=lambda address: None, poll_every=timedelta(seconds=1))
     main()

@@ -21,7 +21,7 @@ class Hand:
         """Take this job and every other that stands before it, or just the next one; None when none waits."""
         if self._worker is None:
             self._worker = await self._db.fetchval(
-                "select queue.register('hand', $1, 'sketch', '1', interval '1 day')", list(self._kinds)
+                "select queue.register('hand', $1, '{sketch}', '1', interval '1 day')", list(self._kinds)
             )
         while True:
             claimed = json.loads(

@@ -257,6 +257,35 @@ async def test_again_refuses_what_is_not_there(api, gen):
     assert (status, problem["detail"]) == (422, "variant 3 does not exist; this job has variants 0 to 2")
 
 
+async def test_a_job_waits_for_the_engine_that_it_asks_for(api, gen, hand, db):
+    """`engine` is told back, and `waiting_for` while no worker has it; a job that leaves it open waits for none."""
+
+    async def told(job: str) -> tuple[str, str | None]:
+        view = (await ask(api, "get", f"/api/v1/job/{job}"))[1]
+        return view["engine"], view["waiting_for"]
+
+    for open_job in (await gen(), await gen(engine="auto"), await gen(engine=None)):
+        assert await told(open_job) == ("auto", None)
+    job = await gen(engine="acestep")
+    assert await told(job) == ("acestep", "engine")
+    box = await db.fetchval("select queue.register('box', '{generate}', '{acestep}', '1', '1 hour')")
+    assert await told(job) == ("acestep", None)
+    assert "acestep" in (await ask(api, "get", "/healthz"))[1]["engines"]
+    await db.execute("select queue.leave($1)", box)
+    assert await told(job) == ("acestep", "engine")
+    assert "acestep" not in (await ask(api, "get", "/healthz"))[1]["engines"]
+
+
+async def test_again_keeps_the_engine_unless_it_is_told_otherwise(api, gen, db):
+    """Another take is made by what made the first, or by what the body names."""
+    job = await gen(engine="acestep")
+    for wish, engine in (({}, "acestep"), ({"engine": "sketch"}, "sketch"), ({"engine": "auto"}, "")):
+        options, row = await repeated(api, db, job, **wish)
+        assert (row["engine"], options) == (engine, {})
+    status, problem = await ask(api, "post", f"/api/v1/job/{job}/again", json={"engine": "lyria"})
+    assert (status, problem["errors"][0]["field"]) == (422, "engine")
+
+
 async def test_the_description_is_served(api):
     """`GET /openapi.json` is openapi.yaml."""
     assert await ask(api, "get", "/openapi.json") == (200, json.loads(json.dumps(contract())))

@@ -52,6 +52,8 @@ async def test_unusual_addresses_are_taken(api, url):
         ({"loudness_lufs": -31}, "loudness_lufs", "should be greater than or equal to -30"),
         ({"duration": "8"}, "duration", "should be a valid number"),
         ({"conditioning": "magic"}, "conditioning", "should be 'full', 'text+clip' or 'text'"),
+        ({"engine": "lyria"}, "engine", "should be 'auto', 'mmaudio', 'acestep' or 'sketch'"),
+        ({"engine": ["sketch"]}, "engine", None),
         ({"format": "ogg"}, "format", "should be 'flac', 'wav', 'mp3' or 'm4a'"),
         ({"user_request": "x" * 2001}, "user_request", "should have at most 2000 characters"),
         ({"user_request": "x" * 100_000}, "user_request", "should have at most 2000 characters"),

@@ -29,6 +29,7 @@ class Worker:
 
     db: asyncpg.Connection
     id: int
+    engines: tuple[str, ...] = ()
 
     async def claim(self, timeout: timedelta = HALF_AN_HOUR) -> dict[str, Any] | None:
         return await self.db.fetchval("select queue.claim($1, $2)", self.id, timeout)
@@ -84,10 +85,16 @@ class Queue:
 
     db: asyncpg.Connection
 
-    async def worker(self, name: str = "box", kinds: tuple[str, ...] = ("generate", "merge")) -> Worker:
-        worker = await self.db.fetchval("select queue.register($1, $2, 'sketch', '1', $3)", name, list(kinds), LEASE)
-        await self.db.execute("select queue.ready($1, 'sketch')", worker)
-        return Worker(self.db, worker)
+    async def worker(
+        self,
+        name: str = "box",
+        kinds: tuple[str, ...] = ("generate", "merge"),
+        engines: tuple[str, ...] = ("sketch",),
+    ) -> Worker:
+        register = "select queue.register($1, $2, $3, '1', $4)"
+        worker = await self.db.fetchval(register, name, list(kinds), list(engines), LEASE)
+        await self.db.execute("select queue.ready($1, $2)", worker, ", ".join(engines))
+        return Worker(self.db, worker, engines)
 
     async def insert(self, **columns: Any) -> UUID:
         columns = {"video_url": "https://example.com/a.mp4"} | columns

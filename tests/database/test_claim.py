@@ -242,16 +242,17 @@ async def test_a_running_job_shows_no_wait(queue):
 
 
 async def test_interactive_work_is_seen_from_a_batch_job(db, queue):
-    """interactive_waiting tells of waiting interactive work of the asked kinds, of any priority above the default too."""
+    """interactive_waiting tells of waiting interactive work of the worker's kinds, of any priority above the default too."""
+    both, merger = await queue.worker(), await queue.worker(kinds=("merge",))
     ask = "select queue.interactive_waiting($1)"
     await queue.insert(lane="batch")
-    assert not await db.fetchval(ask, ["generate", "merge"])
+    assert not await db.fetchval(ask, both.id)
     urgent = await queue.insert(lane="interactive", priority=3)
-    assert await db.fetchval(ask, ["generate", "merge"])
+    assert await db.fetchval(ask, both.id)
     await db.execute("delete from public.jobs where id = $1", urgent)
     await queue.insert(lane="interactive")
-    assert await db.fetchval(ask, ["generate", "merge"])
-    assert not await db.fetchval(ask, ["merge"])
+    assert await db.fetchval(ask, both.id)
+    assert not await db.fetchval(ask, merger.id)
 
 
 async def test_a_write_for_an_unknown_job_is_lost(queue):

@@ -48,7 +48,8 @@ async def test_every_step_walks_its_index_in_order(db, history, name, mode):
     plan = await explain(db, name, mode=mode)
     assert INDEXES[name] in plan, plan
     assert "Seq Scan" not in plan, plan
-    assert "Sort" not in plan or name == "jobs of a dead worker", plan  # those are a handful
+    few = name == "jobs of a dead worker" or (name.startswith("walk") and plan.count("Sort Key") == 1)
+    assert "Sort" not in plan or few, plan  # a handful, or the heads of a worker's engines
 
 
 async def test_a_claim_scans_no_table(db, history):

@@ -13,6 +13,7 @@ from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
     consumes,
+    initialize,
     invariant,
     multiple,
     rule,
@@ -23,6 +24,7 @@ from tests.conftest import FUZZ
 from tests.database.desk import EMPTY, Queue, Worker, connect
 
 NEWEST_ONLY = True
+ENGINES = ("mmaudio", "acestep", "sketch")
 ENDED = ("completed", "failed", "cancelled")
 MAX_CRASHES = 2
 
@@ -33,6 +35,9 @@ class Model:
 
     total: int
     hook: bool
+    engine: str
+    lane: str
+    priority: int
     status: str = "pending"
     attempt: int = 0
     max_attempts: int = 3
@@ -57,6 +62,14 @@ class Model:
     def taken_away(self) -> None:
         self.crashes += 1
         self.end_attempt(again=self.crashes < MAX_CRASHES and self.attempt < self.max_attempts)
+
+    def may_go_to(self, worker: Worker) -> bool:
+        return self.engine == "" or self.engine in worker.engines
+
+    @property
+    def place(self) -> tuple[bool, int]:
+        """Who of those that wait goes first, whatever their engines: the lowest, and among equals the lowest turn."""
+        return self.lane == "batch", -self.priority
 
     def row(self) -> tuple[Any, ...]:
         return (self.status, self.attempt, self.max_attempts, self.crashes, self.holder, self.cancelling, self.results,
@@ -88,6 +101,7 @@ class Life(RuleBasedStateMachine):
         self.run = runner.run
         self.queue = queue
         self.models: dict[UUID, Model] = {}
+        self.strict = False
         self.silent: set[int] = set()
         self.left: set[int] = set()
         self.before: dict[UUID, Any] = {}
@@ -105,16 +119,31 @@ class Life(RuleBasedStateMachine):
             if model.holder in self.silent or model.overdue:
                 model.taken_away()
 
-    @rule(target=jobs, interactive=st.booleans(), variants=st.integers(1, 3), hook=st.booleans())
-    def submit(self, interactive: bool, variants: int, hook: bool) -> UUID:
-        options = {"variants": variants} | ({"callback_url": "https://hook"} if hook else {})
-        job = self.run(self.queue.submit(p_options=options) if interactive else self.queue.insert(options=options))
-        self.models[job] = Model(variants, hook)
+    @initialize(strict=st.booleans())
+    def settle(self, strict: bool) -> None:
+        """Some claims look elsewhere than whose turn it is; where none does, the order is certain."""
+        self.strict = strict
+        share = "batch_first_share = 0, " if strict else ""
+        self.run(self.queue.db.execute(f"update private.settings set {share}pending_per_client = 1000"))
+
+    @rule(
+        target=jobs, interactive=st.booleans(), variants=st.integers(1, 3), hook=st.booleans(), engine=st.sampled_from(("", *ENGINES)),
+        tenant=st.sampled_from("ab"), priority=st.sampled_from((0, 0, 0, 1, -1)),
+    )  # fmt: skip
+    def submit(self, interactive: bool, variants: int, hook: bool, engine: str, tenant: str, priority: int) -> UUID:
+        options = {"variants": variants, "engine": engine or "auto"} | (
+            {"callback_url": "https://hook"} if hook else {}
+        )
+        if interactive:
+            job, priority = self.run(self.queue.submit(p_options=options, p_client=tenant)), 0
+        else:
+            job = self.run(self.queue.insert(options=options, tenant=tenant, priority=priority))
+        self.models[job] = Model(variants, hook, engine, "interactive" if interactive else "batch", priority)
         return job
 
-    @rule(target=workers)
-    def start(self) -> Worker:
-        return self.run(self.queue.worker())
+    @rule(target=workers, engines=st.lists(st.sampled_from(ENGINES), min_size=1, max_size=2, unique=True))
+    def start(self, engines: list[str]) -> Worker:
+        return self.run(self.queue.worker(engines=tuple(engines)))
 
     @rule(target=leases, worker=workers)
     def claim(self, worker: Worker) -> Any:
@@ -124,15 +153,21 @@ class Life(RuleBasedStateMachine):
             assert job is None
             return multiple()
         self.swept()
+        waiting = self.run(
+            self.queue.db.fetch("select id, turn from public.jobs where run_at is null and status = 'pending'")
+        )
+        ours = {row["id"]: row["turn"] for row in waiting if self.models[row["id"]].may_go_to(worker)}
         if job is None:
-            waiting = self.run(
-                self.queue.db.fetch("select id from public.jobs where run_at is null and status = 'pending'")
-            )
-            assert waiting == []
+            assert ours == {}
             return multiple()
         lease = Lease(UUID(job["id"]), job["attempt"], worker)
         model = self.models[lease.job]
         assert (model.status, model.attempt + 1) == ("pending", lease.attempt)
+        assert model.may_go_to(worker)
+        if self.strict:
+            assert (model.place, job["turn"]) < min(
+                ((self.models[other].place, turn) for other, turn in ours.items()), default=((True, 99), 0)
+            )
         assert sorted(model.results) == job["done"]
         model.status, model.attempt, model.holder = "processing", lease.attempt, worker.id
         return lease
@@ -257,7 +292,8 @@ class Life(RuleBasedStateMachine):
 
 
 def test_no_interleaving_breaks_the_queue(database_url):
-    """Claims, beats, crashes, deadlines, writes of holders and zombies, cancels and releases, in any order: the model holds."""
+    """Claims of workers with different engines, beats, crashes, deadlines, writes of holders and zombies, cancels and releases, in any
+    order: the model holds, and so do fairness and priorities among the jobs that a worker may take."""
     with asyncio.Runner() as runner:
         queue = Queue(runner.run(connect(database_url)))
         try:

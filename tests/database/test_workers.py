@@ -24,7 +24,7 @@ async def test_each_start_is_a_new_worker(db, queue):
 
 async def test_a_worker_is_loading_until_it_is_ready(db, queue):
     """register, then ready: the time of both and the engine's name are in the row."""
-    worker = await db.fetchval("select queue.register('b', '{generate}', '', '1.0', '30 seconds')")
+    worker = await db.fetchval("select queue.register('b', '{generate}', '{}', '1.0', '30 seconds')")
     row = await db.fetchrow("select * from public.workers where id = $1", worker)
     assert (row["state"], row["ready_at"], row["lease"]) == ("loading", None, timedelta(seconds=30))
     await db.execute("select queue.ready($1, 'mmaudio large')", worker)
@@ -37,7 +37,7 @@ async def test_a_worker_is_loading_until_it_is_ready(db, queue):
 async def test_a_worker_without_name_or_known_kind_cannot_register(db, arguments):
     """Names and kinds are checked by the table."""
     with pytest.raises(asyncpg.CheckViolationError):
-        await db.execute(f"select queue.register({arguments}, '', '', '30 seconds')")
+        await db.execute(f"select queue.register({arguments}, '{{}}', '', '30 seconds')")
 
 
 async def test_workers_that_died_a_week_ago_are_forgotten(db, queue):

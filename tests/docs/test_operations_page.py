@@ -23,7 +23,7 @@ def register(database_url):
 
     async def enter():
         queue = await PostgresQueue.connect(
-            database_url, name="first", kinds=("generate",), engine="sketch", version="1",
+            database_url, name="first", kinds=("generate",), engines=("sketch",), version="1",
             lease=timedelta(hours=1), job_timeout=timedelta(hours=1),
         )  # fmt: skip
         await queue.ready("sketch")

@@ -43,7 +43,7 @@ def started(monkeypatch, tmp_path, models_dir):
         monkeypatch.setitem(weights.FLOWS, TINY.name, tiny.FLOW)
         for name, value in {**ENVIRONMENT, "MODELS_DIR": str(models_dir), **levers}.items():
             monkeypatch.setenv(name, value)
-        engine = load_engine(read_settings())
+        engine = load_engine(read_settings(), "mmaudio")
         assert isinstance(engine, MMAudioEngine)
         return engine
 

@@ -56,7 +56,7 @@ async def answered(connection: asyncpg.Connection) -> list[str]:
 
     transaction = connection.transaction()
     await transaction.start()
-    worker = await connection.fetchval("select queue.register('box', '{generate}', 'sketch', '1', '1 hour')")
+    worker = await connection.fetchval("select queue.register('box', '{generate}', '{sketch}', '1', '1 hour')")
     await connection.execute("select queue.ready($1, 'sketch')", worker)
     options = json.dumps({"variants": 1, "callback_url": "https://example.com/hook"})
     await connection.execute("select queue.submit('generate', 'https://example.com/a.mp4', '', $1)", options)

@@ -44,6 +44,36 @@ def test_an_engine_that_may_not_be_used_commercially(doctor, healthy):
     assert "ENGINE=sketch" in found["gpu", "note"][0]
 
 
+def test_several_engines(doctor, healthy, tmp_path):
+    """ENGINE=acestep,mmaudio: both have to be there, and what they share is told once; a word that is none is refused."""
+    box = {**healthy, "MODELS_DIR": str(tmp_path), "DEVICE": "cpu", "MMAUDIO_MODEL": "small_16k"}
+    _, found = doctor(**{**box, "ENGINE": "acestep,mmaudio"})
+    assert ["acestep-xl-turbo" in line or "small_16k" in line for line in found["weights", "fail"]] == [True, True]
+    assert len(found["gpu", "note"]) == 1
+    _, found = doctor(**{**box, "ENGINE": "acestep,mmaudio", "COMMERCIAL_ONLY": "true"})
+    assert "acestep" in "".join(found["weights", "fail"])
+    assert len(found["weights", "fail"]) == 1
+    code, found = doctor(**{**box, "ENGINE": "sketch,lyria"})
+    assert code == 1
+    assert any("ENGINE" in line for line in found["environment", "fail"])
+
+
+def test_an_engine_that_jobs_wait_for_in_vain(doctor, healthy, sql, database_url):
+    """Jobs whose engine no living worker has are worth a note, with the remedy."""
+    _, found = doctor("--api-only", **healthy)
+    assert not any("that wait for" in line for line in found["database", "note"])
+    sql(
+        database_url,
+        "insert into public.jobs (video_url, engine) values ('https://example.com/a.mp4', 'acestep') returning 1",
+    )
+    _, found = doctor("--api-only", **healthy)
+    assert (
+        "jobs that wait for acestep, which no living worker has: 1 -> Start a worker with ENGINE=acestep"
+        in found["database", "note"]
+    )
+    sql(database_url, "delete from public.jobs where engine = 'acestep' returning 1")
+
+
 NO_HEADERS = "#!/bin/sh\necho 'launcher.c:1:10: fatal error: Python.h: No such file or directory' >&2; exit 1\n"
 
 

@@ -93,7 +93,7 @@ async def work(url: str) -> None:
     """Many at once do what an API and a worker do: submit, claim, beat, and every write to the end."""
     database = await Database.open(url)
     queue = await PostgresQueue.connect(
-        url, name="box", kinds=("generate", "merge"), engine="sketch", version="1",
+        url, name="box", kinds=("generate", "merge"), engines=("sketch",), version="1",
         lease=timedelta(minutes=1), job_timeout=timedelta(minutes=1),
     )  # fmt: skip
     beaten = asyncio.Event()
@@ -174,7 +174,7 @@ async def test_a_certificate_of_nobody_we_trust(database_url, tls_pooler, certif
     wrong = tls_pooler.url(database_url, f"pgbouncer=true&sslmode=verify-full&sslrootcert={others.authority}")
     with pytest.raises(Misconfigured, match="certificate verify failed"):
         await PostgresQueue.connect(
-            wrong, name="box", kinds=("merge",), engine="", version="1",
+            wrong, name="box", kinds=("merge",), engines=(), version="1",
             lease=timedelta(minutes=1), job_timeout=timedelta(minutes=1),
         )  # fmt: skip
 
@@ -207,7 +207,7 @@ async def test_a_missing_authority_file(database_url, tls_pooler, tmp_path):
     wrong = tls_pooler.url(database_url, f"sslmode=verify-full&sslrootcert={tmp_path}/none.pem")
     with pytest.raises(Misconfigured, match="DATABASE_URL"):
         await PostgresQueue.connect(
-            wrong, name="box", kinds=("merge",), engine="", version="1",
+            wrong, name="box", kinds=("merge",), engines=(), version="1",
             lease=timedelta(minutes=1), job_timeout=timedelta(minutes=1),
         )  # fmt: skip
 

@@ -182,7 +182,7 @@ def test_no_superuser_is_needed(rhythmai, project_url, sql, template):
     assert sql(project_url, "select count(*) from realtime.messages where topic = 'jobs'")[0][0] == 1
     worker, api = json.loads(rhythmai("roles", "--json").out).values()
     assert sql(api["database_url"], "select queue.health() as health")
-    register = "select queue.register('box', '{generate}', 'sketch', '1', '1 minute') as id"
+    register = "select queue.register('box', '{generate}', '{sketch}', '1', '1 minute') as id"
     box = sql(worker["database_url"], register)[0]["id"]
     assert "example.com" in sql(worker["database_url"], "select queue.claim($1, '1 minute')", box)[0]["claim"]
     sql(project_url, "alter role rhythmai_worker nologin")

@@ -47,7 +47,7 @@ def claimed(url, **result):
 
     async def work():
         queue = await PostgresQueue.connect(
-            url, name="box", kinds=("generate",), engine="sketch", version="1",
+            url, name="box", kinds=("generate",), engines=("sketch",), version="1",
             lease=timedelta(minutes=5), job_timeout=timedelta(minutes=5),
         )  # fmt: skip
         await queue.ready("sketch")
@@ -94,6 +94,22 @@ def test_workers_tell_what_they_do(rhythmai, url, insert):
     assert job in lines[1]
     (box,) = json.loads(rhythmai("workers", "--json").out)
     assert (box["name"], box["jobs"][0]["job_id"]) == ("box", job)
+
+
+def test_workers_tell_what_nobody_can_make(rhythmai, url, insert):
+    """Jobs that wait for an engine which no living worker has are counted under the list, with the remedy."""
+    insert(engine="acestep")
+    insert(engine="acestep", lane="interactive")
+    insert()
+    claimed(url)
+    told = rhythmai("workers", DATABASE_URL=url).out
+    assert (
+        told.splitlines()[-1]
+        == "Jobs that wait for acestep, which no living worker has: 2. Start one with ENGINE=acestep."
+    )
+    assert len(json.loads(rhythmai("workers", "--json").out)) == 1
+    rows = json.loads(rhythmai("jobs", "--json").out)
+    assert sorted(row["engine"] for row in rows) == ["acestep", "acestep", "auto"]
 
 
 def test_drain_asks_the_boxes_of_a_name(rhythmai, url, insert):

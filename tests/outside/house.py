@@ -29,7 +29,7 @@ class House:
     api: str = ""
     api_metrics: str = ""
     worker_metrics: str = ""
-    metrics: Metrics = field(default_factory=lambda: Metrics("sketch 1"))
+    metrics: Metrics = field(default_factory=Metrics)
     heard: asyncio.Queue[dict[str, str]] = field(default_factory=asyncio.Queue)
     """Headers of the webhooks."""
 

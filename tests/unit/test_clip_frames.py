@@ -31,13 +31,15 @@ from worker.pipeline.look.probe import measure
 from worker.pipeline.look.resize import resize
 from worker.pipeline.look.selection import Selection
 from worker.pipeline.look.telling import Teller, told
+from worker.pipeline.look.warm_process import WARM
 
+WARM.need("worker.pipeline.look.showing")
 VIEWS = (View(fps=8, side=48, cropped=False), View(fps=25, side=32, cropped=True))
 
 
 async def shown(path: Path, duration_s: float | None = None) -> tuple[Clip, list[np.ndarray]]:
     """The clip, and what each slot of the views shows."""
-    clip, *stretches = [more async for more in ChildLooker(views=VIEWS).look(path, duration_s)]
+    clip, *stretches = [more async for more in ChildLooker().look(path, duration_s, VIEWS)]
     return clip, [
         np.concatenate([one[i].pictures.repeat(one[i].repeats, axis=0) for one in stretches]) for i in range(len(VIEWS))
     ]
@@ -96,7 +98,7 @@ async def test_the_moment_of_the_end_is_shown(tmp_path) -> None:
 async def test_a_slow_film_shows_its_frames_more_than_once(tmp_path) -> None:
     """Five frames a second fill both clocks; each distinct frame is sent once."""
     path = write_video(tmp_path / "a.mp4", [(RED, 2)], fps=5)
-    _, *stretches = [more async for more in ChildLooker(views=VIEWS).look(path, None)]
+    _, *stretches = [more async for more in ChildLooker().look(path, None, VIEWS)]
     assert [sum(len(one[i].pictures) for one in stretches) for i in range(2)] == [10, 10]
     assert [int(sum(one[i].repeats.sum() for one in stretches)) for i in range(2)] == [15, 45]
 
@@ -130,7 +132,7 @@ def test_torchcodec_gives_the_same_frames(tmp_path, suffix: str) -> None:
 async def test_nobody_has_to_take_the_frames(tmp_path) -> None:
     """Closing the look ends the child at once; nothing of it is left beside the film."""
     path, others = write_video(tmp_path / "a.mp4", [(RED, 60)], size=(64, 48)), set(psutil.Process().children())
-    async with aclosing(ChildLooker(views=VIEWS).look(path, None)) as looks:
+    async with aclosing(ChildLooker().look(path, None, VIEWS)) as looks:
         assert isinstance(await anext(looks), Clip)
         await anext(looks)
     assert set(psutil.Process().children()) <= others

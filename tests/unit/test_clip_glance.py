@@ -15,7 +15,9 @@ from worker.domain import View
 from worker.pipeline.look import look as looking
 from worker.pipeline.look.footage import Footage
 from worker.pipeline.look.look import ChildLooker
+from worker.pipeline.look.warm_process import WARM
 
+WARM.need("worker.pipeline.look.showing")
 SMALL = View(fps=4, side=16, cropped=False)
 FOOTAGE = Footage(
     stream=0,
@@ -84,7 +86,7 @@ async def test_a_glance_finds_scenes_of_which_it_sees_one_picture_each(film: Pat
     subprocess.run(
         [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *made, "-g", "15", "-pix_fmt", "yuv420p", path], check=True
     )
-    async with aclosing(ChildLooker(views=(SMALL,)).look(path, None)) as looks:
+    async with aclosing(ChildLooker().look(path, None, (SMALL,))) as looks:
         glance = await anext(looks)
     assert len(glance.scenes) == 13
 
@@ -96,7 +98,7 @@ async def test_one_look_is_enough_where_scenes_do_not_matter(film: Path, monkeyp
     monkeypatch.setattr(
         looking, "decoding", lambda task, *rest, **more: tasks.append(task) or decoding(task, *rest, **more)
     )
-    clip, *stretches = [more async for more in ChildLooker(views=(SMALL,)).look(film, None)]
+    clip, *stretches = [more async for more in ChildLooker().look(film, None, (SMALL,))]
     assert tasks == ["glance", "follow"]
     assert len(clip.scenes) == 2
     shown = np.concatenate([strip.pictures.repeat(strip.repeats, axis=0) for (strip,) in stretches])

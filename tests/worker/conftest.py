@@ -12,6 +12,7 @@ from tests.worker.memory_queue import job as made
 from tests.worker.seams import Seams
 from tests.worker.whole_worker import running_worker
 from worker.jobs import PostgresQueue
+from worker.pipeline.rack import Rack
 from worker.pipeline.run import Pipeline
 from worker.timings import Timings
 
@@ -33,7 +34,7 @@ async def queue(database_url, db):
             database_url,
             name="whole",
             kinds=("generate", "merge"),
-            engine="sketch",
+            engines=("sketch",),
             version="0",
             lease=timedelta(seconds=30),
             job_timeout=timedelta(minutes=30),
@@ -104,7 +105,7 @@ def seams():
 @pytest.fixture
 def pipeline(seams):
     return Pipeline(
-        queue=seams, fetcher=seams, looker=seams, ear=seams, describer=seams, engine=seams, master=seams.master, merger=seams, storage=seams,
+        queue=seams, fetcher=seams, looker=seams, ear=seams, describer=seams, rack=Rack.of(seams), master=seams.master, merger=seams, storage=seams,
         fit=lambda text: text[:3],
     )  # fmt: skip
 

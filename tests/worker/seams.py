@@ -41,14 +41,16 @@ class Seams:
         self.clip = CLIP
         self.rows, self.objects, self.stages, self.composed, self.threads, self.seen = [], {}, [], [], set(), []
         self.tags, self.merged_under = [], None
+        self.made_with = []
         self.rests, self.rested = [], threading.Event()
         self.notes, self.speech, self.known, self.ducked = [], [], None, None
         self.previewing, self.preview_may_end, self.preview_url = asyncio.Event(), asyncio.Event(), None
         self.preview_may_end.set()
         self.plan, self.waiting, self.closed, self.fail_on = None, False, threading.Event(), {}
 
-    async def set_stage(self, lease, stage):
+    async def set_stage(self, lease, stage, made_with=None):
         self.stages.append(stage.value)
+        self.made_with += [made_with] if made_with else []
 
     async def note(self, lease, sentence):
         self.notes.append(sentence)
@@ -81,7 +83,7 @@ class Seams:
         file.write_bytes(b"x")
         return file
 
-    async def look(self, path, duration_s):
+    async def look(self, path, duration_s, views=None):
         yield self.clip
         yield ("first",)
         yield ("second",)

@@ -17,7 +17,10 @@ class Worker:
         self.looks: asyncio.Queue[None] = asyncio.Queue()
         self.deliveries: list[None] = []
         self.alarm = Alarm(
-            kinds=("generate",), look=lambda: self.looks.put_nowait(None), deliver=lambda: self.deliveries.append(None)
+            kinds=("generate",),
+            engines=("sketch",),
+            look=lambda: self.looks.put_nowait(None),
+            deliver=lambda: self.deliveries.append(None),
         )
 
     async def has_looked(self, times: int) -> None:
@@ -34,6 +37,15 @@ async def worker(monkeypatch):
     worker = Worker()
     yield worker
     worker.alarm.stop()
+
+
+async def test_who_lacks_the_engine_sleeps_on(worker):
+    """A job for an engine that is not here wakes nobody; one for ours does, and so does one for any."""
+    worker.alarm.ring(Wake(what="generate", engine="acestep"))
+    assert (worker.looks.empty(), worker.alarm._timer) == (True, None)
+    for engine in ("sketch", ""):
+        worker.alarm.ring(Wake(what="generate", engine=engine))
+        await worker.has_looked(2)
 
 
 async def test_each_wake_up_is_looked_for_twice(worker):

@@ -39,7 +39,7 @@ def hang(seams):
 @pytest.fixture
 def working(pipeline):
     """A listener with these jobs on the pipeline, until it ends by itself."""
-    pipeline.engine_thread = EngineThread(patience=SHORT)
+    pipeline.rack.thread = EngineThread(patience=SHORT)
 
     async def working(queue):
         listening = listener(queue, pipeline.run, patience=SHORT)

@@ -156,7 +156,7 @@ async def test_two_versions_of_the_worker_share_a_queue(queue, insert, db, datab
     )
     await queue.release(lease)
     older = await PostgresQueue.connect(
-        database_url, name="older", kinds=("generate", "merge"), engine="sketch", version="-1",
+        database_url, name="older", kinds=("generate", "merge"), engines=("sketch",), version="-1",
         lease=timedelta(seconds=30), job_timeout=timedelta(minutes=30),
     )  # fmt: skip
     await older.ready("sketch")

@@ -28,7 +28,7 @@ async def test_a_write_waits_for_the_database(queue, insert, db, database_url):
 async def test_a_write_outlives_a_database_that_is_away(line, db, insert, write):
     """Guards `patiently` around each fenced write: while nobody answers at all it is tried again, not given up."""
     queue = await PostgresQueue.connect(
-        line.url, name="far", kinds=("generate",), engine="", version="",
+        line.url, name="far", kinds=("generate",), engines=(), version="",
         lease=timedelta(minutes=1), job_timeout=timedelta(minutes=1),
     )  # fmt: skip
     await queue.ready("")
@@ -59,7 +59,7 @@ async def test_a_refused_login_names_the_variable(database_url):
     async with asyncio.timeout(120):
         with pytest.raises(Misconfigured, match="DATABASE_URL"):
             await PostgresQueue.connect(
-                wrong, name="b", kinds=("merge",), engine="", version="", lease=timedelta(seconds=9), job_timeout=timedelta(1)
+                wrong, name="b", kinds=("merge",), engines=(), version="", lease=timedelta(seconds=9), job_timeout=timedelta(1)
             )  # fmt: skip
 
 
@@ -70,7 +70,7 @@ async def test_a_database_without_migrations_says_what_to_run(postgres):
     await db.close()
     with pytest.raises(Misconfigured, match="rhythmai migrate"):
         await PostgresQueue.connect(
-            postgres.url("bare_of_migrations"), name="b", kinds=("merge",), engine="", version="",
+            postgres.url("bare_of_migrations"), name="b", kinds=("merge",), engines=(), version="",
             lease=timedelta(seconds=9), job_timeout=timedelta(1),
         )  # fmt: skip
 

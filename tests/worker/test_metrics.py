@@ -17,9 +17,9 @@ def scraped(metrics):
 
 def test_what_ended_and_what_runs_can_be_scraped():
     """/metrics on its own port tells readiness, jobs in flight, outcomes, waits, stage times and the real-time factor."""
-    metrics = Metrics("sketch 1")
+    metrics = Metrics()
     metrics.ready(lambda: 2)
-    metrics.ended(job(waited_s=3.0), "completed", None, Timings({"compose": 1.5}, music_s=30.0))
+    metrics.ended(job(waited_s=3.0), "completed", None, Timings({"compose": 1.5}, music_s=30.0, engine="sketch 1"))
     metrics.ended(job(), "released", None, Timings({"fetch": 1.0}))
     lines = scraped(metrics)
     assert 'rhythmai_worker_jobs_total{kind="generate",outcome="completed"} 1.0' in lines

@@ -39,8 +39,8 @@ create function private.options_error(p_kind text, p_options jsonb, p_operator b
 
 -- One more argument: without a default beside the old signature, or with one in its place.
 create function queue.register(
-  p_name text, p_kinds text[], p_engine text, p_version text, p_lease interval, p_gpu_memory bigint
-) returns bigint language sql as $$ select queue.register(p_name, p_kinds, p_engine, p_version, p_lease) $$;
+  p_name text, p_kinds text[], p_engines text[], p_version text, p_lease interval, p_gpu_memory bigint
+) returns bigint language sql as $$ select queue.register(p_name, p_kinds, p_engines, p_version, p_lease) $$;
 create function queue.beat(p_worker bigint, p_jobs uuid[], p_attempts integer[], p_gpu_memory bigint)
 returns table (job_id uuid, attempt integer, verdict text) language sql as $$ select * from queue.beat(p_worker, p_jobs, p_attempts) $$;
 alter function queue.put_result(uuid, integer, bigint, jsonb) rename to put_result_before;
@@ -82,7 +82,7 @@ async def test_a_worker_lives_through_an_upgrade_of_the_schema(worker, insert, d
 
     async with asyncio.timeout(120):
         another = await PostgresQueue.connect(
-            database_url, name="another", kinds=("merge",), engine="", version="0",
+            database_url, name="another", kinds=("merge",), engines=(), version="0",
             lease=timedelta(seconds=30), job_timeout=timedelta(minutes=30),
         )  # fmt: skip
         await another.ready("")

@@ -10,7 +10,7 @@ from worker.errors import Unavailable
 
 async def test_an_engine_stays_in_the_thread_that_loaded_it(run, seams, pipeline):
     """What prepares and composes is the very thread that the worker loads and warms the engine in."""
-    loaded_in = await asyncio.get_running_loop().run_in_executor(pipeline.engine_thread, threading.get_ident)
+    loaded_in = await asyncio.get_running_loop().run_in_executor(pipeline.rack.thread, threading.get_ident)
     await run()
     assert seams.threads == {loaded_in}
 

@@ -20,7 +20,7 @@ class SlowFilm:
         self.stretches, self.asked, self.may = stretches, asyncio.Semaphore(0), asyncio.Semaphore(0)
         self.closed = asyncio.Event()
 
-    async def look(self, path, duration_s):
+    async def look(self, path, duration_s, views=None):
         yield CLIP
         try:
             for i in range(self.stretches):
@@ -79,7 +79,7 @@ async def test_a_film_that_the_engine_knows_is_not_decoded(run, seams, watching)
         await film.closed.wait()
         return await describe(*arguments)
 
-    async def look(path, duration_s):
+    async def look(path, duration_s, views=None):
         try:
             yield CLIP
             raise AssertionError
@@ -145,7 +145,7 @@ async def test_who_is_ready_to_compose_goes_before_all_who_watch(run, seams, pip
     seams.describe = describe
     jobs = []
     for name in ("known", "held", "waits"):
-        seams.look = lambda path, duration_s, name=name: one(name)
+        seams.look = lambda path, duration_s, views, name=name: one(name)
         looked = len(seams.stages)
         jobs.append(asyncio.create_task(run(total_count=1)))
         while seams.stages[looked:].count("describing") < 1:
@@ -217,7 +217,7 @@ async def test_the_describer_gets_the_first_look_and_the_engine_the_last(run, se
     """A glance is enough to write directions by; the longer look goes on meanwhile, and what it found is composed to."""
     told, asked, composed_to, compose = [], asyncio.Event(), [], seams.compose
 
-    async def look(path, duration_s):
+    async def look(path, duration_s, views=None):
         yield CLIP
         await asked.wait()
         yield replace(CLIP, scenes=(SCENE, SCENE))

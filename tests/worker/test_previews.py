@@ -55,7 +55,7 @@ async def test_no_track_waits_for_it(run, pipeline, seams):
 async def test_it_is_begun_when_the_film_was_looked_at(run, seams):
     """A film that is none is not tried."""
 
-    async def look(path, duration_s):
+    async def look(path, duration_s, views=None):
         raise Rejected("no film", code="not_a_video")
         yield
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from worker import assembly
 from worker.__main__ import main
 
-def load(settings):
+def load(settings, name):
     Path(sys.argv[1]).touch()
     time.sleep(3600)
 

@@ -24,6 +24,7 @@ from worker.pipeline.finish.merge import FfmpegMerger
 from worker.pipeline.finish.preview import FfmpegPreviewer
 from worker.pipeline.look.look import ChildLooker
 from worker.pipeline.look.speech import ChildEar
+from worker.pipeline.rack import Rack
 from worker.pipeline.run import Pipeline
 from worker.storage import SupabaseStorage
 
@@ -67,7 +68,7 @@ async def running_worker(database_url, queue, gateway, work_dir, signer=None, **
     storage = SupabaseStorage(gateway.url, gateway.key)
     pipeline = Pipeline(
         queue=queue, fetcher=HttpFetcher(supabase_url=gateway.url, max_bytes=MAX_BYTES),
-        looker=ChildLooker(max_duration_s=MAX_DURATION_S), ear=ChildEar(), describer=LocalDescriber(), engine=SketchEngine(),
+        looker=ChildLooker(max_duration_s=MAX_DURATION_S), ear=ChildEar(), describer=LocalDescriber(), rack=Rack.of(SketchEngine()),
         master=master, for_players=for_players, merger=FfmpegMerger(), storage=storage, work_dir=work_dir,
         previewer=FfmpegPreviewer(partial(covers, gateway.url)), signer=signer,
     )  # fmt: skip

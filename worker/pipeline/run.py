@@ -23,6 +23,7 @@ from worker.pipeline.listen import Listening
 from worker.pipeline.merge_job import merge
 from worker.pipeline.plan import planned
 from worker.pipeline.preview_job import preview
+from worker.pipeline.rack import Rack
 from worker.pipeline.turn import Turn
 from worker.pipeline.video import fetch_video
 from worker.ports import (
@@ -59,8 +60,8 @@ class Pipeline:
     looker: Looker
     ear: Ear
     describer: Describer
-    engine: Engine | None
-    """None in a worker that only merges."""
+    rack: Rack | None
+    """Its engines; None in a worker that only merges."""
     master: Master
     merger: Merger
     storage: Storage
@@ -74,8 +75,6 @@ class Pipeline:
     fit: Callable[[str], str] = str
     """Trims a hand-written caption to what the engine's text encoder sees."""
     work_dir: Path | None = None
-    engine_thread: EngineThread = field(default_factory=EngineThread)
-    """Where the engine was loaded."""
     mastering: Executor = field(default_factory=lambda: ThreadPoolExecutor(2, "mastering"))
     """Where tracks are mastered: few at a time, and never in the engine's way."""
     turn: Turn = field(default_factory=Turn)
@@ -101,6 +100,11 @@ class Pipeline:
                 return
             await self._generate(job, Path(folder), stopped, draining, timings)
 
+    @property
+    def _thread(self) -> EngineThread:
+        assert self.rack is not None
+        return self.rack.thread
+
     @contextmanager
     def _wanting(self) -> Iterator[None]:
         """A job that wants the engine sooner or later."""
@@ -113,7 +117,7 @@ class Pipeline:
 
     def _rest(self) -> None:
         """Give the engine a quiet moment where no other job is here. What goes wrong in it is no job's fault, and only told."""
-        if self.engine is None or self._generating:
+        if self.rack is None or self._generating:
             return
 
         def told(done: Future[None]) -> None:
@@ -121,35 +125,52 @@ class Pipeline:
                 log.warning("engine.rest_failed", error=str(error))
 
         with suppress(RuntimeError):  # the worker is closing, and its engine's thread with it
-            self.engine_thread.rest(self.engine.rest, lambda: self._generating > 0).add_done_callback(told)
+            self.rack.thread.rest(self.rack.rest, lambda: self._generating > 0).add_done_callback(told)
 
     async def _generate(
         self, job: Job, folder: Path, stopped: Callable[[], bool], draining: Callable[[], bool], timings: Timings
     ) -> None:
-        if self.engine is None:
+        if self.rack is None:
             raise Yielded("this worker has no engine")
+        timings.engine = self.rack.label(self.rack.taken_for(job.engine))
         async with AsyncExitStack() as stack:
             with self._wanting():
-                await self.queue.set_stage(job.lease, Stage.FETCHING)
+                await self.queue.set_stage(job.lease, Stage.FETCHING, timings.engine)
                 with timings.of("fetch"):
                     file = await fetch_video(job, self.fetcher, folder)
-                async with aclosing(self.looker.look(file, job.options.duration_s)) as looks:
-                    with timings.of("look"):
-                        first = await anext(looks)
-                        assert isinstance(first, Clip)
-                    made_beside = await stack.enter_async_context(self._beside(job, file, first, timings))
-
-                    await self.queue.set_stage(job.lease, Stage.DESCRIBING)
-                    with timings.of("describe"):
-                        plan, clip = await together(
-                            self._plan(job, first, timings), self._seen(job, first, looks, stopped, timings)
-                        )
-
-                await self.queue.set_stage(job.lease, Stage.COMPOSING)
-                missing = [variant for variant in plan.variants if variant.index not in job.done]
-                with timings.of("compose"):
-                    await self._compose(job, folder, clip, plan, missing, stopped, draining, timings)
+                async with self.rack.held(job.engine) as engine:
+                    made_beside = await self._music(job, engine, folder, file, stack, stopped, draining, timings)
             await made_beside()
+
+    async def _music(
+        self,
+        job: Job,
+        engine: Engine,
+        folder: Path,
+        file: Path,
+        stack: AsyncExitStack,
+        stopped: Callable[[], bool],
+        draining: Callable[[], bool],
+        timings: Timings,
+    ) -> Callable[[], Coroutine[Any, Any, None]]:
+        """All that the job wants its engine for; answers what waits for the rest, which goes on until `stack` is left."""
+        async with aclosing(self.looker.look(file, job.options.duration_s, engine.frames)) as looks:
+            with timings.of("look"):
+                first = await anext(looks)
+                assert isinstance(first, Clip)
+            made_beside = await stack.enter_async_context(self._beside(job, file, first, timings))
+
+            await self.queue.set_stage(job.lease, Stage.DESCRIBING)
+            with timings.of("describe"):
+                plan, clip = await together(
+                    self._plan(job, first, timings), self._seen(job, engine, first, looks, stopped, timings)
+                )
+
+        await self.queue.set_stage(job.lease, Stage.COMPOSING)
+        missing = [variant for variant in plan.variants if variant.index not in job.done]
+        with timings.of("compose"):
+            await self._compose(job, engine, folder, clip, plan, missing, stopped, draining, timings)
+        return made_beside
 
     @asynccontextmanager
     async def _beside(
@@ -183,6 +204,7 @@ class Pipeline:
     async def _compose(
         self,
         job: Job,
+        engine: Engine,
         folder: Path,
         clip: Clip,
         plan: Plan,
@@ -193,14 +215,13 @@ class Pipeline:
     ) -> None:
         """Each track is mastered, uploaded and written while the engine makes the next. One that fails does not take its siblings
         along, but for one that shows that the job is not ours any more: then the engine stops at its next step."""
-        assert self.engine is not None
         finish = Finishing(
-            job=job, plan=plan, engine=self.engine, duration_s=clip.duration_s,
+            job=job, plan=plan, engine=engine, duration_s=clip.duration_s,
             scenes=() if clip.glanced else clip.scenes, timings=timings, queue=self.queue, storage=self.storage, master=self.master,
             for_players=self.for_players, mastering=self.mastering, signer=self.signer, folder=folder,
         )  # fmt: skip
         finishing: list[asyncio.Task[None]] = []
-        visit = Visit(self.engine_thread, stopped)
+        visit = Visit(self._thread, stopped)
 
         def finished(task: asyncio.Task[None]) -> None:
             if not task.cancelled() and isinstance(task.exception(), LeaseLost | Cancelled):
@@ -208,7 +229,7 @@ class Pipeline:
 
         broke: BaseException | None = None
         try:
-            async with self._composed(job, clip, missing, draining, visit) as tracks:
+            async with self._composed(job, engine, clip, missing, draining, visit) as tracks:
                 async for track in tracks:
                     variant = next(v for v in missing if v.index == track.index)
                     finishing.append(asyncio.create_task(finish.put(variant, track)))
@@ -241,6 +262,7 @@ class Pipeline:
     async def _seen(
         self,
         job: Job,
+        engine: Engine,
         clip: Clip,
         looks: AsyncGenerator[Clip | Frames],
         stopped: Callable[[], bool],
@@ -248,8 +270,7 @@ class Pipeline:
     ) -> Clip:
         """The clip as the engine gets it, while the describer thinks. The engine is asked for its turn once for every stretch of
         the film, when that is there: in between it composes for those who are ready."""
-        assert self.engine is not None
-        visit = Visit(self.engine_thread, stopped)
+        visit = Visit(self._thread, stopped)
 
         async def watching(step: Callable[[], None]) -> None:
             async with self.turn.taken(composing=False):
@@ -257,8 +278,8 @@ class Pipeline:
 
         try:
             with timings.of("prepare"):
-                viewer = await visit.do(partial(self.engine.prepare, clip, job.options, visit.over), beside=True)
-                if viewer is None and self.engine.frames is not None:
+                viewer = await visit.do(partial(engine.prepare, clip, job.options, visit.over), beside=True)
+                if viewer is None and engine.frames is not None:
                     await looks.aclose()
                 while True:
                     with timings.timed("frames"):
@@ -277,13 +298,12 @@ class Pipeline:
 
     @asynccontextmanager
     async def _composed(
-        self, job: Job, clip: Clip, variants: list[Variant], draining: Callable[[], bool], visit: Visit
+        self, job: Job, engine: Engine, clip: Clip, variants: list[Variant], draining: Callable[[], bool], visit: Visit
     ) -> AsyncIterator[AsyncIterator[Track]]:
         """The engine's tracks, each pulled on the engine's own thread; one job at a time has the engine.
 
         Raises Yielded where somebody else should have it first: before it has begun, since what it has begun it makes for all variants at once.
         """
-        assert self.engine is not None
 
         async def pull(tracks: Iterator[Track]) -> AsyncIterator[Track]:
             while (track := await visit.do(partial(next, tracks, None))) is not None:
@@ -292,12 +312,12 @@ class Pipeline:
         async with self.turn.taken(composing=True):
             if reason := await self._room_needed(job, draining):
                 raise Yielded(reason)
-            tracks = await visit.do(partial(self.engine.compose, clip, variants, job.options, visit.over))
+            tracks = await visit.do(partial(engine.compose, clip, variants, job.options, visit.over))
             try:
                 yield pull(tracks)
             finally:
                 visit.leave()
-                if (close := getattr(tracks, "close", None)) is not None and not self.engine_thread.hangs:
+                if (close := getattr(tracks, "close", None)) is not None and not self._thread.hangs:
                     await visit.do(close)
 
     async def _room_needed(self, job: Job, draining: Callable[[], bool]) -> str | None:

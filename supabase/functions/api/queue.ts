@@ -58,10 +58,10 @@ export class Queue {
   }
 
   /** Insert a job like `job`; null when the caller may not see that one. Throws Problem like submit. */
-  again(job: string, seed: number | null, variant: number | null, by: Asked): Promise<string | null> {
+  again(job: string, { seed, variant, engine }: Schemas["Again"], by: Asked): Promise<string | null> {
     return this.#ask(this.#sql`
-      select queue.again(${job}, ${by.owner}, ${seed}, ${variant}, ${by.client}, ${by.key}, ${by.traceparent},
-        p_commercial_only => ${this.commercialOnly})
+      select queue.again(${job}, ${by.owner}, ${seed ?? null}, ${variant ?? null}, ${by.client}, ${by.key}, ${by.traceparent},
+        p_commercial_only => ${this.commercialOnly}, p_engine => ${engine ?? null})
     `);
   }
 
@@ -107,8 +107,8 @@ export class Queue {
     await this.#ask(this.#sql`select queue.return_upload(${path})`);
   }
 
-  /** `workers` and `workers_ready`. */
-  async health(): Promise<Record<string, number>> {
+  /** `workers`, `workers_ready` and `engines`. */
+  async health(): Promise<Record<string, unknown>> {
     return JSON.parse((await this.#ask(this.#sql`select queue.health()::text`))!);
   }
 

@@ -142,8 +142,8 @@ export class Routes {
 
   async again(call: Call): Promise<Response> {
     const user = await this.#user(call);
-    const { seed, variant } = await readIfAny(call.request, "Again");
-    const job = await this.#queue.again(jobOf(call), seed ?? null, variant ?? null, this.#by(call, user));
+    const asked = await readIfAny(call.request, "Again");
+    const job = await this.#queue.again(jobOf(call), asked, this.#by(call, user));
     if (job === null) throw jobNotFound();
     return made(call, job);
   }

@@ -20,7 +20,7 @@ from worker.engines.acestep.checkpoints import Checkpoint, checked, missing, mod
 from worker.engines.acestep.pipe import TOKENS, OwnWords
 from worker.engines.acestep.wording import Wording, form, worded
 from worker.engines.device import choose_device, out_of_memory
-from worker.errors import Cancelled, DeviceLost, Misconfigured, Rejected, Unavailable
+from worker.errors import Cancelled, DeviceLost, Misconfigured, NoMemory, NoRoom, Rejected
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class AceStepEngine:
             ).to(place)  # fmt: skip
         except (RuntimeError, OSError, ValueError) as error:
             if out_of_memory(error):
-                raise Misconfigured(
+                raise NoRoom(
                     f"acestep-{row.name} does not fit into the memory of {place}: set ACESTEP_MODEL to a smaller one, or use a larger GPU"
                 ) from error
             raise Misconfigured(
@@ -109,7 +109,7 @@ class AceStepEngine:
                 latents = self._with_room(lambda batch=batch: self._sampled(clip, batch, options, cancelled))  # type: ignore[misc]
             if latents is None:
                 if len(batch) == 1:
-                    raise Unavailable(NO_ROOM)
+                    raise NoMemory(NO_ROOM)
                 at_once = math.ceil(len(batch) / 2)
                 continue
             waiting = waiting[at_once:]
@@ -160,7 +160,7 @@ class AceStepEngine:
             wave = self._with_room(lambda: vae.decode(latents.T[None]).sample)
             vae.disable_tiling()
         if wave is None:
-            raise Unavailable(NO_ROOM)
+            raise NoMemory(NO_ROOM)
         return wave[0, :, : round(duration_s * self._pipe.sample_rate)].float().cpu().numpy()
 
     @staticmethod

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from worker.errors import Unavailable
+from worker.errors import NoMemory
 
 ROWS_BUDGET = 4 * 2**30
 """Bytes of modulation rows kept for all steps of a job at once; more are computed step by step."""
@@ -38,11 +38,11 @@ class Batching:
     def shrink(self, tried: int, *, first: bool) -> None:
         """So many did not fit: the `first` time the same once more, where room could be made, else half of it.
 
-        Call it when the error is let go of, since that holds tensors. Raises Unavailable when one alone did not fit.
+        Call it when the error is let go of, since that holds tensors. Raises NoMemory when one alone did not fit.
         """
         if not (first and self.make_room()):
             if tried <= 1:
-                raise Unavailable(
+                raise NoMemory(
                     "the GPU is out of memory even for a single window or frame: use a smaller model or a larger GPU"
                 )
             self.size, self._good = max(1, tried // 2), 0

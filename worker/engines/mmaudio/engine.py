@@ -31,7 +31,7 @@ from worker.engines.mmaudio.sampling import Sampler
 from worker.engines.mmaudio.synchformer import grouped_kernel
 from worker.engines.mmaudio.track_loudness import track_lufs
 from worker.engines.mmaudio.windows import lay
-from worker.errors import Cancelled, DeviceLost, Misconfigured, Unavailable
+from worker.errors import Cancelled, DeviceLost, NoMemory, NoRoom, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class MMAudioEngine:
         except (RuntimeError, Unavailable) as error:
             if isinstance(error, RuntimeError) and not out_of_memory(error):
                 raise
-            raise Misconfigured(
+            raise NoRoom(
                 f"{row.name} does not fit into the memory of {place}: set MMAUDIO_MODEL to a smaller one, or use a larger GPU"
             ) from error
         if place.type == "cpu":
@@ -257,7 +257,7 @@ class MMAudioEngine:
         except RuntimeError as error:
             if out_of_memory(error):
                 self._runtime.graphs.forget()
-                raise Unavailable("the GPU is out of memory: use a smaller model or a larger GPU") from error
+                raise NoMemory("the GPU is out of memory: use a smaller model or a larger GPU") from error
             if isinstance(error, torch.AcceleratorError):
                 raise DeviceLost(f"the GPU stopped working: {error}") from error
             raise

@@ -17,7 +17,7 @@ from worker.domain import Clip, Frames, Scene, Still, View
 from worker.pipeline.look.answers import Answer, Seen
 from worker.pipeline.look.child import NICE, Limits, run_child
 from worker.pipeline.look.telling import Teller, told
-from worker.pipeline.look.warm_process import DECODER, WARM
+from worker.pipeline.look.warm_process import DECODER
 from worker.together import together
 
 MAX_DURATION_S = 180.0
@@ -31,32 +31,30 @@ AnswerT = TypeVar("AnswerT", bound=Answer)
 
 
 class ChildLooker:
-    """Implements `Looker`. `views`: what the engine wants to see; None: it goes by scenes, so that a look at key frames alone is
-    not enough in the end."""
+    """Implements `Looker`. Whoever asks for views has `WARM.need("worker.pipeline.look.showing")` said before."""
 
     def __init__(
         self,
         *,
         max_duration_s: float = MAX_DURATION_S,
         limits: Limits | None = None,
-        views: tuple[View, ...] | None = None,
     ) -> None:
         self._max_duration_s = max_duration_s
         self._limits = limits or Limits()
-        self._views = views
-        if views:
-            WARM.need("worker.pipeline.look.showing")
 
-    async def look(self, path: Path, duration_s: float | None) -> AsyncGenerator[Clip | Frames]:
+    async def look(
+        self, path: Path, duration_s: float | None, views: tuple[View, ...] | None = None
+    ) -> AsyncGenerator[Clip | Frames]:
         """Probe and watch a video file; with `duration_s` only its first seconds count, and it may be longer than the limit.
 
         A demanding one is seen by its key frames first. It is decoded again for what the engine needs, as is one whose frames are
-        too many to be kept; all others are decoded once.
+        too many to be kept; all others are decoded once. Without `views` the engine goes by scenes, for which a look at key frames
+        alone is not enough in the end.
         A longer look leaves the stills as they are.
         Raises Rejected (empty_file, not_a_video, no_video_stream, too_long, too_many_pixels, broken_video) or
         Unavailable (timeout, child_killed).
         """
-        async with self._child("glance", path, duration_s) as child:
+        async with self._child("glance", path, duration_s, views) as child:
             (seen, jpegs), digest = await together(child.answer(Seen), asyncio.to_thread(_sha256, path))
             clip = Clip(
                 path=path,
@@ -71,25 +69,27 @@ class ChildLooker:
                 stills=tuple(Still(time_s=at_s, jpeg=jpeg) for (at_s, _), jpeg in zip(seen.stills, jpegs, strict=True)),
             )
             yield clip
-            if self._views and seen.kept:
-                async with aclosing(child.frames(self._views, clip.duration_s)) as stretches:
+            if views and seen.kept:
+                async with aclosing(child.frames(views, clip.duration_s)) as stretches:
                     async for frames in stretches:
                         yield frames
                 return
-        if self._views:
+        if views:
             async with (
-                self._child("follow", path, duration_s) as child,
-                aclosing(child.frames(self._views, clip.duration_s)) as stretches,
+                self._child("follow", path, duration_s, views) as child,
+                aclosing(child.frames(views, clip.duration_s)) as stretches,
             ):
                 async for frames in stretches:
                     yield frames
         elif seen.glanced:
-            async with self._child("look", path, duration_s) as child:
+            async with self._child("look", path, duration_s, views) as child:
                 seen, _ = await child.answer(Seen)
             yield replace(clip, duration_s=seen.duration_s, scenes=_scenes(seen), glanced=False)
 
-    def _child(self, task: Task, path: Path, duration_s: float | None) -> AbstractAsyncContextManager[Teller]:
-        return decoding(task, path, self._max_duration_s, duration_s, views=self._views or (), limits=self._limits)
+    def _child(
+        self, task: Task, path: Path, duration_s: float | None, views: tuple[View, ...] | None
+    ) -> AbstractAsyncContextManager[Teller]:
+        return decoding(task, path, self._max_duration_s, duration_s, views=views or (), limits=self._limits)
 
 
 def _scenes(seen: Seen) -> tuple[Scene, ...]:
