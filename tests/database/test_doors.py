@@ -153,7 +153,7 @@ async def test_the_answer_has_the_contract_s_names(db, queue):
     assert started
     assert answer == {
         "job_id": str(job_id), "status": "processing", "completed_count": 1, "total_count": 3, "error": None, "error_code": None,
-        "notes": [], "speech": None, "kind": "generate", "stage": "composing", "video_url": "https://example.com/a.mp4", "preview_url": None,
+        "notes": [], "speech": None, "kind": "generate", "engine": "auto", "waiting_for": None, "stage": "composing", "video_url": "https://example.com/a.mp4", "preview_url": None,
         "user_request": "calm",
         "metadata": {}, "directions": [], "expires_at": None,
         "finished_at": None, "queue_position": None,

@@ -104,7 +104,8 @@ def test_workers_tell_what_nobody_can_make(rhythmai, url, insert):
     claimed(url)
     told = rhythmai("workers", DATABASE_URL=url).out
     assert (
-        told.splitlines()[-1] == "Jobs that wait for acestep, which no living worker has: 2. Start one with ENGINE=acestep."
+        told.splitlines()[-1]
+        == "Jobs that wait for acestep, which no living worker has: 2. Start one with ENGINE=acestep."
     )
     assert len(json.loads(rhythmai("workers", "--json").out)) == 1
     rows = json.loads(rhythmai("jobs", "--json").out)
