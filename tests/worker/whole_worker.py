@@ -54,7 +54,7 @@ class WholeWorker:
 
 
 @asynccontextmanager
-async def running_worker(database_url, queue, gateway, work_dir, **options) -> AsyncIterator[WholeWorker]:
+async def running_worker(database_url, queue, gateway, work_dir, rack=None, **options) -> AsyncIterator[WholeWorker]:
     """Sketch engine and all, over the local gateway; `options` are the listener's."""
     work_dir.mkdir()
     heart = Heartbeat(database_url, queue.worker_id, every=timedelta(milliseconds=200), on_order=lambda order: None)
@@ -62,7 +62,7 @@ async def running_worker(database_url, queue, gateway, work_dir, **options) -> A
     storage = SupabaseStorage(gateway.url, gateway.key)
     pipeline = Pipeline(
         queue=queue, fetcher=HttpFetcher(supabase_url=gateway.url, max_bytes=MAX_BYTES),
-        looker=ChildLooker(max_duration_s=MAX_DURATION_S), ear=ChildEar(), describer=LocalDescriber(), rack=Rack.of(SketchEngine()),
+        looker=ChildLooker(max_duration_s=MAX_DURATION_S), ear=ChildEar(), describer=LocalDescriber(), rack=rack or Rack.of(SketchEngine()),
         master=master, for_players=for_players, merger=FfmpegMerger(), storage=storage, work_dir=work_dir,
         previewer=FfmpegPreviewer(partial(covers, gateway.url)),
     )  # fmt: skip
