@@ -117,12 +117,16 @@ begin
 
   perform private.ready_due();
 
-  for v_lane in
-    select k.kind, k.lane, k.engine, l.served, coalesce(pg_sequence_last_value(l.served), 0) as turn
+  for v_lane in -- where something waits that stands before the turn served last
+    select k.kind, k.lane, k.engine, l.served, t.turn
       from (values ('merge', 'interactive', ''), ('merge', 'batch', ''), ('generate', 'interactive', ''), ('generate', 'batch', ''),
                    ('generate', 'interactive', 'mmaudio'), ('generate', 'batch', 'mmaudio'), ('generate', 'interactive', 'acestep'),
                    ('generate', 'batch', 'acestep'), ('generate', 'interactive', 'sketch'), ('generate', 'batch', 'sketch')) k (kind, lane, engine),
-           lateral (select to_regclass('private.' || concat_ws('_', 'served', k.kind, k.lane, nullif(k.engine, ''))) as served) l
+           lateral (select to_regclass('private.' || concat_ws('_', 'served', k.kind, k.lane, nullif(k.engine, ''))) as served) l,
+           lateral (select coalesce(pg_sequence_last_value(l.served), 0) as turn) t,
+           lateral (select from public.jobs j -- with a limit, so that it is ten walks along an index and never a join with all that waits
+                     where j.kind = k.kind and j.lane = k.lane and j.engine = k.engine and j.priority = 0 and j.turn < t.turn
+                       and j.status = 'pending' and j.run_at is null limit 1) before
   loop
     -- Turns that were missed, because the insert committed late or an operator had paused the jobs: they are drawn anew, or
     -- one tenant would get all the claims until it has caught up.
@@ -135,12 +139,19 @@ begin
       update public.jobs j set turn = private.turn_of(v_lane.kind, v_lane.lane, v_lane.engine, v_late.priority, v_late.tenant, v_late.seq)
        where j.id = v_late.id;
     end loop;
-    -- Jobs that came back keep their turns and may stand before the one served last.
+    -- The true head, where it stands before the job served last: those that came back keep their turns, and what is drawn anew,
+    -- or committed late, is of the round but older.
     perform setval(v_lane.served, h.turn)
-       from (select j.turn from public.jobs j
-              where j.kind = v_lane.kind and j.lane = v_lane.lane and j.engine = v_lane.engine and j.priority = 0
-                and j.status = 'pending' and j.run_at is null and j.attempt > 0
-              order by j.turn limit 1) h
+       from (select min(turn) as turn
+               from ((select j.turn from public.jobs j
+                       where j.kind = v_lane.kind and j.lane = v_lane.lane and j.engine = v_lane.engine and j.priority = 0
+                         and j.status = 'pending' and j.run_at is null and j.turn >= v_lane.turn >> 32 << 32
+                       order by j.turn limit 1)
+                     union all
+                     (select j.turn from public.jobs j
+                       where j.kind = v_lane.kind and j.lane = v_lane.lane and j.engine = v_lane.engine and j.priority = 0
+                         and j.status = 'pending' and j.run_at is null and j.attempt > 0
+                       order by j.turn limit 1)) heads) h
       where h.turn < v_lane.turn;
   end loop;
   return v_count;
@@ -151,12 +162,13 @@ comment on function queue.sweep() is 'Requeue jobs of dead workers and past dead
 -- Lock the job of a lane whose turn it is, among those for these engines ('' is: for any): the head of each is looked at, and
 -- the first of them taken, so that nothing stays locked that another worker could have. Walks begin at the turn served last;
 -- priorities other than 0 are rare (only SQL sets them) and walk without that hint. Each walk is one index scan that ends at
--- its first row, and no job for another engine is in its way.
+-- its first row, and no job for another engine is in its way. One plan serves all: to make one for each array of engines
+-- would take ten times as long as the walk.
 --
 -- Whatever these engines have yet to serve has no lower turn than the one taken, so their round is this one: who asks for an
 -- engine that was rarely asked for takes turns with the others, and does not catch up first.
 create function private.next_ready(p_kind text, p_lane text, p_engines text[]) returns uuid
-language plpgsql set search_path = '' set enable_seqscan = off
+language plpgsql set search_path = '' set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_served regclass[];

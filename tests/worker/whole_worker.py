@@ -54,7 +54,9 @@ class WholeWorker:
 
 
 @asynccontextmanager
-async def running_worker(database_url, queue, gateway, work_dir, signer=None, **options) -> AsyncIterator[WholeWorker]:
+async def running_worker(
+    database_url, queue, gateway, work_dir, signer=None, rack=None, **options
+) -> AsyncIterator[WholeWorker]:
     """Sketch engine and all, over the local gateway; `options` are the listener's."""
     work_dir.mkdir()
     heart = Heartbeat(
@@ -68,7 +70,7 @@ async def running_worker(database_url, queue, gateway, work_dir, signer=None, **
     storage = SupabaseStorage(gateway.url, gateway.key)
     pipeline = Pipeline(
         queue=queue, fetcher=HttpFetcher(supabase_url=gateway.url, max_bytes=MAX_BYTES),
-        looker=ChildLooker(max_duration_s=MAX_DURATION_S), ear=ChildEar(), describer=LocalDescriber(), rack=Rack.of(SketchEngine()),
+        looker=ChildLooker(max_duration_s=MAX_DURATION_S), ear=ChildEar(), describer=LocalDescriber(), rack=rack or Rack.of(SketchEngine()),
         master=master, for_players=for_players, merger=FfmpegMerger(), storage=storage, work_dir=work_dir,
         previewer=FfmpegPreviewer(partial(covers, gateway.url)), signer=signer,
     )  # fmt: skip
