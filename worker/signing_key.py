@@ -7,24 +7,20 @@ import shlex
 import shutil
 from asyncio.subprocess import PIPE
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
-from itertools import pairwise
 from pathlib import Path
 from typing import Final, Self
 
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
-from cryptography.x509.oid import NameOID
 
+from worker.certificates import name_of, read_chain
 from worker.errors import Misconfigured, ServiceAway
-from worker.pipeline.origin import KEY_USAGES
 
 PATIENCE_S: Final = 60.0
 """For C2PA_SIGNER: a key may lie far away."""
@@ -43,7 +39,7 @@ class SigningKey:
     """A certificate and what makes signatures that fit it."""
 
     chain: str
-    """PEM, the signer's own certificate first, without the root."""
+    """PEM, the signer's own certificate first."""
     algorithm: str
     """As COSE names it: ES256, ES384, ES512, PS256 or Ed25519."""
     name: str
@@ -65,7 +61,7 @@ class SigningKey:
             raise Misconfigured("C2PA_CERT wants either C2PA_KEY, a file, or C2PA_SIGNER, a command: set one of them")
         if find_spec("c2pa") is None:
             raise Misconfigured("C2PA_CERT needs c2pa: pip install 'rhythmai[c2pa]'")
-        chain = _chain(cert)
+        chain = read_chain(cert)
         own = chain[0]
         public = own.public_key()
         private = None
@@ -82,7 +78,7 @@ class SigningKey:
         return cls(
             chain="".join(one.public_bytes(Encoding.PEM).decode() for one in chain),
             algorithm=_algorithm(public),
-            name=_name(own),
+            name=name_of(own),
             until=min(one.not_valid_after_utc for one in chain),
             key=private,
             command=words,
@@ -126,54 +122,6 @@ def _no_signature(why: str) -> ServiceAway:
     return ServiceAway(f"C2PA_SIGNER made no signature: {why}", code="signing_failed")
 
 
-def _chain(path: Path) -> list[x509.Certificate]:
-    """The certificates in a file, the signer's own first. Raises Misconfigured."""
-    try:
-        chain = x509.load_pem_x509_certificates(path.read_bytes())
-    except OSError as error:
-        raise Misconfigured(f"C2PA_CERT cannot be read: {path}: {error.strerror}") from None
-    except ValueError:
-        raise Misconfigured(f"C2PA_CERT is malformed: {path} holds no certificates in PEM") from None
-    now = datetime.now(UTC)
-    for one in chain:
-        if not one.not_valid_before_utc <= now <= one.not_valid_after_utc:
-            raise Misconfigured(
-                f"C2PA_CERT is not valid now: the certificate of {_name(one)} holds from {one.not_valid_before_utc:%Y-%m-%d} to "
-                f"{one.not_valid_after_utc:%Y-%m-%d}; get another"
-            )
-    for one, above in pairwise(chain):
-        try:
-            one.verify_directly_issued_by(above)
-        except (ValueError, TypeError, InvalidSignature):
-            raise Misconfigured(
-                f"C2PA_CERT is out of order: {_name(above)} has not signed {_name(one)}; put the signer's own certificate first, "
-                "then each the one that signed it"
-            ) from None
-    _for_signing(chain[0])
-    return chain
-
-
-def _for_signing(own: x509.Certificate) -> None:
-    """Raises Misconfigured: the certificate is for something else."""
-    with suppress(x509.ExtensionNotFound):
-        if own.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
-            raise Misconfigured(
-                f"C2PA_CERT begins with an authority, {_name(own)}: put the signer's own certificate first"
-            )
-    usages: list[str] = []
-    signs = False
-    with suppress(x509.ExtensionNotFound):
-        usages = [usage.dotted_string for usage in own.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value]
-    with suppress(x509.ExtensionNotFound):
-        signs = own.extensions.get_extension_for_class(x509.KeyUsage).value.digital_signature
-    if not signs or not KEY_USAGES.keys() & usages:
-        wanted = " or ".join(f"{name} ({number})" for number, name in KEY_USAGES.items())
-        raise Misconfigured(
-            f"C2PA_CERT is not for signing: {_name(own)} lacks "
-            + ("the key usage digitalSignature" if not signs else f"an extended key usage: {wanted}")
-        )
-
-
 def _private(path: Path) -> Private:
     try:
         key = load_pem_private_key(path.read_bytes(), password=None)
@@ -203,8 +151,3 @@ def _algorithm(public: object) -> str:
 
 def _der(public: PublicKeyTypes) -> bytes:
     return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-
-def _name(certificate: x509.Certificate) -> str:
-    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(names[0].value) if names else certificate.subject.rfc4514_string()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
 from tests.unit.certificates import SERVERS, signatory
-from worker.errors import Misconfigured
+from worker.errors import Misconfigured, ServiceAway
 from worker.pipeline.finish.signing import C2paSigner
 from worker.signing_key import SigningKey
 
@@ -85,3 +87,10 @@ async def test_other_kinds_of_keys_sign(tmp_path, key):
     """RSA and Ed25519, too, as the library wants it of them."""
     loaded = load(tmp_path, signatory(key=key), key=pem(key))
     await C2paSigner(chain=loaded.chain, algorithm=loaded.algorithm, sign=loaded.sign).check()
+
+
+async def test_a_certificate_that_has_expired_meanwhile(tmp_path):
+    """Nothing more is signed, and no job loses an attempt by it."""
+    key = replace(load(tmp_path), until=datetime.now(UTC) - timedelta(days=1))
+    with pytest.raises(ServiceAway, match=r"C2PA_CERT has expired on 20.* get another"):
+        await key.sign(b"data")
