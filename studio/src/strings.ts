@@ -92,7 +92,7 @@ export const words = {
     take: "take {number}",
     tempo: "{bpm} bpm",
     onBeat: "{met} of {cuts} cuts on a beat",
-    best: "fits the film best",
+    best: "best fit",
     seek: "Place in {title}",
     cannotLoad: "{title} could not be loaded: {why}",
     finished: "All tracks are ready",
