@@ -12,7 +12,6 @@ import asyncio
 import io
 from collections.abc import Iterator
 from contextlib import aclosing
-from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -27,7 +26,6 @@ from worker.assembly import load_engine
 from worker.domain import Clip, Options, Recording, Samples, Variant
 from worker.pipeline.direct.local_describer import LocalDescriber
 from worker.pipeline.finish.for_players import for_players
-from worker.pipeline.finish.hearing import hear
 from worker.pipeline.finish.master import master
 from worker.pipeline.look.look import ChildLooker
 from worker.ports import Engine
@@ -62,7 +60,7 @@ def films() -> Iterator[tuple[str, Path]]:
 async def composed(file: Path, name: str, engine: Engine) -> tuple[Clip, Take]:
     """What is seen of the film, and the music that the engine makes for it."""
     options, viewer = Options(seed=1), None
-    async with aclosing(ChildLooker(views=engine.frames).look(file, None)) as looks:
+    async with aclosing(ChildLooker().look(file, None, engine.frames)) as looks:
         async for one in looks:
             if isinstance(one, Clip):
                 clip = one
@@ -73,15 +71,15 @@ async def composed(file: Path, name: str, engine: Engine) -> tuple[Clip, Take]:
         viewer.end()
     (direction,), _ = await LocalDescriber().describe(clip, "", 1)
     (track,) = engine.compose(clip, [Variant(index=0, seed=1, direction=direction)], options, lambda: False)
-    made = master(replace(track, bpm=None, key=None), duration_s=clip.duration_s, format="wav", tags={})
-    samples = _decoded(made)
+    made = master(track, duration_s=clip.duration_s, loudness_lufs=-14, format="wav", tags={}, scenes=clip.scenes)
+    assert made.fit is not None
     return clip, Take(
         engine=name,
         direction=direction,
         recording=made,
-        samples=samples,
+        samples=_decoded(made),
         rate=track.sample_rate,
-        beats_s=hear(samples, track.sample_rate).beats_s,
+        fit=made.fit,
         played=for_players(made, tags={}),
     )
 

@@ -12,7 +12,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from worker.domain import Clip, Direction, Recording, Samples
+from worker.domain import Clip, Direction, Fit, Recording, Samples
 
 ROWS, COLUMNS = 144, 960
 LOWEST_HZ, HIGHEST_HZ, RANGE_DB = 40, 16_000, 80
@@ -29,7 +29,7 @@ class Take:
     recording: Recording
     samples: Samples  # (channels, n)
     rate: int
-    beats_s: tuple[float, ...]
+    fit: Fit
     played: bytes
     """M4A."""
 
@@ -67,12 +67,15 @@ def _film(film: Film) -> str:
 
 def _take(film: Film, take: Take) -> str:
     made = take.recording
+    fit = take.fit
     figures = {
+        "cuts on a beat": _cuts(fit),
+        "follows the picture": _figure(fit.curve, ".2f", f"(chance {fit.curve_chance or 0:.2f})"),
         "loudness": _figure(made.loudness_lufs, ".1f", "LUFS"),
+        "range": _figure(fit.lra_lu, ".1f", "LU"),
         "true peak": _figure(made.true_peak_db, ".1f", "dBTP"),
-        "tempo": _figure(made.bpm, ".1f", "bpm"),
-        "key": made.key or "none heard",
-        "beats": str(len(take.beats_s)),
+        "tempo": _figure(fit.bpm, ".1f", "bpm"),
+        "key": fit.key or "none heard",
     }
     told = "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in figures.items())
     picture = _inline("image/png", png(spectrogram(take.samples, take.rate)))
@@ -80,9 +83,15 @@ def _take(film: Film, take: Take) -> str:
     return (
         f"<article><h3>{escape(take.engine)} <small>{escape(take.direction.title)}: {escape(take.direction.prompt)}</small></h3>"
         f'<div class="sound" data-length="{length_s}"><img src="{picture}" alt="spectrogram">'
-        f'{_lines("cut", film.clip.cuts_s, length_s)}{_lines("beat", take.beats_s, length_s)}<i class="head"></i></div>'
+        f'{_lines("cut", film.clip.cuts_s, length_s)}{_lines("beat", fit.beats_s, length_s)}<i class="head"></i></div>'
         f'<audio controls preload="metadata" src="{_inline("audio/mp4", take.played)}"></audio><dl>{told}</dl></article>'
     )
+
+
+def _cuts(fit: Fit) -> str:
+    if not fit.cuts or fit.chance is None:
+        return "no beat" if fit.cuts else "no cuts"
+    return f"{fit.on_beat} of {fit.cuts}, by chance {fit.cuts * fit.chance:.1f}"
 
 
 def _figure(value: float | None, form: str, unit: str) -> str:

@@ -94,7 +94,7 @@ export const words = {
     commercial: "Commercial use: yes ({licence})",
     nonCommercial: "Commercial use: no ({licence})",
     onBeat: "{met} of {cuts} cuts on a beat",
-    best: "fits the film best",
+    best: "best fit",
     seek: "Place in {title}",
     cannotLoad: "{title} could not be loaded: {why}",
     finished: "All tracks are ready",

@@ -31,5 +31,5 @@ test("Cuts on beats are told where chance would not meet as many, and the best o
     { index, title: "Dawn", description: "", bpm: 72, key: null, audio_url: `https://a/${index}.flac`, fit: told }
   ));
   const cards = deal([job({ total_count: 5, results, best: 0 })]);
-  expect(cards.map(praise)).toEqual([["4 of 5 cuts on a beat", "fits the film best"], [], [], [], []]);
+  expect(cards.map(praise)).toEqual([["4 of 5 cuts on a beat", "best fit"], [], [], [], []]);
 });

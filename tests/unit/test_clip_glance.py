@@ -11,14 +11,15 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from worker.domain import View
+from worker.domain import Strip, View
 from worker.pipeline.look import look as looking
 from worker.pipeline.look.footage import Footage
 from worker.pipeline.look.look import ChildLooker
+from worker.pipeline.look.shown_scenes import ShownScenes
 from worker.pipeline.look.warm_process import WARM
 
 WARM.need("worker.pipeline.look.showing")
-SMALL = View(fps=4, side=16, cropped=False)
+SMALL, LARGER = View(fps=4, side=16, cropped=False), View(fps=25, side=100, cropped=True)
 FOOTAGE = Footage(
     stream=0,
     width=1920,
@@ -91,17 +92,20 @@ async def test_a_glance_finds_scenes_of_which_it_sees_one_picture_each(film: Pat
     assert len(glance.scenes) == 13
 
 
-async def test_one_look_is_enough_where_scenes_do_not_matter(film: Path, monkeypatch) -> None:
-    """For an engine that wants to see frames nobody looks for exact scenes: after the glance every frame is decoded for it alone."""
+async def test_an_engine_that_sees_every_frame_lets_the_scenes_be_known(film: Path, monkeypatch) -> None:
+    """After the glance every frame is decoded for it alone; its frames tell the cut to half a slot, and that comes behind them."""
     tasks: list[str] = []
     decoding = looking.decoding
     monkeypatch.setattr(
         looking, "decoding", lambda task, *rest, **more: tasks.append(task) or decoding(task, *rest, **more)
     )
-    clip, *stretches = [more async for more in ChildLooker().look(film, None, (SMALL,))]
+    glance, *stretches, clip = [more async for more in ChildLooker().look(film, None, (SMALL, LARGER))]
     assert tasks == ["glance", "follow"]
-    assert len(clip.scenes) == 2
-    shown = np.concatenate([strip.pictures.repeat(strip.repeats, axis=0) for (strip,) in stretches])
+    assert (len(glance.scenes), glance.glanced, clip.glanced) == (2, True, False)
+    assert clip.cuts_s == pytest.approx((2.52,), abs=0.021)
+    assert (clip.stills, clip.duration_s, clip.digest) == (glance.stills, glance.duration_s, glance.digest)
+    assert [scene.warmth > 0.5 for scene in clip.scenes] == [True, False]
+    shown = np.concatenate([strip.pictures.repeat(strip.repeats, axis=0) for strip, _ in stretches])
     red, _, blue = shown.mean((2, 3)).T
     assert (blue > red).tolist() == [k / 4 > 2.48 for k in range(24)]
 
@@ -128,3 +132,19 @@ def test_a_glance_at_many_key_frames_is_at_some_of_them(keys: int, every: int) -
     glanced = replace(FOOTAGE, keys=keys).glance(12)
     assert glanced.every_key == every
     assert replace(glanced, glanced=False).every_key is None
+
+
+@pytest.mark.parametrize("side", [16, 32, 100, 224])
+def test_scenes_are_found_in_frames_of_any_size(side: int) -> None:
+    """Frames that stand for several slots and stretches without any are nothing special; a film that was not shown has no scenes."""
+    view = View(fps=25, side=side, cropped=True)
+    spotted = ShownScenes((View(fps=8, side=8, cropped=False), view))
+    assert spotted.scenes(4) == ()
+    other = Strip(pictures=np.zeros((0, 3, 8, 8), np.uint8), repeats=np.zeros(0, np.int64))
+    noise = np.random.default_rng(0).integers(0, 12, (25, 3, side, side)).astype(np.uint8)
+    for level, repeats in ((20, 1), (None, 0), (200, 3)):
+        pictures = noise[:0] if level is None else noise + np.uint8(level)
+        spotted.see((other, Strip(pictures=pictures, repeats=np.full(len(pictures), repeats))))
+    first, second = spotted.scenes(4)
+    assert second.start_s == pytest.approx(27.5 / 25)
+    assert (first.brightness, second.brightness) == pytest.approx((0.1, 0.81), abs=0.02)

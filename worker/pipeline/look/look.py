@@ -16,6 +16,7 @@ from typing import Literal, TypeVar
 from worker.domain import Clip, Frames, Scene, Still, View
 from worker.pipeline.look.answers import Answer, Seen
 from worker.pipeline.look.child import NICE, Limits, run_child
+from worker.pipeline.look.shown_scenes import ShownScenes
 from worker.pipeline.look.telling import Teller, told
 from worker.pipeline.look.warm_process import DECODER
 from worker.together import together
@@ -50,7 +51,7 @@ class ChildLooker:
         A demanding one is seen by its key frames first. It is decoded again for what the engine needs, as is one whose frames are
         too many to be kept; all others are decoded once. Without `views` the engine goes by scenes, for which a look at key frames
         alone is not enough in the end.
-        A longer look leaves the stills as they are.
+        A longer look leaves the stills as they are; where the engine was shown the film its scenes come behind the frames.
         Raises Rejected (empty_file, not_a_video, no_video_stream, too_long, too_many_pixels, broken_video) or
         Unavailable (timeout, child_killed).
         """
@@ -79,8 +80,13 @@ class ChildLooker:
                 self._child("follow", path, duration_s, views) as child,
                 aclosing(child.frames(views, clip.duration_s)) as stretches,
             ):
+                spotted = ShownScenes(views) if seen.glanced else None
                 async for frames in stretches:
+                    if spotted:
+                        spotted.see(frames)
                     yield frames
+            if spotted and (shown := spotted.scenes(clip.duration_s)):
+                yield replace(clip, scenes=shown, glanced=False)
         elif seen.glanced:
             async with self._child("look", path, duration_s, views) as child:
                 seen, _ = await child.answer(Seen)
