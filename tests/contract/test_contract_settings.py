@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 
 from tests.contract.conftest import ask
+from tests.contract.test_contract_calls import VIDEO
 
 
 @pytest.mark.parametrize(
@@ -18,6 +19,22 @@ async def test_require_auth_takes_every_word_for_yes_and_no(start, word, status)
     """A visitor is turned away by each word for yes, and by none for no."""
     async with start(REQUIRE_AUTH=word).session() as api:
         assert (await ask(api, "get", f"/api/v1/job/{uuid4()}"))[0] == status
+
+
+async def test_music_that_may_not_be_used_commercially_is_refused(start, db):
+    """With COMMERCIAL_ONLY a job for mmaudio is, also one like an old one, with a sentence that says which engines to ask for."""
+    old = await db.fetchval(
+        "insert into public.jobs (video_url, options) values ($1, $2) returning id", VIDEO, '{"engine": "mmaudio"}'
+    )
+    async with start(COMMERCIAL_ONLY="true").session() as api:
+        for path, body in (("gen", {"video_url": VIDEO, "engine": "mmaudio"}), (f"job/{old}/again", {})):
+            status, problem = await ask(api, "post", f"/api/v1/{path}", json=body)
+            assert (status, problem["code"]) == (422, "invalid_request")
+            assert "mmaudio may not be used commercially" in problem["detail"]
+            assert "ask for auto, acestep or sketch" in problem["detail"]
+        for engine in ("auto", "acestep"):
+            assert (await ask(api, "post", "/api/v1/gen", json={"video_url": VIDEO, "engine": engine}))[0] == 200
+        assert (await ask(api, "post", f"/api/v1/job/{old}/again", json={"engine": "sketch"}))[0] == 200
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ async def test_users_see_the_contract_s_columns(db, jobs, hidden):
         "progress",
         "eta_s",
         "waiting_for",
+        "best",
     }
     async with ALICES.acts(db):
         await db.fetch(f"select id, {', '.join(sorted(told.keys() - computed))} from public.jobs")
