@@ -141,6 +141,14 @@ class Life(RuleBasedStateMachine):
         self.models[job] = Model(variants, hook, engine, "interactive" if interactive else "batch", priority)
         return job
 
+    @rule(
+        target=jobs,
+        engines=st.lists(st.sampled_from(("", *ENGINES)), min_size=3, max_size=8),
+        tenant=st.sampled_from("ab"),
+    )
+    def backfill(self, engines: list[str], tenant: str) -> Any:
+        return multiple(*(self.submit(False, 1, False, engine, tenant, 0) for engine in engines))
+
     @rule(target=workers, engines=st.lists(st.sampled_from(ENGINES), min_size=1, max_size=2, unique=True))
     def start(self, engines: list[str]) -> Worker:
         return self.run(self.queue.worker(engines=tuple(engines)))
