@@ -9,7 +9,7 @@ from worker.domain import Direction, Scene
 from worker.engines.sketch import accompany
 from worker.engines.sketch.casting import Cast, cast, genre_of
 from worker.engines.sketch.drumming import drum
-from worker.engines.sketch.harmony import chord, nearest_pitch, voicing
+from worker.engines.sketch.harmony import Chord, chord, ground, nearest_pitch, voicing
 from worker.engines.sketch.measures import Measure, harmonise
 from worker.engines.sketch.melody import sing
 from worker.engines.sketch.patches import PATCHES
@@ -33,9 +33,13 @@ def compose(duration_s: float, scenes: Sequence[Scene], direction: Direction, se
     tempo = min(FASTEST, max(SLOWEST, direction.tempo_bpm))
     timeline = lay_out(duration_s, scenes, tempo, 4, _drive(genre, moods))
     measures = harmonise(timeline, key, style, rng)
-    parts = _parts(measures, key, style, players, rng)
+    home = chord(key, "1", min(style.chord_size, 4))
+    steady = [not style.inverts or measure.place == 0 or measure is measures[-1] for measure in measures]
+    chords = [*(measure.chord for measure in measures), home]
+    low = ground(chords, [not must for must in (*steady, True)], _low(players.bass or "upright bass"))
+    parts = _parts(measures, key, style, players, low, rng)
     hits = drum(measures, style, rng) if players.drums else []
-    _land(parts, hits, timeline, duration_s, key, style)
+    _land(parts, hits, timeline, duration_s, home, style, (low[-2:][0], low[-1]))
     _accent(parts, hits, timeline, measures, players.drums)
     _loosen(parts, hits, style, rng)
     return Score(
@@ -67,17 +71,19 @@ def _low(instrument: str) -> int:
     return 43 if instrument == "cello" else PATCHES[instrument].centre
 
 
-def _parts(measures: list[Measure], key: Key, style: Style, players: Cast, rng: np.random.Generator) -> list[Part]:
+def _parts(
+    measures: list[Measure], key: Key, style: Style, players: Cast, low: list[int], rng: np.random.Generator
+) -> list[Part]:
     parts: list[Part] = []
     if pad := players.pad:
-        parts.append(Part("pad", pad, accompany.pad(measures, min(66, PATCHES[pad].centre - 5))))
+        parts.append(Part("pad", pad, accompany.pad(measures, min(66, PATCHES[pad].centre - 5), low)))
     if comp := players.comp:
         centre = 55 if comp == players.lead else min(64, PATCHES[comp].centre - 7)  # one player's left hand
-        parts.append(Part("comp", comp, accompany.comp(measures, style, comp, centre)))
+        parts.append(Part("comp", comp, accompany.comp(measures, style, comp, centre, low)))
     if bass := players.bass:
-        parts.append(Part("bass", bass, accompany.bass(measures, key, style, _low(bass))))
+        parts.append(Part("bass", bass, accompany.bass(measures, key, style, _low(bass), low)))
     if arp := players.arp:
-        parts.append(Part("arp", arp, accompany.arpeggio(measures, style, rng)))
+        parts.append(Part("arp", arp, accompany.arpeggio(measures, style, rng, low)))
     if counter := players.counter:
         parts.append(Part("counter", counter, accompany.counter(measures, PATCHES[counter].centre - 7)))
     if lead := players.lead:
@@ -85,18 +91,27 @@ def _parts(measures: list[Measure], key: Key, style: Style, players: Cast, rng: 
     return parts
 
 
-def _land(parts: list[Part], hits: list[Hit], timeline: Timeline, duration_s: float, key: Key, style: Style) -> None:
+def _land(
+    parts: list[Part],
+    hits: list[Hit],
+    timeline: Timeline,
+    duration_s: float,
+    home: Chord,
+    style: Style,
+    low: tuple[int, int],
+) -> None:
     """Everybody meets on the tonic and lets it ring."""
     start, length = timeline.final_s, duration_s - timeline.final_s
-    home = chord(key, "1", min(style.chord_size, 4))
     for part in parts:
         before = [note.pitch for note in part.notes[-4:]]
         centre = PATCHES[part.instrument].centre
         match part.role:
             case "pad" | "comp":
-                pitches = voicing(home, 4, tuple(sorted(before)) if len(before) == 4 else None, min(64, centre - 5))
+                pitches = voicing(
+                    home, 4, tuple(sorted(before)) if len(before) == 4 else None, min(64, centre - 5), low
+                )
             case "bass":
-                pitches = (nearest_pitch(_low(part.instrument), (home.root,)),)
+                pitches = (low[1],)
             case "arp":
                 continue
             case _:

@@ -23,6 +23,8 @@ class Style:
     pad: str = ""
     bass: str = "upright bass"
     basses: tuple[str, ...] = ("long", "halves")
+    inverts: bool = False
+    """The bass may have a chord's third."""
     arp: str = ""
     kit: str = ""
     drums: str = ""
@@ -44,17 +46,17 @@ class Style:
 STYLES: dict[str, Style] = {
     "cinematic": Style(
         dark=("1 6 3 7", "1 6 4 5!", "1 4 1 5!", "1 3 6 7"), bright=("1 5 6 4", "1 3 4 5", "1 4 1 5", "1 6 2 5"),
-        lead="strings", comp="strings", comping=("sustain", "pulse"), pad="strings", bass="cello", basses=("pedal", "long"),
+        inverts=True, lead="strings", comp="strings", comping=("sustain", "pulse"), pad="strings", bass="cello", basses=("pedal", "long"),
         kit="orchestral", drums="epic", motif="flowing", tilt_db=-0.7, reverb=0.5, reverb_s=2.8, looseness_ms=10,
     ),
     "ambient": Style(
         bright=("1 4", "1 6 4 1", "1 3 4 4", "1 5 4 4"), dark=("1 6", "1 7 6 6", "1 4 6 1", "1 3 6 7"), chord_size=5, bars_per_chord=2,
-        lead="bells", comp="synth pad", comping=("swell", "swell"), pad="synth pad", bass="sub bass", basses=("pedal", "pedal"),
+        inverts=True, lead="bells", comp="synth pad", comping=("swell", "swell"), pad="synth pad", bass="sub bass", basses=("pedal", "pedal"),
         motif="sparse", tilt_db=-1.8, reverb=0.75, reverb_s=4.2, looseness_ms=25,
     ),
     "lo-fi": Style(
         bright=("2 5 1 6", "4 3 2 1", "1 6 2 5", "4 5 3 6"), dark=("1 4 7 3", "1 6 2 5!", "4 5 1 1", "6 7 1 1"), chord_size=5,
-        lead="vibraphone", comp="electric piano", comping=("lazy", "lazy"), bass="upright bass", basses=("long", "bossa"),
+        inverts=True, lead="vibraphone", comp="electric piano", comping=("lazy", "lazy"), bass="upright bass", basses=("long", "bossa"),
         kit="dusty", drums="dust", motif="sparse", swing=0.3, swing_sixteenths=True, looseness_ms=14, tilt_db=-2.0, reverb=0.22, reverb_s=1.2, dust=True,
     ),
     "house": Style(
@@ -64,7 +66,7 @@ STYLES: dict[str, Style] = {
     ),
     "folk": Style(
         bright=("1 4 1 5", "1 5 6 4", "1 6 4 5", "1 4 5 1"), dark=("1 7 6 7", "1 3 7 1", "1 4 1 5"),
-        lead="violin", comp="acoustic guitar", comping=("pick", "strum"), bass="upright bass", basses=("halves", "halves"),
+        inverts=True, lead="violin", comp="acoustic guitar", comping=("pick", "strum"), bass="upright bass", basses=("halves", "halves"),
         kit="hands", drums="hands", motif="flowing", looseness_ms=10, tilt_db=-0.4, reverb=0.25, reverb_s=1.3,
     ),
     "rock": Style(
@@ -74,7 +76,7 @@ STYLES: dict[str, Style] = {
     ),
     "jazz": Style(
         bright=("2 5 1 6", "1 6 2 5", "3 6 2 5", "1 4 3 6 2 5 1 1"), dark=("2 5! 1 1", "1 4 2 5!", "4 7 3 6 2 5! 1 1"), chord_size=5,
-        lead="saxophone", comp="piano", comping=("charleston", "charleston"), bass="upright bass", basses=("walk", "walk"),
+        inverts=True, lead="saxophone", comp="piano", comping=("charleston", "charleston"), bass="upright bass", basses=("walk", "walk"),
         kit="brushes", drums="swing", motif="swinging", swing=0.33, looseness_ms=12, tilt_db=-0.8, reverb=0.22, reverb_s=1.2,
     ),
     "funk": Style(
@@ -94,12 +96,12 @@ STYLES: dict[str, Style] = {
     ),
     "neoclassical": Style(
         bright=("1 5 6 3 4 1 4 5", "1 4 5 1", "1 6 2 5"), dark=("1 6 3 7", "1 4 7 3 6 4 5! 1", "1 5! 1 4"),
-        lead="piano", comp="piano", comping=("arpeggio", "arpeggio"), pad="strings", bass="cello", basses=("pedal", "long"),
+        inverts=True, lead="piano", comp="piano", comping=("arpeggio", "arpeggio"), pad="strings", bass="cello", basses=("pedal", "long"),
         motif="flowing", looseness_ms=14, tilt_db=-1.2, reverb=0.42, reverb_s=2.2,
     ),
     "bossa nova": Style(
         bright=("1 6 2 5", "1 2 5 1", "4 3 2 1"), dark=("1 4 7 3", "1 2 5! 1", "1 6 2 5!"), chord_size=5,
-        lead="flute", comp="nylon guitar", comping=("bossa", "bossa"), bass="upright bass", basses=("bossa", "bossa"),
+        inverts=True, lead="flute", comp="nylon guitar", comping=("bossa", "bossa"), bass="upright bass", basses=("bossa", "bossa"),
         kit="hands", drums="bossa", motif="swinging", looseness_ms=7, tilt_db=-0.6, reverb=0.22, reverb_s=1.2,
     ),
     "reggae": Style(
@@ -113,12 +115,12 @@ STYLES: dict[str, Style] = {
         arp="synth pluck", kit="machine", drums="break", motif="flowing", looseness_ms=1, reverb=0.35, reverb_s=1.9, pump=0.3,
     ),
     "pop": Style(
-        lead="piano", comp="acoustic guitar", comping=("pick", "strum"), pad="synth pad", bass="bass guitar", basses=("halves", "pop"),
+        inverts=True, lead="piano", comp="acoustic guitar", comping=("pick", "strum"), pad="synth pad", bass="bass guitar", basses=("halves", "pop"),
         kit="rock", drums="pop", motif="catchy", looseness_ms=5, reverb=0.28, reverb_s=1.5,
     ),
     "world": Style(
         bright=("1 7 4 1", "1 4 1 5", "1 2 1 7"), dark=("1 7 1 6", "1 4 1 7", "1 2 1 7"), bars_per_chord=2,
-        lead="flute", comp="kalimba", comping=("rolling", "ripple"), pad="strings", bass="upright bass", basses=("dub", "dub"),
+        inverts=True, lead="flute", comp="kalimba", comping=("rolling", "ripple"), pad="strings", bass="upright bass", basses=("dub", "dub"),
         kit="hands", drums="tribal", motif="flowing", looseness_ms=9, reverb=0.35, reverb_s=1.9,
     ),
 }  # fmt: skip
