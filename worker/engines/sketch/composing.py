@@ -20,6 +20,8 @@ from worker.pipeline.direct.keys import Key, find_key
 from worker.pipeline.direct.vocabulary import GENRES, MOODS, Mood, find_moods
 
 SLOWEST, FASTEST = 40.0, 220.0
+_HAND_S = 0.016
+"""Notes of one chord follow each other by no more than a strum does."""
 
 
 def compose(duration_s: float, scenes: Sequence[Scene], direction: Direction, seed: int, excluded: str = "") -> Score:
@@ -41,7 +43,7 @@ def compose(duration_s: float, scenes: Sequence[Scene], direction: Direction, se
     hits = drum(measures, style, rng) if players.drums else []
     _land(parts, hits, timeline, duration_s, home, style, (low[-2:][0], low[-1]))
     _accent(parts, hits, timeline, measures, players.drums)
-    _loosen(parts, hits, style, rng)
+    _loosen(parts, hits, style, 960 / timeline.bpm, rng)
     return Score(
         duration_s=duration_s,
         bpm=timeline.bpm,
@@ -141,13 +143,22 @@ def _accent(parts: list[Part], hits: list[Hit], timeline: Timeline, measures: li
             comp.notes += [Note(time_s, measure.bar.beat_s, pitch, 0.85) for pitch in chord_of_three]
 
 
-def _loosen(parts: list[Part], hits: list[Hit], style: Style, rng: np.random.Generator) -> None:
-    """Nobody plays like a machine, except machines."""
+def _loosen(parts: list[Part], hits: list[Hit], style: Style, phrase_s: float, rng: np.random.Generator) -> None:
+    """Nobody plays like a machine, except machines. A chord is one hand's: its notes move together, and phrases rise and fall."""
     spread = style.looseness_ms / 1000 * 0.6
     for part in parts:
         late = 0.4 * spread if part.role in {"lead", "comp"} else 0.0
-        moved = zip(part.notes, late + spread * rng.standard_normal(len(part.notes)), strict=True)
-        part.notes = sorted(note._replace(start_s=max(0.0, note.start_s + float(shift))) for note, shift in moved)
+        played: list[Note] = []
+        before_s, hand_s, touch = -1.0, 0.0, 1.0
+        for note in sorted(part.notes):
+            if note.start_s - before_s > _HAND_S:
+                hand_s = late + spread * rng.standard_normal()
+                touch = 1 + 0.04 * rng.standard_normal() - 0.1 * np.cos(2 * np.pi * note.start_s / phrase_s)
+            before_s = note.start_s
+            start_s = note.start_s + hand_s + 0.1 * spread * rng.standard_normal()
+            loud = min(1.0, max(0.05, note.velocity * touch))
+            played.append(note._replace(start_s=max(0.0, float(start_s)), velocity=float(loud)))
+        part.notes = sorted(played)
     shifts = 0.4 * spread * rng.standard_normal(len(hits))
     hits[:] = sorted(
         hit._replace(start_s=max(0.0, hit.start_s + float(shift))) for hit, shift in zip(hits, shifts, strict=True)

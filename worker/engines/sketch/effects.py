@@ -95,8 +95,7 @@ def glued(wave: Wave) -> Wave:
     centres = (np.arange(len(smooth)) + 0.5) * block
     wave = wave * (10 ** (np.interp(np.arange(samples), centres, smooth) / 20)).astype(np.float32)
     peak = float(np.quantile(np.abs(wave).max(axis=0), 0.9995)) + 1e-9
-    wave = np.tanh(wave / peak * np.float32(0.9))
-    return 0.8 * wave / (np.abs(wave).max() + 1e-9)
+    return np.tanh(wave / peak * np.float32(0.9))
 
 
 def toned(wave: Wave, tilt_db: float) -> Wave:

@@ -48,9 +48,10 @@ def mix(score: Score, check: Callable[[], None]) -> Wave:
     if style.dust:
         wave = dusty(wave)
     check()
-    wave = toned(_ridden(wave, score.sections), style.tilt_db)
+    wave = glued(toned(wave, style.tilt_db))
     check()
-    return glued(wave)
+    wave = _ridden(wave, score.sections, style.range_db)
+    return 0.8 * wave / (np.abs(wave).max() + 1e-9)
 
 
 def _gain(dry: Wave, level_db: float) -> np.float32:
@@ -63,18 +64,23 @@ def _gain(dry: Wave, level_db: float) -> np.float32:
     return np.float32(10 ** (level_db / 20) / np.sqrt(loud + 1e-12)) if loud > 0 else np.float32(0)
 
 
-def _ridden(wave: Wave, sections: Sequence[tuple[float, float]]) -> Wave:
-    """Bring each section to the loudness its energy asks for: 8 dB from none to all, whoever plays."""
-    starts = [round(start_s * RATE) for start_s, _ in sections]
-    if len(starts) < 2:
+def _ridden(wave: Wave, sections: Sequence[tuple[float, float]], range_db: float) -> Wave:
+    """Bring each section to the loudness its energy asks for, whoever plays; its end leans to what follows.
+
+    From no energy to all of it are `range_db`, and from the piece's calmest section to its climax at least half of that.
+    """
+    if len(sections) < 2:
         return wave
-    power = np.square(wave).mean(axis=0)
-    levels_db = np.array([10 * np.log10(part.mean() + 1e-9) for part in np.split(power, starts[1:])])
+    starts = [round(start_s * RATE) for start_s, _ in sections]
+    levels_db = np.array([10 * np.log10(np.square(part).mean() + 1e-9) for part in np.split(wave, starts[1:], axis=1)])
     energies = np.array([energy for _, energy in sections])
-    goals_db = levels_db.max() - 8.0 * (energies.max() - energies)
-    change_db = np.clip(0.75 * (goals_db - levels_db), -3.0, 10.0)
+    slope_db = max(range_db, 0.5 * range_db / max(float(np.ptp(energies)), 0.1))
+    change_db = np.clip(slope_db * (energies - energies.max()) + levels_db.max() - levels_db, -range_db, 8.0)
+    lean_db = 0.35 * np.diff(change_db, append=change_db[-1])
     edges = np.array(starts[1:])
-    places = np.append(0, np.stack([edges - RATE // 50, edges], axis=1))  # 20 ms from one to the next
-    values = np.repeat(change_db, 2)[:-1]
-    gain = 10 ** (np.interp(np.arange(wave.shape[1]), places, values) / 20)
+    places = np.append(
+        0, np.append(np.stack([edges - RATE // 50, edges], axis=1), wave.shape[1])
+    )  # 20 ms from one to the next
+    values = np.stack([change_db, change_db + lean_db], axis=1).ravel()
+    gain = 10 ** (np.interp(np.arange(wave.shape[1], dtype=np.float32), places, values) / 20)
     return wave * gain.astype(np.float32)

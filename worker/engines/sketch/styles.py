@@ -37,6 +37,8 @@ class Style:
     reverb_s: float = 1.6
     tilt_db: float = 0.0
     """Duller (below 0) or brighter than usual, dB per octave above 1 kHz."""
+    range_db: float = 9.0
+    """From the calmest passage to the climax."""
     pump: float = 0.0
     """How far the kick pushes the rest down, 0..1."""
     dust: bool = False
@@ -47,17 +49,17 @@ STYLES: dict[str, Style] = {
     "cinematic": Style(
         dark=("1 6 3 7", "1 6 4 5!", "1 4 1 5!", "1 3 6 7"), bright=("1 5 6 4", "1 3 4 5", "1 4 1 5", "1 6 2 5"),
         inverts=True, lead="strings", comp="strings", comping=("sustain", "pulse"), pad="strings", bass="cello", basses=("pedal", "long"),
-        kit="orchestral", drums="epic", motif="flowing", tilt_db=-0.7, reverb=0.5, reverb_s=2.8, looseness_ms=10,
+        kit="orchestral", drums="epic", motif="flowing", tilt_db=-0.7, reverb=0.5, reverb_s=2.8, range_db=12, looseness_ms=10,
     ),
     "ambient": Style(
         bright=("1 4", "1 6 4 1", "1 3 4 4", "1 5 4 4"), dark=("1 6", "1 7 6 6", "1 4 6 1", "1 3 6 7"), chord_size=5, bars_per_chord=2,
         inverts=True, lead="bells", comp="synth pad", comping=("swell", "swell"), pad="synth pad", bass="sub bass", basses=("pedal", "pedal"),
-        motif="sparse", tilt_db=-1.8, reverb=0.75, reverb_s=4.2, looseness_ms=25,
+        motif="sparse", tilt_db=-1.8, reverb=0.75, reverb_s=4.2, range_db=12, looseness_ms=25,
     ),
     "lo-fi": Style(
         bright=("2 5 1 6", "4 3 2 1", "1 6 2 5", "4 5 3 6"), dark=("1 4 7 3", "1 6 2 5!", "4 5 1 1", "6 7 1 1"), chord_size=5,
         inverts=True, lead="vibraphone", comp="electric piano", comping=("lazy", "lazy"), bass="upright bass", basses=("long", "bossa"),
-        kit="dusty", drums="dust", motif="sparse", swing=0.3, swing_sixteenths=True, looseness_ms=14, tilt_db=-2.0, reverb=0.22, reverb_s=1.2, dust=True,
+        kit="dusty", drums="dust", motif="sparse", swing=0.3, swing_sixteenths=True, range_db=12, looseness_ms=14, tilt_db=-2.0, reverb=0.22, reverb_s=1.2, dust=True,
     ),
     "house": Style(
         bright=("6 4 1 5", "1 5 6 4", "4 1 5 6"), dark=("1 7 6 7", "1 3 7 6", "1 6 3 7"), chord_size=4,
@@ -97,7 +99,7 @@ STYLES: dict[str, Style] = {
     "neoclassical": Style(
         bright=("1 5 6 3 4 1 4 5", "1 4 5 1", "1 6 2 5"), dark=("1 6 3 7", "1 4 7 3 6 4 5! 1", "1 5! 1 4"),
         inverts=True, lead="piano", comp="piano", comping=("arpeggio", "arpeggio"), pad="strings", bass="cello", basses=("pedal", "long"),
-        motif="flowing", looseness_ms=14, tilt_db=-1.2, reverb=0.42, reverb_s=2.2,
+        motif="flowing", range_db=12, looseness_ms=14, tilt_db=-1.2, reverb=0.42, reverb_s=2.2,
     ),
     "bossa nova": Style(
         bright=("1 6 2 5", "1 2 5 1", "4 3 2 1"), dark=("1 4 7 3", "1 2 5! 1", "1 6 2 5!"), chord_size=5,
