@@ -50,6 +50,7 @@ def compose(duration_s: float, scenes: Sequence[Scene], direction: Direction, se
         parts=[part for part in parts if part.notes],
         hits=hits,
         sections=tuple((section.start_s, section.energy) for section in timeline.sections),
+        final_s=timeline.final_s,
         key=key,
         style=style,
         kit=players.kit,

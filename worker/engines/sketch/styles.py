@@ -82,7 +82,7 @@ STYLES: dict[str, Style] = {
         kit="brushes", drums="swing", motif="swinging", swing=0.33, looseness_ms=12, tilt_db=-0.8, reverb=0.22, reverb_s=1.2,
     ),
     "funk": Style(
-        bright=("1 4 1 5", "2 5 2 5", "1 6 2 5"), dark=("1 4 1 4", "1 7 4 1", "1 1 4 5"), chord_size=5,
+        bright=("1 4 1 5", "1 4 2 5", "1 6 2 5"), dark=("1 4 1 4", "1 7 4 1", "1 1 4 5"), chord_size=5,
         lead="brass", comp="electric guitar clean", comping=("chops", "chops"), pad="organ", bass="bass guitar", basses=("funk", "funk"),
         kit="rock", drums="funk", motif="riff", swing=0.12, swing_sixteenths=True, looseness_ms=4, reverb=0.15, reverb_s=0.9,
     ),
@@ -92,7 +92,7 @@ STYLES: dict[str, Style] = {
         arp="synth pluck", kit="retro", drums="retro", motif="catchy", looseness_ms=1, reverb=0.38, reverb_s=2.0, pump=0.3,
     ),
     "hip hop": Style(
-        bright=("1 6 4 5", "4 3 2 1"), dark=("1 6 1 7", "1 4 6 5!", "1 1 6 7"), chord_size=4,
+        bright=("1 6 4 5", "1 3 4 1"), dark=("1 6 1 7", "1 4 6 5!", "1 1 6 7"), chord_size=4,
         lead="bells", comp="piano", comping=("lazy", "lazy"), pad="strings", bass="sub bass", basses=("slow808", "slow808"),
         kit="machine", drums="boom", motif="sparse", swing=0.15, swing_sixteenths=True, looseness_ms=6, tilt_db=-0.5, reverb=0.25, reverb_s=1.5,
     ),
