@@ -27,6 +27,7 @@ from worker.engines.sketch.composing import compose
 from worker.engines.sketch.measures import Measure, harmonise
 from worker.engines.sketch.mixing import mix
 from worker.engines.sketch.score import Note, Score
+from worker.engines.sketch.styles import Style
 from worker.pipeline.direct.vocabulary import GENRES
 from worker.pipeline.finish.master import master
 
@@ -139,13 +140,12 @@ def loudness_range(samples: np.ndarray, rate: int) -> float:
     return float(pyloudnorm.Meter(rate).loudness_range(samples.T))
 
 
-def tone(samples: np.ndarray, tilt_db: float) -> np.ndarray:
+def tone(samples: np.ndarray, style: Style) -> np.ndarray:
     """How far the octaves from 62 Hz to 8 kHz are from the genre's goal, dB, (8,)."""
     power = np.abs(np.fft.rfft(samples.mean(axis=0))) ** 2
     edges = np.searchsorted(np.fft.rfftfreq(samples.shape[1], 1 / 44_100), effects.CENTRES_HZ[1:] / 2**0.5)
     octaves = 10 * np.log10(np.add.reduceat(power, edges)[:-1] + 1e-12)
-    centres = effects.CENTRES_HZ[1:-1]
-    off = octaves - (effects.TARGET_DB[1:-1] + tilt_db * np.maximum(0, np.log2(centres / 1000)))
+    off = octaves - effects.goal_db(style.tilt_db, style.low_db)[1:-1]
     return np.asarray(off - off.mean())
 
 
@@ -165,7 +165,7 @@ def music(seconds: float, seeds: int) -> None:
         heard = io.BytesIO(master(track, duration_s=seconds, format="wav", tags={}).data)
         rate, samples = wavfile.read(heard)
         samples = samples.T.astype(np.float64) / np.iinfo(samples.dtype).max
-        off = tone(samples, score.style.tilt_db)
+        off = tone(samples, score.style)
         total += counts
         changes, bad, played, inverted = counts
         print(

@@ -98,20 +98,21 @@ def glued(wave: Wave) -> Wave:
     return np.tanh(wave / peak * np.float32(0.9))
 
 
-def toned(wave: Wave, tilt_db: float) -> Wave:
-    """Half-way from its own balance to that of a well-made record, at most 6 dB up and 5 dB down; no rumble under 28 Hz.
+def goal_db(tilt_db: float, low_db: float) -> Wave:
+    """A genre's tone, power in the octaves of `CENTRES_HZ`: duller or brighter by `tilt_db` an octave above 1 kHz, `low_db` more under 120 Hz."""
+    return TARGET_DB + tilt_db * np.maximum(0, np.log2(CENTRES_HZ / 1000)) + low_db * (CENTRES_HZ < 120)
 
-    `tilt_db` per octave above 1 kHz makes the goal duller or brighter.
-    """
+
+def toned(wave: Wave, tilt_db: float, low_db: float) -> Wave:
+    """Most of the way from its own balance to its genre's, at most 8 dB up and down; no rumble under 28 Hz."""
     blocks = wave[:, : wave.shape[1] // _TAPS * _TAPS].reshape(-1, _TAPS)
     spectra = np.fft.rfft(blocks[:: max(1, len(blocks) // 400)] * np.hanning(_TAPS).astype(np.float32), axis=1)
     power = np.square(np.abs(spectra)).sum(axis=0)
     edges = np.searchsorted(_GRID_HZ, CENTRES_HZ / 2**0.5)
     octaves = 10 * np.log10(np.add.reduceat(power, edges) + 1e-12)
-    goal = TARGET_DB + tilt_db * np.maximum(0, np.log2(CENTRES_HZ / 1000))
     weights = np.array([0.3, 1, 1, 1, 1, 1, 1, 1, 1, 0.5])
-    difference = goal - octaves
+    difference = goal_db(tilt_db, low_db) - octaves
     difference -= np.average(difference, weights=weights)
-    change = np.clip(0.6 * difference, -5.0, np.where(CENTRES_HZ < 120, 2.5, 6.0))
+    change = np.clip(0.85 * difference, -8.0, np.where(CENTRES_HZ < 120, 3.0, 8.0))
     curve_db = np.interp(np.log2(_GRID_HZ), np.log2(CENTRES_HZ), change)
     return _shaped(wave, 10 ** (curve_db / 20) / np.sqrt(1 + (28.0 / _GRID_HZ) ** 4))

@@ -51,7 +51,7 @@ def mix(score: Score, check: Callable[[], None]) -> Wave:
     if style.dust:
         wave = dusty(wave)
     check()
-    wave = glued(toned(wave, style.tilt_db))
+    wave = glued(toned(wave, style.tilt_db, style.low_db))
     check()
     wave = _ridden(wave, score)
     return 0.8 * wave / (np.abs(wave).max() + 1e-9)
