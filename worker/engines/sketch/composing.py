@@ -1,11 +1,12 @@
 """Composing: from a direction and the shape of a film to a score."""
 
+import itertools
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from worker.domain import Direction, Scene
+from worker.domain import Direction, Scene, Span
 from worker.engines.sketch import accompany
 from worker.engines.sketch.casting import Cast, cast, genre_of
 from worker.engines.sketch.drumming import drum
@@ -13,6 +14,7 @@ from worker.engines.sketch.harmony import Chord, chord, ground, nearest_pitch, v
 from worker.engines.sketch.measures import Measure, harmonise
 from worker.engines.sketch.melody import sing
 from worker.engines.sketch.patches import PATCHES
+from worker.engines.sketch.room import leave_room, share
 from worker.engines.sketch.score import Hit, Note, Part, Score
 from worker.engines.sketch.styles import STYLES, Style
 from worker.engines.sketch.timeline import ROUNDING_S, Timeline, lay_out
@@ -24,8 +26,11 @@ _HAND_S = 0.016
 """Notes of one chord follow each other by no more than a strum does."""
 
 
-def compose(duration_s: float, scenes: Sequence[Scene], direction: Direction, seed: int, excluded: str = "") -> Score:
-    """The same clip, direction and seed give the same score, whatever else is made beside it."""
+def compose(
+    duration_s: float, scenes: Sequence[Scene], direction: Direction, seed: int, excluded: str = "",
+    speech: Sequence[Span] = (),
+) -> Score:  # fmt: skip
+    """The same clip, direction and seed give the same score, whatever else is made beside it; it leaves room for `speech`."""
     genre = genre_of(direction)
     style = STYLES[genre]
     moods = [MOODS[mood] for mood in find_moods(direction.mood)]
@@ -44,12 +49,13 @@ def compose(duration_s: float, scenes: Sequence[Scene], direction: Direction, se
     _land(parts, hits, timeline, duration_s, home, style, (low[-2:][0], low[-1]))
     _accent(parts, hits, timeline, measures, players.drums)
     _loosen(parts, hits, style, 960 / timeline.bpm, rng)
+    leave_room(parts, speech, timeline.final_s)
     return Score(
         duration_s=duration_s,
         bpm=timeline.bpm,
         parts=[part for part in parts if part.notes],
         hits=hits,
-        sections=tuple((section.start_s, section.energy) for section in timeline.sections),
+        sections=tuple(_levels(timeline, speech)),
         final_s=timeline.final_s,
         key=key,
         style=style,
@@ -62,6 +68,13 @@ def _key_of(direction: Direction, moods: Sequence[Mood]) -> Key:
     dark = bool(moods) and float(np.mean([mood.valence for mood in moods])) < 0.45
     tonic = zlib.crc32(direction.title.encode()) % 12
     return find_key(direction.key) or Key(tonic=tonic, mode="minor" if dark else "major")
+
+
+def _levels(timeline: Timeline, speech: Sequence[Span]) -> Iterator[tuple[float, float]]:
+    """Where each section begins and how loud it is to be: a third less under speech."""
+    starts = [*(section.start_s for section in timeline.sections), timeline.final_s]
+    for section, (start_s, end_s) in zip(timeline.sections, itertools.pairwise(starts), strict=True):
+        yield start_s, section.energy * (1 - share(speech, start_s, end_s) / 3)
 
 
 def _drive(genre: str, moods: Sequence[Mood]) -> float:
