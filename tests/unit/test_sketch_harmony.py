@@ -4,7 +4,10 @@ import itertools
 
 import pytest
 
+from tests.unit.clips import clip, direction
+from worker.engines.sketch.composing import compose
 from worker.engines.sketch.harmony import chord, ground, parallels, voicing
+from worker.engines.sketch.measures import tonicising
 from worker.engines.sketch.styles import STYLES
 from worker.pipeline.direct.keys import find_key
 
@@ -48,3 +51,35 @@ def test_the_ground_of_a_root_bass_is_the_root():
     low = ground(chords, [False] * 6, 36)
     assert [pitch % 12 for pitch in low] == [one.root for one in chords]
     assert all(31 <= pitch <= 45 for pitch in low)
+
+
+def test_a_chord_a_fifth_above_becomes_the_dominant_of_the_next():
+    """In C major A minor before D minor is A major; what leads home, or nowhere, stays as it is."""
+    key = find_key("C major")
+    assert [tonicising(*pair, key) for pair in (("6", "2"), ("2", "5"), ("5", "1"), ("6", "4"))] == [
+        "6!",
+        "2!",
+        "5",
+        "6",
+    ]
+    assert tonicising("4", "7", find_key("A minor")) == "4!"
+    assert chord(key, "6!", 4).tones == (9, 1, 4, 7)
+
+
+def test_a_pad_comes_late_to_a_third_and_goes_down_to_it():
+    """In a style that suspends, a voice is held over into the next chord for two beats and then falls by a step to the third."""
+    held = [score(genre, seed) for genre in ("cinematic", "neoclassical", "pop") for seed in range(4)]
+    falls = [
+        (one.pitch - other.pitch, round((other.start_s - one.start_s) * made.bpm / 60))
+        for made in held
+        for part in made.parts
+        if part.role == "pad"
+        for one in part.notes
+        for other in part.notes
+        if abs(one.start_s + one.length_s - other.start_s) < 0.05 and 1 <= one.pitch - other.pitch <= 2
+    ]
+    assert sum(beats == 2 for _, beats in falls) >= 5
+
+
+def score(genre, seed):
+    return compose(30.0, clip(30.0).scenes, direction(genre, tempo_bpm=100), seed)

@@ -48,8 +48,8 @@ def _chosen(voices: tuple[int, ...], what: str, measure: Measure) -> tuple[int, 
     return (voices[int(what) % len(voices)],)
 
 
-def pad(measures: Sequence[Measure], centre: int, low: Sequence[int]) -> list[Note]:
-    """Long chords that move only when the harmony does."""
+def pad(measures: Sequence[Measure], style: Style, centre: int, low: Sequence[int]) -> list[Note]:
+    """Long chords that move only when the harmony does; where the style suspends, a voice on its way down to the third comes late."""
     notes: list[Note] = []
     previous: tuple[int, ...] | None = None
     run: list[Measure] = []
@@ -60,12 +60,29 @@ def pad(measures: Sequence[Measure], centre: int, low: Sequence[int]) -> list[No
             continue
         first = number + 1 - len(run)
         count = 3 if measure.energy < 0.4 else 4
+        before = previous or ()
         previous = voicing(measure.chord, count, previous, centre, (low[max(0, first - 1)], low[first]))
         start, end = run[0].bar.start_s, measure.bar.end_s
         loud = 0.45 + 0.45 * measure.energy
-        notes += [Note(start, end - start, pitch, loud) for pitch in previous]
+        waiting = _suspended(before, previous, run[0]) if style.suspends else None
+        for pitch in previous:
+            late_s = 2 * run[0].bar.beat_s if waiting and pitch == waiting[1] else 0.0
+            if waiting and late_s:
+                notes.append(Note(start, late_s, waiting[0], loud))
+            notes.append(Note(start + late_s, end - start - late_s, pitch, loud))
         run = []
     return notes
+
+
+def _suspended(before: tuple[int, ...], now: tuple[int, ...], measure: Measure) -> tuple[int, int] | None:
+    """The pitch that is held over and the third it falls to, in every other bar that begins nothing new."""
+    if measure.place % 2 == 0 or measure.bar.beats < 4 or len(before) != len(now):
+        return None
+    third = measure.chord.tones[1]
+    falling = [
+        (held, pitch) for held, pitch in zip(before, now, strict=True) if pitch % 12 == third and 1 <= held - pitch <= 2
+    ]
+    return falling[0] if len(falling) == 1 == sum(pitch % 12 == third for pitch in now) else None
 
 
 def arpeggio(measures: Sequence[Measure], style: Style, rng: np.random.Generator, low: Sequence[int]) -> list[Note]:

@@ -92,7 +92,7 @@ def _parts(
 ) -> list[Part]:
     parts: list[Part] = []
     if pad := players.pad:
-        parts.append(Part("pad", pad, accompany.pad(measures, min(66, PATCHES[pad].centre - 5), low)))
+        parts.append(Part("pad", pad, accompany.pad(measures, style, min(66, PATCHES[pad].centre - 5), low)))
     if comp := players.comp:
         centre = 55 if comp == players.lead else min(64, PATCHES[comp].centre - 7)  # one player's left hand
         parts.append(Part("comp", comp, accompany.comp(measures, style, comp, centre, low)))

@@ -23,6 +23,10 @@ class Style:
     pad: str = ""
     bass: str = "upright bass"
     basses: tuple[str, ...] = ("long", "halves")
+    suspends: bool = False
+    """A pad's voices may come late to the third of a chord."""
+    tonicises: bool = False
+    """A chord a fifth above the next may become its dominant."""
     inverts: bool = False
     """The bass may have a chord's third."""
     arp: str = ""
@@ -50,17 +54,17 @@ class Style:
 STYLES: dict[str, Style] = {
     "cinematic": Style(
         dark=("1 6 3 7", "1 6 4 5!", "1 4 1 5!", "1 3 6 7"), bright=("1 5 6 4", "1 3 4 5", "1 4 1 5", "1 6 2 5"),
-        inverts=True, lead="strings", comp="strings", comping=("sustain", "pulse"), pad="strings", bass="cello", basses=("pedal", "long"),
+        inverts=True, suspends=True, tonicises=True, lead="strings", comp="strings", comping=("sustain", "pulse"), pad="strings", bass="cello", basses=("pedal", "long"),
         kit="orchestral", drums="epic", motif="flowing", tilt_db=-0.7, reverb=0.5, reverb_s=2.8, range_db=12, looseness_ms=10,
     ),
     "ambient": Style(
         bright=("1 4", "1 6 4 1", "1 3 4 4", "1 5 4 4"), dark=("1 6", "1 7 6 6", "1 4 6 1", "1 3 6 7"), chord_size=5, bars_per_chord=2,
-        inverts=True, lead="bells", comp="synth pad", comping=("swell", "swell"), pad="synth pad", bass="sub bass", basses=("pedal", "pedal"),
+        inverts=True, suspends=True, lead="bells", comp="synth pad", comping=("swell", "swell"), pad="synth pad", bass="sub bass", basses=("pedal", "pedal"),
         motif="sparse", tilt_db=-1.8, reverb=0.75, reverb_s=4.2, range_db=12, low_db=-2, looseness_ms=25,
     ),
     "lo-fi": Style(
         bright=("2 5 1 6", "4 3 2 1", "1 6 2 5", "4 5 3 6"), dark=("1 4 7 3", "1 6 2 5!", "4 5 1 1", "6 7 1 1"), chord_size=5,
-        inverts=True, lead="vibraphone", comp="electric piano", comping=("lazy", "lazy"), bass="upright bass", basses=("long", "bossa"),
+        inverts=True, tonicises=True, lead="vibraphone", comp="electric piano", comping=("lazy", "lazy"), bass="upright bass", basses=("long", "bossa"),
         kit="dusty", drums="dust", motif="sparse", swing=0.3, swing_sixteenths=True, range_db=12, looseness_ms=14, tilt_db=-2.0, reverb=0.22, reverb_s=1.2, dust=True,
     ),
     "house": Style(
@@ -70,7 +74,7 @@ STYLES: dict[str, Style] = {
     ),
     "folk": Style(
         bright=("1 4 1 5", "1 5 6 4", "1 6 4 5", "1 4 5 1"), dark=("1 7 6 7", "1 3 7 1", "1 4 1 5"),
-        inverts=True, lead="violin", comp="acoustic guitar", comping=("pick", "strum"), bass="upright bass", basses=("halves", "halves"),
+        inverts=True, tonicises=True, lead="violin", comp="acoustic guitar", comping=("pick", "strum"), bass="upright bass", basses=("halves", "halves"),
         kit="hands", drums="hands", motif="flowing", low_db=-2, looseness_ms=10, tilt_db=-0.4, reverb=0.25, reverb_s=1.3,
     ),
     "rock": Style(
@@ -80,7 +84,7 @@ STYLES: dict[str, Style] = {
     ),
     "jazz": Style(
         bright=("2 5 1 6", "1 6 2 5", "3 6 2 5", "1 4 3 6 2 5 1 1"), dark=("2 5! 1 1", "1 4 2 5!", "4 7 3 6 2 5! 1 1"), chord_size=5,
-        inverts=True, lead="saxophone", comp="piano", comping=("charleston", "charleston"), bass="upright bass", basses=("walk", "walk"),
+        inverts=True, tonicises=True, lead="saxophone", comp="piano", comping=("charleston", "charleston"), bass="upright bass", basses=("walk", "walk"),
         kit="brushes", drums="swing", motif="swinging", swing=0.33, low_db=-1, looseness_ms=12, tilt_db=-0.8, reverb=0.22, reverb_s=1.2,
     ),
     "funk": Style(
@@ -95,12 +99,12 @@ STYLES: dict[str, Style] = {
     ),
     "hip hop": Style(
         bright=("1 6 4 5", "1 3 4 1"), dark=("1 6 1 7", "1 4 6 5!", "1 1 6 7"), chord_size=4,
-        lead="bells", comp="piano", comping=("lazy", "lazy"), pad="strings", bass="sub bass", basses=("slow808", "slow808"),
+        suspends=True, lead="bells", comp="piano", comping=("lazy", "lazy"), pad="strings", bass="sub bass", basses=("slow808", "slow808"),
         kit="machine", drums="boom", motif="sparse", swing=0.15, swing_sixteenths=True, low_db=2.5, looseness_ms=6, tilt_db=-0.5, reverb=0.25, reverb_s=1.5,
     ),
     "neoclassical": Style(
         bright=("1 5 6 3 4 1 4 5", "1 4 5 1", "1 6 2 5"), dark=("1 6 3 7", "1 4 7 3 6 4 5! 1", "1 5! 1 4"),
-        inverts=True, lead="piano", comp="piano", comping=("arpeggio", "arpeggio"), pad="strings", bass="cello", basses=("pedal", "long"),
+        inverts=True, suspends=True, tonicises=True, lead="piano", comp="piano", comping=("arpeggio", "arpeggio"), pad="strings", bass="cello", basses=("pedal", "long"),
         motif="flowing", range_db=12, low_db=-3, looseness_ms=14, tilt_db=-1.2, reverb=0.42, reverb_s=2.2,
     ),
     "bossa nova": Style(
@@ -119,12 +123,12 @@ STYLES: dict[str, Style] = {
         arp="synth pluck", kit="machine", drums="break", motif="flowing", low_db=2, looseness_ms=1, reverb=0.35, reverb_s=1.9, pump=0.3,
     ),
     "pop": Style(
-        inverts=True, lead="piano", comp="acoustic guitar", comping=("pick", "strum"), pad="synth pad", bass="bass guitar", basses=("halves", "pop"),
+        inverts=True, suspends=True, tonicises=True, lead="piano", comp="acoustic guitar", comping=("pick", "strum"), pad="synth pad", bass="bass guitar", basses=("halves", "pop"),
         kit="rock", drums="pop", motif="catchy", looseness_ms=5, reverb=0.28, reverb_s=1.5,
     ),
     "world": Style(
         bright=("1 7 4 1", "1 4 1 5", "1 2 1 7"), dark=("1 7 1 6", "1 4 1 7", "1 2 1 7"), bars_per_chord=2,
-        inverts=True, lead="flute", comp="kalimba", comping=("rolling", "ripple"), pad="strings", bass="upright bass", basses=("dub", "dub"),
+        inverts=True, suspends=True, lead="flute", comp="kalimba", comping=("rolling", "ripple"), pad="strings", bass="upright bass", basses=("dub", "dub"),
         kit="hands", drums="tribal", motif="flowing", looseness_ms=9, reverb=0.35, reverb_s=1.9,
     ),
 }  # fmt: skip
