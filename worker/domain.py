@@ -187,6 +187,14 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A stretch of a film, in seconds from its first frame."""
+
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Still:
     """A sampled frame: JPEG bytes, longest side at most 512 pixels."""
 
@@ -211,6 +219,13 @@ class Clip:
     stills: tuple[Still, ...]
     glanced: bool = False
     """Whether its key frames are all that was looked at: cuts are known as well as those lie."""
+    speech: tuple[Span, ...] = ()
+    """Where somebody speaks, as far as that is known."""
+
+    @property
+    def is_mostly_speech(self) -> bool:
+        spoken_s = sum(max(0.0, min(span.end_s, self.duration_s) - span.start_s) for span in self.speech)
+        return spoken_s > 0.5 * self.duration_s
 
     @property
     def cuts_s(self) -> tuple[float, ...]:
@@ -239,14 +254,6 @@ class Strip:
 
 Frames = tuple[Strip, ...]
 """A stretch of a film, some seconds: a strip for each of the engine's views."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
-    """A stretch of a film, in seconds from its first frame."""
-
-    start_s: float
-    end_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,6 +44,7 @@ class Seams:
         self.made_with = []
         self.rests, self.rested = [], threading.Event()
         self.notes, self.speech, self.known, self.ducked = [], [], None, None
+        self.directed = self.played = ()
         self.previewing, self.preview_may_end, self.preview_url = asyncio.Event(), asyncio.Event(), None
         self.preview_may_end.set()
         self.plan, self.waiting, self.closed, self.fail_on = None, False, threading.Event(), {}
@@ -93,6 +94,7 @@ class Seams:
         yield Speech(spans=SPOKEN, heard_s=2, film_s=2)
 
     async def describe(self, clip, user_request, count, video_url):
+        self.directed = clip.speech
         return tuple(direction(f"d{i}") for i in range(count)), "local"
 
     def prepare(self, clip, options, cancelled):
@@ -112,6 +114,7 @@ class Seams:
 
     def compose(self, clip, variants, options, cancelled):
         try:
+            self.played = clip.speech
             self.threads.add(threading.get_ident())
             for variant in variants:
                 self.composed.append(variant.index)

@@ -62,6 +62,39 @@ async def test_no_track_waits_for_the_ear(run, seams, pipeline):
     assert [heard.spans for heard in seams.speech] == [SPOKEN]
 
 
+async def test_another_take_leaves_room_for_what_is_known_to_be_said(run, seams, pipeline):
+    """Where a job has heard the film to its end, director and engine are told, its row knows too, and nobody listens again."""
+    pipeline.ear = None
+    seams.known = Speech(spans=(Span(start_s=0.2, end_s=0.9),), heard_s=2, film_s=2)
+    await run()
+    assert seams.directed == seams.played == seams.known.spans
+    assert seams.speech == [seams.known]
+    assert [row.prompt for row in sorted(seams.rows, key=lambda row: row.index)] == ["d0", "d1", "d2"]
+
+
+async def test_a_film_that_is_mostly_speech_asks_for_sparse_music(run, seams, pipeline):
+    """Engines that go by a caption are told, and the rows say what they were told; a user's own caption stays as it is."""
+    pipeline.fit = str
+    seams.known = Speech(spans=(Span(start_s=0.2, end_s=1.9),), heard_s=2, film_s=2)
+    await run()
+    assert sorted(row.prompt for row in seams.rows) == ["sparse d0", "sparse d1", "sparse d2"]
+    assert [variant.direction.prompt for variant in seams.plan.variants] == ["d0", "d1", "d2"]
+
+
+async def test_what_was_heard_by_then_is_left_room_for(run, seams, pipeline):
+    """A first take knows of speech where its film was heard before the directions were there; else it does without."""
+    describe = seams.describe
+
+    async def slowly(*asked):
+        while not seams.speech:
+            await asyncio.sleep(0)
+        return await describe(*asked)
+
+    seams.describe = slowly
+    await run()
+    assert (seams.directed, seams.played) == ((), SPOKEN)
+
+
 @pytest.mark.parametrize("kind", Kind)
 @pytest.mark.parametrize("error", [Rejected("it is damaged"), Unavailable("it was killed")])
 async def test_an_ear_that_fails_is_a_note(run, seams, pipeline, error, kind):

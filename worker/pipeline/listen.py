@@ -30,6 +30,10 @@ class Listening:
     ear: Ear
     timings: Timings
     patience: timedelta
+    known: Speech | None = None
+    """What another job has heard of the film to its end: it is not listened to again."""
+    spans: tuple[Span, ...] = ()
+    """Where somebody speaks in what is set to music, as soon as that has been heard."""
     _task: asyncio.Task[None] | None = None
     _enough: asyncio.Event = field(default_factory=asyncio.Event)
     """What is set to music was heard, or cannot be."""
@@ -54,9 +58,14 @@ class Listening:
     async def _listen(self) -> None:
         asked_s = self.job.options.duration_s
         try:
+            if self.known is not None:
+                self.spans = self.known.spans
+                await self.queue.put_speech(self.job.lease, self.known)
+                return
             async with aclosing(_told(self.job, self.file, self.timings, self.queue, self.ear)) as hearing:
                 async for speech in hearing:
                     if speech.whole or (asked_s is not None and speech.heard_s >= asked_s + _MARGIN_S):
+                        self.spans = speech.spans
                         self._enough.set()
         except (Rejected, Unavailable) as error:
             await self.queue.note(self.job.lease, _unheard(error))

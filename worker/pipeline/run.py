@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from worker.domain import Clip, Frames, Job, Kind, Plan, Stage, Track, Variant
+from worker.domain import Clip, Frames, Job, Kind, Plan, Speech, Stage, Track, Variant
 from worker.errors import Cancelled, LeaseLost, QueueUnavailable, Yielded
 from worker.pipeline.engine_thread import EngineThread, Visit
 from worker.pipeline.finishing import Finishing
@@ -142,6 +142,12 @@ class Pipeline:
                     made_beside = await self._music(job, engine, folder, file, stack, stopped, draining, timings)
             await made_beside()
 
+    def _for_speech(self, variant: Variant) -> Variant:
+        """Music under words: engines that go by a caption are told to leave room."""
+        prompt = variant.direction.prompt
+        told = prompt if "sparse" in prompt else self.fit(f"sparse {prompt}")
+        return replace(variant, direction=replace(variant.direction, prompt=told))
+
     async def _music(
         self,
         job: Job,
@@ -158,7 +164,9 @@ class Pipeline:
             with timings.of("look"):
                 first = await anext(looks)
                 assert isinstance(first, Clip)
-            made_beside = await stack.enter_async_context(self._beside(job, file, first, timings))
+            known = await self.queue.known_speech(job.lease)
+            first = replace(first, speech=known.spans if known else ())
+            listening, end = await stack.enter_async_context(self._beside(job, file, first, known, timings))
 
             await self.queue.set_stage(job.lease, Stage.DESCRIBING)
             with timings.of("describe"):
@@ -167,15 +175,20 @@ class Pipeline:
                 )
 
         await self.queue.set_stage(job.lease, Stage.COMPOSING)
-        missing = [variant for variant in plan.variants if variant.index not in job.done]
+        clip = replace(clip, speech=listening.spans)  # as far as it was heard: no track waits for the ear
+        missing = [
+            self._for_speech(variant) if clip.is_mostly_speech and not job.asked_plan else variant
+            for variant in plan.variants
+            if variant.index not in job.done
+        ]
         with timings.of("compose"):
             await self._compose(job, engine, folder, clip, plan, missing, stopped, draining, timings)
-        return made_beside
+        return end
 
     @asynccontextmanager
     async def _beside(
-        self, job: Job, file: Path, clip: Clip, timings: Timings
-    ) -> AsyncIterator[Callable[[], Coroutine[Any, Any, None]]]:
+        self, job: Job, file: Path, clip: Clip, known: Speech | None, timings: Timings
+    ) -> AsyncIterator[tuple[Listening, Callable[[], Coroutine[Any, Any, None]]]]:
         """Meanwhile the film is heard and its preview is made. What is yielded waits for both, in nobody's way; leaving stops them."""
         previewing = asyncio.create_task(self._previewed(job, clip, timings))
 
@@ -190,9 +203,10 @@ class Pipeline:
 
         try:
             async with Listening(
-                job=job, file=file, queue=self.queue, ear=self.ear, timings=timings, patience=self.listens_on
-            ) as listening:
-                yield end
+                job=job, file=file, queue=self.queue, ear=self.ear, timings=timings, patience=self.listens_on,
+                known=known,
+            ) as listening:  # fmt: skip
+                yield listening, end
         finally:
             previewing.cancel()
             await asyncio.gather(previewing, return_exceptions=True)

@@ -14,18 +14,18 @@ from worker.pipeline.direct.keys import Key
 _STRUMMED = {"acoustic guitar", "nylon guitar", "ukulele", "electric guitar clean", "harp"}
 
 
-def _voiced(measures: Sequence[Measure], centre: int) -> Iterator[tuple[Measure, tuple[int, ...]]]:
-    """Each measure with four voices, as near to those before as possible."""
+def _voiced(measures: Sequence[Measure], centre: int, low: Sequence[int]) -> Iterator[tuple[Measure, tuple[int, ...]]]:
+    """Each measure with four voices over the bass's `low` pitches, as near to those before as possible."""
     voices: tuple[int, ...] | None = None
-    for measure in measures:
-        voices = voicing(measure.chord, 4, voices, centre)
+    for number, measure in enumerate(measures):
+        voices = voicing(measure.chord, 4, voices, centre, (low[max(0, number - 1)], low[number]))
         yield measure, voices
 
 
-def comp(measures: Sequence[Measure], style: Style, instrument: str, centre: int) -> list[Note]:
+def comp(measures: Sequence[Measure], style: Style, instrument: str, centre: int, low: Sequence[int]) -> list[Note]:
     """Chords in the rhythm of the style; strings are strummed one after the other."""
     notes: list[Note] = []
-    for measure, voices in _voiced(measures, centre):
+    for measure, voices in _voiced(measures, centre, low):
         figure = in_bar(COMPING[style.comping[measure.energy >= 0.55]], measure.bar)
         lag = (0.014 if measure.energy < 0.5 else 0.009) if instrument in _STRUMMED else 0.0
         for step, length, velocity, what in figure:
@@ -48,8 +48,8 @@ def _chosen(voices: tuple[int, ...], what: str, measure: Measure) -> tuple[int, 
     return (voices[int(what) % len(voices)],)
 
 
-def pad(measures: Sequence[Measure], centre: int) -> list[Note]:
-    """Long chords that move only when the harmony does."""
+def pad(measures: Sequence[Measure], style: Style, centre: int, low: Sequence[int]) -> list[Note]:
+    """Long chords that move only when the harmony does; where the style suspends, a voice on its way down to the third comes late."""
     notes: list[Note] = []
     previous: tuple[int, ...] | None = None
     run: list[Measure] = []
@@ -58,19 +58,38 @@ def pad(measures: Sequence[Measure], centre: int) -> list[Note]:
         after = measures[number + 1] if number + 1 < len(measures) else None
         if after and after.chord == measure.chord and not after.on_cut and after.energy == measure.energy:
             continue
-        previous = voicing(measure.chord, 3 if measure.energy < 0.4 else 4, previous, centre)
+        first = number + 1 - len(run)
+        count = 3 if measure.energy < 0.4 else 4
+        before = previous or ()
+        previous = voicing(measure.chord, count, previous, centre, (low[max(0, first - 1)], low[first]))
         start, end = run[0].bar.start_s, measure.bar.end_s
         loud = 0.45 + 0.45 * measure.energy
-        notes += [Note(start, end - start, pitch, loud) for pitch in previous]
+        waiting = _suspended(before, previous, run[0]) if style.suspends else None
+        for pitch in previous:
+            late_s = 2 * run[0].bar.beat_s if waiting and pitch == waiting[1] else 0.0
+            if waiting and late_s:
+                notes.append(Note(start, late_s, waiting[0], loud))
+            notes.append(Note(start + late_s, end - start - late_s, pitch, loud))
         run = []
     return notes
 
 
-def arpeggio(measures: Sequence[Measure], style: Style, rng: np.random.Generator) -> list[Note]:
+def _suspended(before: tuple[int, ...], now: tuple[int, ...], measure: Measure) -> tuple[int, int] | None:
+    """The pitch that is held over and the third it falls to, in every other bar that begins nothing new."""
+    if measure.place % 2 == 0 or measure.bar.beats < 4 or len(before) != len(now):
+        return None
+    third = measure.chord.tones[1]
+    falling = [
+        (held, pitch) for held, pitch in zip(before, now, strict=True) if pitch % 12 == third and 1 <= held - pitch <= 2
+    ]
+    return falling[0] if len(falling) == 1 == sum(pitch % 12 == third for pitch in now) else None
+
+
+def arpeggio(measures: Sequence[Measure], style: Style, rng: np.random.Generator, low: Sequence[int]) -> list[Note]:
     """Sixteenths over the chord once the piece has warmed up."""
     order = [(0, 1, 2, 3), (0, 2, 1, 3), (3, 2, 1, 0), (0, 1, 3, 2)][int(rng.integers(4))]
     notes: list[Note] = []
-    for measure, voices in _voiced(measures, 71):
+    for measure, voices in _voiced(measures, 71, low):
         if measure.energy < 0.55:
             continue
         for step in range(4 * measure.bar.beats):
@@ -100,23 +119,21 @@ def counter(measures: Sequence[Measure], centre: int) -> list[Note]:
     return notes
 
 
-def bass(measures: Sequence[Measure], key: Key, style: Style, centre: int) -> list[Note]:
-    """The ground: roots and fifths in the style's rhythm, with a step towards the next chord where it asks for one."""
+def bass(measures: Sequence[Measure], key: Key, style: Style, centre: int, low: Sequence[int]) -> list[Note]:
+    """The ground: `low` and the chord's next tones above it in the style's rhythm, with a step towards what follows where it asks for one."""
     notes: list[Note] = []
-    for measure in measures:
+    for measure, lowest, goal in zip(measures, low, low[1:], strict=False):
         if measure.energy < 0.28 and measure.opening:
             continue
-        root = nearest_pitch(centre + 1, (measure.chord.root,))
-        goal = nearest_pitch(root, (measure.following.root,))
         below = goal - 1 if (goal - 1) % 12 in key.degrees else goal - 2
         above = goal + 1 if (goal + 1) % 12 in key.degrees else goal + 2
-        fifth = root + (measure.chord.fifth - root) % 12
+        _, middle, upper = sorted((tone - lowest) % 12 for tone in measure.chord.tones[:3])
         pitches = {
-            "1": root,
-            "3": root + (measure.chord.tones[1] - root) % 12,
-            "5": fifth - 12 if fifth > centre + 10 else fifth,
-            "8": root + 12,
-            "a": below if root <= goal else above,
+            "1": lowest,
+            "3": lowest + middle,
+            "5": lowest + upper - (12 if lowest + upper > centre + 10 else 0),
+            "8": lowest + 12,
+            "a": below if lowest <= goal else above,
         }
         for step, length, velocity, what in in_bar(BASS_LINES[style.basses[measure.energy >= 0.55]], measure.bar):
             start = measure.bar.at(swung(step, style) / 4)

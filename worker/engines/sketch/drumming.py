@@ -57,9 +57,10 @@ def _marks(measure: Measure, number: int) -> list[Hit]:
     if measure.place or number == 0:
         return []
     start = measure.bar.start_s
-    marks = [Hit(start, "crash", 0.55 + 0.45 * measure.energy)] if measure.energy > 0.42 or measure.on_cut else []
+    loud = 0.95 if measure.on_cut else 0.55 + 0.45 * measure.energy
+    marks = [Hit(start, "crash", loud)] if measure.energy > 0.42 or measure.on_cut else []
     if measure.on_cut:
-        marks.append(Hit(start, "kick", 0.9))
+        marks.append(Hit(start, "kick", 1.0))
         if start > RISE_S + 0.3:
             marks.append(Hit(start - RISE_S, "rise", 0.5 + 0.4 * measure.energy))
     return marks

@@ -11,8 +11,8 @@ from worker.engines.sketch.tones import RATE, Wave, fall, filtered_noise, time_a
 
 _TAPS = 8192
 _GRID_HZ = np.fft.rfftfreq(_TAPS, 1 / RATE) + 1e-3
-_CENTRES_HZ = 31.25 * 2.0 ** np.arange(10)
-_TARGET_DB = np.array([-9.0, -3.0, -1.5, -2.5, -4.5, -7.0, -10.0, -13.0, -16.5, -23.0])
+CENTRES_HZ = 31.25 * 2.0 ** np.arange(10)
+TARGET_DB = np.array([-9.0, -3.0, -1.5, -2.5, -4.5, -7.0, -10.0, -13.0, -16.5, -23.0])
 """Power in octaves from 31 Hz to 16 kHz of a record that sounds neither dull nor sharp."""
 
 
@@ -95,24 +95,24 @@ def glued(wave: Wave) -> Wave:
     centres = (np.arange(len(smooth)) + 0.5) * block
     wave = wave * (10 ** (np.interp(np.arange(samples), centres, smooth) / 20)).astype(np.float32)
     peak = float(np.quantile(np.abs(wave).max(axis=0), 0.9995)) + 1e-9
-    wave = np.tanh(wave / peak * np.float32(0.9))
-    return 0.8 * wave / (np.abs(wave).max() + 1e-9)
+    return np.tanh(wave / peak * np.float32(0.9))
 
 
-def toned(wave: Wave, tilt_db: float) -> Wave:
-    """Half-way from its own balance to that of a well-made record, at most 6 dB up and 5 dB down; no rumble under 28 Hz.
+def goal_db(tilt_db: float, low_db: float) -> Wave:
+    """A genre's tone, power in the octaves of `CENTRES_HZ`: duller or brighter by `tilt_db` an octave above 1 kHz, `low_db` more under 120 Hz."""
+    return TARGET_DB + tilt_db * np.maximum(0, np.log2(CENTRES_HZ / 1000)) + low_db * (CENTRES_HZ < 120)
 
-    `tilt_db` per octave above 1 kHz makes the goal duller or brighter.
-    """
+
+def toned(wave: Wave, tilt_db: float, low_db: float) -> Wave:
+    """Most of the way from its own balance to its genre's, at most 8 dB up and down; no rumble under 28 Hz."""
     blocks = wave[:, : wave.shape[1] // _TAPS * _TAPS].reshape(-1, _TAPS)
     spectra = np.fft.rfft(blocks[:: max(1, len(blocks) // 400)] * np.hanning(_TAPS).astype(np.float32), axis=1)
     power = np.square(np.abs(spectra)).sum(axis=0)
-    edges = np.searchsorted(_GRID_HZ, _CENTRES_HZ / 2**0.5)
+    edges = np.searchsorted(_GRID_HZ, CENTRES_HZ / 2**0.5)
     octaves = 10 * np.log10(np.add.reduceat(power, edges) + 1e-12)
-    goal = _TARGET_DB + tilt_db * np.maximum(0, np.log2(_CENTRES_HZ / 1000))
     weights = np.array([0.3, 1, 1, 1, 1, 1, 1, 1, 1, 0.5])
-    difference = goal - octaves
+    difference = goal_db(tilt_db, low_db) - octaves
     difference -= np.average(difference, weights=weights)
-    change = np.clip(0.6 * difference, -5.0, np.where(_CENTRES_HZ < 120, 2.5, 6.0))
-    curve_db = np.interp(np.log2(_GRID_HZ), np.log2(_CENTRES_HZ), change)
+    change = np.clip(0.85 * difference, -8.0, np.where(CENTRES_HZ < 120, 3.0, 8.0))
+    curve_db = np.interp(np.log2(_GRID_HZ), np.log2(CENTRES_HZ), change)
     return _shaped(wave, 10 ** (curve_db / 20) / np.sqrt(1 + (28.0 / _GRID_HZ) ** 4))

@@ -13,7 +13,7 @@ SHORTEST_S = 0.2
 
 class SketchEngine:
     """Implements `worker.ports.Engine`. Tracks are stereo at 44.1 kHz, as long as the clip, and depend only on the clip's
-    scenes, the direction, the seed and the negative prompt (instruments named there stay silent).
+    scenes and speech, the direction, the seed and the negative prompt (instruments named there stay silent).
     """
 
     name = "sketch"
@@ -46,7 +46,12 @@ class SketchEngine:
         for variant in variants:
             check()
             score = compose(
-                clip.duration_s, clip.scenes, variant.direction, variant.seed, options.negative_prompt or ""
+                clip.duration_s,
+                clip.scenes,
+                variant.direction,
+                variant.seed,
+                options.negative_prompt or "",
+                clip.speech,
             )
             samples = mix(score, check)
             yield Track(

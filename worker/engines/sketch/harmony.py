@@ -45,36 +45,74 @@ def chord(key: Key, symbol: str, size: int) -> Chord:
 
 
 @lru_cache(maxsize=4096)
-def voicing(chord: Chord, voices: int, previous: tuple[int, ...] | None, centre: int) -> tuple[int, ...]:
+def voicing(
+    chord: Chord, voices: int, previous: tuple[int, ...] | None, centre: int, bass: tuple[int, int] | None = None
+) -> tuple[int, ...]:
     """MIDI pitches, low to high, as near to `previous` (and to `centre`) as the chord allows.
 
-    With more tones than voices the fifth and then the root give way: the bass has the root.
+    With more tones than voices the fifth and then the root give way: the bass has the root. `bass` is its pitch before and now; no two
+    of all these voices go in fifths or octaves side by side where that can be had.
     """
     keep = list(chord.tones)
     for spare in (chord.fifth, chord.root):
         if len(keep) > voices and spare in keep:
             keep.remove(spare)
     keep = keep[:voices]
-    best: tuple[int, ...] = ()
-    best_cost = float("inf")
-    for order in itertools.permutations(keep):
-        for first in range(centre - 14, centre + 8):
-            if first % 12 != order[0]:
-                continue
-            pitches = [first]
-            for tone in order[1:]:
-                pitches.append(pitches[-1] + ((tone - pitches[-1]) % 12 or 12))
-            while len(pitches) < voices:
-                pitches.append(pitches[len(pitches) - len(order)] + 12)
-            cost = 0.35 * abs(sum(pitches) / len(pitches) - centre) + 0.25 * max(0, pitches[-1] - pitches[0] - 16)
-            cost += sum(
-                2.0 for low, high in itertools.pairwise(pitches) if high - low < 2 or (low < 52 and high - low < 4)
-            )
-            if previous:
-                cost += sum(abs(new - old) for new, old in zip(pitches, previous, strict=False)) / len(pitches)
-            if cost < best_cost:
-                best, best_cost = tuple(pitches), cost
-    return best
+    around = [pitch for pitch in range(centre - 13, centre + 15) if pitch % 12 in keep]
+    whole = (pitches for pitches in itertools.combinations(around, voices) if {p % 12 for p in pitches} == set(keep))
+    return min(whole, key=lambda pitches: (_cost(chord, pitches, previous, centre, bass), pitches))
+
+
+def _cost(
+    chord: Chord, pitches: tuple[int, ...], previous: tuple[int, ...] | None, centre: int, bass: tuple[int, int] | None
+) -> float:
+    cost = 0.35 * abs(sum(pitches) / len(pitches) - centre) + 0.25 * max(0, pitches[-1] - pitches[0] - 16)
+    cost += sum(
+        2.0 * (high - low < 2 or (low < 52 and high - low < 4)) + 0.4 * max(0, high - low - 9)
+        for low, high in itertools.pairwise(pitches)
+    )
+    third = chord.tones[1]
+    cost += 0.8 * max(0, sum(pitch % 12 == third for pitch in (*pitches, *(bass or ())[1:])) - 1)
+    if previous and len(previous) == len(pitches):
+        moves = [abs(new - old) for new, old in zip(pitches, previous, strict=True)]
+        cost += sum(moves) / len(pitches) + 0.6 * max(0, max(moves) - 4)
+        before, now = (previous, pitches) if bass is None else ((bass[0], *previous), (bass[1], *pitches))
+        cost += 12.0 * parallels(before, now)
+    return cost
+
+
+def parallels(before: Sequence[int], now: Sequence[int]) -> int:
+    """How many pairs of voices go from a fifth or an octave into the next, both the same way: they would sound like one."""
+    pairs = itertools.combinations(zip(before, now, strict=True), 2)
+    return sum(
+        (high - low) % 12 in {0, 7}
+        and (high - low) % 12 == (then_high - then_low) % 12
+        and (then_low - low) * (then_high - high) > 0
+        for (low, then_low), (high, then_high) in pairs
+    )
+
+
+def ground(chords: Sequence[Chord], free: Sequence[bool], centre: int) -> list[int]:
+    """The bass under `chords` as MIDI pitches, moving by as little as it can: where `free`, the third may lie lowest, else the root.
+
+    The cheapest way through all chords (Viterbi): a bass that knows where it goes, up or down.
+    """
+    ways: dict[int, tuple[float, list[int]]] = {}
+    for chord, inverts in zip(chords, free, strict=True):
+        classes = chord.tones[: 2 if inverts else 1]
+        places = [pitch for pitch in range(centre - 5, centre + 10) if pitch % 12 in classes]
+        stay = {p: 0.12 * abs(p - centre - 1) + (0.0 if p % 12 == chord.root else 0.6) for p in places}
+        ways = {
+            place: min((cost + _leap(place - last) + stay[place], [*way, place]) for last, (cost, way) in ways.items())
+            if ways
+            else (stay[place], [place])
+            for place in places
+        }
+    return min(ways.values())[1]
+
+
+def _leap(semitones: int) -> float:
+    return (0.3, 0.0, 0.0, 0.6, 0.8, 0.8, 1.8, 1.2)[abs(semitones)] if abs(semitones) < 8 else 0.35 * abs(semitones)
 
 
 def nearest_pitch(pitch: float, classes: Sequence[int] | frozenset[int]) -> int:

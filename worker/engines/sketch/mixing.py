@@ -1,6 +1,6 @@
 """Mixing: players balanced by measurement, faders ridden from section to section, then the effects on the sum."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
@@ -19,6 +19,9 @@ LEVELS: dict[str, tuple[float, float, float]] = {
     "bass": (-19.5, 0.0, 0.06),
     "drums": (-16.5, 0.0, 1.0),
 }
+
+
+_DYING_DB = 6.0
 
 
 def mix(score: Score, check: Callable[[], None]) -> Wave:
@@ -48,9 +51,10 @@ def mix(score: Score, check: Callable[[], None]) -> Wave:
     if style.dust:
         wave = dusty(wave)
     check()
-    wave = toned(_ridden(wave, score.sections), style.tilt_db)
+    wave = glued(toned(wave, style.tilt_db, style.low_db))
     check()
-    return glued(wave)
+    wave = _ridden(wave, score)
+    return 0.8 * wave / (np.abs(wave).max() + 1e-9)
 
 
 def _gain(dry: Wave, level_db: float) -> np.float32:
@@ -63,18 +67,23 @@ def _gain(dry: Wave, level_db: float) -> np.float32:
     return np.float32(10 ** (level_db / 20) / np.sqrt(loud + 1e-12)) if loud > 0 else np.float32(0)
 
 
-def _ridden(wave: Wave, sections: Sequence[tuple[float, float]]) -> Wave:
-    """Bring each section to the loudness its energy asks for: 8 dB from none to all, whoever plays."""
-    starts = [round(start_s * RATE) for start_s, _ in sections]
-    if len(starts) < 2:
+def _ridden(wave: Wave, score: Score) -> Wave:
+    """Bring each section to the loudness its energy asks for, whoever plays; its end leans to what follows, and the last chord dies away.
+
+    From no energy to all of it are the style's `range_db`, and from the piece's calmest section to its climax at least half of that.
+    """
+    if not score.sections:
         return wave
-    power = np.square(wave).mean(axis=0)
-    levels_db = np.array([10 * np.log10(part.mean() + 1e-9) for part in np.split(power, starts[1:])])
-    energies = np.array([energy for _, energy in sections])
-    goals_db = levels_db.max() - 8.0 * (energies.max() - energies)
-    change_db = np.clip(0.75 * (goals_db - levels_db), -3.0, 10.0)
-    edges = np.array(starts[1:])
-    places = np.append(0, np.stack([edges - RATE // 50, edges], axis=1))  # 20 ms from one to the next
-    values = np.repeat(change_db, 2)[:-1]
-    gain = 10 ** (np.interp(np.arange(wave.shape[1]), places, values) / 20)
+    range_db, last = score.style.range_db, round(score.final_s * RATE)
+    edges = np.array([round(start_s * RATE) for start_s, _ in score.sections[1:]], int)
+    parts = np.split(wave[:, :last], edges, axis=1)
+    levels_db = np.array([10 * np.log10(np.square(part).mean() + 1e-9) for part in parts])
+    energies = np.array([energy for _, energy in score.sections])
+    slope_db = max(range_db, 0.5 * range_db / max(float(np.ptp(energies)), 0.1))
+    change_db = np.clip(slope_db * (energies - energies.max()) + levels_db.max() - levels_db, -range_db, 8.0)
+    ends_db = change_db + 0.35 * np.diff(change_db, append=change_db[-1])
+    borders = np.stack([edges - RATE // 50, edges], axis=1).ravel()  # 20 ms from one to the next
+    places = [0, *borders, last, wave.shape[1]]
+    values = [*np.stack([change_db, ends_db], axis=1).ravel(), change_db[-1] - _DYING_DB]
+    gain = 10 ** (np.interp(np.arange(wave.shape[1], dtype=np.float32), places, values) / 20)
     return wave * gain.astype(np.float32)

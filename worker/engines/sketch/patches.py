@@ -54,7 +54,7 @@ def _ensemble(
     count = _count(length_s, release_s)
     partials = formed(harmonics, hz, slope, cutoff_hz * (0.6 + 0.8 * velocity), formants)
     rise = min(attack_s, 0.35 * length_s + 0.01)
-    return padsynth(hz, partials, width_cents, count, seed % 4) * envelope(count, rise, release_s)
+    return padsynth(hz, partials, width_cents, count, seed) * envelope(count, rise, release_s)
 
 
 def _voice(
@@ -102,9 +102,10 @@ def _piano(hz: float, length_s: float, velocity: float, seed: int) -> Wave:
     colour = (0.5 + 0.5 * velocity) * 2600 / hz + 1.2
     levels = np.exp(-number / colour) * (0.25 + np.abs(np.sin(np.pi * number / 8.1))) / number**0.35
     decays_s = 2.4 * (110 / hz) ** 0.5 / (1 + 0.16 * number)
-    early = struck(hz, count, ratios, levels, 0.28 * decays_s, chorus_cents=1.1, seed=seed)
-    late = struck(hz, count, ratios, levels / (1 + 0.2 * number), 1.5 * decays_s, chorus_cents=-1.6, seed=seed)
-    wave = 0.55 * early + 0.6 * late
+    late = levels / (1 + 0.2 * number)
+    stages = np.stack([0.48 * levels / levels.sum(), 0.52 * late / late.sum()])
+    falls_s = np.stack([0.28 * decays_s, 1.5 * decays_s])
+    wave = 1.15 * struck(hz, count, ratios, stages, falls_s, chorus_cents=-1.6, seed=seed)
     _knock(wave, 0.1 * velocity, 120, 900 + 1800 * velocity, 0.03, 0.006, seed)
     return wave * envelope(count, 0.0015, release_s)
 

@@ -43,6 +43,8 @@ class Score:
     hits: list[Hit]
     sections: tuple[tuple[float, float], ...]
     """Where each section begins, seconds, and its energy 0..1."""
+    final_s: float
+    """When the last chord is struck, which rings to the end."""
     key: Key
     style: Style
     kit: str

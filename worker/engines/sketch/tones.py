@@ -6,6 +6,7 @@
 - `plucked`: a string after Karplus and Strong (1983), one period at a time.
 """
 
+import itertools
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -19,6 +20,7 @@ Wave = npt.NDArray[np.floating[Any]]
 RATE = 44100
 _TABLE = 2048
 _PAD = 1 << 17
+_BLOCK = 256
 _TAU = 2 * np.pi
 
 
@@ -62,7 +64,7 @@ def filtered_noise(count: int, low_hz: float, high_hz: float, rng: np.random.Gen
 
 def padsynth(hz: float, partials: Wave, width_cents: float, count: int, seed: int) -> Wave:
     """An endless choir of `hz`: cut from a loop of three seconds, left and right with phases of their own."""
-    loop = _pad_loop(round(hz, 3), partials.tobytes(), width_cents, seed)
+    loop = _pad_loop(round(hz, 3), partials.tobytes(), width_cents, seed % 2)
     start = int(np.random.default_rng(seed).integers(_PAD))
     return np.take(loop, np.arange(start, start + count), axis=1, mode="wrap")
 
@@ -100,12 +102,13 @@ def wavetable(partials: Wave, hz: float) -> Wave:
     return np.append(table, table[0]).astype(np.float32)
 
 
-def looked_up(table: Wave, phase: npt.NDArray[np.float64]) -> Wave:
-    """Look the wave up at `phase` (in periods), between two points linearly."""
-    place = (phase % 1.0) * _TABLE
+def looked_up(tables: tuple[Wave, Wave], phase: npt.NDArray[np.float64], blend: Wave) -> Wave:
+    """Look two waves up at `phase` (in periods), between two points linearly: the first where `blend` is 0, the second where it is 1."""
+    place = (phase - np.floor(phase)) * _TABLE
     index = place.astype(np.int32)
     fraction = (place - index).astype(np.float32)
-    return table[index] * (1 - fraction) + table[index + 1] * fraction
+    first, second = (table.take(index) + fraction * np.diff(table).take(index, mode="clip") for table in tables)
+    return first + blend * (second - first)
 
 
 def sung(
@@ -116,12 +119,11 @@ def sung(
     rng = np.random.default_rng(seed)
     t = time_axis(count)
     wobble = vibrato_cents * np.clip((t - 0.18) / 0.35, 0, 1) * np.sin(_TAU * 5.3 * t + rng.uniform(0, _TAU))
-    bend = wobble - scoop_cents * np.exp(-t / 0.035)
+    bend = hz / RATE * 2.0 ** ((wobble - scoop_cents * np.exp(-t / 0.035)).astype(np.float64) / 1200)
     tables = wavetable(dark, hz), wavetable(bright, hz)
     out = np.zeros((2, count), np.float32)
     for number, cents in enumerate(detune_cents):
-        phase = np.cumsum(hz / RATE * 2.0 ** ((bend.astype(np.float64) + cents) / 1200)) + rng.uniform()
-        wave = looked_up(tables[0], phase) * (1 - opening) + looked_up(tables[1], phase) * opening
+        wave = looked_up(tables, np.cumsum(bend * 2.0 ** (cents / 1200)) + rng.uniform(), opening)
         out += panned(0.0 if len(detune_cents) == 1 else 2 * number / (len(detune_cents) - 1) - 1) * wave
     if breath:
         out += breath * filtered_noise(count, min(hz * 1.5, 6000), 9000, rng)
@@ -131,27 +133,36 @@ def sung(
 def struck(
     hz: float, count: int, ratios: Wave, amplitudes: Wave, decays_s: Wave, *, chorus_cents: float, seed: int
 ) -> Wave:
-    """Partials at `hz * ratios` that fall to 1/e in `decays_s`; two strings `chorus_cents` apart beat against each other."""
+    """Partials at `hz * ratios` that fall to 1/e in `decays_s`; two strings `chorus_cents` apart beat against each other.
+
+    Amplitudes and decays are (partials,), or (stages, partials) where a tone falls fast at first and slowly then.
+    """
     rng = np.random.default_rng(seed)
-    t = time_axis(count)
-    out = np.zeros((2, count), np.float32)
-    total = float(np.sum(amplitudes)) + 1e-9
-    for ratio, amplitude, decay_s in zip(ratios, amplitudes, decays_s, strict=True):
-        partial_hz = hz * float(ratio)
-        if partial_hz > 0.45 * RATE or amplitude / total < 3e-4:
-            continue
-        audible = min(count, int(decay_s * RATE * np.log(max(amplitude / total, 3e-4) / 5e-5)) + 1)
-        time = t[:audible]
-        fall = (amplitude / total) * np.exp(-time / decay_s)
-        phase = rng.uniform(-0.6, 0.6)
-        wave = np.sin(np.float32(_TAU * partial_hz) * time + np.float32(phase))
-        if chorus_cents and partial_hz < 3000:
-            other = partial_hz * 2 ** (chorus_cents / 1200)
-            wave = 0.6 * wave + 0.4 * np.sin(np.float32(_TAU * other) * time + np.float32(phase))
-        side = rng.uniform(-0.3, 0.3)
-        out[0, :audible] += (1 - side) * fall * wave
-        out[1, :audible] += (1 + side) * fall * wave
-    return 1.6 * out
+    shares = np.atleast_2d(amplitudes) / (float(np.sum(amplitudes)) + 1e-9)  # (stages, partials)
+    heard = (hz * ratios <= 0.45 * RATE) & (shares.max(axis=0) >= 3e-4)
+    partials_hz = hz * np.asarray(ratios, np.float64)[heard]
+    second = np.where((partials_hz < 3000) & (chorus_cents != 0), 0.4, 0.0)
+    each_hz = np.stack([partials_hz, partials_hz * 2 ** (chorus_cents / 1200)])  # (strings, partials)
+    turns = np.exp(1j * rng.uniform(-0.6, 0.6, len(partials_hz))) * np.stack([1 - second, second])
+    swings = 2j * np.pi * each_hz - 1 / np.atleast_2d(decays_s)[:, None, heard]  # (stages, strings, partials)
+    sizes = turns * shares[:, None, heard]
+    sides = np.broadcast_to(rng.uniform(-0.3, 0.3, len(partials_hz)), sizes.shape).ravel()
+    # A decaying sine is a power: those of a block's start times those of a place in the block, for all partials in one product.
+    rows = -(-count // _BLOCK)
+    starts = sizes.reshape(-1, 1) * _powers(np.exp(swings.reshape(-1, 1) * (_BLOCK / RATE)), rows)  # (swings, rows)
+    places = _powers(np.exp(swings.reshape(-1, 1) / RATE), _BLOCK)  # (swings, _BLOCK)
+    both = np.concatenate([(1 - sides[:, None]) * starts, (1 + sides[:, None]) * starts], axis=1).T
+    wave = np.hstack([both.imag, both.real]).astype(np.float32) @ np.vstack([places.real, places.imag]).astype(
+        np.float32
+    )
+    return np.float32(1.6) * wave.reshape(2, -1)[:, :count]
+
+
+def _powers(base: Any, count: int) -> Any:
+    """base^0, base^1, ... of (n, 1), as (n, count)."""
+    run = np.repeat(base, count, axis=1)
+    run[:, 0] = 1
+    return np.cumprod(run, axis=1)
 
 
 def plucked(hz: float, count: int, brightness: float, decay_s: float, position: float, seed: int) -> Wave:
@@ -171,9 +182,12 @@ def plucked(hz: float, count: int, brightness: float, decay_s: float, position: 
     actual_hz = RATE / (period + float(blend))
     needed = int(count * hz / actual_hz) + period + 4
     out = np.empty((needed // period + 1, period), np.float32)
-    for row in range(len(out)):
-        out[row] = string
-        string = keep * ((1 - blend) * string + blend * np.roll(string, 1))
+    out[0] = string
+    for before, row in itertools.pairwise(out):
+        np.multiply(before, keep * (1 - blend), out=row)
+        late = keep * blend * before
+        row[1:] += late[:-1]
+        row[0] += late[-1]
     flat = out.reshape(-1)
     wave = np.interp(np.arange(count) * (hz / actual_hz), np.arange(len(flat)), flat).astype(np.float32)
     return wave / (np.abs(wave).max() + 1e-9)

@@ -140,7 +140,9 @@ def _messages(
     manner: Manner, clip: Clip, stills: Sequence[Still], user_request: str, count: int, url: str | None
 ) -> list[dict[str, Any]]:
     times_s = [still.time_s for still in stills]
-    told = facts(user_request=user_request, duration_s=clip.duration_s, cuts_s=clip.cuts_s, times_s=times_s)
+    told = facts(
+        user_request=user_request, duration_s=clip.duration_s, cuts_s=clip.cuts_s, times_s=times_s, speech=clip.speech
+    )
     frames = [f"data:image/jpeg;base64,{base64.b64encode(still.jpeg).decode('ascii')}" for still in stills]
     seen: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": frame}} for frame in frames]
     if url:
