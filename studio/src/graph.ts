@@ -1,5 +1,6 @@
 /** The mix as nodes of Web Audio, live or offline: film -> 1 or 0; track -> crossfade -> fade -> gain -> duck. */
-import { type Point, type Span, fadeAt, gain, levelAt } from "./mix.ts";
+import type { Span } from "./api.ts";
+import { type Point, fadeAt, gain, levelAt } from "./mix.ts";
 
 const CROSSFADE_S = 0.05;
 const SOFT_S = 0.015; // of a slider's or a switch's step, so that it does not click
