@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import io
 import os
 import secrets
@@ -19,7 +20,7 @@ import aiohttp
 import asyncpg
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Route, async_playwright
 
 from rhythmai.local.postgres import free_port
 from supabase_standin.gateway import Gateway, GatewaySettings
@@ -80,14 +81,18 @@ class World:
     complaints: list[str] = field(default_factory=list)
     db: asyncpg.Connection | None = None
 
-    async def open(self, where: str = "", *, ready: str = "h1", **options: Any) -> Page:
-        """A page of a browser of its own, at that # of the address. What it complains of fails the test."""
+    async def open(
+        self, where: str = "", *, ready: str = "h1", answers: dict[str, object] | None = None, **options: Any
+    ) -> Page:
+        """A page of a browser of its own, at that # of the address; `answers` are those of Auth. What it complains of fails the test."""
         context = await self.browser.new_context(**{"viewport": DESKTOP, **options})
         self.contexts.append(context)
         await context.add_init_script(TAP)
         page = await context.new_page()
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("console", self._hear)
+        for path, answer in (answers or {}).items():
+            await page.route(f"**{path}*", functools.partial(Route.fulfill, json=answer))
         await page.goto(f"{self.url}/{where}")
         await page.wait_for_selector(ready)
         return page
@@ -195,13 +200,17 @@ async def house(built, browser, postgres, template, tmp_path_factory) -> AsyncIt
     folder = tmp_path_factory.mktemp("house")
     port, api_port = free_port(), free_port()
     url = f"http://127.0.0.1:{port}"
-    settings = GatewaySettings(
-        port=port, database_url=postgres.url(name), jwt_secret=SECRET, secret_key=SERVICE_KEY,
-        publishable_key=PUBLISHABLE_KEY, storage_dir=folder / "storage", api_upstream=f"http://127.0.0.1:{api_port}",
-    )  # fmt: skip
-    async with Gateway(settings, Limits()):
+    async with gateway(folder, port, api_port, postgres.url(name)):
         with api(folder, url, api_port, postgres.url(name)):
             yield World(url, postgres.url(name), folder / "storage", browser)
+
+
+def gateway(folder: Path, port: int, api_port: int, database_url: str) -> Gateway:
+    settings = GatewaySettings(
+        port=port, database_url=database_url, jwt_secret=SECRET, secret_key=SERVICE_KEY,
+        publishable_key=PUBLISHABLE_KEY, storage_dir=folder / "storage", api_upstream=f"http://127.0.0.1:{api_port}",
+    )  # fmt: skip
+    return Gateway(settings, Limits())
 
 
 def api(folder: Path, url: str, port: int, database_url: str, **settings: str) -> Host:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import numpy as np
 import pytest
 from playwright.async_api import Page
@@ -25,6 +27,39 @@ async def in_step(page: Page) -> bool:
         if np.abs(await apart(page)).max() < 0.04:
             return True
     return False
+
+
+DECODED = """
+const decode = BaseAudioContext.prototype.decodeAudioData;
+BaseAudioContext.prototype.decodeAudioData = async function (...given) {
+  const made = await decode.apply(this, given);
+  buffers.push(new WeakRef(made));
+  return made;
+};
+window.buffers = [];
+"""
+
+
+async def test_at_most_two_tracks_are_decoded(world: World, files):
+    """The one that sounds and the one before it, which sounds again without another decoding; the memory of a third is free."""
+    job = await world.job(await world.put(files / "long.mp4", "uploads", "video/mp4"), variants=3)
+    hand = await world.hand(job)
+    for index in range(3):
+        url = await world.put(files / f"track-{index + 1}.wav")
+        await hand.result(index=index, audio_url=url, title=f"T{index + 1}", duration=20)
+    await hand.finish()
+    page = await world.open(f"#job={job}", ready="article")
+    await page.evaluate(DECODED)
+    chromium = await page.context.new_cdp_session(page)
+    for number, decoded in ((1, 1), (2, 2), (3, 3), (2, 3), (3, 3), (1, 4)):
+        await page.get_by_role("button", name=f"Play T{number}").click()
+        await page.wait_for_function(f"() => window.analyser && Math.abs(loudest().hz - {220 * number}) < 20")
+        assert await page.evaluate("buffers.length") == decoded
+        async with asyncio.timeout(20):
+            while True:
+                await chromium.send("HeapProfiler.collectGarbage")
+                if await page.evaluate("buffers.filter((one) => one.deref()).length") <= 2:
+                    break
 
 
 @pytest.mark.parametrize(("track", "kind"), [("clicks.wav", "audio/wav"), ("clicks.m4a", "audio/mp4")])

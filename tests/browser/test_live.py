@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from urllib.parse import parse_qs, urlsplit
 
+import aiohttp
 import pytest
 
 from tests.browser.conftest import World
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+HEARD = """
+window.said = [];
+new MutationObserver((changes) => said.push(...changes.map(({ target }) => target.textContent)))
+  .observe(document.querySelector("[aria-live]"), { subtree: true, childList: true, characterData: true });
+"""
 
 
 async def begun(world: World, files, **options) -> tuple[str, object]:
@@ -59,9 +66,13 @@ async def test_a_lost_connection_comes_back(world: World, files):
     await hand.plan("Dawn", "Dusk")
     await page.get_by_role("heading", name="Dusk").wait_for()
     await page.context.set_offline(True)
-    await page.get_by_text("The connection is lost").wait_for()
-    await finish(world, files, hand, "Dawn", "Dusk")
+    await page.get_by_text("The connection is lost").first.wait_for()
+    await page.get_by_role("status").get_by_text("The connection is lost").wait_for()
+    await hand.result(index=0, audio_url=await world.put(files / "track-1.wav"), title="Dawn", duration=8)
+    await page.evaluate(HEARD)
     await page.context.set_offline(False)
+    await page.wait_for_function("() => said.includes('The connection is back.')")
+    await finish(world, files, hand, "Dawn", "Dusk")
     await page.get_by_text("All tracks are ready").wait_for()
     assert await page.get_by_role("button", name="Use this one").count() == 2
 
@@ -102,10 +113,16 @@ async def test_takes_and_other_words(world: World, files):
 
 
 async def test_delete_takes_film_and_music(world: World, files):
-    """Asked once more, then the API is told for each job, the page forgets it and says so."""
-    job, hand = await begun(world, files, variants=1)
-    await finish(world, files, hand, "Dawn")
-    page = await world.open(f"#job={job}")
+    """Asked once more, then the API is told for each job, of a film that was made twice, too; the page forgets it and says so."""
+    jobs = []
+    for _ in range(4):
+        job, hand = await begun(world, files, variants=1)
+        await finish(world, files, hand, "Dawn")
+        jobs.append(job)
+    job, take, *merges = jobs
+    page = await world.open(f"#job={job}&takes={take}&merge={','.join(merges)}")
+    async with aiohttp.ClientSession() as session:
+        await session.delete(f"{world.url}/api/v1/job/{take}?files=true")  # in another page, say
     told = []
     page.on("request", lambda request: request.method == "DELETE" and told.append(request.url))
     await page.get_by_role("button", name="Delete film and music").click()
@@ -113,7 +130,8 @@ async def test_delete_takes_film_and_music(world: World, files):
     await page.get_by_role("button", name="Delete film and music").click()
     await page.get_by_role("button", name="Delete", exact=True).click()
     await page.get_by_text("Film and music are deleted.").first.wait_for()
-    assert told == [f"{world.url}/api/v1/job/{job}?files=true"]
+    assert told == [f"{world.url}/api/v1/job/{one}?files=true" for one in (*merges, take, job)]
+    assert await world.db.fetchval("select count(*) from public.jobs") == 0
     assert await page.get_by_text("Recent in this browser").count() == 0
 
 
@@ -180,4 +198,3 @@ async def test_the_link_is_copied_with_a_warning(world: World, files):
     await page.get_by_text("Whoever has this link hears it.").wait_for()
     assert (await page.evaluate("navigator.clipboard.readText()")).endswith(f"#job={job}")
     await hand.finish()
-    await asyncio.sleep(0)

@@ -82,7 +82,7 @@ async def test_a_job_that_fails_says_what_to_do(world: World, files, axe):
     job = await world.job(await world.put(files / "film.mp4", "uploads", "video/mp4"))
     page = await world.open(f"#job={job}")
     hand = await world.hand(job)
-    await hand.fail("not_video", "The file is not a video but text; send a video file")
+    await hand.fail("not_a_video", "The file is not a video but text; send a video file")
     await page.get_by_role("alert").get_by_text("not a video but text").wait_for()
     await page.get_by_text("Choose a file that is a film.").wait_for()
     await sound(world, page, axe, "failed")

@@ -69,6 +69,29 @@ def large(files, tmp_path):
     return film
 
 
+async def test_a_film_is_dropped(world: World, files, tmp_path):
+    """On the zone: what is no film is refused in one sentence, a film plays and arrives; the light of the zone goes out."""
+    page = await world.open()
+    (tmp_path / "notes.txt").write_text("hello")
+    chromium = await page.context.new_cdp_session(page)
+    box = await page.locator(".zone").bounding_box()
+
+    async def drag(file, *kinds: str) -> None:
+        for kind in kinds:
+            place = {"x": box["x"] + 40, "y": box["y"] + 40}
+            data = {"items": [], "files": [str(file)], "dragOperationsMask": 1}
+            await chromium.send("Input.dispatchDragEvent", {"type": kind, **place, "data": data})
+
+    await drag(tmp_path / "notes.txt", "dragEnter", "dragOver")
+    await page.wait_for_selector(".zone.over")
+    await drag(tmp_path / "notes.txt", "drop")
+    await page.get_by_text("notes.txt is not a film.").wait_for()
+    assert await page.locator(".zone.over").count() == 0
+    await drag(files / "film.mp4", "dragEnter", "dragOver", "drop")
+    await page.wait_for_function("() => document.querySelector('video').currentTime > 0")
+    await page.get_by_text("film.mp4 has arrived").first.wait_for()
+
+
 async def test_an_upload_that_is_cut_goes_on_where_it_was(world: World, large):
     """At 60 % the connection breaks: nothing is sent twice, and the film arrives whole, with speed and rest told on the way."""
     storage = Tus(world, large.stat().st_size)
