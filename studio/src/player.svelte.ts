@@ -168,8 +168,9 @@ export class Player {
     const at = film.currentTime;
     const apart = this.voice?.track === track ? Math.abs(this.voice.at - at) : Infinity;
     if (!anew && apart < TOLERANCE_S) return;
-    this.voice?.stop();
-    this.voice = mix.voice(track, at + AHEAD_S, fade(track.duration, this.length), context.currentTime + AHEAD_S);
+    const when = context.currentTime + AHEAD_S;
+    this.voice?.stop(when);
+    this.voice = mix.voice(track, at + AHEAD_S, fade(track.duration, this.length), when);
     this.lay();
   }
 

@@ -3,6 +3,7 @@ export const lang = "en";
 
 export const words = {
   name: "RhythmAI",
+  news: "News",
   start: {
     title: "Music for your film",
     drop: "Drop a film here",
@@ -29,6 +30,8 @@ export const words = {
     format: "Format",
     seed: "Seed",
     anySeed: "any",
+    engine: "Engine",
+    engines: { auto: "Choose for me", mmaudio: "MMAudio", acestep: "ACE-Step", sketch: "Sketch" } as Record<string, string>,
     go: "Make music",
     going: "The music is made as soon as the film has arrived",
   },
@@ -39,7 +42,6 @@ export const words = {
     stopped: "The connection is gone. The upload goes on by itself as soon as it is back.",
     failed: "The upload did not work: {why}",
     again: "Try again",
-    stop: "Cancel",
   },
   film: {
     label: "Film",
@@ -57,6 +59,7 @@ export const words = {
   waiting: {
     place: "Number {place} in the queue",
     next: "Next in the queue",
+    engine: "Waiting for the engine that you chose",
     fetching: "Fetching the film",
     describing: "Watching the film",
     composing: "Composing, {done} of {total} ready",

@@ -18,14 +18,14 @@ export class Studio {
   readonly player = new Player();
   readonly reel = new Reel();
   config = $state.raw<Config | null>(null);
-  wish = $state({ text: "", variants: 3, seconds: null as number | null, original: true, format: "flac", seed: null as number | null });
+  wish = $state({ text: "", variants: 3, seconds: null as number | null, original: true, format: "flac", seed: null as number | null, engine: "auto" });
   /** The title of a track that is about to be put under the film. */
   putting = $state("");
   /** The music is asked for, and waits for the film to arrive. */
   asked = $state(false);
   complaint = $state("");
-  /** Said to screen readers. */
-  news = $state("");
+  /** Said to screen readers, the last lines of it: what comes in the same moment is said, too. */
+  news = $state.raw<{ id: number; text: string }[]>([]);
   lost = $state(false);
   missing = $state(false);
   removed = $state(false);
@@ -81,7 +81,7 @@ export class Studio {
 
   async send(file: File): Promise<void> {
     if (!(await this.reel.send(file))) return;
-    this.news = say(words.upload.done, { name: file.name });
+    this.announce(say(words.upload.done, { name: file.name }));
     if (this.asked) await this.submit();
   }
 
@@ -97,7 +97,7 @@ export class Studio {
     this.complaint = "";
     const { film } = this.reel;
     if (!film?.url) return;
-    const { text, variants, seconds, original, format: kind, seed } = this.wish;
+    const { text, variants, seconds, original, format: kind, seed, engine } = this.wish;
     try {
       const { job_id } = await call<Schemas["Made"]>("POST", "/api/v1/gen", {
         video_url: film.url,
@@ -106,6 +106,7 @@ export class Studio {
         ...(text.trim() && { user_request: text.trim() }),
         ...(seconds && { duration: seconds }),
         ...(seed != null && { seed }),
+        ...(engine !== "auto" && { engine }),
         metadata: {
           name: film.name.replace(/\p{Cc}/gu, "").slice(0, 200),
           original: original ? "kept" : "gone",
@@ -139,6 +140,7 @@ export class Studio {
         video_url,
         ...(metadata.format && { format: metadata.format }),
         ...(metadata.seconds && { duration: Number(metadata.seconds) }),
+        ...((this.config?.engines?.length ?? 0) > 1 && { engine: card.track!.engine }), // whose words they are
         plan: [{ prompt, title: card.title, description: card.description, tempo_bpm: card.tempo, key: card.musicalKey }],
         metadata,
       });
@@ -164,7 +166,7 @@ export class Studio {
       for (const job of Object.values(this.jobs)) {
         if (!ended(job)) this.hear(job.job_id, await call<Job>("DELETE", `/api/v1/job/${job.job_id}`));
       }
-      this.news = words.job.cancelled;
+      this.announce(words.job.cancelled);
     });
   }
 
@@ -180,7 +182,7 @@ export class Studio {
       this.forget(job!);
       this.leave();
       this.removed = true;
-      this.news = words.job.removed;
+      this.announce(words.job.removed);
     } catch (error) {
       this.complaint = say(words.job.notRemoved, { why: message(error) });
     }
@@ -192,6 +194,10 @@ export class Studio {
 
   forget(job: string): void {
     this.recent = forget(job);
+  }
+
+  private announce(text: string): void {
+    this.news = [...this.news.slice(-2), { id: (this.news.at(-1)?.id ?? 0) + 1, text }];
   }
 
   private async tell(act: () => Promise<void>): Promise<void> {
@@ -236,7 +242,7 @@ export class Studio {
       const stop = watch(id, {
         job: (job) => this.hear(id, job),
         lost: (lost) => {
-          if (this.lost !== lost) this.news = lost ? words.waiting.lost : words.waiting.back;
+          if (this.lost !== lost) this.announce(lost ? words.waiting.lost : words.waiting.back);
           this.lost = lost;
         },
         gone: () => id === route.job && (this.missing = true),
@@ -250,13 +256,13 @@ export class Studio {
     this.jobs = { ...this.jobs, [id]: job };
     if (id === this.route.job) this.show(job, before);
     if (id === this.last) this.putting = "";
-    if (id === this.last && job.status === "completed" && before?.status !== "completed") this.news = words.done.ready;
+    if (id === this.last && job.status === "completed" && before?.status !== "completed") this.announce(words.done.ready);
     if (job.kind !== "generate" || !before) return;
     const known = tracksOf(before);
     for (const track of tracksOf(job)) {
       if (known.some(({ index }) => index === track.index)) continue;
       const number = this.cards.findIndex((card) => card.key === `${id}/${track.index}`) + 1;
-      this.news = say(words.tracks.ready, { number, total: this.cards.length, title: track.title });
+      this.announce(say(words.tracks.ready, { number, total: this.cards.length, title: track.title }));
     }
   }
 
