@@ -9,12 +9,8 @@ import pytest
 
 from rhythmai.local.postgres import free_port
 from tests.browser.conftest import World, api, gateway, worker
-from tests.conftest import FUZZ
 
-pytestmark = [
-    pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.skipif(FUZZ == 1, reason="takes half a minute: make test-all"),
-]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.long]
 
 
 async def test_restarts_in_the_middle_lose_nothing(world: World, tmp_path):
@@ -43,7 +39,7 @@ async def test_restarts_in_the_middle_lose_nothing(world: World, tmp_path):
             await hand.result(index=2, audio_url="https://example.com/2.flac", title="Dusk")
             await hand.finish()
             await page.get_by_text("All tracks are ready").wait_for()
-            await page.context.close()
+            await page.close()
 
 
 async def test_a_worker_that_is_restarted_ends_its_job(world: World, files, tmp_path):

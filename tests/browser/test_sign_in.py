@@ -11,9 +11,10 @@ from uuid import UUID, uuid4
 
 import pytest
 import pytest_asyncio
+from playwright.async_api import Page
 
 from rhythmai.local.postgres import free_port
-from tests.browser.conftest import PUBLISHABLE_KEY, World, api, gateway
+from tests.browser.conftest import PUBLISHABLE_KEY, World, api, configured, gateway
 from tests.contract.hosts import ROOT
 from tests.contract.keys import make_token
 
@@ -42,46 +43,49 @@ def session(user: UUID) -> dict[str, object]:
     }  # fmt: skip
 
 
-@pytest_asyncio.fixture(loop_scope="session", params=["anonymous", "session"])
-async def there(request, world: World, tmp_path) -> AsyncIterator[tuple[World, str]]:
-    """The project once more, for users alone; and how they sign in."""
+@pytest_asyncio.fixture(loop_scope="session")
+async def there(world: World, tmp_path) -> AsyncIterator[World]:
+    """The project once more, for users alone."""
     port, api_port = free_port(), free_port()
     url = f"http://127.0.0.1:{port}"
-    users = {"STUDIO_SIGN_IN": request.param, "REQUIRE_AUTH": "true"}
+    users = {"STUDIO_SIGN_IN": "anonymous", "REQUIRE_AUTH": "true"}
     async with gateway(tmp_path, port, api_port, world.database_url):
         with await asyncio.to_thread(api, tmp_path, url, api_port, world.database_url, **users):
-            yield replace(world, url=url), request.param
+            yield replace(world, url=url)
 
 
-async def test_a_user_owns_her_jobs(there, files):
-    """Signed in by the page itself or on its origin before: the job is hers, live over Realtime, and listed, and nobody else's;
-    an app that has her token in createClient's `accessToken` hears of it, too."""
-    world, sign_in = there
+async def test_a_user_owns_her_jobs(there: World, files):
+    """Signed in by the page itself, or by an app on its origin: her job is live and listed, and nobody else's; an app that has
+    her token in createClient's `accessToken` hears of it, too."""
     user = uuid4()
-    if sign_in == "anonymous":
-        hers, others = [{"answers": {"/auth/v1/signup": session(one)}} for one in (user, uuid4())]
-    else:
-        kept = {"name": "sb-127-auth-token", "value": json.dumps(session(user))}
-        hers, others = {"storage_state": {"origins": [{"origin": world.url, "localStorage": [kept]}]}}, {}
-    page = await world.open(**hers)
+    page = await there.open(answers={"/auth/v1/signup": session(user)}, storage_state={})
     await page.set_input_files("input[type=file]", files / "film.mp4")
     await page.get_by_role("button", name="Make music").click()
     await page.get_by_text("Next in the queue").wait_for()
-    row = await world.db.fetchrow("select id::text, owner from public.jobs")
-    assert row["owner"] == user
-    stranger = await world.open(f"#job={row['id']}", ready="[role=alert]", **others)
-    await stranger.get_by_text("There is nothing at this link").wait_for()
-    library = f"{LIBRARY.read_text()}\nexport const {{ createClient }} = supabase;"
-    javascript = {"body": library, "content_type": "text/javascript"}
-    await stranger.route("**/test/supabase.js", lambda route: route.fulfill(**javascript))
-    for token, joins in ((make_token(user), "SUBSCRIBED"), (make_token(), "CHANNEL_ERROR")):
-        assert await stranger.evaluate(JOIN, [world.url, PUBLISHABLE_KEY, token, row["id"]]) == joins
-        if joins == "SUBSCRIBED":
-            hand = await world.hand()
-            await hand.plan("Hers", "Also hers", "And this")
-            await stranger.wait_for_function("() => heard[0] === 'Hers'")
-    await page.get_by_role("heading", name="Also hers").wait_for()
+    job, owner = await there.db.fetchrow("select id::text, owner from public.jobs")
+    assert owner == user
+    hers, other = [await signed_in(there, one, job) for one in (user, uuid4())]
+    await other.get_by_text("There is nothing at this link").wait_for()
+    assert await other.evaluate(JOIN, [there.url, PUBLISHABLE_KEY, make_token(), job]) == "CHANNEL_ERROR"
+    assert await other.evaluate(JOIN, [there.url, PUBLISHABLE_KEY, make_token(user), job]) == "SUBSCRIBED"
+    hand = await there.hand()
+    await hand.plan("Hers", "Also hers", "And this")
+    await other.wait_for_function("() => heard[0] === 'Hers'")
+    for one in (page, hers):
+        await one.get_by_role("heading", name="Also hers").wait_for()
     await hand.finish()
-    await page.get_by_role("button", name="Another film").click()
-    await page.reload()
-    await page.get_by_role("region", name="Your films").get_by_role("link", name="Open film.mp4").wait_for()
+    for one in (page, hers):
+        await one.get_by_role("button", name="Another film").first.click()
+        await one.reload()
+        await one.get_by_role("region", name="Your films").get_by_role("link", name="Open film.mp4").wait_for()
+
+
+async def signed_in(there: World, user: UUID, job: str) -> Page:
+    """The page at that job, on an origin where an app has signed its user in; supabase-js is there for the app."""
+    kept = {"name": "sb-127-auth-token", "value": json.dumps(session(user))}
+    origins = [{"origin": there.url, "localStorage": [kept]}]
+    config = await configured(there, sign_in="session")
+    page = await there.open(f"#job={job}", answers={"/config.json": config}, storage_state={"origins": origins})
+    library = f"{LIBRARY.read_text()}\nexport const {{ createClient }} = supabase;"
+    await page.route("**/test/supabase.js", lambda route: route.fulfill(body=library, content_type="text/javascript"))
+    return page

@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from tests.contract.hosts import ROOT
+from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize("script", ["check", "test"])
-def test_the_sources_are_sound(built, script):
+def test_the_sources_are_sound(script):
     """svelte-check has no error and no warning, and vitest passes."""
     command = [sys.executable, ROOT / "studio" / "build.py", "run", script]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
