@@ -39,7 +39,7 @@ export function watch(id: string, listener: Listener): () => void {
       if (ended(answer)) return stop();
     } catch (error) {
       if (over) return;
-      if (error instanceof Refused && !error.passes) {
+      if (error instanceof Refused && error.status < 429) { // asked too often is not gone
         listener.gone();
         return stop();
       }

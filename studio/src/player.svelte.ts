@@ -54,7 +54,9 @@ export class Player {
       film.pause();
       this.hush();
       this.playing = false;
-      if (this.film === film) this.film = null;
+      if (this.film !== film) return;
+      this.film = null;
+      this.length = 0; // there is nothing to play
     };
   }
 

@@ -51,6 +51,7 @@ export const words = {
     seek: "Place in the film",
     linked: "This film lies elsewhere. It is shown here once its music is being made.",
     foreign: "This film lies elsewhere, so it cannot be shown here yet. A copy for this page is on its way; until then the tracks play alone.",
+    later: "Your browser cannot play this kind of film. A copy that it can play comes with the music.",
     unplayable: "Your browser cannot play this kind of film. A copy that it can play is on its way; until then the tracks play alone.",
     noCopy: "This film cannot be shown here, so the tracks play alone. The music fits it nevertheless.",
     unseen: "This film cannot be shown here.",

@@ -90,7 +90,8 @@ async def test_a_lost_connection_comes_back(world: World, files):
 
 
 async def test_a_job_waits_and_comes_on_until_it_is_cancelled(world: World, files):
-    """Its place in the queue, how far it is and the rest of the time are told; one click ends it, and the page says so."""
+    """Its place in the queue, how far it is and the rest of the time are told, and that too many ask; one click ends it, and the
+    page says so."""
     film = await world.put(files / "film.mp4", "uploads", "video/mp4")
     first, job = [await world.job(film) for _ in range(2)]
     page = await world.open(f"#job={job}")
@@ -102,6 +103,9 @@ async def test_a_job_waits_and_comes_on_until_it_is_cancelled(world: World, file
 
     await page.route(f"**/api/v1/job/{job}", for_an_engine)
     await page.get_by_text("Waiting for the engine that you chose").wait_for()
+    busy = {"status": 429, "code": "too_many_requests", "detail": "Ask again in a moment"}
+    await page.route(f"**/api/v1/job/{job}", lambda route: route.fulfill(status=429, json=busy), times=1)
+    await page.get_by_role("region").get_by_text("The connection is lost").wait_for()
     await page.unroute_all(behavior="wait")
     await world.hand(first)
     await page.get_by_text("Next in the queue").wait_for()

@@ -69,7 +69,8 @@ async def arrived(world: World, page: Page, line: Line, film: Path) -> None:
 
 
 async def test_a_film_is_dropped(world: World, files, tmp_path):
-    """On the zone: what is no film is refused in one sentence, a film plays and arrives; the light of the zone goes out."""
+    """On the zone: what is no film is refused in one sentence, a film plays and arrives, and another that cannot be played takes
+    its place; the light of the zone goes out."""
     page = await world.open()
     (tmp_path / "notes.txt").write_text("hello")
     chromium = await page.context.new_cdp_session(page)
@@ -90,6 +91,9 @@ async def test_a_film_is_dropped(world: World, files, tmp_path):
     await drag(files / "film.mp4", "dragEnter", "dragOver", "drop")
     await page.wait_for_function("() => document.querySelector('video').currentTime > 0")
     await page.get_by_text("film.mp4 has arrived").first.wait_for()
+    await drag(files / "old.mp4", "dragEnter", "dragOver", "drop")
+    await page.get_by_text("A copy that it can play comes with the music.").wait_for()
+    await page.get_by_text("old.mp4 has arrived").first.wait_for()
 
 
 async def test_an_upload_that_is_cut_goes_on_where_it_was(world: World, half):
