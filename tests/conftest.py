@@ -37,8 +37,12 @@ def pytest_addoption(parser):
     parser.addoption("--oldest", action="store_true", help="Run tests/database on the oldest Postgres, too.")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Among workers, modules with slow tests go first, so that none of them is left to one at the end."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Long tests are for `make test-all`. Among workers, modules with slow tests go first, so that none of them is left to one at the end."""
+    if FUZZ == 1:
+        long = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
     if "PYTEST_XDIST_WORKER" in os.environ:
         slow = {item.path for item in items if item.get_closest_marker("slow")}
         items.sort(key=lambda item: item.path not in slow)
@@ -54,12 +58,13 @@ class ByModule(LoadScopeScheduling):
         "tests/cli/test_supervisor",
         "tests/api/test_api_database",
     )
+    LIVE = tuple(f"tests/browser/test_{name}" for name in ("in_step", "live", "mix", "restarts"))
 
     def _split_scope(self, nodeid: str) -> str:
         if nodeid.startswith(self.BREAKING):
             return "breaking"
-        if nodeid.startswith("tests/browser/"):  # one browser, one project
-            return "browser"
+        if nodeid.startswith("tests/browser/"):  # two browsers, two projects: half of the time each
+            return "browser, live" if nodeid.startswith(self.LIVE) else "browser"
         return "oldest" if "[oldest" in nodeid else nodeid.partition("::")[0]
 
 

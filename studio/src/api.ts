@@ -4,20 +4,9 @@ import { token } from "./session.ts";
 import { words } from "./strings.ts";
 
 export type Schemas = components["schemas"];
-export interface Span {
-  start: number;
-  end: number;
-}
-export type Track = Schemas["Track"] & { audio_preview_url?: string | null };
-export type Job = Omit<Schemas["Job"], "results"> & {
-  results: (Track | Schemas["Video"])[];
-  speech?: Span[] | null;
-  cuts?: number[] | null;
-  preview_url?: string | null;
-};
-export type Signed = Schemas["Signed"] & {
-  resumable?: { endpoint: string; headers: Record<string, string>; metadata: Record<string, string>; chunk_size: number };
-};
+export type Job = Schemas["Job"];
+export type Track = Schemas["Track"];
+export type Span = Schemas["Span"];
 
 /** The API said no; the message says what to do. */
 export class Refused extends Error {
@@ -31,11 +20,8 @@ export class Refused extends Error {
   }
 }
 
-/** Nobody answered. */
-export class Offline extends Error {
-  constructor() {
-    super(words.offline);
-  }
+export function message(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 const PATIENCE_MS = [500, 1000, 2000, 4000, 8000];
@@ -51,14 +37,14 @@ async function once<Answer>(method: string, path: string, body?: object, headers
     },
     body: body && JSON.stringify(body),
   }).catch(() => {
-    throw new Offline();
+    throw new Error(words.offline);
   });
   if (answer.ok) return (await answer.json()) as Answer;
   const problem = await answer.json().catch(() => ({}));
   throw new Refused(answer.status, problem.code ?? "internal", problem.detail ?? words.offline);
 }
 
-/** Calls; what may pass (a restart, a gateway that waits) is tried again. A POST is the same request by its key. Throws Refused, Offline. */
+/** Calls; what may pass (a restart, a gateway that waits) is tried again. A POST is the same request by its key. Throws Refused, and Error while nobody answers. */
 export async function call<Answer>(
   method: "GET" | "POST" | "DELETE",
   path: string,

@@ -5,6 +5,8 @@ export interface Config {
   sign_in: "none" | "anonymous" | "session";
   retention_days: number | null;
   sample: boolean;
+  /** Whose workers are there; a choice where they are several. */
+  engines?: string[];
 }
 
 let asked: Promise<Config> | undefined;

@@ -1,5 +1,6 @@
 /** The mix as nodes of Web Audio, live or offline: film -> 1 or 0; track -> crossfade -> fade -> gain -> duck. */
-import { type Point, type Span, fadeAt, gain, levelAt } from "./mix.ts";
+import type { Span } from "./api.ts";
+import { type Point, fadeAt, gain, levelAt } from "./mix.ts";
 
 const CROSSFADE_S = 0.05;
 const SOFT_S = 0.015; // of a slider's or a switch's step, so that it does not click
@@ -83,11 +84,12 @@ export class Voice {
     return this.filmS + this.context.currentTime - this.when;
   }
 
-  stop(): void {
-    const now = this.context.currentTime;
-    this.cross.gain.cancelScheduledValues(now);
-    this.cross.gain.setValueAtTime(this.cross.gain.value, now);
-    this.cross.gain.linearRampToValueAtTime(0, now + CROSSFADE_S);
-    if (this.sounds) this.source.stop(now + CROSSFADE_S);
+  /** Goes from `when` on, while another comes; also when it is still coming itself. */
+  stop(when = this.context.currentTime): void {
+    const { gain: param } = this.cross;
+    param.cancelScheduledValues(when);
+    param.linearRampToValueAtTime(Math.min(1, Math.max(0, (when - this.when) / CROSSFADE_S)), when);
+    param.linearRampToValueAtTime(0, when + CROSSFADE_S);
+    if (this.sounds) this.source.stop(when + CROSSFADE_S);
   }
 }

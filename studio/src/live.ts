@@ -1,6 +1,6 @@
 /** A job, live: its topic for what happens, the API for what is. Joins, reads, goes on; whatever breaks in between. */
 import type { RealtimeChannel } from "@supabase/supabase-js";
-import { type Job, Offline, Refused, call } from "./api.ts";
+import { type Job, Refused, call } from "./api.ts";
 import { supabase } from "./session.ts";
 import { ended, heard, read } from "./watch.ts";
 
@@ -12,7 +12,7 @@ export interface Listener {
   /** The connection is lost, or back. */
   lost(lost: boolean): void;
   /** There is no such job. */
-  gone(why: Refused): void;
+  gone(): void;
 }
 
 /** Watches until the job has ended, or until the answer is called. */
@@ -39,11 +39,11 @@ export function watch(id: string, listener: Listener): () => void {
       if (ended(answer)) return stop();
     } catch (error) {
       if (over) return;
-      if (error instanceof Refused && !error.passes) {
-        listener.gone(error);
+      if (error instanceof Refused && error.status < 429) { // asked too often is not gone
+        listener.gone();
         return stop();
       }
-      if (error instanceof Offline || error instanceof Refused) listener.lost(true);
+      listener.lost(true);
       pause = 2 * LOOKS_MS;
     }
     timer = window.setTimeout(look, document.hidden ? AWAY_MS : pause);

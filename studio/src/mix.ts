@@ -2,10 +2,7 @@
  * The mix as POST /api/v1/merge renders it: original * 1 + music * gain * duck * fade, without the limiter.
  * Times are seconds of the film, levels dB. Nothing here knows of Web Audio.
  */
-export interface Span {
-  start: number;
-  end: number;
-}
+import type { Span } from "./api.ts";
 
 /** A corner of an envelope; between two corners of `duck` the level is linear in dB. */
 export interface Point {
@@ -13,7 +10,7 @@ export interface Point {
   db: number;
 }
 
-export const DUCK_DB = -10;
+const DUCK_DB = -10;
 const ATTACK_S = 0.15; // ends where the word begins
 const HOLD_S = 0.25;
 const RELEASE_S = 0.4;

@@ -1,18 +1,13 @@
 /** Plays a film and one of its tracks in step: the film is the clock, the track follows it. */
-import { type Track } from "./api.ts";
+import { type Span, type Track, message } from "./api.ts";
 import { Mix, Voice } from "./graph.ts";
-import { type Span, duck, fade } from "./mix.ts";
+import { duck, fade } from "./mix.ts";
 import { SilentFilm } from "./silent.ts";
 
 const TOLERANCE_S = 0.03; // further apart than this, the track begins again at the film's place
 const LOOKS_MS = 200;
 const DECODED = 2; // tracks that are kept decoded: the one that sounds and the one before it
 const AHEAD_S = 0.02; // a source that is to begin now begins late; one that is to begin soon does not
-
-export interface Key {
-  job: string;
-  index: number;
-}
 
 export class Player {
   playing = $state(false);
@@ -59,7 +54,9 @@ export class Player {
       film.pause();
       this.hush();
       this.playing = false;
-      if (this.film === film) this.film = null;
+      if (this.film !== film) return;
+      this.film = null;
+      this.length = 0; // there is nothing to play
     };
   }
 
@@ -115,10 +112,16 @@ export class Player {
     try {
       await this.buffer(track);
     } catch (error) {
-      if (this.current === track) this.trouble = { track, why: error instanceof Error ? error.message : String(error) };
+      if (this.current === track) this.trouble = { track, why: message(error) };
       return;
     }
     if (this.current?.audio_url === track.audio_url) this.follow(true);
+  }
+
+  /** Plays that track. */
+  listen(track: Track): void {
+    void this.select(track);
+    if (!this.playing) void this.play();
   }
 
   /** After a slider, a switch, or news about where somebody speaks. */
@@ -167,8 +170,9 @@ export class Player {
     const at = film.currentTime;
     const apart = this.voice?.track === track ? Math.abs(this.voice.at - at) : Infinity;
     if (!anew && apart < TOLERANCE_S) return;
-    this.voice?.stop();
-    this.voice = mix.voice(track, at + AHEAD_S, fade(track.duration, this.length), context.currentTime + AHEAD_S);
+    const when = context.currentTime + AHEAD_S;
+    this.voice?.stop(when);
+    this.voice = mix.voice(track, at + AHEAD_S, fade(track.duration, this.length), when);
     this.lay();
   }
 

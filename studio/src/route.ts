@@ -3,21 +3,21 @@ export interface Route {
   job: string | null;
   /** Jobs that made further takes of the same film. */
   takes: string[];
-  /** The job that puts a track under the film. */
-  merge: string | null;
+  /** Jobs that put a track under the film; the last one is shown. */
+  merges: string[];
 }
 
+export const NOWHERE: Route = { job: null, takes: [], merges: [] };
 const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 export function parse(hash: string): Route {
   const said = new URLSearchParams(hash.replace(/^#/, ""));
-  const id = (text: string | null) => (text && ID.test(text) ? text : null);
-  const job = id(said.get("job"));
-  const takes = (said.get("takes") ?? "").split(",").filter((text) => ID.test(text));
-  return { job, takes: job ? takes : [], merge: job && id(said.get("merge")) };
+  const ids = (name: string) => (said.get(name) ?? "").split(",").filter((text) => ID.test(text));
+  const [job] = ids("job");
+  return job ? { job, takes: ids("takes"), merges: ids("merge") } : NOWHERE;
 }
 
-export function format({ job, takes, merge }: Route): string {
+export function format({ job, takes, merges }: Route): string {
   if (!job) return "#";
-  return `#job=${job}${takes.length ? `&takes=${takes.join(",")}` : ""}${merge ? `&merge=${merge}` : ""}`;
+  return `#job=${job}${takes.length ? `&takes=${takes.join(",")}` : ""}${merges.length ? `&merge=${merges.join(",")}` : ""}`;
 }

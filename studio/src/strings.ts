@@ -3,12 +3,12 @@ export const lang = "en";
 
 export const words = {
   name: "RhythmAI",
+  news: "News",
   start: {
     title: "Music for your film",
     drop: "Drop a film here",
     pick: "Choose a film",
     or: "or paste a link to one",
-    link: "Link to a film",
     open: "Open",
     sample: "Try our sample",
     notFilm: "{name} is not a film. Drop a video file, such as MP4, MOV or WebM.",
@@ -30,18 +30,18 @@ export const words = {
     format: "Format",
     seed: "Seed",
     anySeed: "any",
+    engine: "Engine",
+    engines: { auto: "Choose for me", mmaudio: "MMAudio", acestep: "ACE-Step", sketch: "Sketch" } as Record<string, string>,
     go: "Make music",
     going: "The music is made as soon as the film has arrived",
   },
   upload: {
     sending: "Uploading {name}",
     rate: "{sent} of {total}, {rate} a second, {rest} left",
-    begins: "{total}",
     done: "{name} has arrived",
     stopped: "The connection is gone. The upload goes on by itself as soon as it is back.",
     failed: "The upload did not work: {why}",
     again: "Try again",
-    stop: "Cancel",
   },
   film: {
     label: "Film",
@@ -50,8 +50,9 @@ export const words = {
     sound: "Turn the sound on",
     seek: "Place in the film",
     linked: "This film lies elsewhere. It is shown here once its music is being made.",
-    foreign: "This film lies elsewhere, so it cannot be shown here yet. A copy for this page is on its way; until then the tracks play over the line of its cuts.",
-    unplayable: "Your browser cannot play this kind of film. A copy that it can play is on its way; until then the tracks play over the line of its cuts.",
+    foreign: "This film lies elsewhere, so it cannot be shown here yet. A copy for this page is on its way; until then the tracks play alone.",
+    later: "Your browser cannot play this kind of film. A copy that it can play comes with the music.",
+    unplayable: "Your browser cannot play this kind of film. A copy that it can play is on its way; until then the tracks play alone.",
     noCopy: "This film cannot be shown here, so the tracks play alone. The music fits it nevertheless.",
     unseen: "This film cannot be shown here.",
     of: "{at} of {length}",
@@ -59,6 +60,7 @@ export const words = {
   waiting: {
     place: "Number {place} in the queue",
     next: "Next in the queue",
+    engine: "Waiting for the engine that you chose",
     fetching: "Fetching the film",
     describing: "Watching the film",
     composing: "Composing, {done} of {total} ready",
@@ -79,8 +81,6 @@ export const words = {
     missing: "This one could not be made",
     play: "Play {title}",
     pause: "Pause {title}",
-    playShort: "Play",
-    pauseShort: "Pause",
     use: "Use this one",
     again: "Another take",
     edit: "Edit words",
@@ -95,7 +95,6 @@ export const words = {
     nonCommercial: "Commercial use: no ({licence})",
     onBeat: "{met} of {cuts} cuts on a beat",
     best: "best fit",
-    seek: "Place in {title}",
     cannotLoad: "{title} could not be loaded: {why}",
     finished: "All tracks are ready",
     some: "{made} of {total} tracks could be made",
@@ -114,7 +113,6 @@ export const words = {
     ready: "Your film with music is ready",
     download: "Download MP4",
     failed: "The film could not be made: {why}",
-    again: "Try again",
   },
   job: {
     copy: "Copy link",
@@ -135,10 +133,10 @@ export const words = {
     again: "Try once more",
     missing: "There is nothing at this link. It may have been deleted, or it belongs to somebody who has to sign in.",
     what: {
-      not_video: "Choose a file that is a film.",
-      too_long: "Choose a shorter film, or only its first seconds under “More”.",
-      upstream_error: "The link did not answer. Check it in a new tab, then try once more.",
-    } as Record<string, string>,
+      ...codes("not_a_video no_video_stream empty_file", "Choose a file that is a film."),
+      ...codes("too_long too_demanding", "Choose a shorter film, or only its first seconds under “More”."),
+      ...codes("not_found http_error unreachable upstream_error", "The link did not answer. Check it in a new tab, then try once more."),
+    },
     otherwise: "Try once more, or take another film.",
   },
   recent: {
@@ -154,6 +152,10 @@ export const words = {
   },
   offline: "The server cannot be reached. Check your connection and try again.",
 };
+
+function codes(names: string, text: string): Record<string, string> {
+  return Object.fromEntries(names.split(" ").map((name) => [name, text]));
+}
 
 export function say(text: string, values: Record<string, string | number> = {}): string {
   return text.replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ""));

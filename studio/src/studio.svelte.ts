@@ -1,66 +1,44 @@
 /** The state of the page: a film, its way into Storage, the jobs that make music for it, and the one that puts a track under it. */
-import { type Job, type Schemas, type Track, call } from "./api.ts";
+import { type Job, type Schemas, type Track, Refused, call, message } from "./api.ts";
 import { type Card, deal } from "./cards.ts";
 import { type Config, config } from "./config.ts";
 import { watch } from "./live.ts";
 import { save } from "./download.ts";
 import { Player } from "./player.svelte.ts";
+import { type Film, Reel } from "./reel.svelte.ts";
 import { type Recent, forget, recent, remember } from "./recent.ts";
-import { type Route, format, parse } from "./route.ts";
+import { NOWHERE, type Route, format, parse } from "./route.ts";
 import { say, size, words } from "./strings.ts";
-import { Pace, sample, upload } from "./upload.ts";
+import { sample } from "./upload.ts";
 import { ended, tracksOf } from "./watch.ts";
 
 const LARGEST = 512 * 2 ** 20;
 
-export interface Film {
-  name: string;
-  /** What a video element plays; null while nothing can be played. */
-  src: string | null;
-  /** The file, when it is from this disk. */
-  file: File | null;
-  /** Where the worker gets it; null until it has arrived. */
-  url: string | null;
-}
-
-export interface Upload {
-  file: File;
-  sent: number;
-  rate: number | null;
-  rest: number | null;
-  stopped: boolean;
-  failed: string | null;
-  abort: AbortController;
-}
-
 export class Studio {
   readonly player = new Player();
+  readonly reel = new Reel();
   config = $state.raw<Config | null>(null);
-  film = $state.raw<Film | null>(null);
-  /** Of the film that is played, as far as it has been seen. */
-  cuts = $state.raw<number[]>([]);
-  upload = $state<Upload | null>(null);
-  wish = $state({ text: "", variants: 3, seconds: null as number | null, original: true, format: "flac", seed: null as number | null });
+  wish = $state({ text: "", variants: 3, seconds: null as number | null, original: true, format: "flac", seed: null as number | null, engine: "auto" });
   /** The title of a track that is about to be put under the film. */
   putting = $state("");
   /** The music is asked for, and waits for the film to arrive. */
   asked = $state(false);
   complaint = $state("");
-  /** Said to screen readers. */
-  news = $state("");
+  /** Said to screen readers, the last lines of it: what comes in the same moment is said, too. */
+  news = $state.raw<{ id: number; text: string }[]>([]);
   lost = $state(false);
   missing = $state(false);
   removed = $state(false);
   recent = $state.raw<Recent[]>(recent());
   mine = $state.raw<Schemas["ListedJob"][]>([]);
   private jobs = $state.raw<Record<string, Job>>({});
-  private route = $state.raw<Route>({ job: null, takes: [], merge: null });
-  private broken: string[] = [];
+  private route = $state.raw<Route>(NOWHERE);
   private watches = new Map<string, () => void>();
 
   job = $derived(this.route.job ? (this.jobs[this.route.job] ?? null) : null);
-  merge = $derived(this.route.merge ? (this.jobs[this.route.merge] ?? null) : null);
-  merging = $derived(this.route.merge !== null);
+  private last = $derived(this.route.merges.at(-1) ?? null);
+  merge = $derived(this.last ? (this.jobs[this.last] ?? null) : null);
+  merging = $derived(this.last !== null);
   opened = $derived(this.route.job !== null);
   cards = $derived(deal([this.route.job, ...this.route.takes].map((id) => (id ? this.jobs[id] : undefined))));
 
@@ -71,7 +49,8 @@ export class Studio {
       this.config = await config().catch(() => null);
       if (!this.config) await new Promise((resolve) => setTimeout(resolve, Math.min(pause, 8000)));
     }
-    if (this.job) this.show(this.job, this.job); // only now it is known which hosts are ours
+    this.reel.allow(this.config.project_url);
+    if (this.job) this.reel.follow(this.job);
     if (this.config.sign_in !== "none") await this.list().catch(() => {});
   }
 
@@ -89,7 +68,7 @@ export class Studio {
   }
 
   async takeSample(): Promise<void> {
-    this.take(await sample());
+    await this.tell(async () => this.take(await sample()));
   }
 
   takeLink(link: string): void {
@@ -97,58 +76,45 @@ export class Studio {
     this.complaint = url && /^https?:$/.test(url.protocol) ? "" : words.start.notLink;
     if (!url || this.complaint) return;
     const name = url.pathname.split("/").at(-1) || url.host;
-    this.putOn({ name, src: this.plays(url.href), file: null, url: url.href });
+    this.putOn({ name, src: this.reel.plays(url.href), file: null, url: url.href });
   }
 
   async send(file: File): Promise<void> {
-    const pace = new Pace(file.size);
-    const abort = new AbortController();
-    this.upload = { file, sent: 0, rate: null, rest: null, stopped: false, failed: null, abort };
-    const state = this.upload;
-    try {
-      const url = await upload(
-        file,
-        (sent) => {
-          pace.tell(sent, performance.now());
-          Object.assign(state, { sent, rate: pace.rate, rest: pace.rest });
-        },
-        (stopped) => (state.stopped = stopped),
-        abort.signal,
-      );
-      if (this.film?.file !== file) return;
-      Object.assign(state, { sent: file.size, stopped: false });
-      this.film = { ...this.film, url };
-      this.news = say(words.upload.done, { name: file.name });
-      if (this.asked) await this.submit();
-    } catch (error) {
-      if (!abort.signal.aborted) Object.assign(state, { failed: message(error), stopped: false });
-    }
+    if (!(await this.reel.send(file))) return;
+    this.announce(say(words.upload.done, { name: file.name }));
+    if (this.asked) await this.submit();
   }
 
   /** Back to the quiet screen; what has been made stays where it is. */
   leave(): void {
     history.pushState(null, "", location.pathname);
-    this.open({ job: null, takes: [], merge: null });
+    this.open(NOWHERE);
   }
 
   /** Asks for music now, or as soon as the film has arrived. */
   async submit(): Promise<void> {
     this.asked = true;
     this.complaint = "";
-    const film = this.film;
+    const { film } = this.reel;
     if (!film?.url) return;
-    const { text, variants, seconds, original, format: fileFormat, seed } = this.wish;
+    const { text, variants, seconds, original, format: kind, seed, engine } = this.wish;
     try {
       const { job_id } = await call<Schemas["Made"]>("POST", "/api/v1/gen", {
         video_url: film.url,
         variants,
-        format: fileFormat,
+        format: kind,
         ...(text.trim() && { user_request: text.trim() }),
         ...(seconds && { duration: seconds }),
         ...(seed != null && { seed }),
-        metadata: { original: original ? "kept" : "gone", name: film.name.replace(/\p{Cc}/gu, "").slice(0, 200), ...(seconds && { seconds: String(seconds) }) },
+        ...(engine !== "auto" && { engine }),
+        metadata: {
+          name: film.name.replace(/\p{Cc}/gu, "").slice(0, 200),
+          original: original ? "kept" : "gone",
+          format: kind,
+          ...(seconds && { seconds: String(seconds) }),
+        },
       });
-      this.go({ job: job_id, takes: [], merge: null });
+      this.go({ ...NOWHERE, job: job_id });
     } catch (error) {
       this.complaint = message(error);
     } finally {
@@ -162,7 +128,7 @@ export class Studio {
     await this.tell(async () => {
       const path = `/api/v1/job/${(card?.job ?? this.job)!.job_id}/again`;
       const { job_id } = await call<Schemas["Made"]>("POST", path, card ? { variant: card.index } : {});
-      this.go(card ? { ...this.route, takes: [...this.route.takes, job_id] } : { job: job_id, takes: [], merge: null });
+      this.go(card ? { ...this.route, takes: [...this.route.takes, job_id] } : { ...NOWHERE, job: job_id });
     });
   }
 
@@ -172,8 +138,9 @@ export class Studio {
       const { video_url, metadata } = this.job!;
       const { job_id } = await call<Schemas["Made"]>("POST", "/api/v1/gen", {
         video_url,
-        format: this.wish.format,
+        ...(metadata.format && { format: metadata.format }),
         ...(metadata.seconds && { duration: Number(metadata.seconds) }),
+        ...((this.config?.engines?.length ?? 0) > 1 && { engine: card.track!.engine }), // whose words they are
         plan: [{ prompt, title: card.title, description: card.description, tempo_bpm: card.tempo, key: card.musicalKey }],
         metadata,
       });
@@ -189,7 +156,7 @@ export class Studio {
       const { job_id } = await call<Schemas["Made"]>("POST", "/api/v1/merge", { ...wanted, metadata: { title: track.title } }, {
         headers: { Prefer: "respond-async" },
       });
-      this.go({ ...this.route, merge: job_id });
+      this.go({ ...this.route, merges: [...this.route.merges, job_id] });
     });
     if (this.complaint) this.putting = "";
   }
@@ -199,43 +166,38 @@ export class Studio {
       for (const job of Object.values(this.jobs)) {
         if (!ended(job)) this.hear(job.job_id, await call<Job>("DELETE", `/api/v1/job/${job.job_id}`));
       }
-      this.news = words.job.cancelled;
+      this.announce(words.job.cancelled);
     });
   }
 
   /** Deletes the film and all music of it, for everybody. */
   async remove(): Promise<void> {
     try {
-      const { job, takes, merge } = this.route;
-      for (const id of [merge, ...takes, job]) if (id) await call("DELETE", `/api/v1/job/${id}?files=true`);
-      if (job) this.recent = forget(job);
+      const { job, takes, merges } = this.route;
+      for (const id of [...merges, ...takes, job!]) {
+        await call("DELETE", `/api/v1/job/${id}?files=true`).catch((error) => {
+          if (!(error instanceof Refused) || error.status !== 404) throw error; // what is gone needs no deletion
+        });
+      }
+      this.forget(job!);
       this.leave();
       this.removed = true;
-      this.news = words.job.removed;
+      this.announce(words.job.removed);
     } catch (error) {
       this.complaint = say(words.job.notRemoved, { why: message(error) });
     }
   }
 
-  async download(event: MouseEvent, url: string, name: string): Promise<void> {
-    await this.tell(() => save(event, url, name));
-  }
-
-  /** What the browser cannot play; a copy may come with the job. */
-  cannotPlay(src: string): void {
-    this.broken = [...this.broken, src];
-    if (this.film?.src === src) this.film = { ...this.film, src: null };
-    if (this.job) this.show(this.job, this.job);
+  async download(event: MouseEvent & { currentTarget: HTMLAnchorElement }): Promise<void> {
+    await this.tell(() => save(event));
   }
 
   forget(job: string): void {
     this.recent = forget(job);
   }
 
-  /** An address that this page may play: of the project, or of this host. */
-  plays(url: string): string | null {
-    const ours = [location.origin, this.config?.project_url, this.config?.project_url.replace(".supabase.", ".storage.supabase.")];
-    return URL.canParse(url) && ours.includes(new URL(url).origin) ? url : null;
+  private announce(text: string): void {
+    this.news = [...this.news.slice(-2), { id: (this.news.at(-1)?.id ?? 0) + 1, text }];
   }
 
   private async tell(act: () => Promise<void>): Promise<void> {
@@ -248,11 +210,8 @@ export class Studio {
   }
 
   private putOn(film: Film | null): void {
-    this.upload?.abort.abort(new Error("another film"));
-    if (this.film?.file && this.film.src) URL.revokeObjectURL(this.film.src);
     this.player.forget();
-    this.film = film;
-    this.upload = null;
+    this.reel.put(film);
   }
 
   private go(route: Route): void {
@@ -271,7 +230,7 @@ export class Studio {
       void this.player.select(null);
       if (!same) this.putOn(null);
     }
-    const wanted = [route.job, ...route.takes, route.merge].filter((id) => id !== null);
+    const wanted = [route.job, ...route.takes, this.last].filter((id) => id !== null);
     for (const [id, stop] of this.watches) {
       if (wanted.includes(id)) continue;
       stop();
@@ -282,7 +241,10 @@ export class Studio {
       if (this.watches.has(id)) continue;
       const stop = watch(id, {
         job: (job) => this.hear(id, job),
-        lost: (lost) => (this.lost = lost),
+        lost: (lost) => {
+          if (this.lost !== lost) this.announce(lost ? words.waiting.lost : words.waiting.back);
+          this.lost = lost;
+        },
         gone: () => id === route.job && (this.missing = true),
       });
       this.watches.set(id, stop);
@@ -293,22 +255,20 @@ export class Studio {
     const before = this.jobs[id] ?? null;
     this.jobs = { ...this.jobs, [id]: job };
     if (id === this.route.job) this.show(job, before);
-    if (id === this.route.merge) this.putting = "";
-    if (id === this.route.merge && job.status === "completed" && before?.status !== "completed") this.news = words.done.ready;
+    if (id === this.last) this.putting = "";
+    if (id === this.last && job.status === "completed" && before?.status !== "completed") this.announce(words.done.ready);
     if (job.kind !== "generate" || !before) return;
     const known = tracksOf(before);
     for (const track of tracksOf(job)) {
       if (known.some(({ index }) => index === track.index)) continue;
       const number = this.cards.findIndex((card) => card.key === `${id}/${track.index}`) + 1;
-      this.news = say(words.tracks.ready, { number, total: this.cards.length, title: track.title });
+      this.announce(say(words.tracks.ready, { number, total: this.cards.length, title: track.title }));
     }
   }
 
   /** What the first job says of the film. */
   private show(job: Job, before: Job | null): void {
-    const film = this.film ?? { name: job.metadata.name ?? "", src: null, file: null, url: job.video_url };
-    const found = [this.plays(job.video_url), job.preview_url].find((url) => url && !this.broken.includes(url)) ?? null;
-    if (!this.film || (!film.src && found)) this.film = { ...film, src: film.src ?? found };
+    this.reel.follow(job);
     this.player.speech = job.speech ?? [];
     this.player.remix();
     if (!before) {
@@ -321,10 +281,6 @@ export class Studio {
     const { jobs } = await call<Schemas["Page"]>("GET", "/api/v1/jobs?limit=12");
     this.mine = jobs.filter(({ kind }) => kind === "generate");
   }
-}
-
-export function message(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 export const studio = new Studio();

@@ -1,7 +1,8 @@
 /** A film into Storage: in pieces that go on after a break where the project takes them, else in one PUT. */
-import { type Signed, call } from "./api.ts";
-import { config } from "./config.ts";
+import { type Schemas, call } from "./api.ts";
 import { words } from "./strings.ts";
+
+type Signed = Schemas["Signed"];
 
 const KEPT = "rhythmai.upload.";
 const RETRIES_MS = [500, 1000, 2000, 4000, 8000, 15000, 30000];
@@ -35,7 +36,7 @@ export class Pace {
   }
 }
 
-/** Answers with the film's address. `stopped(true)` says that the connection is gone and is tried again. Throws Refused, Offline, Error. */
+/** Answers with the film's address. `stopped(true)` says that the connection is gone and is tried again. Throws Refused, Error. */
 export async function upload(
   film: File,
   progress: (sent: number) => void,
@@ -48,7 +49,7 @@ export async function upload(
     stopped(false);
     progress(sent);
   };
-  if (signed.resumable && film.size > signed.resumable.chunk_size) {
+  if (film.size > signed.resumable.chunk_size) {
     keep(place, signed);
     const sent = await inPieces(film, signed.resumable, moved, stopped, signal);
     keep(place, null);
@@ -88,7 +89,7 @@ function keep(place: string, signed: Signed | null): void {
 /** Answers with false where Storage does not begin such an upload. Throws Error; what was sent is kept for the next try. */
 async function inPieces(
   film: File,
-  to: NonNullable<Signed["resumable"]>,
+  to: Signed["resumable"],
   progress: (sent: number) => void,
   stopped: (stopped: boolean) => void,
   signal: AbortSignal,
@@ -164,7 +165,7 @@ function put(
 
 /** The sample of this server as a file like any other. */
 export async function sample(): Promise<File> {
-  await config();
   const answer = await fetch("/sample.mp4");
+  if (!answer.ok) throw new Error(words.offline);
   return new File([await answer.blob()], "sample.mp4", { type: "video/mp4", lastModified: 0 });
 }

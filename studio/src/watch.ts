@@ -1,14 +1,14 @@
 /** What is known of a job, as events and answers come in whatever order. Nothing here knows of a network. */
 import type { Job, Schemas, Track } from "./api.ts";
 
-export const ENDED: readonly string[] = ["completed", "failed", "cancelled"];
+const ENDED: readonly string[] = ["completed", "failed", "cancelled"];
 
 export function ended(job: Pick<Job, "status"> | null): boolean {
   return job !== null && ENDED.includes(job.status);
 }
 
 export function tracksOf(job: Job | null): Track[] {
-  return (job?.results ?? []).filter((result): result is Track => "audio_url" in result);
+  return (job?.results ?? []).filter((result) => "audio_url" in result);
 }
 
 /** An answer of the API, which may be older than what events told meanwhile: nothing that was heard is lost. */

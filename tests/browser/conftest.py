@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import io
 import os
 import secrets
@@ -19,7 +20,7 @@ import aiohttp
 import asyncpg
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Route, async_playwright
 
 from rhythmai.local.postgres import free_port
 from supabase_standin.gateway import Gateway, GatewaySettings
@@ -34,6 +35,7 @@ AXE = ROOT / "studio" / "node_modules" / "axe-core" / "axe.min.js"
 DESKTOP = {"width": 1280, "height": 800}
 LONG_S = 20
 PHONE = {"width": 360, "height": 740}
+TABLET = {"width": 768, "height": 1024}
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +53,7 @@ def files(tmp_path_factory) -> Path:
     click_track(folder / "clicks.wav")
     as_m4a(folder / "clicks.wav")
     film(folder / "film.mp4")
+    film(folder / "old.mp4", picture="mpeg4")
     film(folder / "long.mp4", LONG_S)  # what is to be heard in it is heard, however slow the machine
     for number in range(1, 4):
         wav(folder / f"track-{number}.wav", 220.0 * number, LONG_S)
@@ -68,6 +71,12 @@ async def browser() -> AsyncIterator[Browser]:
         await browser.close()
 
 
+async def new_context(browser: Browser, **options: Any) -> BrowserContext:
+    context = await browser.new_context(**{"viewport": DESKTOP, **options})
+    await context.add_init_script(TAP)
+    return context
+
+
 @dataclass
 class World:
     """A project with its page."""
@@ -76,21 +85,43 @@ class World:
     database_url: str
     storage: Path
     browser: Browser
+    shared: BrowserContext
     contexts: list[BrowserContext] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
     db: asyncpg.Connection | None = None
 
-    async def open(self, where: str = "", *, ready: str = "h1", **options: Any) -> Page:
-        """A page of a browser of its own, at that # of the address. What it complains of fails the test."""
-        context = await self.browser.new_context(**{"viewport": DESKTOP, **options})
-        self.contexts.append(context)
-        await context.add_init_script(TAP)
+    async def open(
+        self, where: str = "", *, ready: str = "h1", answers: dict[str, object] | None = None, **options: Any
+    ) -> Page:
+        """A page at that # of the address, with options in a browser of its own; `answers` are those of the API and of Auth.
+        What it complains of fails the test."""
+        context = await self.alone(**options) if options else self.shared
         page = await context.new_page()
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("console", self._hear)
+        for path, answer in (answers or {}).items():
+            await page.route(f"**{path}*", functools.partial(Route.fulfill, json=answer))
         await page.goto(f"{self.url}/{where}")
         await page.wait_for_selector(ready)
         return page
+
+    async def alone(self, **options: Any) -> BrowserContext:
+        """A browser of its own, closed at the end of the test."""
+        context = await new_context(self.browser, **options)
+        self.contexts.append(context)
+        return context
+
+    async def clear(self) -> None:
+        """Closes all pages; the browser that tests share forgets what they kept."""
+        for page in (page for context in (self.shared, *self.contexts) for page in context.pages):
+            self.complaints += await page.evaluate("window.shifts ?? []")
+        for context in self.contexts:
+            await context.close()
+        self.contexts.clear()
+        for page in self.shared.pages:
+            chromium = await self.shared.new_cdp_session(page)
+            await chromium.send("Storage.clearDataForOrigin", {"origin": self.url, "storageTypes": "local_storage"})
+            await page.close()
 
     def _hear(self, message: ConsoleMessage) -> None:
         if "Content Security Policy" in message.text or "violates" in message.text:
@@ -131,6 +162,16 @@ class World:
 
 TAP = """
 (() => {
+  window.shifts = [];
+  const where = ({ x, y, height }) => `${Math.round(x)},${Math.round(y)},${Math.round(height)}`;
+  new PerformanceObserver((list) => {
+    for (const { hadRecentInput, sources } of list.getEntries()) {
+      if (hadRecentInput) continue;
+      for (const { node, previousRect, currentRect } of sources) {
+        shifts.push(`jumped: ${(node?.outerHTML ?? node?.textContent ?? "").slice(0, 80)} ${where(previousRect)} ${where(currentRect)}`);
+      }
+    }
+  }).observe({ type: "layout-shift", buffered: true });
   let touched = false; // whatever Playwright evaluates counts as a gesture in chromium: the rule is kept here
   for (const name of ["pointerdown", "keydown"]) addEventListener(name, () => (touched = true), true);
   Object.defineProperty(Navigator.prototype, "userActivation", { get: () => ({ isActive: touched }) });
@@ -181,7 +222,7 @@ TAP = """
   };
 })();
 """
-"""No sound without a gesture. What goes to the loudspeaker goes by here: `heard` has the times of clicks, left and right, since `listen()`; `loudest()` is a tone,
+"""`shifts` has what jumped. No sound without a gesture. What goes to the loudspeaker goes by here: `heard` has the times of clicks, left and right, since `listen()`; `loudest()` is a tone,
 `blocks(clickAt)` has the mean squares of each 400 ms since `record()`, by a click at that time of the film."""
 
 
@@ -195,13 +236,18 @@ async def house(built, browser, postgres, template, tmp_path_factory) -> AsyncIt
     folder = tmp_path_factory.mktemp("house")
     port, api_port = free_port(), free_port()
     url = f"http://127.0.0.1:{port}"
+    async with gateway(folder, port, api_port, postgres.url(name)):
+        with api(folder, url, api_port, postgres.url(name)):
+            # A browser of its own for each test is a process more, which starts cold: two seconds of a processor.
+            yield World(url, postgres.url(name), folder / "storage", browser, await new_context(browser))
+
+
+def gateway(folder: Path, port: int, api_port: int, database_url: str) -> Gateway:
     settings = GatewaySettings(
-        port=port, database_url=postgres.url(name), jwt_secret=SECRET, secret_key=SERVICE_KEY,
+        port=port, database_url=database_url, jwt_secret=SECRET, secret_key=SERVICE_KEY,
         publishable_key=PUBLISHABLE_KEY, storage_dir=folder / "storage", api_upstream=f"http://127.0.0.1:{api_port}",
     )  # fmt: skip
-    async with Gateway(settings, Limits()):
-        with api(folder, url, api_port, postgres.url(name)):
-            yield World(url, postgres.url(name), folder / "storage", browser)
+    return Gateway(settings, Limits())
 
 
 def api(folder: Path, url: str, port: int, database_url: str, **settings: str) -> Host:
@@ -218,12 +264,16 @@ async def world(house: World) -> AsyncIterator[World]:
     await house.db.execute("update private.settings set pending_per_client = 100000, pending_per_owner = 100000")
     house.complaints.clear()
     yield house
-    for context in house.contexts:
-        await context.close()
-    house.contexts.clear()
+    await house.clear()
     await house.db.execute("truncate public.jobs, public.workers cascade")
     await house.db.close()
     assert house.complaints == []
+
+
+async def configured(world: World, **told: Any) -> dict[str, Any]:
+    """What /config.json says, and that."""
+    async with aiohttp.ClientSession() as session, session.get(f"{world.url}/config.json") as answer:
+        return {**await answer.json(), **told}
 
 
 @asynccontextmanager

