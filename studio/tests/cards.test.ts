@@ -6,7 +6,7 @@ const job = (more: object): Job => ({ job_id: "a", status: "processing", total_c
 const dawn = { index: 0, title: "Dawn", description: "Slow", tempo_bpm: 70, key: "D minor" };
 
 test("Before there is a plan every track has a place", () => {
-  expect(deal([job({}), undefined]).map(({ title, track }) => [title, track])).toEqual([["", null], ["", null], ["", null]]);
+  expect(deal([job({})]).map(({ title, track }) => [title, track])).toEqual([["", null], ["", null], ["", null]]);
 });
 
 test("A direction is a card, and its track takes the card over", () => {
@@ -23,4 +23,11 @@ test("The same direction again is a further take", () => {
 test("What an ended job did not make stays as a card that says so, a job without a plan has none", () => {
   expect(deal([job({ status: "completed", directions: [dawn] })])).toHaveLength(1);
   expect(deal([job({ status: "failed" })])).toHaveLength(0);
+});
+
+test("Cards stand in the order of their jobs, whichever is known first; what is gone is waited for no longer", () => {
+  const [first, last] = ["a", "c"].map((job_id) => job({ job_id, total_count: 1 }));
+  expect(deal([undefined, last])).toEqual([]);
+  expect(deal([first, undefined, last]).map(({ key }) => key)).toEqual(["a/0"]);
+  expect(deal([first, null, last]).map(({ key }) => key)).toEqual(["a/0", "c/0"]);
 });
