@@ -25,10 +25,11 @@ export function praise({ job, index, track }: Card): string[] {
   ].filter(Boolean);
 }
 
-/** The cards of these jobs, in order; those that are not known yet have none. */
-export function deal(jobs: (Job | undefined)[]): Card[] {
+/** The cards of these jobs, in order; null is one that is gone. Those behind a job that is not known yet wait for it: none comes between. */
+export function deal(jobs: (Job | null | undefined)[]): Card[] {
   const told = new Map<string, number>();
-  return jobs.flatMap((job) => {
+  const unknown = jobs.indexOf(undefined);
+  return (unknown < 0 ? jobs : jobs.slice(0, unknown)).flatMap((job) => {
     if (!job) return [];
     const tracks = tracksOf(job);
     const count = ended(job) ? Math.max(tracks.length, job.directions.length) : job.total_count;

@@ -31,7 +31,8 @@ export class Studio {
   removed = $state(false);
   recent = $state.raw<Recent[]>(recent());
   mine = $state.raw<Schemas["ListedJob"][]>([]);
-  private jobs = $state.raw<Record<string, Job>>({});
+  /** Those of the route; null is one that is gone. */
+  private jobs = $state.raw<Record<string, Job | null>>({});
   private route = $state.raw<Route>(NOWHERE);
   private watches = new Map<string, () => void>();
 
@@ -164,7 +165,7 @@ export class Studio {
   async cancel(): Promise<void> {
     await this.tell(async () => {
       for (const job of Object.values(this.jobs)) {
-        if (!ended(job)) this.hear(job.job_id, await call<Job>("DELETE", `/api/v1/job/${job.job_id}`));
+        if (job && !ended(job)) this.hear(job.job_id, await call<Job>("DELETE", `/api/v1/job/${job.job_id}`));
       }
       this.announce(words.job.cancelled);
     });
@@ -245,7 +246,10 @@ export class Studio {
           if (this.lost !== lost) this.announce(lost ? words.waiting.lost : words.waiting.back);
           this.lost = lost;
         },
-        gone: () => id === route.job && (this.missing = true),
+        gone: () => {
+          this.jobs = { ...this.jobs, [id]: null };
+          if (id === route.job) this.missing = true;
+        },
       });
       this.watches.set(id, stop);
     }

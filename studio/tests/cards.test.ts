@@ -6,7 +6,7 @@ const job = (more: object): Job => ({ job_id: "a", status: "processing", total_c
 const dawn = { index: 0, title: "Dawn", description: "Slow", tempo_bpm: 70, key: "D minor" };
 
 test("Before there is a plan every track has a place", () => {
-  expect(deal([job({}), undefined]).map(({ title, track }) => [title, track])).toEqual([["", null], ["", null], ["", null]]);
+  expect(deal([job({})]).map(({ title, track }) => [title, track])).toEqual([["", null], ["", null], ["", null]]);
 });
 
 test("A direction is a card, and its track takes the card over", () => {
@@ -32,4 +32,11 @@ test("Cuts on beats are told where chance would not meet as many, and the best o
   ));
   const cards = deal([job({ total_count: 5, results, best: 0 })]);
   expect(cards.map(praise)).toEqual([["4 of 5 cuts on a beat", "best fit"], [], [], [], []]);
+});
+
+test("Cards stand in the order of their jobs, whichever is known first; what is gone is waited for no longer", () => {
+  const [first, last] = ["a", "c"].map((job_id) => job({ job_id, total_count: 1 }));
+  expect(deal([undefined, last])).toEqual([]);
+  expect(deal([first, undefined, last]).map(({ key }) => key)).toEqual(["a/0"]);
+  expect(deal([first, null, last]).map(({ key }) => key)).toEqual(["a/0", "c/0"]);
 });
