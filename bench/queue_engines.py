@@ -32,8 +32,9 @@ WITHOUT, BESIDE, PLAIN = "no such jobs", "beside them", "beside them, engine not
 
 async def laid(server: Postgres, name: str, foreign: int, ours: int) -> tuple[asyncpg.Connection, int]:
     """A connection to a new database with its jobs, and a worker that has two engines."""
-    async with await asyncpg.create_pool(server.url(), min_size=1, max_size=1) as pool:
-        await pool.execute(f"create database {name}")
+    root = await asyncpg.connect(server.url())
+    await root.execute(f"create database {name}")
+    await root.close()
     db = await asyncpg.connect(server.url(name))
     for file in [BASELINE, *sorted((ROOT / "supabase" / "migrations").glob("*.sql"))]:
         await db.execute(file.read_text())
