@@ -102,7 +102,8 @@ def _drawn(found: dict[str, Any], width: int, trouble: str = "") -> Text:
     ready = sum(row["count"] for row in queue["jobs"] if row["state"] == "ready")
     working = sum(row["count"] for row in queue["workers"] if row["state"] == "ready")
     summary = f"{ready} jobs wait, {working} workers are ready, {queue['webhooks']['pending']} webhooks are due"
-    lanes = [_lane(queue, row["kind"], row["lane"]) for row in queue["jobs"] if row["state"] == "ready"]
+    named = dict.fromkeys((row["kind"], row["lane"]) for row in queue["jobs"] if row["state"] == "ready")
+    lanes = [_lane(queue, *lane) for lane in named]
     workers = [seen(row) for row in found["workers"]]
     ended = [_ended(row) for row in found["last"]]
     return Text("\n\n").join(
@@ -120,7 +121,8 @@ def _lane(queue: dict[str, Any], kind: str, lane: str) -> dict[str, object]:
     for row in queue["jobs"]:
         if (row["kind"], row["lane"]) == (kind, lane):
             counts[row["state"]] += row["count"]
-    head = next((head["waits_s"] for head in queue["heads"] if (head["kind"], head["lane"]) == (kind, lane)), None)
+    heads = (head["waits_s"] for head in queue["heads"] if (head["kind"], head["lane"]) == (kind, lane))
+    head = max(heads, default=None)  # each engine has one
     return {"kind": kind, "lane": lane, **counts, "next waits": seconds(head)}
 
 

@@ -114,6 +114,20 @@ async def test_everything_over_api_url_alone(stack):
             await asyncio.sleep(0.1)
 
 
+async def test_an_engine_is_asked_for(stack):
+    """A job for an engine that no worker here has waits, and a watch says so; `again` keeps the engine or takes another."""
+    waiting = (await stack.call("submit", FILM, "--variants", 1, "--engine", "acestep")).strip()
+    terminal = await stack.terminal("watch", waiting)
+    await terminal.shows("waiting until a worker has the engine acestep")
+    await stack.call("cancel", waiting)
+    assert await terminal.ended() == 1
+    engine = "select engine from public.jobs where id = $1"
+    kept = (await stack.call("again", waiting)).strip()
+    assert await stack.sql(engine, kept) == "acestep"
+    assert "Completed: 1 of 1." in await stack.call("again", waiting, "--engine", "sketch", "--watch")
+    await stack.call("cancel", kept)
+
+
 def padded(path: Path, size: int) -> None:
     """A film of 2 s that is so large: behind it comes a box that players skip."""
     write_video(path, sound=False)

@@ -52,6 +52,17 @@ def test_one_look(rhythmai, database_url, busy):
     assert any(line.rstrip().endswith("this is not a video") for line in lines)
 
 
+def test_a_lane_is_one_line_whatever_its_engines(rhythmai, database_url, sql):
+    """Jobs for several engines are counted together; the head that has waited longest is told."""
+    sql(database_url, "truncate public.jobs, public.workers cascade")
+    for engine, age in (("", "1 minute"), ("acestep", "2 hours")):
+        insert = "insert into public.jobs (video_url, engine, created_at) values ('https://example.com/a.mp4', $1, now() - $2::text::interval) returning 1"
+        sql(database_url, insert, engine, age)
+    lines = [line.split() for line in rhythmai("top", "--once", DATABASE_URL=database_url).out.splitlines()]
+    (lane,) = [words for words in lines if words[:2] == ["generate", "batch"]]
+    assert (lane[2], " ".join(lane[6:])) == ("2", "2 h")
+
+
 def test_one_look_for_programs(rhythmai, database_url, busy):
     """--json is the same as data, and --last bounds it."""
     seen = json.loads(rhythmai("top", "--json", "--last", "1", DATABASE_URL=database_url).out)

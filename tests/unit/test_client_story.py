@@ -49,6 +49,16 @@ def test_a_preview_is_news():
     assert answer(story, status="processing", stage="composing", **preview) == []
 
 
+def test_waiting_for_an_engine_is_news():
+    """It is told once, and a push, which does not know of it, takes it back from nobody."""
+    story = Story(uuid4())
+    assert push(story, status="pending") == [("pending", None)]
+    waiting = {"status": "pending", "engine": "acestep", "waiting_for": "engine"}
+    assert answer(story, **waiting) == [("pending", None)]
+    assert push(story, status="pending") == answer(story, **waiting) == []
+    assert answer(story, status="processing", stage="fetching", engine="acestep") == [("processing", "fetching")]
+
+
 def test_nothing_comes_after_the_end():
     """Once a job has ended, older pushes are dropped."""
     story = Story(uuid4())

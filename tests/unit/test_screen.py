@@ -71,6 +71,17 @@ def test_no_trouble_before_the_first_news_says_nothing(capsys):
     assert capsys.readouterr().out == "... uploading a.mp4\n"
 
 
+def test_a_job_that_nobody_can_make_says_what_it_waits_for(capsys):
+    """By the name of the engine; once a worker takes it, its stage is shown."""
+    with Screen() as screen:
+        waiting = {"status": "pending", "engine": "acestep", "waiting_for": "engine"}
+        for news in (waiting, {"status": "processing", "stage": "fetching"}):
+            screen.event(JobChanged(job_id=uuid4(), via="rest", **news))
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "... waiting until a worker has the engine acestep"
+    assert len(said) == 2
+
+
 def test_a_deleted_job_is_over(capsys):
     """Whoever watches it is told so."""
     with Screen() as screen:

@@ -58,10 +58,11 @@ export class Queue {
   }
 
   /** Insert a job like `job`; null when the caller may not see that one. Throws Problem like submit. */
-  again(job: string, { seed, variant, engine }: Schemas["Again"], by: Asked): Promise<string | null> {
+  again(job: string, asked: Schemas["Again"], by: Asked): Promise<string | null> {
+    const [seed, variant, engine] = [asked.seed ?? null, asked.variant ?? null, asked.engine ?? null];
     return this.#ask(this.#sql`
-      select queue.again(${job}, ${by.owner}, ${seed ?? null}, ${variant ?? null}, ${by.client}, ${by.key}, ${by.traceparent},
-        p_commercial_only => ${this.commercialOnly}, p_engine => ${engine ?? null})
+      select queue.again(${job}, ${by.owner}, ${seed}, ${variant}, ${by.client}, ${by.key}, ${by.traceparent},
+        p_commercial_only => ${this.commercialOnly}, p_engine => ${engine})
     `);
   }
 
