@@ -39,9 +39,9 @@ def test_the_notes_of_a_chord_move_together():
 
 def test_equal_notes_of_two_players_and_in_turns_differ():
     """Nobody sings with another's voice, nor twice in the same way; the third time is the first again."""
-    notes = [Note(0.5 * n, 0.4, 69, 0.7) for n in range(3)]
-    one, other = (play(Part(role, "strings", notes), 2 * RATE, lambda: None) for role in ("pad", "lead"))
+    notes = [Note(float(n), 0.4, 69, 0.7) for n in range(3)]
+    one, other = (play(Part(role, "strings", notes), 3 * RATE, lambda: None) for role in ("pad", "lead"))
     assert not np.allclose(one, other, atol=0.01)
-    first, second, third = (one[:, n * RATE // 2 : n * RATE // 2 + RATE // 3] for n in range(3))
+    first, second, third = (one[:, n * RATE : n * RATE + RATE // 2] for n in range(3))
     assert not np.allclose(first, second, atol=0.01)
     assert np.corrcoef(first[0, :4000], third[0, :4000])[0, 1] > 0.99

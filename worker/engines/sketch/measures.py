@@ -42,7 +42,9 @@ def harmonise(timeline: Timeline, key: Key, style: Style, rng: np.random.Generat
         symbols[0] = theme[0] if theme[0] in {"1", "6", "4"} else "1"
         symbols[-1] = "4" if style.motif == "sparse" else "5!" if key.is_dark else "5"
     if style.tonicises:
-        symbols = [tonicising(*pair, key) for pair in itertools.pairwise(symbols)] + symbols[-1:]
+        first = timeline.sections[0].bars if timeline.sections else 0  # at home, before anybody leaves it
+        led = [tonicising(*pair, key) for pair in itertools.pairwise(symbols)]
+        symbols = [*symbols[:first], *led[first:], *symbols[max(first, len(symbols) - 1) :]]
     chords = [chord(key, symbol, style.chord_size) for symbol in [*symbols, "1"]]
     places = (
         (index, section, place) for index, section in enumerate(timeline.sections) for place in range(section.bars)
@@ -66,8 +68,11 @@ def harmonise(timeline: Timeline, key: Key, style: Style, rng: np.random.Generat
 
 
 def tonicising(symbol: str, following: str, key: Key) -> str:
-    """The symbol, as the dominant of the one that follows where it lies a fifth above it: of 2, 5 and 6 in major, of 7 in minor."""
-    known = {"4": "7"} if key.is_dark else {"6": "2", "2": "5", "3": "6"}
+    """The symbol, as the dominant of the one that follows where it lies a fifth above it: of 2 and 6 in major, of 7 in minor.
+
+    That of 5 is left out: with it half a minute is in the key of the fifth, to most ears.
+    """
+    known = {"4": "7"} if key.is_dark else {"6": "2", "3": "6"}
     return f"{symbol}!" if known.get(symbol) == following else symbol
 
 

@@ -83,8 +83,8 @@ STYLES: dict[str, Style] = {
         kit="rock", drums="rock", motif="riff", looseness_ms=5, reverb=0.2, reverb_s=1.1,
     ),
     "jazz": Style(
-        bright=("2 5 1 6", "1 6 2 5", "3 6 2 5", "1 4 3 6 2 5 1 1"), dark=("2 5! 1 1", "1 4 2 5!", "4 7 3 6 2 5! 1 1"), chord_size=5,
-        inverts=True, tonicises=True, lead="saxophone", comp="piano", comping=("charleston", "charleston"), bass="upright bass", basses=("walk", "walk"),
+        bright=("2 5 1 6", "1 6 2 5", "1 4 2 5", "1 4 3 6 2 5 1 1"), dark=("2 5! 1 1", "1 4 2 5!", "4 7 3 6 2 5! 1 1"), chord_size=5,
+        tonicises=True, lead="saxophone", comp="piano", comping=("charleston", "charleston"), bass="upright bass", basses=("walk", "walk"),
         kit="brushes", drums="swing", motif="swinging", swing=0.33, low_db=-1, looseness_ms=12, tilt_db=-0.8, reverb=0.22, reverb_s=1.2,
     ),
     "funk": Style(
