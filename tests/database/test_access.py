@@ -60,6 +60,7 @@ async def test_users_see_the_contract_s_columns(db, jobs, hidden):
         "directions",
         "progress",
         "eta_s",
+        "best",
     }
     async with ALICES.acts(db):
         await db.fetch(f"select id, {', '.join(sorted(told.keys() - computed))} from public.jobs")
