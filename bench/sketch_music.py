@@ -162,7 +162,7 @@ def music(seconds: float, seeds: int) -> None:
             counts += voices(score, measures)
         score, _ = composed(genre, key, seconds, 1)
         track = Track(index=0, samples=mix(score, lambda: None), sample_rate=44_100)
-        heard = io.BytesIO(master(track, duration_s=seconds, format="wav", tags={}).data)
+        heard = io.BytesIO(master(track, duration_s=seconds, loudness_lufs=-14, format="wav", tags={}).data)
         rate, samples = wavfile.read(heard)
         samples = samples.T.astype(np.float64) / np.iinfo(samples.dtype).max
         off = tone(samples, score.style)

@@ -22,7 +22,13 @@ def test_quiet_genres_have_a_range_of_five_units(genre):
     """Mastered, half a minute of them has 5 LU of loudness range (EBU Tech 3342) at least, even where the film is one even scene."""
     variant = Variant(index=0, seed=3, direction=direction(genre, tempo_bpm=80))
     (made,) = SketchEngine().compose(clip(30.0, motions=(0.5,)), [variant], Options(), lambda: False)
-    recording = master(Track(index=0, samples=made.samples, sample_rate=RATE), duration_s=30.0, format="wav", tags={})
+    recording = master(
+        Track(index=0, samples=made.samples, sample_rate=RATE),
+        duration_s=30.0,
+        loudness_lufs=-14,
+        format="wav",
+        tags={},
+    )
     rate, samples = wavfile.read(io.BytesIO(recording.data))
     assert pyloudnorm.Meter(rate).loudness_range(samples / np.iinfo(samples.dtype).max) >= 5.0
 
