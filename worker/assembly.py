@@ -220,6 +220,7 @@ async def live(settings: Settings, engines: dict[str, str], engine_thread: Engin
     finally:
         ordered.cancel()
         both.cancel()
+        await asyncio.gather(both, return_exceptions=True)  # what it said has been told, or nobody asks any more
         await leave(entering)
 
 
