@@ -13,8 +13,8 @@ import sys
 import time
 
 from bench.sketch import film
-from worker.assembly import load_engine
 from worker.domain import Direction, Options, Variant
+from worker.loading import load_engine
 from worker.pipeline.direct.vocabulary import GENRES
 from worker.settings import Settings
 

@@ -22,8 +22,8 @@ from bench.listen_page import Film, Take, page
 from bench.pipeline_films import FILMS, FOLDER
 from rhythmai.sample import make_sample
 from tests.unit.media import BLACK, BLUE, GREEN, GREY, RED, WHITE, write_video
-from worker.assembly import load_engine
 from worker.domain import Clip, Options, Recording, Samples, Variant
+from worker.loading import load_engine
 from worker.pipeline.direct.local_describer import LocalDescriber
 from worker.pipeline.finish.for_players import for_players
 from worker.pipeline.finish.master import master

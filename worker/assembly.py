@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import shutil
 import signal
@@ -12,30 +11,29 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 
 from rhythmai.project.telemetry import traced
 from rhythmai.project.trace import Tracer
 from worker.alarm import Alarm
-from worker.engines.licences import commercial
-from worker.errors import Misconfigured, Unavailable, Unregistered
+from worker.errors import Misconfigured, Unregistered
 from worker.fetch import HttpFetcher, covers
 from worker.heartbeat import Heartbeat, Order
 from worker.inputs import Inputs
 from worker.jobs import PostgresQueue
 from worker.listener import Listener
+from worker.loading import engines_of, load_engines, load_signer, make_describer
 from worker.mastering_pool import MasteringPool
 from worker.metrics import Metrics
 from worker.pipeline.direct.local_describer import LocalDescriber
-from worker.pipeline.direct.prompts import CountTokens, clip_tokens, estimate_tokens, fit
+from worker.pipeline.direct.prompts import clip_tokens, estimate_tokens, fit
 from worker.pipeline.engine_thread import EngineThread
 from worker.pipeline.finish.for_players import for_players
 from worker.pipeline.finish.master import master
 from worker.pipeline.finish.merge import FfmpegMerger
 from worker.pipeline.finish.preview import FfmpegPreviewer
-from worker.pipeline.finish.signing import C2paSigner
 from worker.pipeline.look.confinement import missing
 from worker.pipeline.look.look import ChildLooker
 from worker.pipeline.look.speech import ChildEar
@@ -43,17 +41,13 @@ from worker.pipeline.look.warm_process import WARM
 from worker.pipeline.rack import Rack
 from worker.pipeline.run import Pipeline
 from worker.pipeline.turn import Turn
-from worker.ports import Engine, Signer, WakeUps
+from worker.ports import Signer, WakeUps
 from worker.scratch import PREFIX
 from worker.settings import Settings
-from worker.signing_key import SigningKey
 from worker.storage import SupabaseStorage
 from worker.tidying import Tidying
 from worker.wakeups import ListenWakeUps, RealtimeWakeUps
 from worker.webhooks import Webhooks
-
-if TYPE_CHECKING:
-    from worker.pipeline.direct.describe import OpenAIDescriber
 
 log = structlog.get_logger()
 MOST_CONNECTIONS = 3
@@ -61,66 +55,6 @@ MOST_CONNECTIONS = 3
 BEAT_EVERY = timedelta(seconds=1.5)
 """Far more often than a lease needs: a beat is also how a running job learns within two seconds that it was cancelled."""
 EXIT_START_AGAIN = 3
-
-
-def load_engine(settings: Settings, name: str) -> Engine:
-    """The engine that was asked for; never another one. Raises Misconfigured, NoRoom."""
-    if name == "sketch":
-        from worker.engines.sketch.engine import SketchEngine
-
-        return SketchEngine()
-    try:
-        if name == "acestep":
-            from worker.engines.acestep.engine import AceStepEngine
-
-            return AceStepEngine.load(settings.acestep_model, settings.models_dir, settings.device or "auto")
-        from worker.engines.mmaudio.engine import MMAudioEngine
-        from worker.engines.mmaudio.sampling import Sampler
-
-        return MMAudioEngine.load(
-            settings.mmaudio_model,
-            models_dir=settings.models_dir,
-            device=settings.device or "auto",
-            sampler=Sampler(steps=settings.mmaudio_steps, interval=settings.mmaudio_guided),
-            clip_fps=settings.mmaudio_clip_fps,
-        )
-    except ModuleNotFoundError as error:
-        extra = {"mmaudio": "gpu"}.get(name, name)
-        raise Misconfigured(
-            f"ENGINE={name} needs {error.name}: pip install 'rhythmai[{extra}]', or set ENGINE=sketch for the procedural composer"
-        ) from None
-
-
-async def load_signer(settings: Settings) -> C2paSigner | None:
-    """Who signs files, tried once: a wrong key is better told at the start than after the first track. Raises Misconfigured."""
-    key = SigningKey.load(settings.c2pa_cert, settings.c2pa_key, settings.c2pa_signer)
-    if key is None:
-        return None
-    signer = C2paSigner(chain=key.chain, algorithm=key.algorithm, sign=key.sign)
-    try:
-        await signer.check()
-    except Unavailable as error:
-        raise Misconfigured(str(error)) from None
-    return signer
-
-
-def load_engines(settings: Settings, models: dict[str, str], thread: EngineThread) -> Rack | None:
-    """The first of them, in a rack that loads the others when they are wanted; None where nothing is to be composed. Raises Misconfigured."""
-    load = partial(load_engine, settings)
-    return Rack(models=models, load=load, emptied=give_memory_back, thread=thread).open() if models else None
-
-
-def give_memory_back() -> None:
-    """What an engine had that was let go."""
-    gc.collect()
-    if torch := sys.modules.get("torch"):
-        torch.cuda.empty_cache()
-
-
-def engines_of(settings: Settings) -> dict[str, str]:
-    """ENGINE, each with its model; with COMMERCIAL_ONLY those whose music may be sold. Raises Misconfigured where that is none."""
-    engines = settings.engines
-    return {name: engines[name] for name in commercial(engines)} if settings.commercial_only and engines else engines
 
 
 def patience(settings: Settings) -> timedelta:
@@ -131,21 +65,6 @@ def patience(settings: Settings) -> timedelta:
 def idle_beat(lease_s: float) -> timedelta:
     """Of a worker that holds nothing: often enough for its lease, and a drain that is asked for in the database."""
     return max(BEAT_EVERY, timedelta(seconds=min(6, lease_s / 5)))
-
-
-def make_describer(settings: Settings, count_tokens: CountTokens) -> LocalDescriber | OpenAIDescriber:
-    if not settings.base_url:
-        return LocalDescriber(count_tokens)
-    from worker.pipeline.direct.describe import OpenAIDescriber  # brings openai, which takes a second
-
-    return OpenAIDescriber(
-        api_key=settings.api_key,
-        base_url=settings.base_url,
-        model=settings.vlm_model,
-        sees=settings.vlm_input,
-        timeout_s=settings.vlm_timeout_s,
-        count_tokens=count_tokens,
-    )
 
 
 async def enter(

@@ -11,7 +11,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from worker import assembly
+from worker import assembly, loading
 from worker.__main__ import main
 from worker.engines.sketch.engine import SketchEngine
 
@@ -48,7 +48,7 @@ class Unforeseen(assembly.PostgresQueue):
 
 
 if __name__ == "__main__":  # the processes that master import this file, too
-    assembly.load_engine = lambda settings, name: Hanging()
+    loading.load_engine = lambda settings, name: Hanging()
     assembly.PostgresQueue = Unforeseen
     assembly.Webhooks = partial(assembly.Webhooks, policy=lambda address: None, poll_every=timedelta(seconds=1))
     main()

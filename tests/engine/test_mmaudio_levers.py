@@ -11,10 +11,10 @@ import pytest
 from tests.engine import tiny
 from tests.engine.film import show
 from tests.engine.tiny import TINY
-from worker.assembly import load_engine
 from worker.domain import Options
 from worker.engines.mmaudio import weights
 from worker.engines.mmaudio.engine import MMAudioEngine
+from worker.loading import load_engine
 from worker.settings import read_settings
 
 ENVIRONMENT = {

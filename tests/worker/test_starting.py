@@ -13,14 +13,14 @@ from tests.unit.certificates import signatory
 LOADS_FOR_EVER = """
 import sys, time
 from pathlib import Path
-from worker import assembly
+from worker import loading
 from worker.__main__ import main
 
 def load(settings, name):
     Path(sys.argv[1]).touch()
     time.sleep(3600)
 
-assembly.load_engine = load
+loading.load_engine = load
 main()
 """
 

@@ -9,9 +9,9 @@ import pytest
 
 from rhythmai.sample import make_sample
 from tests.worker.whole_worker import running_worker
-from worker.assembly import engines_of, load_engines
 from worker.errors import Misconfigured
 from worker.jobs import PostgresQueue
+from worker.loading import engines_of, load_engines
 from worker.pipeline.engine_thread import EngineThread
 from worker.settings import Settings
 

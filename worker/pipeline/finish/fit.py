@@ -14,8 +14,9 @@ import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d
 
 from worker.domain import Fit, Samples, Scene
-from worker.pipeline.finish.hearing import PER_S, Curve, hear, mono_of, onset_curve, rises, times_of
+from worker.pipeline.finish.hearing import hear
 from worker.pipeline.finish.loudness import loudness_range, lufs, true_peak, weighted_power
+from worker.pipeline.finish.onsets import PER_S, Curve, mono_of, onset_curve, rises, times_of
 
 NEAR_S = 0.1
 """A beat that is not further away from a cut is on it."""
