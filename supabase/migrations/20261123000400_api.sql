@@ -152,7 +152,7 @@ create function queue.may_pass(p_code text) returns boolean
 language sql immutable set search_path = ''
 as $$
   select p_code in ('unavailable', 'unreachable', 'upstream_error', 'timeout', 'no_disk', 'storage_unavailable',
-    'child_killed', 'decoder_failed', 'encoder', 'worker_lost', 'device_lost', 'internal');
+    'child_killed', 'decoder_failed', 'encoder', 'signing_failed', 'worker_lost', 'device_lost', 'internal');
 $$;
 comment on function queue.may_pass(text) is 'Whether a job that failed with this code may work with another try.';
 

@@ -121,7 +121,7 @@ async def test_people_are_told_in_sentences(place):
     command = (*RHYTHMAI, "up", "--data", data, "--port", port, "--db-port", db_port)
     terminal = await Terminal.start(*command, environment=clean_environment(), cwd=data.parent)
     # A worker is ready when the database says so; its own line may come later.
-    await terminal.shows(r"ready to compose with sketch\n", ever=True)
+    await terminal.shows(r"ready to compose with sketch sketch-1\n", ever=True)
     assert (await terminal.shows(r"Page, API, Realtime, Storage +(\S+)\n", ever=True))[1] == f"http://127.0.0.1:{port}"
     await terminal.shows(re.escape(f"rhythmai submit VIDEO --data '{data}'"), ever=True)
     variables = await environment(data)

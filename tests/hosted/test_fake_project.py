@@ -52,7 +52,7 @@ def test_from_nothing_to_music_by_environment_alone(project, tmp_path, certifica
         Program("edge_api", "Listening on", legacy, tmp_path) as api,
     ):
         ready = json.loads(next(line for line in worker.said if "worker.ready" in line))
-        assert (ready["engine"], ready["kernels"]) == ("sketch", "NumPy")
+        assert (ready["engine"], ready["kernels"]) == ("sketch sketch-1", "NumPy")
         listening = next(line for line in api.said if line.startswith("Listening on"))
         client = project | {"API_URL": listening.split()[-1]}
         made = command(tmp_path, client, "submit", str(tmp_path / "holiday.mp4"), "--variants", "2", "--watch")

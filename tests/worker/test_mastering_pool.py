@@ -26,7 +26,12 @@ async def test_a_track_is_mastered_elsewhere_as_it_would_be_here(mastering_pool)
     """The bytes are the same, and another process made them."""
     wave = np.sin(np.arange(4 * 44_100, dtype=np.float32) / 20)[np.newaxis] * np.float32(0.1)
     work = partial(
-        master, Track(index=0, samples=wave, sample_rate=44_100), duration_s=4.0, format="flac", tags={"title": "A"}
+        master,
+        Track(index=0, samples=wave, sample_rate=44_100),
+        duration_s=4.0,
+        loudness_lufs=-14,
+        format="flac",
+        tags={"title": "A"},
     )
     loop = asyncio.get_running_loop()
     assert await loop.run_in_executor(mastering_pool, work) == work()

@@ -21,7 +21,7 @@ from worker.storage import SupabaseStorage
 async def worker(database_url, queue, gateway, tmp_path):
     """A whole worker that signs."""
     signer = signer_of(signatory(), tmp_path)
-    async with running_worker(database_url, queue, gateway, tmp_path / "work", signer) as worker:
+    async with running_worker(database_url, queue, gateway, tmp_path / "work", signer=signer) as worker:
         yield worker
 
 

@@ -55,7 +55,7 @@ class WholeWorker:
 
 @asynccontextmanager
 async def running_worker(
-    database_url, queue, gateway, work_dir, signer=None, rack=None, **options
+    database_url, queue, gateway, work_dir, rack=None, signer=None, **options
 ) -> AsyncIterator[WholeWorker]:
     """Sketch engine and all, over the local gateway; `options` are the listener's."""
     work_dir.mkdir()
