@@ -37,6 +37,7 @@ try:
 except ImportError:  # the older tree: whoever holds nothing beats as often as whoever works
     BEAT_S = 1.5
 POOL = {"connections": 1} if Alarm else {}
+ENGINES: dict[str, Any] = {"engines": ("sketch",)} if Alarm else {"engine": "sketch"}
 KINDS = ("generate", "merge")
 CONNECTING_AT_ONCE = asyncio.Semaphore(8)
 
@@ -65,16 +66,15 @@ async def live(number: int, dsn: str) -> list[Any]:
     """What one worker does side by side, begun."""
     async with CONNECTING_AT_ONCE:
         queue = await PostgresQueue.connect(
-            dsn, name=f"{os.getpid()}.{number}", kinds=KINDS, engines=("sketch",), version="bench", lease=timedelta(seconds=LEASE_S),
+            dsn, name=f"{os.getpid()}.{number}", kinds=KINDS, **ENGINES, version="bench", lease=timedelta(seconds=LEASE_S),
             job_timeout=timedelta(minutes=5), tracer=untraced, **POOL,
         )  # fmt: skip
         await queue.ready("sketch")
     listener = Listener(queue=queue, run_job=run, watch=Unwatched())
     webhooks = Webhooks(outbox=queue)
     if Alarm:
-        alarm: Any = Alarm(kinds=KINDS, engines=("sketch",), look=listener.wake, deliver=webhooks.wake)
-        listener.fleet = webhooks.fleet = lambda: alarm.workers
-        ring = alarm.ring
+        listener.fleet = webhooks.fleet = lambda: queue.fleet
+        ring: Any = Alarm(kinds=KINDS, engines=("sketch",), look=listener.wake, deliver=webhooks.wake).ring
     else:
 
         def ring() -> None:

@@ -27,14 +27,10 @@ class Alarm:
     engines: tuple[str, ...]
     look: Callable[[], None]
     deliver: Callable[[], None]
-    workers: int = field(default=1, init=False)
-    """How many hear the wake-ups, as the last one told; a worker that hears none counts itself alone."""
     _timer: asyncio.TimerHandle | None = field(default=None, init=False)
     _again: bool = field(default=False, init=False)
 
     def ring(self, wake: Wake) -> None:
-        if wake.what:
-            self.workers = wake.workers
         if wake.what in ("", "webhook") and random.random() * wake.workers < MESSENGERS:
             self.deliver()
         if wake.what in ("", *self.kinds) and wake.engine in ("", *self.engines):

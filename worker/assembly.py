@@ -209,7 +209,7 @@ async def serve(
         slots=settings.worker_slots,
         beside=lambda: pipeline.beside,
         poll_every=timedelta(seconds=settings.poll_s),
-        fleet=lambda: alarm.workers,
+        fleet=lambda: queue.fleet,
         grace=timedelta(seconds=settings.grace_s),
         patience=patience(settings),
         observe=metrics.ended,
@@ -219,7 +219,7 @@ async def serve(
 
     pipeline.freed = listener.wake
     tidying = Tidying(queue=queue, storage=storage)
-    webhooks = Webhooks(outbox=queue, secrets=settings.webhook_secret, fleet=lambda: alarm.workers, tracer=tracer)
+    webhooks = Webhooks(outbox=queue, secrets=settings.webhook_secret, fleet=lambda: queue.fleet, tracer=tracer)
 
     alarm = Alarm(kinds=settings.worker_kinds, engines=tuple(engines), look=listener.wake, deliver=webhooks.wake)
     sources: dict[str, WakeUps] = {

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any, Self
 from uuid import UUID
@@ -31,6 +31,8 @@ class PostgresQueue:
     kinds: tuple[str, ...]
     job_timeout: timedelta
     tracer: Tracer
+    fleet: int = field(default=1, init=False)
+    """How many workers share the queue, as `next_due` was told last."""
 
     @classmethod
     async def connect(
@@ -110,7 +112,8 @@ class PostgresQueue:
             await self.fail(lease, code="bad_options", message=reason, again=False)
 
     async def next_due(self) -> timedelta | None:
-        seconds = await self._ask("select queue.next_due()")
+        seconds, fleet = await self._ask("select array[queue.next_due(), queue.fleet()]")
+        self.fleet = int(fleet)
         return None if seconds is None else timedelta(seconds=seconds)
 
     async def set_stage(self, lease: Lease, stage: Stage, made_with: str | None = None) -> None:

@@ -309,6 +309,14 @@ as $$
 $$;
 comment on function queue.next_due() is 'Seconds until the first backed-off job is due, null when none waits.';
 
+-- How many workers share the queue, as the last sweep counted them: the more there are, the more rarely each needs to look.
+create function queue.fleet() returns bigint
+language sql stable set search_path = ''
+as $$
+  select coalesce(pg_sequence_last_value('private.hearing'), 1);
+$$;
+comment on function queue.fleet() is 'How many workers live: a hint.';
+
 -- Whether interactive work waits that this worker could do: a batch job then hands itself back between variants.
 create function queue.interactive_waiting(p_worker bigint) returns boolean
 language sql stable set search_path = ''

@@ -55,20 +55,12 @@ async def test_each_wake_up_is_looked_for_twice(worker):
 
 
 def test_a_large_fleet_polls_more_rarely():
-    """Any idle worker of a thousand finds what no wake-up told of; one that hears no wake-ups polls as if it were alone."""
+    """Any idle worker of a thousand finds what no wake-up told of; a small fleet polls as one worker does."""
     every = timedelta(seconds=5)
     assert all(every * 0.8 <= rest(every, workers) <= every * 1.2 for workers in (1, 20, 160))
     assert timedelta(seconds=24) <= rest(every, 1000) <= timedelta(seconds=36)
     assert rest(every, 10**6) <= timedelta(seconds=72)
     assert rest(timedelta(hours=1), 1000) >= timedelta(minutes=48)
-
-
-async def test_the_fleet_is_as_large_as_was_told_last(worker):
-    """A connection that came back tells of no fleet."""
-    worker.alarm.ring(Wake(what="merge", workers=7))
-    worker.alarm.ring(Wake())
-    await worker.has_looked(2)
-    assert worker.alarm.workers == 7
 
 
 async def test_many_wake_ups_are_few_looks(worker):

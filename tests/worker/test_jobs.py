@@ -138,6 +138,10 @@ async def test_a_retry_sees_plan_and_results_of_the_first_attempt(queue, insert,
     await queue.fail(job.lease, code="unavailable", message="later", again=True)
     assert await queue.claim() is None
     assert await queue.next_due() < timedelta(minutes=5)
+    assert queue.fleet == 1
+    await db.execute("select setval('private.hearing', 700)")
+    assert await queue.next_due() < timedelta(minutes=5)
+    assert queue.fleet == 700
     await db.execute("update public.jobs set run_at = now() where id = $1", job_id)
     again = await queue.claim()
     assert (again.lease.attempt, again.plan, again.done) == (2, PLAN, frozenset({0}))
