@@ -22,7 +22,7 @@ from worker.rows import DELIVERY, LICENCE, PLAN, SPEECH, JobRow
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class PostgresQueue:
     """Implements `ports.Queue`. Fenced writes are repeated while the database is away: they are idempotent."""
 
