@@ -112,7 +112,7 @@ class PostgresQueue:
             await self.fail(lease, code="bad_options", message=reason, again=False)
 
     async def next_due(self) -> timedelta | None:
-        seconds, fleet = await self._ask("select array[queue.next_due(), queue.fleet()]")
+        seconds, fleet = await self._ask("select array[(select queue.next_due()), (select queue.fleet())]")
         self.fleet = int(fleet)
         return None if seconds is None else timedelta(seconds=seconds)
 
