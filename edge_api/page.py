@@ -51,7 +51,9 @@ def add_page(app: web.Application, settings: Settings, database: Database, stati
 
     async def engines() -> list[str]:
         try:
-            return list((await database.health())["engines"])
+            living = (await database.health())["engines"]
+            # The rule is private.enter's: a page shall not offer what is refused.
+            return [one for one in living if not (settings.commercial_only and one == "mmaudio")]
         except Problem:  # the page says by itself that the database is away
             return []
 

@@ -21,10 +21,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from worker.certificates import name_of, read_chain
 from worker.errors import Misconfigured, ServiceAway
+from worker.pipeline.origin import SIGNATURE_BYTES
 
 PATIENCE_S: Final = 60.0
 """For C2PA_SIGNER: a key may lie far away."""
-SIGNATURE_BYTES: Final = 4096
 _KINDS: Final = "take P-256, P-384, P-521, Ed25519 or RSA"
 _CURVES: Final[Mapping[str, tuple[str, type[hashes.HashAlgorithm]]]] = {
     "secp256r1": ("ES256", hashes.SHA256),

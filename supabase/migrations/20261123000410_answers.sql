@@ -166,9 +166,9 @@ end
 $$;
 comment on function queue.view(uuid, uuid) is 'queue.answer for a caller who may see the job; null otherwise.';
 
--- Many of them in one question, each for a caller of its own, in the order asked. A job that has ended has a version: whoever
--- has seen that one gets no answer again. It moves with the row, which nothing but the row's own end and deletion follows, and
--- with how long jobs are kept. Other jobs have the version '', one that is not there for the caller null.
+-- Many of them in one question, each for a caller of its own, in the order asked. The answer of a job that has ended depends on
+-- its row and on how long jobs are kept, since nobody writes results any more: these two are its version, and whoever has seen
+-- that one gets no answer again. Other jobs have the version '', one that is not there for the caller null.
 create function queue.views(p_jobs uuid[], p_users uuid[], p_seen text[]) returns table (version text, answer jsonb)
 language plpgsql stable set search_path = ''
 as $$

@@ -79,6 +79,8 @@ async def test_the_page_offers_the_engines_of_living_workers(api, start_api, db)
             "select queue.register('box', '{generate}', $1::text::text[], '1', '1 hour')", engines
         )
     assert (await ask(api, "get", "/config.json"))[1]["engines"] == ["acestep", "mmaudio", "sketch"]
+    sells = await start_api(commercial_only=True)
+    assert (await ask(sells, "get", "/config.json"))[1]["engines"] == ["acestep", "sketch"]
     await db.execute("select queue.leave($1)", worker)
     assert (await ask(api, "get", "/config.json"))[1]["engines"] == ["acestep", "sketch"]
     away = await start_api(database_url="postgresql://nobody@127.0.0.1:9/none")

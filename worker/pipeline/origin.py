@@ -18,6 +18,8 @@ KEY_USAGES: Final = {
     "1.3.6.1.5.5.7.3.36": "document signing",
 }
 """What a certificate that signs manifests has to be for, one of them."""
+SIGNATURE_BYTES: Final = 4096
+"""The most; a pipe takes as much in one piece."""
 
 
 def generator() -> str:

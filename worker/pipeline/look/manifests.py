@@ -16,13 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from worker.errors import Rejected
 from worker.pipeline.look.media import told
-from worker.pipeline.origin import KEY_USAGES
+from worker.pipeline.origin import KEY_USAGES, SIGNATURE_BYTES
 
 if TYPE_CHECKING:
     from c2pa import Builder, Context
 
-SIGNATURE_BYTES = 4096
-"""The most; a pipe takes as much in one piece."""
 UNKNOWN = "application/octet-stream"
 _BEGINNINGS = (
     (4, b"ftyp", "video/mp4"),
