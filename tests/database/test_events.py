@@ -60,7 +60,8 @@ async def test_the_topic_of_a_job_tells_its_story(db, queue):
     }
     await worker.plan(held, {"variants": [{"index": 0, "seed": 7, "direction": direction}]})
     await worker.stage(held, "composing")
-    await worker.put(held, 0, title="Dawn")
+    licence = {"name": "MIT", "commercial": True, "url": "https://s/mit"}
+    await worker.put(held, 0, title="Dawn", licence=licence)
     await worker.finish(held)
     event, plan = (told := await events(db, job)).pop(1)
     shown = {"index": 0, "title": "Dawn", "description": "A harp.", "tempo_bpm": 72, "key": "D minor"}
@@ -70,7 +71,7 @@ async def test_the_topic_of_a_job_tells_its_story(db, queue):
     states = [(p["status"], p["stage"], p["completed_count"], p["total_count"]) for e, p in told if e == "job"]
     assert states == [("processing", None, 0, 3), ("processing", "composing", 0, 3), ("completed", None, 1, 3)]
     result = told[2][1]
-    assert (result["job_id"], result["index"], result["title"]) == (str(job), 0, "Dawn")
+    assert (result["job_id"], result["index"], result["title"], result["licence"]) == (str(job), 0, "Dawn", licence)
 
 
 async def test_a_preview_is_told_when_it_is_there(db, queue):

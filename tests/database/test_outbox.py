@@ -109,12 +109,13 @@ async def test_a_job_tells_what_it_was_asked_to(db, queue, events, told):
     worker = await queue.worker()
     job = await worker.claim()
     for index in (0, 1, 1):
-        await worker.put(job, index=index)
+        await worker.put(job, index=index, licence=LICENCE)
     ready = [await claim(db, worker) for _ in range(told.count("result.ready"))]
     assert {delivery["body"]["data"]["index"] for delivery in ready} == {0, 1} & {*range(len(ready))}
     for delivery in ready:
         assert delivery["body"]["data"].items() >= {"job_id": str(job_id), "metadata": {"a": "b"}}.items()
         assert delivery["body"]["data"]["audio_url"]
+        assert delivery["body"]["data"]["licence"] == LICENCE
         assert "peaks" not in delivery["body"]["data"]
     await worker.finish(job)
     ready += [end for end in [await claim(db, worker)] if end]
