@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from urllib.parse import parse_qs, urlsplit
 
@@ -208,6 +209,27 @@ async def test_the_keyboard_plays_only_while_nothing_has_the_focus(world: World,
     await page.evaluate("document.activeElement.blur()")
     await page.keyboard.press(" ")
     assert await page.get_by_role("button", name="Pause", exact=True).count() == 0
+
+
+async def test_no_place_is_chosen_in_a_film_that_has_not_come(world: World, files):
+    """Until its length is known there is nowhere to go; then the place that is chosen is where it plays."""
+    job, hand = await begun(world, files, variants=1)
+    comes = asyncio.Event()
+
+    async def hold(route):
+        await comes.wait()
+        await route.continue_()
+
+    page = await world.open()
+    await page.route("**/*.mp4", hold)
+    await page.evaluate(f"location.hash = 'job={job}'")
+    place = page.get_by_role("slider", name="Place in the film")
+    await place.wait_for()
+    assert await place.is_disabled()
+    comes.set()
+    await place.fill("2.5")
+    assert await page.evaluate("document.querySelector('video').currentTime") >= 2.5
+    await hand.finish()
 
 
 async def test_a_link_starts_mute_where_sound_is_forbidden(world: World, files):
