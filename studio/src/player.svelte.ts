@@ -100,8 +100,8 @@ export class Player {
 
   seek(seconds: number): void {
     const film = this.film;
-    if (!film) return;
-    this.time = film.currentTime = Math.min(Math.max(0, seconds), this.length || 0);
+    if (!film || !this.length) return; // there is nowhere to go yet
+    this.time = film.currentTime = Math.min(Math.max(0, seconds), this.length);
   }
 
   /** The track that sounds from now on; null for the film alone. The place is kept. */
