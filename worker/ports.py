@@ -18,6 +18,7 @@ from worker.domain import (
     Licence,
     Merged,
     Options,
+    Part,
     Plan,
     Recording,
     Result,
@@ -196,6 +197,13 @@ class Engine(Protocol):
 
         `cancelled()` is cheap and is asked at every step of the sampler; the generator then raises Cancelled.
         Raises Rejected (clip too short), Unavailable (out of memory, a film that was not shown), DeviceLost.
+        """
+
+    def mend(self, clip: Clip, variant: Variant, part: Part, options: Options, cancelled: Callable[[], bool]) -> Track:
+        """A track of which `Track.mended`, which is `part` or a little more, is new and goes on from what is before it and into what
+        comes after it. The variant has the direction and the new seed.
+
+        Raises what `compose` raises, and Rejected (cannot_mend) where what was kept does not do.
         """
 
     def rest(self, busy: Callable[[], bool]) -> None:

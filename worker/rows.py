@@ -39,8 +39,14 @@ class JobRow(BaseModel):
 
     @field_validator("options", mode="before")
     @classmethod
-    def _with_unit(cls, options: dict[str, Any]) -> dict[str, Any]:
-        return {**options, "duration_s": options.get("duration")}
+    def _with_units(cls, options: dict[str, Any]) -> dict[str, Any]:
+        named = _in_seconds(options)
+        for name in ("hits", "segments"):
+            if options.get(name) is not None:
+                named[name] = [_in_seconds(raw) for raw in options[name]]
+        if options.get("mend") is not None:
+            named["mend"] = _in_seconds(options["mend"])
+        return named
 
     def job(self) -> Job:
         return Job(
@@ -59,6 +65,10 @@ class JobRow(BaseModel):
             traceparent=self.traceparent,
             waited_s=(self.claimed_at - self.created_at).total_seconds() if self.attempt == 1 else None,
         )
+
+
+def _in_seconds(raw: dict[str, Any]) -> dict[str, Any]:
+    return {f"{name}_s" if name in ("at", "start", "end", "duration") else name: value for name, value in raw.items()}
 
 
 def _asked(index: int, raw: dict[str, Any]) -> Direction:

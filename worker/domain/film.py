@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +38,29 @@ class Span:
 
     start_s: float
     end_s: float
+
+
+HitKind = Literal["accent", "drop", "stop", "downbeat"]
+"""What the music is to do at a moment: a stroke; the peak of a build; silence that rings; the first beat of a bar."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """A moment of the film that the music is to meet, in seconds from its first frame."""
+
+    at_s: float
+    kind: HitKind = "accent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A stretch of the film, up to the next one, with music of its own."""
+
+    start_s: float
+    prompt: str | None = None
+    """What is heard there beside the direction; None: nothing else."""
+    energy: float | None = None
+    """0 is the calmest, 1 the liveliest; None: as the film suggests."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any, Literal
 from uuid import UUID
 
+from worker.domain.film import Hit, Segment, Span
 from worker.domain.music import Direction, Licence, Variant
 
 Verdict = Literal["lost", "cancelled"]
@@ -16,6 +17,8 @@ class Kind(StrEnum):
 
     GENERATE = "generate"
     MERGE = "merge"
+    BRIEF = "brief"
+    PACK = "pack"
 
 
 class Stage(StrEnum):
@@ -26,6 +29,7 @@ class Stage(StrEnum):
     COMPOSING = "composing"
     HEARING = "hearing"
     MERGING = "merging"
+    PACKING = "packing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +39,19 @@ class Lease:
     job_id: UUID
     attempt: int
     worker_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mending:
+    """Which part of a track is to be made anew, and what is kept of that track."""
+
+    start_s: float
+    end_s: float
+    seed: int
+    gain_db: float
+    master_url: str
+    """Of a file that holds every sample."""
+    latents_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +75,12 @@ class Options:
     music_gain_db: float = 0.0
     duck: bool = False
     duck_db: float = -10.0
+    hits: tuple[Hit, ...] | None = None
+    """Moments to meet; None: the director says."""
+    segments: tuple[Segment, ...] = ()
+    loop: bool = False
+    """Whether the track's end is to meet its beginning."""
+    mend: Mending | None = None
 
     @property
     def ducks(self) -> bool:
@@ -72,6 +95,8 @@ class Plan:
     variants: tuple[Variant, ...]
     describer: str
     """For example "openai:ernie-4.5-vl-28b-a3b", "local" or "user"."""
+    hits: tuple[Hit, ...] = ()
+    segments: tuple[Segment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,8 +151,14 @@ class Result:
     true_peak_db: float | None = None
     ignored: tuple[str, ...] = ()
     """Options that were asked for and that the engine does not know, by their names."""
-    fit: dict[str, float | None] | None = None
+    fit: dict[str, Any] | None = None
     """What `Fit.told` says."""
+    gain_db: float | None = None
+    mended: Span | None = None
+    master_url: str | None = None
+    """Of a file that holds every sample, where `audio_url` does not."""
+    latents_url: str | None = None
+    pack_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

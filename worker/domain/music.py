@@ -7,8 +7,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from worker.domain.film import Span
+
 Samples = npt.NDArray[np.float32]
 """Audio: (channels, samples), float32, full scale is 1.0."""
+Latents = npt.NDArray[np.float16]
+LOOP_S = 1.0
+"""As long the end of a track that loops fades into its beginning, where its engine leaves that to whoever masters it."""
 TONICS = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 """How we write the pitch classes, 0 to 11."""
 FACTS = (
@@ -78,6 +83,29 @@ class Track:
     """Integrated loudness of `samples`, where the engine has measured it."""
     seed: int | None = None
     """Where another than the variant's had to be used."""
+    latents: Latents | None = None
+    """What its engine wants back when a part of it is to be mended; None: the samples are enough."""
+    mended: Span | None = None
+    """Of a mended track the stretch that is new; all else of the samples is only there to lead in and out."""
+    loops: bool = False
+    """Whether its end meets its beginning already; else a track that is to loop is longer than the film by `LOOP_S`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """The part of a track that is to be made anew, and what is there of the track."""
+
+    start_s: float
+    end_s: float
+    seed: int
+    """Of the track."""
+    gain_db: float
+    """By which it was raised when it was mastered."""
+    samples: Samples
+    """The mastered track, (channels, samples)."""
+    sample_rate: int
+    latents: Latents | None = None
+    """`Track.latents`, as it was kept."""
 
 
 def _rounded(figure: float | None, places: int) -> float | None:
@@ -159,6 +187,8 @@ class Recording:
     """As the engine composed them or as they are heard; None where nothing pulses, or has pitch."""
     fit: Fit | None = None
     """None where nothing is known of the film."""
+    gain_db: float | None = None
+    """By which the raw track was raised, before the limiter; None for silence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
