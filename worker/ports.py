@@ -248,6 +248,7 @@ class Master(Protocol):
         tags: dict[str, str],
         scenes: Sequence[Scene] = (),
         hits: Sequence[Hit] = (),
+        loop: bool = False,
     ) -> Recording:
         """With the film's `scenes` the recording says how it fits them, and how late each of the hits is."""
 

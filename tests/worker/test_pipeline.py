@@ -7,7 +7,9 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
 
+import numpy as np
 import pytest
+import safetensors.numpy
 
 from tests.worker.seams import direction
 from worker.domain import Hit, Kind, Options, Plan, Segment, Variant
@@ -104,6 +106,28 @@ async def test_an_object_is_named_by_its_content(run, seams):
     assert len(seams.objects) == 4
     for path, data in seams.objects.items():
         assert hashlib.sha256(data).hexdigest()[:32] in path
+
+
+async def test_what_mending_needs_is_kept_beside_the_track(run, seams):
+    """A FLAC where the track's file does not hold every sample, the engine's latents where it has some, and the gain."""
+    await run(total_count=1)
+    seams.latents, seams.kept_master = np.arange(6, dtype=np.float16).reshape(2, 3), b"every sample"
+    await run(total_count=1)
+    nothing, kept = seams.rows
+    assert (nothing.gain_db, nothing.master_url, nothing.latents_url, nothing.mended) == (2.5, None, None, None)
+    objects = {f"https://storage/{path}": data for path, data in seams.objects.items()}
+    assert kept.master_url.endswith(".flac")
+    assert objects[kept.master_url] == b"every sample"
+    assert kept.latents_url.endswith(".safetensors")
+    assert safetensors.numpy.load(objects[kept.latents_url])["latents"].tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+async def test_a_loop_is_mastered_as_one_where_the_engine_knows_of_it(run, seams):
+    """An engine that ignores the option gives an ending."""
+    for ignored, loops in ((frozenset(), True), (frozenset({"loop"}), False)):
+        seams.ignores = ignored
+        await run(options=Options(loop=True), total_count=1)
+        assert seams.looped is loops
 
 
 class Signs:

@@ -191,6 +191,8 @@ class Recording:
     """None where nothing is known of the film."""
     gain_db: float | None = None
     """By which the raw track was raised, before the limiter; None for silence."""
+    master: bytes | None = None
+    """A FLAC with every sample, where `data` does not hold them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

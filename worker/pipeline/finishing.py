@@ -54,17 +54,20 @@ class Finishing:
         work = partial(
             self.has.master, track,
             duration_s=self.duration_s, loudness_lufs=options.loudness_lufs, format=options.format, tags=tags, scenes=self.scenes,
-            hits=self.plan.hits,
+            hits=self.plan.hits, loop=options.loop and "loop" not in self.engine.ignores,
         )  # fmt: skip
         with self.timings.of("master"):
             recording = await self._mastering(work)
         self.timings.music_s += recording.duration_s
         name = f"{self.job.lease.job_id}/{variant.index}"
-        path = f"{name}-{hashlib.sha256(recording.data).hexdigest()[:32]}{recording.suffix}"
+        path = _path(name, recording.data, recording.suffix)
         with self.timings.of("upload"):
-            url, small = await together(
-                self._put(path, recording.data, recording.content_type, direction.title, facts),
-                self._small(name, recording, tags, facts),
+            (url, small), (master_url, latents_url) = await together(
+                together(
+                    self._put(path, recording.data, recording.content_type, direction.title, facts),
+                    self._small(name, recording, tags, facts),
+                ),
+                together(self._master(name, recording, direction.title, facts), self._latents(name, track)),
             )
         await self.has.queue.put_result(
             self.job.lease,
@@ -87,6 +90,9 @@ class Finishing:
                 loudness_lufs=recording.loudness_lufs,
                 true_peak_db=recording.true_peak_db,
                 fit=recording.fit.told if recording.fit else None,
+                gain_db=recording.gain_db,
+                master_url=master_url,
+                latents_url=latents_url,
                 ignored=tuple(  # that there are to be no hits asks nothing of an engine
                     sorted(n for n in self.engine.ignores if getattr(options, n) not in (getattr(USUAL, n), ()))
                 ),
@@ -114,8 +120,24 @@ class Finishing:
         if self.has.for_players is None or recording.suffix in PLAYED:
             return None
         data = await self._mastering(partial(self.has.for_players, recording, tags=tags))
-        path = f"{name}-{hashlib.sha256(data).hexdigest()[:8]}.m4a"
-        return await self._put(path, data, "audio/mp4", tags["title"], facts)
+        return await self._put(_path(name, data, ".m4a", 8), data, "audio/mp4", tags["title"], facts)
+
+    async def _master(self, name: str, recording: Recording, title: str, facts: Facts) -> str | None:
+        """Where every sample is kept, so that a part can be made anew in it."""
+        if recording.master is None:
+            return None
+        path = _path(name, recording.master, ".flac")
+        return await self._put(path, recording.master, "audio/flac", title, facts)
+
+    async def _latents(self, name: str, track: Track) -> str | None:
+        """Where what the engine has to know of the track for that is kept."""
+        if track.latents is None:
+            return None
+        from safetensors.numpy import save  # an engine that has latents has brought it
+
+        data = save({"latents": track.latents})
+        path = _path(name, data, ".safetensors")
+        return await self.has.storage.put("audios", path, data, "application/octet-stream")
 
     async def _mastering(self, work: Callable[[], Made]) -> Made:
         try:
@@ -125,3 +147,7 @@ class Finishing:
                 "the process that masters was killed, for want of memory perhaps; try again later",
                 code="child_killed",
             ) from error
+
+
+def _path(name: str, data: bytes, suffix: str, letters: int = 32) -> str:
+    return f"{name}-{hashlib.sha256(data).hexdigest()[:letters]}{suffix}"
