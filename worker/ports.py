@@ -13,6 +13,7 @@ from worker.domain import (
     Direction,
     Facts,
     Frames,
+    Hit,
     Job,
     Lease,
     Licence,
@@ -141,8 +142,9 @@ class Describer(Protocol):
 
     async def describe(
         self, clip: Clip, user_request: str, count: int, video_url: str | None = None
-    ) -> tuple[tuple[Direction, ...], str]:
-        """Return exactly `count` distinct directions and the describer's name. Never fails a job: falls back to local rules.
+    ) -> tuple[tuple[Direction, ...], str, tuple[Hit, ...]]:
+        """Return exactly `count` distinct directions, the describer's name and the few moments, if any, that the music should meet.
+        Never fails a job: falls back to local rules.
 
         `video_url` is a public address of the clip that passed the address check, for describers that can watch one.
         """
@@ -248,8 +250,10 @@ class Master(Protocol):
         format: str,
         tags: dict[str, str],
         scenes: Sequence[Scene] = (),
+        hits: Sequence[Hit] = (),
+        loop: bool = False,
     ) -> Recording:
-        """With the film's `scenes` the recording says how it fits them."""
+        """With the film's `scenes` the recording says how it fits them, and how late each of the hits is."""
 
 
 class ForPlayers(Protocol):

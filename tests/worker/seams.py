@@ -44,9 +44,10 @@ class Seams:
         self.made_with = []
         self.rests, self.rested = [], threading.Event()
         self.notes, self.speech, self.known, self.ducked = [], [], None, None
-        self.directed = self.played = ()
+        self.directed = self.played = self.proposed = ()
         self.previewing, self.preview_may_end, self.preview_url = asyncio.Event(), asyncio.Event(), None
         self.preview_may_end.set()
+        self.latents = self.kept_master = None
         self.plan, self.waiting, self.closed, self.fail_on = None, False, threading.Event(), {}
 
     async def set_stage(self, lease, stage, made_with=None):
@@ -95,7 +96,7 @@ class Seams:
 
     async def describe(self, clip, user_request, count, video_url):
         self.directed = clip.speech
-        return tuple(direction(f"d{i}") for i in range(count)), "local"
+        return tuple(direction(f"d{i}") for i in range(count)), "local", self.proposed
 
     def prepare(self, clip, options, cancelled):
         return self
@@ -114,24 +115,27 @@ class Seams:
 
     def compose(self, clip, variants, options, cancelled):
         try:
-            self.played = clip.speech
+            self.played, self.options = clip.speech, options
             self.threads.add(threading.get_ident())
             for variant in variants:
                 self.composed.append(variant.index)
                 while variant.index in self.fail_on.get("hang", ()):
                     if cancelled():
                         raise Cancelled("stopped")
-                yield Track(index=variant.index, samples=np.zeros((1, 8), np.float32), sample_rate=4)
+                yield Track(
+                    index=variant.index, samples=np.zeros((1, 8), np.float32), sample_rate=4, latents=self.latents
+                )
         finally:
             self.closed.set()
 
-    def master(self, track, *, duration_s, loudness_lufs, format, tags, scenes=()):
+    def master(self, track, *, duration_s, loudness_lufs, format, tags, scenes=(), hits=(), loop=False):
         self.tags.append(tags)
+        self.heard_hits, self.looped = hits, loop
         if error := self.fail_on.get(track.index):
             raise error
         return Recording(
             data=bytes([track.index]), content_type="audio/flac", suffix=".flac", duration_s=duration_s, peaks="", loudness_lufs=loudness_lufs, true_peak_db=-1.1,
-            fit=FIT if scenes else None,
+            fit=FIT if scenes else None, gain_db=2.5, master=self.kept_master,
         )  # fmt: skip
 
     async def preview(self, url, video, into, until_s):

@@ -7,13 +7,15 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
 
+import numpy as np
 import pytest
+import safetensors.numpy
 
 from tests.worker.seams import direction
-from worker.domain import Kind, Options, Plan, Variant
+from worker.domain import Hit, Kind, Options, Plan, Segment, Variant
 from worker.errors import LeaseLost, QueueUnavailable, Rejected, ServiceAway, Unavailable, Yielded
+from worker.pipeline.generate_job import MAKES_ROOM
 from worker.pipeline.plan import derive_seed
-from worker.pipeline.run import MAKES_ROOM
 
 
 async def test_a_job_makes_one_row_for_each_variant(run, seams):
@@ -40,6 +42,52 @@ async def test_options_that_the_engine_does_not_know_are_named(run, seams):
     assert {row.ignored for row in seams.rows} == {()}
 
 
+HITS = (Hit(at_s=1.5, kind="drop"), Hit(at_s=1.75))
+SEGMENTS = (Segment(start_s=0.0, prompt="harp"), Segment(start_s=1.0, energy=0.9))
+
+
+async def test_asked_moments_and_segments_are_planned_played_and_heard(run, seams):
+    """They stand in the saved plan; the engine gets them, and whoever hears the finished track, too."""
+    await run(options=Options(hits=HITS, segments=SEGMENTS), asked_plan=(direction("mine"),), total_count=1)
+    assert (seams.plan.hits, seams.plan.segments) == (HITS, SEGMENTS)
+    assert (seams.options.hits, seams.options.segments) == (HITS, SEGMENTS)
+    assert seams.heard_hits == HITS
+
+
+@pytest.mark.parametrize(
+    ("asked", "written", "holds"),
+    [
+        (None, False, HITS[:1]),
+        ((), False, ()),
+        (HITS[1:], False, HITS[1:]),
+        (None, True, ()),
+        (HITS[1:], True, HITS[1:]),
+    ],
+)
+async def test_which_moments_hold(run, seams, asked, written, holds):
+    """Those asked for, also where they are none; else what the director proposes, who does not speak where directions are hand-written."""
+    seams.proposed = HITS[:1]
+    await run(options=Options(hits=asked), asked_plan=(direction("mine"),) if written else (), total_count=1)
+    assert (seams.plan.hits, seams.options.hits, seams.heard_hits) == (holds, holds, holds)
+
+
+async def test_a_retry_plays_what_was_planned(run, seams):
+    """The saved plan holds: a director that is asked again might say otherwise."""
+    variants = (Variant(index=0, seed=1, direction=direction("kept")),)
+    plan = Plan(variants=variants, describer="vlm", hits=HITS, segments=SEGMENTS)
+    await run(plan=plan, total_count=1)
+    assert (seams.options.hits, seams.options.segments, seams.heard_hits) == (HITS, SEGMENTS, HITS)
+
+
+async def test_only_moments_that_were_asked_for_can_be_ignored(run, seams):
+    """An engine without moments has not ignored anything where the user wants none."""
+    seams.ignores = frozenset({"hits", "segments", "loop"})
+    for asked in (None, ()):
+        await run(options=Options(hits=asked), total_count=1)
+    await run(options=Options(hits=HITS, segments=SEGMENTS, loop=True), total_count=1)
+    assert [row.ignored for row in seams.rows] == [(), (), ("hits", "loop", "segments")]
+
+
 async def test_each_result_says_under_which_licence_it_stands(run, seams):
     """Its row and its file name the licence of the engine's weights, and a merge the track's."""
     await run()
@@ -58,6 +106,28 @@ async def test_an_object_is_named_by_its_content(run, seams):
     assert len(seams.objects) == 4
     for path, data in seams.objects.items():
         assert hashlib.sha256(data).hexdigest()[:32] in path
+
+
+async def test_what_mending_needs_is_kept_beside_the_track(run, seams):
+    """A FLAC where the track's file does not hold every sample, the engine's latents where it has some, and the gain."""
+    await run(total_count=1)
+    seams.latents, seams.kept_master = np.arange(6, dtype=np.float16).reshape(2, 3), b"every sample"
+    await run(total_count=1)
+    nothing, kept = seams.rows
+    assert (nothing.gain_db, nothing.master_url, nothing.latents_url, nothing.mended) == (2.5, None, None, None)
+    objects = {f"https://storage/{path}": data for path, data in seams.objects.items()}
+    assert kept.master_url.endswith(".flac")
+    assert objects[kept.master_url] == b"every sample"
+    assert kept.latents_url.endswith(".safetensors")
+    assert safetensors.numpy.load(objects[kept.latents_url])["latents"].tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+async def test_a_loop_is_mastered_as_one_where_the_engine_knows_of_it(run, seams):
+    """An engine that ignores the option gives an ending."""
+    for ignored, loops in ((frozenset(), True), (frozenset({"loop"}), False)):
+        seams.ignores = ignored
+        await run(options=Options(loop=True), total_count=1)
+        assert seams.looped is loops
 
 
 class Signs:

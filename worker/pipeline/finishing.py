@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Executor
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,8 +15,9 @@ import structlog
 
 from worker.domain import Facts, Job, Options, Plan, Recording, Result, Scene, Track, Variant
 from worker.errors import Unavailable
+from worker.pipeline.equipment import Equipment
 from worker.pipeline.origin import of_track
-from worker.ports import Engine, ForPlayers, Master, Queue, Signer, Storage
+from worker.ports import Engine
 from worker.timings import Timings
 from worker.together import together
 
@@ -29,20 +30,15 @@ PLAYED = {".m4a", ".mp3"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finishing:
+    has: Equipment
     job: Job
-    plan: Plan
+    folder: Path
+    timings: Timings
     engine: Engine
+    plan: Plan
     duration_s: float
     scenes: tuple[Scene, ...]
     """Of the film, where its cuts are known to the frame."""
-    timings: Timings
-    queue: Queue
-    storage: Storage
-    master: Master
-    for_players: ForPlayers | None
-    mastering: Executor
-    signer: Signer | None
-    folder: Path
 
     async def put(self, variant: Variant, track: Track) -> None:
         """Raises what `Pipeline.run` raises."""
@@ -56,20 +52,24 @@ class Finishing:
             "copyright": str(self.engine.licence),
         }
         work = partial(
-            self.master, track,
+            self.has.master, track,
             duration_s=self.duration_s, loudness_lufs=options.loudness_lufs, format=options.format, tags=tags, scenes=self.scenes,
+            hits=self.plan.hits, loop=options.loop and "loop" not in self.engine.ignores,
         )  # fmt: skip
         with self.timings.of("master"):
             recording = await self._mastering(work)
         self.timings.music_s += recording.duration_s
         name = f"{self.job.lease.job_id}/{variant.index}"
-        path = f"{name}-{hashlib.sha256(recording.data).hexdigest()[:32]}{recording.suffix}"
+        path = _path(name, recording.data, recording.suffix)
         with self.timings.of("upload"):
-            url, small = await together(
-                self._put(path, recording.data, recording.content_type, direction.title, facts),
-                self._small(name, recording, tags, facts),
+            (url, small), (master_url, latents_url) = await together(
+                together(
+                    self._put(path, recording.data, recording.content_type, direction.title, facts),
+                    self._small(name, recording, tags, facts),
+                ),
+                together(self._master(name, recording, direction.title, facts), self._latents(name, track)),
             )
-        await self.queue.put_result(
+        await self.has.queue.put_result(
             self.job.lease,
             Result(
                 index=variant.index,
@@ -90,8 +90,11 @@ class Finishing:
                 loudness_lufs=recording.loudness_lufs,
                 true_peak_db=recording.true_peak_db,
                 fit=recording.fit.told if recording.fit else None,
-                ignored=tuple(
-                    sorted(name for name in self.engine.ignores if getattr(options, name) != getattr(USUAL, name))
+                gain_db=recording.gain_db,
+                master_url=master_url,
+                latents_url=latents_url,
+                ignored=tuple(  # that there are to be no hits asks nothing of an engine
+                    sorted(n for n in self.engine.ignores if getattr(options, n) not in (getattr(USUAL, n), ()))
                 ),
             ),
         )
@@ -99,32 +102,52 @@ class Finishing:
 
     async def _put(self, path: str, data: bytes, content_type: str, title: str, facts: Facts) -> str:
         """Signed, where there is a signer. The path is by what is signed: no two signatures are alike, and a retry finds what is there."""
-        if self.signer is None:
-            return await self.storage.put("audios", path, data, content_type)
+        if self.has.signer is None:
+            return await self.has.storage.put("audios", path, data, content_type)
         file = self.folder / Path(path).name
         await asyncio.to_thread(file.write_bytes, data)
-        signed = await self.signer.sign(
+        signed = await self.has.signer.sign(
             file, self.folder, content_type=content_type, title=title, facts=facts, parts={}
         )
         try:
-            return await self.storage.put("audios", path, signed, content_type)
+            return await self.has.storage.put("audios", path, signed, content_type)
         finally:
             file.unlink()
             signed.unlink()
 
     async def _small(self, name: str, recording: Recording, tags: dict[str, str], facts: Facts) -> str | None:
         """The address of what players get of a track, if it is something else; it is made while the track is uploaded."""
-        if self.for_players is None or recording.suffix in PLAYED:
+        if self.has.for_players is None or recording.suffix in PLAYED:
             return None
-        data = await self._mastering(partial(self.for_players, recording, tags=tags))
-        path = f"{name}-{hashlib.sha256(data).hexdigest()[:8]}.m4a"
-        return await self._put(path, data, "audio/mp4", tags["title"], facts)
+        data = await self._mastering(partial(self.has.for_players, recording, tags=tags))
+        return await self._put(_path(name, data, ".m4a", 8), data, "audio/mp4", tags["title"], facts)
+
+    async def _master(self, name: str, recording: Recording, title: str, facts: Facts) -> str | None:
+        """Where every sample is kept, so that a part can be made anew in it."""
+        if recording.master is None:
+            return None
+        path = _path(name, recording.master, ".flac")
+        return await self._put(path, recording.master, "audio/flac", title, facts)
+
+    async def _latents(self, name: str, track: Track) -> str | None:
+        """Where what the engine has to know of the track for that is kept."""
+        if track.latents is None:
+            return None
+        from safetensors.numpy import save  # an engine that has latents has brought it
+
+        data = save({"latents": track.latents})
+        path = _path(name, data, ".safetensors")
+        return await self.has.storage.put("audios", path, data, "application/octet-stream")
 
     async def _mastering(self, work: Callable[[], Made]) -> Made:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self.mastering, work)
+            return await asyncio.get_running_loop().run_in_executor(self.has.mastering, work)
         except BrokenExecutor as error:
             raise Unavailable(
                 "the process that masters was killed, for want of memory perhaps; try again later",
                 code="child_killed",
             ) from error
+
+
+def _path(name: str, data: bytes, suffix: str, letters: int = 32) -> str:
+    return f"{name}-{hashlib.sha256(data).hexdigest()[:letters]}{suffix}"

@@ -46,11 +46,16 @@ FORMATS: dict[str, FileFormat] = {
 """FLAC and WAV hold 16 bits, dithered, and decode to exactly as many samples as went in. MP3 and AAC work in frames of 1152 and 1024 samples:
 the exact length is in the LAME tag and in the edit list, which players and libav honour; one that ignores them adds under 0.1 s.
 Their quick ways of coding with 320 kbit/s leave less noise than the thorough ones with 256 (bench/pipeline.md)."""
+Steps = npt.NDArray[np.int16]
+"""Samples as FLAC and WAV hold them, (channels, samples)."""
+_FULL = np.float32(32767)
 LOSSY = frozenset(name for name, kind in FORMATS.items() if kind.bit_rate)
 
 
-def write(samples: Samples, rate: int, format: str, tags: dict[str, str], *, bit_rate: int | None = None) -> bytes:
-    """The whole file. `samples` is (1 or 2, n), within ±1. Raises Rejected for a format or rate that cannot be written."""
+def write(
+    samples: Samples | Steps, rate: int, format: str, tags: dict[str, str], *, bit_rate: int | None = None
+) -> bytes:
+    """The whole file. `samples` is (1 or 2, n), within ±1 or in steps. Raises Rejected for a format or rate that cannot be written."""
     if format not in FORMATS:
         raise Rejected(f"Audio format {format!r} is unknown; use one of {', '.join(FORMATS)}.", code="bad_format")
     kind = replace(FORMATS[format], bit_rate=bit_rate or FORMATS[format].bit_rate)
@@ -73,7 +78,7 @@ def write(samples: Samples, rate: int, format: str, tags: dict[str, str], *, bit
         return path.read_bytes().replace(_comment(comment), own, 1 if own else 0)
 
 
-def _encode(samples: Samples, rate: int, kind: FileFormat, path: Path, tags: dict[str, str]) -> None:
+def _encode(samples: Samples | Steps, rate: int, kind: FileFormat, path: Path, tags: dict[str, str]) -> None:
     layout = "stereo" if samples.shape[0] == 2 else "mono"
     with av.open(str(path), "w", format=kind.container, container_options={"movflags": "+faststart"}) as output:
         output.metadata.update(tags)
@@ -83,7 +88,7 @@ def _encode(samples: Samples, rate: int, kind: FileFormat, path: Path, tags: dic
         stream.format = kind.sample_format
         if kind.bit_rate:
             stream.bit_rate = kind.bit_rate
-        whole: Samples | npt.NDArray[np.int16] = samples if kind.sample_format == "fltp" else _dithered(samples)
+        whole = floats(samples) if kind.sample_format == "fltp" else dithered(samples)
         for first in range(0, samples.shape[1], rate):
             part = whole[:, first : first + rate]
             rows = part if kind.sample_format == "fltp" else part.T.reshape(1, -1)
@@ -93,14 +98,14 @@ def _encode(samples: Samples, rate: int, kind: FileFormat, path: Path, tags: dic
         output.mux(stream.encode(None))
 
 
-def _encode_outside(samples: Samples, rate: int, kind: FileFormat, path: Path, tags: dict[str, str]) -> None:
+def _encode_outside(samples: Samples | Steps, rate: int, kind: FileFormat, path: Path, tags: dict[str, str]) -> None:
     """The same by the program ffmpeg, whose LAME takes 0.4 of the time that PyAV's takes."""
     given = ["-f", "f32le", "-ar", str(rate), "-ac", str(len(samples)), "-i", "pipe:0"]
     named = [word for name, text in tags.items() for word in ("-metadata", f"{name}={text}")]
     asked = [word for name, value in kind.options for word in (f"-{name}", value)]
     coded = ["-c:a", kind.codec, "-b:a", str(kind.bit_rate), *asked, *named, "-f", kind.container, str(path)]
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-loglevel", "error", *given, *coded]
-    ended = subprocess.run(command, input=samples.T.tobytes(), env={}, stderr=subprocess.PIPE, check=False)
+    ended = subprocess.run(command, input=floats(samples).T.tobytes(), env={}, stderr=subprocess.PIPE, check=False)
     if ended.returncode:
         raise OSError(in_words(ended.stderr.decode(errors="replace")))
 
@@ -127,9 +132,16 @@ def _atom(name: bytes, *parts: bytes) -> bytes:
     return (8 + sum(map(len, parts))).to_bytes(4, "big") + name + b"".join(parts)
 
 
-def _dithered(samples: Samples) -> npt.NDArray[np.int16]:
-    """16 bits with triangular dither of one step, the same every time; digital silence stays silent."""
+def floats(samples: Samples | Steps) -> Samples:
+    """What `dithered` makes steps of; steps are divided, floats left as they are."""
+    return np.asarray(samples / _FULL if samples.dtype == np.int16 else samples, np.float32)
+
+
+def dithered(samples: Samples | Steps) -> Steps:
+    """16 bits with triangular dither of one step, the same every time; digital silence stays silent, and steps stay as they are."""
+    if samples.dtype == np.int16:
+        return samples.astype(np.int16, copy=False)
     rng = np.random.default_rng(16)
     noise = rng.random(samples.shape, np.float32) - rng.random(samples.shape, np.float32)
-    steps = np.round(samples * np.float32(32767) + np.where(samples == 0, np.float32(0), noise))
+    steps = np.round(samples * _FULL + np.where(samples == 0, np.float32(0), noise))
     return np.clip(steps, -32768, 32767).astype(np.int16)

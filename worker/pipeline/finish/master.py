@@ -3,17 +3,19 @@
 import base64
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from worker.domain import Recording, Samples, Scene, Track
-from worker.errors import WorkerError
-from worker.pipeline.finish.audio_file import FORMATS, LOSSY, write
+from worker.domain import Hit, Recording, Samples, Scene, Track
+from worker.pipeline.finish.audio_file import FORMATS, LOSSY, Steps, dithered, write
+from worker.pipeline.finish.ends import shaped
 from worker.pipeline.finish.loudness import (
     PerMoment,
     integrated_lufs,
     limiting,
     lufs,
+    moment,
     peak_curve,
     true_peak,
     turned,
@@ -29,6 +31,8 @@ MOST_LIMITING_DB = 6.0
 MOST_GAIN_DB = 30.0
 SHORTEST_LOUD_S = 3.0
 """Shorter tracks are only kept under the ceiling: a gated loudness says nothing about them."""
+WRAPPED = 250
+"""Moments around what loops: the limiter hears and lets go over less."""
 SILENCE = 1e-4
 PEAKS = 160
 """With them a result is about 1,000 bytes."""
@@ -42,6 +46,8 @@ def master(
     format: str,
     tags: dict[str, str],
     scenes: Sequence[Scene] = (),
+    hits: Sequence[Hit] = (),
+    loop: bool = False,
 ) -> Recording:
     """Implements `worker.ports.Master`. The recording has round(duration_s * rate) samples, a true peak under -1 dBTP (-2 in a
     lossy format), and the loudness asked for or what can be had with `MOST_LIMITING_DB` and `MOST_GAIN_DB`: it says what it has.
@@ -49,88 +55,103 @@ def master(
     Raises WorkerError for samples that are not numbers, Rejected for an unknown format.
     """
     rate = track.sample_rate
-    samples = np.atleast_2d(np.asarray(track.samples, dtype=np.float32))
-    if not np.isfinite(samples).all():
-        bad = int(np.count_nonzero(~np.isfinite(samples)))
-        raise WorkerError(
-            f"Track {track.index} has {bad} samples that are not numbers; the engine that made it is at fault.",
-            code="bad_audio",
-        )
-    count = max(1, round(duration_s * rate))
-    samples = np.pad(samples[:, :count], ((0, 0), (0, max(0, count - samples.shape[1]))))  # cut or filled with silence
-    samples = _faded(samples - samples.mean(axis=1, keepdims=True), rate)
-    loud, reached_lufs, peak = _loud(
-        samples, rate,
-        target_lufs=loudness_lufs if duration_s >= SHORTEST_LOUD_S else None, ceiling_db=LOSSY_CEILING_DB if format in LOSSY else CEILING_DB,
+    loud = _loud(
+        shaped(track, max(1, round(duration_s * rate)), loop=loop), rate,
+        target_lufs=loudness_lufs if duration_s >= SHORTEST_LOUD_S else None, ceiling_db=ceiling_db(format), loop=loop,
     )  # fmt: skip
-    bpm, key, heard = track.bpm, track.key, None
+    return recorded(loud, dithered(loud.samples), track, format, tags, scenes, hits)
+
+
+class Loud(NamedTuple):
+    """Samples as loud as they are to be."""
+
+    samples: Samples
+    lufs: float
+    peak: float
+    """True peak, full scale is 1.0."""
+    gain_db: float | None
+    """By which they were raised before the limiter; None for silence."""
+
+
+def ceiling_db(format: str) -> float:
+    return LOSSY_CEILING_DB if format in LOSSY else CEILING_DB
+
+
+def recorded(
+    loud: Loud,
+    steps: Steps,
+    track: Track,
+    format: str,
+    tags: dict[str, str],
+    scenes: Sequence[Scene],
+    hits: Sequence[Hit],
+) -> Recording:
+    """The file that holds `steps`, which are the samples, in a lossy format with another one that keeps each of them; and how it is heard."""
+    rate, bpm, key, heard = track.sample_rate, track.bpm, track.key, None
     if scenes or bpm is None or key is None:
         # scipy's filters: the processes that master load them at their start.
         from worker.pipeline.finish.fit import fit
 
-        heard = fit(loud, rate, scenes)
+        heard = fit(loud.samples, rate, scenes, [hit.at_s for hit in hits])
         bpm, key = bpm or heard.bpm, key or heard.key
     return Recording(
-        data=write(loud, rate, format, tags),
+        data=write(steps, rate, format, tags),
         content_type=FORMATS[format].content_type,
         suffix=f".{format}",
-        duration_s=loud.shape[1] / rate,
-        peaks=_peaks(loud),
-        loudness_lufs=round(reached_lufs, 2) if math.isfinite(reached_lufs) else None,
-        true_peak_db=round(20 * math.log10(peak), 2) if peak > 0 else None,
+        duration_s=steps.shape[1] / rate,
+        peaks=_peaks(loud.samples),
+        loudness_lufs=round(loud.lufs, 2) if math.isfinite(loud.lufs) else None,
+        true_peak_db=round(20 * math.log10(loud.peak), 2) if loud.peak > 0 else None,
         bpm=bpm,
         key=key,
         fit=heard if scenes else None,
+        gain_db=None if loud.gain_db is None else round(loud.gain_db, 3),
+        master=write(steps, rate, "flac", tags) if format in LOSSY else None,
     )
 
 
-def _faded(samples: Samples, rate: int) -> Samples:
-    """10 ms in; out over 15 % of the track, at most 1.5 s, along a cosine."""
-    count = samples.shape[1]
-    rise = min(count // 4, round(0.010 * rate))
-    fall = min(count // 2, round(min(1.5, 0.15 * count / rate) * rate))
-    gain = np.ones(count, np.float32)
-    gain[:rise] = np.sin(np.linspace(0, np.pi / 2, rise, dtype=np.float32)) ** 2
-    gain[count - fall :] *= np.cos(np.linspace(0, np.pi / 2, fall, dtype=np.float32)) ** 2
-    return samples * gain
+def _loud(samples: Samples, rate: int, *, target_lufs: float | None, ceiling_db: float, loop: bool) -> Loud:
+    """Silence stays silence. What the limiter did is measured in full, and what the estimate was off by is made up for.
 
-
-def _loud(samples: Samples, rate: int, *, target_lufs: float | None, ceiling_db: float) -> tuple[Samples, float, float]:
-    """The samples as loud as they are to be, their loudness and their true peak; silence stays silence.
-
-    What the limiter did is measured in full, and what the estimate was off by is made up for.
+    The limiter of what loops looks ahead over its end, and lets go over its beginning.
     """
-    peaks, power, ceiling = peak_curve(samples, rate), weighted_power(samples, rate), 10 ** (ceiling_db / 20)
+    power, ceiling = weighted_power(samples, rate), 10 ** (ceiling_db / 20)
+    around = WRAPPED if loop else 0  # moments
+    edge = around * moment(rate)
+    wrapped = np.pad(samples, ((0, 0), (edge, edge)), mode="wrap")
+    peaks, inner = peak_curve(wrapped, rate), slice(around, around + len(power))
     peak, loudness_lufs = float(peaks.max()), lufs(power, rate)
     if np.abs(samples).max() < SILENCE:
-        return samples, loudness_lufs, peak
+        return Loud(samples, loudness_lufs, peak, None)
     most_db = min(MOST_GAIN_DB, MOST_LIMITING_DB + ceiling_db - 20 * math.log10(peak))
     if target_lufs is None or not math.isfinite(loudness_lufs):
         most_db, target_lufs = min(0.0, most_db), math.inf
     aim_lufs = target_lufs
     for _ in range(3):
-        gain_db, gain = _found(peaks, power, rate, ceiling, aim_lufs, most_db)
-        result = turned(samples, gain, rate)
+        gain_db, gain = _found(peaks, power, inner, rate, ceiling, aim_lufs, most_db)
+        turned_all = turned(wrapped, gain, rate)
+        result = turned_all[:, edge : edge + samples.shape[1]]
         if gain.min() == gain.max():
-            return result, loudness_lufs + 20 * math.log10(gain[0]), peak * float(gain[0])
-        reached_lufs, reached_peak = integrated_lufs(result, rate), true_peak(result, rate)
+            return Loud(result, loudness_lufs + gain_db, peak * float(gain[0]), gain_db)
+        reached_lufs, reached_peak = integrated_lufs(result, rate), true_peak(turned_all, rate)
         if abs(target_lufs - reached_lufs) < 0.1 or gain_db == most_db:
             break
         aim_lufs += target_lufs - reached_lufs
-    over = min(1.0, ceiling / reached_peak)  # a hair's breadth that a changing gain may add between samples
-    return result * np.float32(over), reached_lufs + 20 * math.log10(over), reached_peak * over
+    over_db = min(0.0, ceiling_db - 20 * math.log10(reached_peak))  # a changing gain may add a hair between samples
+    over = np.float32(10 ** (over_db / 20))
+    return Loud(result * over, reached_lufs + over_db, reached_peak * float(over), gain_db + over_db)
 
 
 def _found(
-    peaks: PerMoment, power: PerMoment, rate: int, ceiling: float, aim_lufs: float, most_db: float
+    peaks: PerMoment, power: PerMoment, inner: slice, rate: int, ceiling: float, aim_lufs: float, most_db: float
 ) -> tuple[float, PerMoment]:
     """Gain and limiter in turn, by estimate, until loudness is where it should be or the gain as high as it may be: the gain, and
-    with the limiter's by moments."""
+    with the limiter's by moments; of those the `inner` ones have the `power`."""
     gain_db = min(most_db, 0.0)
     for _ in range(12):
         raised = np.float32(10 ** (gain_db / 20))
         gain = raised * limiting(peaks * raised, ceiling)
-        off = aim_lufs - lufs(power * np.square(gain, dtype=np.float64), rate)
+        off = aim_lufs - lufs(power * np.square(gain[inner], dtype=np.float64), rate)
         if abs(off) < 0.02 or gain_db + off >= most_db == gain_db:
             break
         gain_db = min(most_db, gain_db + off)
