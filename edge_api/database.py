@@ -239,7 +239,7 @@ def _translated(error: asyncpg.PostgresError) -> Problem | None:
         case "RY422":
             return Problem("idempotency_mismatch", said)
         case "RY409":
-            return Problem(str(error.hint), said)
+            return Problem("cannot_mend" if error.hint == "cannot_mend" else "not_ready", said)
         case "22023":
             return Problem("invalid_request", said)
     if isinstance(error, UNFIT):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 ENDED = {"completed", "failed", "cancelled"}
+MEDIA = {"generate": "audio_url", "merge": "video_url", "pack": "pack_url", "brief": ""}
 
 
 @dataclass
@@ -22,6 +23,7 @@ class Expected:
     stage: str | None = None
     results: dict[int, str] = field(default_factory=dict)
     error_code: str | None = None
+    told: bool = False
 
     def may_be_seen_by(self, user: str | None) -> bool:
         return self.owner is None or self.owner == user
@@ -41,7 +43,7 @@ class Expected:
         self.stage = None
         if self.cancelling:
             self.status = "cancelled"
-        elif self.results:
+        elif self.results or self.told:
             self.status = "completed"
         else:
             self.status, self.error_code = "failed", code
@@ -51,6 +53,7 @@ class Expected:
         self.compare_state(view)
         self.compare_results(view["results"])
         assert view["kind"] == self.kind
+        assert (view["brief"] is not None) == (self.told and self.status in ENDED)
         assert (view["queue_position"] is None) == (self.status != "pending")
         assert (view["finished_at"] is None) == (self.status not in ENDED)
         assert (view["started_at"] is None) <= (self.status in {"pending", "cancelled"})
@@ -63,6 +66,5 @@ class Expected:
         assert (state["error"] is None) == (self.error_code is None)
 
     def compare_results(self, results: list[dict[str, Any]]) -> None:
-        media = "video_url" if self.kind == "merge" else "audio_url"
         assert [result["index"] for result in results] == sorted(self.results)
-        assert {result["index"]: result[media] for result in results} == self.results
+        assert {result["index"]: result[MEDIA[self.kind]] for result in results} == self.results

@@ -21,7 +21,7 @@ def test_whatever_users_do_the_contract_holds(host, database_url, record_propert
     with asyncio.Runner() as runner:
         db = runner.run(asyncpg.connect(database_url))
         runner.run(db.execute("update private.settings set pending_per_client = $1, pending_per_owner = $1", LIMIT))
-        hands = {kind: Hand(db, kind) for kind in ("generate", "merge")}
+        hands = {kind: Hand(db, kind) for kind in ("generate", "merge", "brief", "pack")}
         machine = type("World", (World,), {"host": host, "db": db, "runner": runner, "hands": hands, "steps": 0})
         budget = settings(
             max_examples=max(1, STEPS // STEPS_A_RUN),

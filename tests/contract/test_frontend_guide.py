@@ -20,6 +20,7 @@ from tests.contract.conftest import PUBLISHABLE_KEY
 from tests.contract.hand import Hand
 from tests.contract.hosts import ROOT
 from tests.contract.keys import make_token, spoken
+from tests.contract.test_contract_parts import BRIEF
 
 GUIDE = ROOT / "docs" / "frontend.md"
 SHARED = ROOT / "supabase" / "functions" / "_shared"
@@ -193,6 +194,10 @@ class Story:
         await self.work(await self.says(r"(\S+) pending"), audio_url=track)
         await self.work(await self.pending("merge"), video_url="https://example.com/merged.mp4")
         await self.work(await self.pending("generate"), audio_url=track)
+        await self._hand.claim(await self.pending("brief"))
+        await self._hand.brief(BRIEF)
+        await self._hand.finish()
+        await self.work(await self.pending("pack"), pack_url="https://example.com/a.zip")
         await self.work(await self.says(r"(\S+) pending"), audio_url=track)
         await self.says(r"(gateway)")
         await self._running.wait()
@@ -226,7 +231,7 @@ async def deno(place: Path, *arguments: str, **environment: str) -> asyncio.subp
 
 @pytest.mark.slow
 async def test_every_snippet_of_the_guide_runs(stack, ann, auth, hand, db, place):
-    """A visitor uploads, submits, watches, merges and follows; a user signs in, sees her rows change, cancels; all types fit."""
+    """A visitor uploads, submits, watches, merges, follows, looks first and packs; a user signs in, sees her rows change, cancels; all types fit."""
     project_url, _ = stack
     (place / "run.js").write_text(RUN)
     checked, _ = await (check := await deno(place, "check", "main.ts")).communicate()
@@ -244,6 +249,7 @@ async def test_every_snippet_of_the_guide_runs(stack, ann, auth, hand, db, place
         "JOB is processing of me", "JOB is completed of me", "JOB has https://example.com/0.flac", "cancelled cancelled", "deleted not_found", "plays https://example.com/0.flac",
         "planned piano, strings", "read plan 2", "read result 0", "read job completed", "clicked twice true", "uploaded 7000000",
         "broke off POST PATCH PATCH 1", "through HEAD PATCH PATCH 0", "in one piece after POST 0", "gateway true 502 The server answered 502; try again",
+        "found 1 moment First snow by 7", "mend cannot_mend", "packed https://example.com/a.zip",
         "invalid_request video_url: must be an http or https address with a host and without a user name, or for a server's key storage://bucket/path",
     ):  # fmt: skip
         assert line in told, said

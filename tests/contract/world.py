@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, precondition, rule
 
 from tests.contract.conftest import VIDEO
-from tests.contract.expected import ENDED, Expected
+from tests.contract.expected import ENDED, MEDIA, Expected
 from tests.contract.keys import bearer, make_token
 
 LIMIT = 12
@@ -21,7 +21,8 @@ LIMIT = 12
 AFRESH = """
     truncate public.jobs restart identity cascade;
     delete from private.uploads;
-    select setval('private.served_generate_interactive', 0, false), setval('private.served_merge_interactive', 0, false);
+    select setval('private.served_generate_interactive', 0, false), setval('private.served_merge_interactive', 0, false),
+           setval('private.served_brief_interactive', 0, false), setval('private.served_pack_interactive', 0, false);
 """
 """Every run begins alike, so that one that failed can be played again."""
 MERGE = {"video_url": VIDEO, "audio_url": VIDEO}
@@ -133,6 +134,23 @@ class World(RuleBasedStateMachine):
             assert answer.headers["Location"] == f"{self.host.url}/api/v1/job/{answer.json()['job_id']}"
         return self.made(answer, who, key, ["merge", body], kind="merge", total=1)
 
+    @rule(target=jobs, who=callers, variants=st.integers(1, 8), key=keys)
+    def brief(self, who, variants, key):
+        body = {"video_url": VIDEO, "variants": variants}
+        answer = self.ask("POST", "/api/v1/brief", who, body, key)
+        return self.made(answer, who, key, ["brief", body], kind="brief", total=0)
+
+    @rule(target=jobs, job=jobs, who=callers, variant=st.none() | st.integers(0, 7), key=keys)
+    def pack(self, job, who, variant, key):
+        answer = self.ask("POST", f"/api/v1/job/{job.id}/pack", who, {"variant": variant}, key)
+        if not job.may_be_seen_by(CALLERS[who][0]):
+            return self.refused(answer, 404, "not_found")
+        if job.kind != "generate" or (variant is not None and variant >= job.total):
+            return self.refused(answer, 422, "invalid_request")
+        if not job.results or variant not in {None, *job.results}:
+            return self.refused(answer, 409, "not_ready")
+        return self.made(answer, who, key, ["pack", job.id, variant], kind="pack", total=1)
+
     @rule(
         target=jobs, job=jobs, who=callers, variant=st.none() | st.integers(0, 7), seed=st.none() | st.just(7), key=keys
     )
@@ -141,7 +159,7 @@ class World(RuleBasedStateMachine):
         answer = self.ask("POST", f"/api/v1/job/{job.id}/again", who, body, key)
         if not job.may_be_seen_by(CALLERS[who][0]):
             return self.refused(answer, 404, "not_found")
-        odd = variant is not None and variant >= job.total
+        odd = job.kind == "pack" or (variant is not None and variant >= job.total)
         if odd or (job.kind == "merge" and (variant is not None or seed is not None)):
             return self.refused(answer, 422, "invalid_request")
         total = job.total if variant is None else 1
@@ -244,7 +262,10 @@ class World(RuleBasedStateMachine):
         path, body, code = wrong
         self.refused(self.ask("POST", path, who, body), 422, code)
 
-    @rule(who=callers, call=st.sampled_from([("GET", ""), ("DELETE", ""), ("POST", "/again"), ("GET", "/events")]))
+    @rule(
+        who=callers,
+        call=st.sampled_from([("GET", ""), ("DELETE", ""), ("POST", "/again"), ("POST", "/pack"), ("GET", "/events")]),
+    )
     def guess(self, who, call):
         """An id that nobody was given is no job."""
         self.refused(self.ask(call[0], f"/api/v1/job/{uuid4()}{call[1]}", who), 404, "not_found")
@@ -259,7 +280,7 @@ class World(RuleBasedStateMachine):
         self.refused(answer, 401, "unauthorized")
 
     @precondition(lambda self: self.held is None)
-    @rule(kind=st.sampled_from(["generate", "merge"]))
+    @rule(kind=st.sampled_from(["generate", "merge", "brief", "pack"]))
     def claim(self, kind):
         claimed = self.runner.run(self.hands[kind].claim())
         if claimed is None:
@@ -268,19 +289,18 @@ class World(RuleBasedStateMachine):
             self.held = self.expected[claimed]
             self.held.claim()
 
-    @precondition(lambda self: self.held is not None)
+    @precondition(lambda self: self.held is not None and self.held.total)
     @rule(index=st.integers(0, 7))
     def result(self, index):
         index %= self.held.total
         url = f"https://example.com/{uuid4()}"
-        media = "video_url" if self.held.kind == "merge" else "audio_url"
-        verdict = self.by_hand("result", index=index, **{media: url})
+        verdict = self.by_hand("result", index=index, **{MEDIA[self.held.kind]: url})
         assert verdict == ("cancelled" if self.held.cancelling else "ok")
         if not self.held.cancelling:
             self.held.results.setdefault(index, url)  # a result is never overwritten
 
     @precondition(lambda self: self.held is not None)
-    @rule(stage=st.sampled_from(["fetching", "describing", "composing", "hearing", "merging"]))
+    @rule(stage=st.sampled_from(["fetching", "describing", "composing", "hearing", "merging", "packing"]))
     def stage(self, stage):
         self.by_hand("stage", stage)
         self.held.stage = stage
@@ -289,6 +309,12 @@ class World(RuleBasedStateMachine):
     @rule()
     def plan(self):
         self.by_hand("plan", *(f"direction {index}" for index in range(self.held.total)))
+
+    @precondition(lambda self: self.held is not None and self.held.kind == "brief")
+    @rule()
+    def tell(self):
+        self.by_hand("brief", {"cuts": []})
+        self.held.told = True
 
     @precondition(lambda self: self.held is not None)
     @rule(code=st.sampled_from([None, "not_video", "upstream_error"]))

@@ -183,7 +183,7 @@ async def test_another_take_keeps_the_engine_unless_it_is_told_otherwise(db, que
     takes = [await db.fetchval(again, first, engine) for engine in (None, "sketch", "auto")]
     assert [(await queue.job(take))["engine"] for take in takes] == ["acestep", "sketch", ""]
     merge = await queue.submit("merge", p_options={"audio_url": "https://a"})
-    with pytest.raises(asyncpg.InvalidParameterValueError, match="neither seed, variants nor engine"):
+    with pytest.raises(asyncpg.InvalidParameterValueError, match="neither seed, variants, engine nor parts"):
         await db.fetchval(again, merge, "sketch")
 
 
