@@ -16,6 +16,7 @@ from bench.pipeline_meter import Meter, children_s, studio_s
 from bench.pipeline_world import World
 from worker.listener import Listener
 from worker.pipeline.finish.master import master
+from worker.pipeline.finish.mend import FfmpegMender
 from worker.pipeline.finish.merge import FfmpegMerger
 from worker.pipeline.look.look import ChildLooker
 from worker.pipeline.look.speech import ChildEar
@@ -72,7 +73,7 @@ async def ran(world: World, films: Iterable[Path], *, slots: int, stretch: float
     engine = WaitingEngine(stretch)
     meter = Meter(world.queue, world.fetcher, ChildLooker())
     pipeline = Pipeline(
-        queue=meter, fetcher=meter, looker=meter, ear=ChildEar(), describer=world.describer, rack=Rack.of(engine), master=master, merger=FfmpegMerger(), storage=world.storage, work_dir=world.folder,
+        queue=meter, fetcher=meter, looker=meter, ear=ChildEar(), describer=world.describer, rack=Rack.of(engine), master=master, mender=FfmpegMender(), merger=FfmpegMerger(), storage=world.storage, work_dir=world.folder,
         mastering=world.mastering_pool,
     )  # fmt: skip
     listener = Listener(

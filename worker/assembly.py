@@ -32,6 +32,7 @@ from worker.pipeline.direct.prompts import clip_tokens, estimate_tokens, fit
 from worker.pipeline.engine_thread import EngineThread
 from worker.pipeline.finish.for_players import for_players
 from worker.pipeline.finish.master import master
+from worker.pipeline.finish.mend import FfmpegMender
 from worker.pipeline.finish.merge import FfmpegMerger
 from worker.pipeline.finish.preview import FfmpegPreviewer
 from worker.pipeline.look.confinement import missing
@@ -192,6 +193,7 @@ async def serve(
         describer=describer,
         rack=rack,
         master=master,
+        mender=FfmpegMender(),
         merger=FfmpegMerger(),
         storage=storage,
         for_players=for_players if settings.previews else None,

@@ -21,7 +21,7 @@ from worker.pipeline.look.confinement import die_with, hide
 T = TypeVar("T")
 MOST = 3
 """As many as a usual job has variants."""
-LOADED = ("worker.pipeline.finish.master", "worker.pipeline.finish.fit", "pyloudnorm")
+LOADED = ("worker.pipeline.finish.mend", "worker.pipeline.finish.fit", "pyloudnorm")
 """What a process has ready before its first track."""
 
 

@@ -15,8 +15,10 @@ from worker.domain import (
     Frames,
     Hit,
     Job,
+    Kept,
     Lease,
     Licence,
+    Mending,
     Merged,
     Options,
     Part,
@@ -254,6 +256,29 @@ class Master(Protocol):
         loop: bool = False,
     ) -> Recording:
         """With the film's `scenes` the recording says how it fits them, and how late each of the hits is."""
+
+
+class Mender(Protocol):
+    """Puts a part that was made anew into a track that was finished before."""
+
+    async def read(self, master: Path, latents: Path | None) -> Kept:
+        """Every sample of the track, and its latents, which an engine wrote. Raises Rejected, Unavailable."""
+
+    def mend(
+        self,
+        track: Track,
+        kept: Kept,
+        mending: Mending,
+        *,
+        format: str,
+        tags: dict[str, str],
+        scenes: Sequence[Scene] = (),
+        hits: Sequence[Hit] = (),
+        loop: bool = False,
+    ) -> Recording:
+        """What of the raw track is new (`Track.mended`), raised by as much as the old one was and under the same ceiling, leads
+        over from the old one and back inside of that stretch. Every sample outside of it is the old one's.
+        """
 
 
 class ForPlayers(Protocol):

@@ -107,7 +107,7 @@ def test_a_track_that_loops_already_is_taken_as_it_is():
     wave = np.stack([0.2 * np.sin(2 * np.pi * 220 * t + 1)] * 2).astype(np.float32)
     recording = made(wave, 8.0, loops=True, loop=True, loudness_lufs=-23)
     out, _ = decoded(recording)
-    assert out == pytest.approx(wave * 10 ** (recording.gain_db / 20), abs=3 / 32768)
+    assert np.abs(out - wave * 10 ** (recording.gain_db / 20)).max() < 3 / 32768
     jump = np.abs(np.diff(np.concatenate([out[0, -50:], out[0, :50]]))).max()
     assert jump <= np.abs(np.diff(out[0])).max() + 1e-6
 

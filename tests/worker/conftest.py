@@ -12,6 +12,7 @@ from tests.worker.memory_queue import job as made
 from tests.worker.seams import Seams
 from tests.worker.whole_worker import running_worker
 from worker.jobs import PostgresQueue
+from worker.pipeline.finish.mend import FfmpegMender
 from worker.pipeline.rack import Rack
 from worker.pipeline.run import Pipeline
 from worker.timings import Timings
@@ -105,7 +106,7 @@ def seams():
 @pytest.fixture
 def pipeline(seams):
     return Pipeline(
-        queue=seams, fetcher=seams, looker=seams, ear=seams, describer=seams, rack=Rack.of(seams), master=seams.master, merger=seams, storage=seams,
+        queue=seams, fetcher=seams, looker=seams, ear=seams, describer=seams, rack=Rack.of(seams), master=seams.master, mender=FfmpegMender(), merger=seams, storage=seams,
         fit=lambda text: text[:3],
     )  # fmt: skip
 

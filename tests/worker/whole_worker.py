@@ -20,6 +20,7 @@ from worker.listener import Listener
 from worker.pipeline.direct.local_describer import LocalDescriber
 from worker.pipeline.finish.for_players import for_players
 from worker.pipeline.finish.master import master
+from worker.pipeline.finish.mend import FfmpegMender
 from worker.pipeline.finish.merge import FfmpegMerger
 from worker.pipeline.finish.preview import FfmpegPreviewer
 from worker.pipeline.look.look import ChildLooker
@@ -71,7 +72,7 @@ async def running_worker(
     pipeline = Pipeline(
         queue=queue, fetcher=HttpFetcher(supabase_url=gateway.url, max_bytes=MAX_BYTES),
         looker=ChildLooker(max_duration_s=MAX_DURATION_S), ear=ChildEar(), describer=LocalDescriber(), rack=rack or Rack.of(SketchEngine()),
-        master=master, for_players=for_players, merger=FfmpegMerger(), storage=storage, work_dir=work_dir,
+        master=master, mender=FfmpegMender(), for_players=for_players, merger=FfmpegMerger(), storage=storage, work_dir=work_dir,
         previewer=FfmpegPreviewer(partial(covers, gateway.url)), signer=signer,
     )  # fmt: skip
     listener = Listener(

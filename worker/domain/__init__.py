@@ -21,6 +21,7 @@ from worker.domain.film import (
 from worker.domain.job import Delivery, Job, Kind, Lease, Mending, Options, Plan, Result, Stage, Verdict
 from worker.domain.music import (
     FACTS,
+    FULL,
     LOOP_S,
     MADE_BY_MODEL,
     MIT,
@@ -28,12 +29,14 @@ from worker.domain.music import (
     Direction,
     Facts,
     Fit,
+    Kept,
     Latents,
     Licence,
     Merged,
     Part,
     Recording,
     Samples,
+    Steps,
     Track,
     Variant,
 )
@@ -41,6 +44,7 @@ from worker.domain.music import (
 __all__ = [
     "AUDIO_FORMATS",
     "FACTS",
+    "FULL",
     "LONG_S",
     "LOOP_S",
     "MADE_BY_MODEL",
@@ -57,6 +61,7 @@ __all__ = [
     "Hit",
     "HitKind",
     "Job",
+    "Kept",
     "Kind",
     "Latents",
     "Lease",
@@ -75,6 +80,7 @@ __all__ = [
     "Span",
     "Speech",
     "Stage",
+    "Steps",
     "Still",
     "Strip",
     "Track",

@@ -12,6 +12,10 @@ from worker.domain.film import Span
 
 Samples = npt.NDArray[np.float32]
 """Audio: (channels, samples), float32, full scale is 1.0."""
+Steps = npt.NDArray[np.int16]
+"""The same in 16 bits, as FLAC and WAV hold it."""
+FULL = np.float32(32767)
+"""Full scale, in steps."""
 Latents = npt.NDArray[np.float16]
 LOOP_S = 1.0
 """As long the end of a track that loops fades into its beginning, where its engine leaves that to whoever masters it."""
@@ -107,6 +111,23 @@ class Part:
     sample_rate: int
     latents: Latents | None = None
     """`Track.latents`, as it was kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A finished track as it is kept."""
+
+    steps: Steps
+    sample_rate: int
+    latents: Latents | None = None
+
+    @property
+    def samples(self) -> Samples:
+        return np.asarray(self.steps / FULL, np.float32)
+
+    @property
+    def duration_s(self) -> float:
+        return int(self.steps.shape[1]) / self.sample_rate
 
 
 def _rounded(figure: float | None, places: int) -> float | None:

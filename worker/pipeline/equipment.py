@@ -28,6 +28,7 @@ class Equipment:
     rack: Rack | None
     """Its engines; None in a worker that composes nothing."""
     master: ports.Master
+    mender: ports.Mender
     merger: ports.Merger
     storage: ports.Storage
     for_players: ports.ForPlayers | None = None

@@ -6,14 +6,14 @@ import asyncio
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import structlog
 
-from worker.domain import Facts, Job, Options, Plan, Recording, Result, Scene, Track, Variant
+from worker.domain import Facts, Job, Kept, Options, Plan, Recording, Result, Scene, Span, Track, Variant
 from worker.errors import Unavailable
 from worker.pipeline.equipment import Equipment
 from worker.pipeline.origin import of_track
@@ -36,14 +36,21 @@ class Finishing:
     timings: Timings
     engine: Engine
     plan: Plan
+    kept: Kept | None
+    """The track of which a part is new."""
     duration_s: float
     scenes: tuple[Scene, ...]
     """Of the film, where its cuts are known to the frame."""
 
     async def put(self, variant: Variant, track: Track) -> None:
         """Raises what `Pipeline.run` raises."""
-        direction, seed = variant.direction, variant.seed if track.seed is None else track.seed
-        facts, options = of_track(self.engine, seed, direction.prompt), self.job.options
+        direction, options, mending = variant.direction, self.job.options, self.job.options.mend
+        seed = variant.seed if track.seed is None else track.seed
+        if mending and self.kept:
+            seed = mending.seed  # by which most of it came to be, and all that a later part is to fit
+            span = track.mended or Span(start_s=mending.start_s, end_s=mending.end_s)
+            track = replace(track, mended=replace(span, end_s=min(span.end_s, self.kept.duration_s)))
+        facts = of_track(self.engine, seed, direction.prompt)
         tags = {
             "title": direction.title,
             "prompt": direction.prompt,
@@ -51,10 +58,14 @@ class Finishing:
             "job": str(self.job.lease.job_id),
             "copyright": str(self.engine.licence),
         }
+        work: Callable[..., Recording]
+        if mending and self.kept:
+            work = partial(self.has.mender.mend, track, self.kept, mending)
+        else:
+            work = partial(self.has.master, track, duration_s=self.duration_s, loudness_lufs=options.loudness_lufs)
         work = partial(
-            self.has.master, track,
-            duration_s=self.duration_s, loudness_lufs=options.loudness_lufs, format=options.format, tags=tags, scenes=self.scenes,
-            hits=self.plan.hits, loop=options.loop and "loop" not in self.engine.ignores,
+            work, format=options.format, tags=tags, scenes=self.scenes, hits=self.plan.hits,
+            loop=options.loop and "loop" not in self.engine.ignores,
         )  # fmt: skip
         with self.timings.of("master"):
             recording = await self._mastering(work)
@@ -91,6 +102,7 @@ class Finishing:
                 true_peak_db=recording.true_peak_db,
                 fit=recording.fit.told if recording.fit else None,
                 gain_db=recording.gain_db,
+                mended=track.mended,
                 master_url=master_url,
                 latents_url=latents_url,
                 ignored=tuple(  # that there are to be no hits asks nothing of an engine

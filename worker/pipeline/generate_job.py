@@ -10,11 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from worker.domain import Clip, Frames, Hit, Job, Plan, Speech, Stage, Track, Variant
+from worker.domain import Clip, Frames, Hit, Job, Kept, Plan, Speech, Stage, Track, Variant
 from worker.errors import Cancelled, LeaseLost, QueueUnavailable, Yielded
 from worker.pipeline.engine_thread import EngineThread, Visit
 from worker.pipeline.equipment import Equipment
 from worker.pipeline.finishing import Finishing
+from worker.pipeline.kept import fetch_kept, part_of
 from worker.pipeline.listen import Listening
 from worker.pipeline.plan import planned
 from worker.pipeline.preview_job import preview
@@ -39,14 +40,19 @@ async def generate(
         with has.wanting():
             await has.queue.set_stage(job.lease, Stage.FETCHING, timings.engine)
             with timings.of("fetch"):
-                file = await fetch_video(job, has.fetcher, folder)
+                file, kept = await together(fetch_video(job, has.fetcher, folder), _kept(job, has, folder))
             async with has.rack.held(job.engine) as engine:
                 going = GenerateJob(
                     has=has, job=job, folder=folder, timings=timings, thread=has.rack.thread, engine=engine,
-                    file=file, stopped=stopped, draining=draining,
+                    file=file, kept=kept, stopped=stopped, draining=draining,
                 )  # fmt: skip
                 made_beside = await going.music(stack)
         await made_beside()
+
+
+async def _kept(job: Job, has: Equipment, folder: Path) -> Kept | None:
+    mending = job.options.mend
+    return await fetch_kept(mending, has.fetcher, has.mender, folder) if mending else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +67,8 @@ class GenerateJob:
     engine: Engine
     file: Path
     """The film."""
+    kept: Kept | None
+    """The track of which a part is to be made anew."""
     stopped: Asked
     draining: Asked
 
@@ -174,7 +182,7 @@ class GenerateJob:
         """Each track is mastered, uploaded and written while the engine makes the next. One that fails does not take its siblings
         along, but for one that shows that the job is not ours any more: then the engine stops at its next step."""
         finish = Finishing(
-            has=self.has, job=self.job, folder=self.folder, timings=self.timings, engine=self.engine, plan=plan,
+            has=self.has, job=self.job, folder=self.folder, timings=self.timings, engine=self.engine, plan=plan, kept=self.kept,
             duration_s=clip.duration_s, scenes=() if clip.glanced else clip.scenes,
         )  # fmt: skip
         finishing: list[asyncio.Task[None]] = []
@@ -219,14 +227,20 @@ class GenerateJob:
         async with self.has.turn.taken(composing=True):
             if reason := await self._room_needed():
                 raise Yielded(reason)
-            options = replace(self.job.options, hits=plan.hits, segments=plan.segments)
-            tracks = await visit.do(partial(self.engine.compose, clip, variants, options, visit.over))
+            tracks = await visit.do(partial(self._begun, clip, plan, variants, visit.over))
             try:
                 yield pull(tracks)
             finally:
                 visit.leave()
                 if (close := getattr(tracks, "close", None)) is not None and not self.thread.hangs:
                     await visit.do(close)
+
+    def _begun(self, clip: Clip, plan: Plan, variants: list[Variant], over: Asked) -> Iterator[Track]:
+        options, mending = replace(self.job.options, hits=plan.hits, segments=plan.segments), self.job.options.mend
+        if self.kept is None or mending is None:
+            return self.engine.compose(clip, variants, options, over)
+        part = part_of(self.kept, mending)
+        return (self.engine.mend(clip, variant, part, options, over) for variant in variants)
 
     async def _room_needed(self) -> str | None:
         """Why this job should hand itself back before it is composed, or None."""

@@ -10,9 +10,8 @@ from pathlib import Path
 import av
 import imageio_ffmpeg
 import numpy as np
-import numpy.typing as npt
 
-from worker.domain import Samples
+from worker.domain import FULL, Samples, Steps
 from worker.errors import Rejected, Unavailable
 from worker.pipeline.finish.complaints import in_words
 
@@ -46,9 +45,6 @@ FORMATS: dict[str, FileFormat] = {
 """FLAC and WAV hold 16 bits, dithered, and decode to exactly as many samples as went in. MP3 and AAC work in frames of 1152 and 1024 samples:
 the exact length is in the LAME tag and in the edit list, which players and libav honour; one that ignores them adds under 0.1 s.
 Their quick ways of coding with 320 kbit/s leave less noise than the thorough ones with 256 (bench/pipeline.md)."""
-Steps = npt.NDArray[np.int16]
-"""Samples as FLAC and WAV hold them, (channels, samples)."""
-_FULL = np.float32(32767)
 LOSSY = frozenset(name for name, kind in FORMATS.items() if kind.bit_rate)
 
 
@@ -134,7 +130,7 @@ def _atom(name: bytes, *parts: bytes) -> bytes:
 
 def floats(samples: Samples | Steps) -> Samples:
     """What `dithered` makes steps of; steps are divided, floats left as they are."""
-    return np.asarray(samples / _FULL if samples.dtype == np.int16 else samples, np.float32)
+    return np.asarray(samples / FULL if samples.dtype == np.int16 else samples, np.float32)
 
 
 def dithered(samples: Samples | Steps) -> Steps:
@@ -143,5 +139,5 @@ def dithered(samples: Samples | Steps) -> Steps:
         return samples.astype(np.int16, copy=False)
     rng = np.random.default_rng(16)
     noise = rng.random(samples.shape, np.float32) - rng.random(samples.shape, np.float32)
-    steps = np.round(samples * _FULL + np.where(samples == 0, np.float32(0), noise))
+    steps = np.round(samples * FULL + np.where(samples == 0, np.float32(0), noise))
     return np.clip(steps, -32768, 32767).astype(np.int16)

@@ -25,9 +25,12 @@ def shaped(track: Track, count: int, *, loop: bool) -> Samples:
         samples = _looped(samples, count, round(LOOP_S * track.sample_rate))
     samples = samples[:, :count]
     samples = samples - samples.mean(axis=1, keepdims=True)
+    silence = (0, 0), (0, count - samples.shape[1])
+    if track.mended:  # it leads out into another track, and does not end where its samples do
+        samples, silence = np.pad(samples, silence), ((0, 0), (0, 0))
     if not loop:
         samples = _faded(samples, track.sample_rate)
-    return np.pad(samples, ((0, 0), (0, count - samples.shape[1])))  # what an engine left out is silence
+    return np.pad(samples, silence)  # what an engine left out is silence
 
 
 def _looped(samples: Samples, count: int, length: int) -> Samples:

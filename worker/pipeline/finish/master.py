@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from worker.domain import Hit, Recording, Samples, Scene, Track
-from worker.pipeline.finish.audio_file import FORMATS, LOSSY, Steps, dithered, write
+from worker.domain import Hit, Recording, Samples, Scene, Steps, Track
+from worker.pipeline.finish.audio_file import FORMATS, LOSSY, dithered, write
 from worker.pipeline.finish.ends import shaped
 from worker.pipeline.finish.loudness import (
     PerMoment,
