@@ -69,7 +69,7 @@ async def composed(file: Path, name: str, engine: Engine) -> tuple[Clip, Take]:
                 viewer.see(one)
     if viewer:
         viewer.end()
-    (direction,), _ = await LocalDescriber().describe(clip, "", 1)
+    (direction,), *_ = await LocalDescriber().describe(clip, "", 1)
     (track,) = engine.compose(clip, [Variant(index=0, seed=1, direction=direction)], options, lambda: False)
     made = master(track, duration_s=clip.duration_s, loudness_lufs=-14, format="wav", tags={}, scenes=clip.scenes)
     assert made.fit is not None

@@ -26,7 +26,7 @@ async def one_job(world: World, film_url: str) -> float:
             clip = await anext(looks)
         files = []
         for index in range(VARIANTS):
-            (direction,), _ = await world.describer.describe(clip, "", 1)
+            (direction,), *_ = await world.describer.describe(clip, "", 1)
             variant = Variant(index=index, seed=index, direction=direction)
             engine.prepare(clip, Options(), lambda: False)
             tracks = engine.compose(clip, [variant], Options(), lambda: False)

@@ -13,6 +13,7 @@ from worker.domain import (
     Direction,
     Facts,
     Frames,
+    Hit,
     Job,
     Lease,
     Licence,
@@ -138,8 +139,9 @@ class Describer(Protocol):
 
     async def describe(
         self, clip: Clip, user_request: str, count: int, video_url: str | None = None
-    ) -> tuple[tuple[Direction, ...], str]:
-        """Return exactly `count` distinct directions and the describer's name. Never fails a job: falls back to local rules.
+    ) -> tuple[tuple[Direction, ...], str, tuple[Hit, ...]]:
+        """Return exactly `count` distinct directions, the describer's name and the few moments, if any, that the music should meet.
+        Never fails a job: falls back to local rules.
 
         `video_url` is a public address of the clip that passed the address check, for describers that can watch one.
         """

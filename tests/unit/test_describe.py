@@ -18,7 +18,7 @@ WISH = "something with a kazoo, please"
 async def test_one_call_gives_all_directions():
     """One request with the frames, the schema and the wish as data brings every direction, titled and captioned."""
     async with describing(lambda body: reply(3)) as (endpoint, describer):
-        directions, name = await describer.describe(clip(8.0, (4.0,)), WISH, 3)
+        directions, name, _ = await describer.describe(clip(8.0, (4.0,)), WISH, 3)
     assert name == "openai:ernie-4.5-vl-28b-a3b"
     assert [direction.title for direction in directions] == ["Title 0", "Title 1", "Title 2"]
     assert directions[1].prompt.startswith(
@@ -48,7 +48,7 @@ async def test_a_refused_response_format_is_not_asked_for_again():
         return "```json\n" + reply(2) + "\n```"
 
     async with describing(answer) as (endpoint, describer):
-        _, name = await describer.describe(clip(), "", 2)
+        _, name, _ = await describer.describe(clip(), "", 2)
         assert name == "openai:ernie-4.5-vl-28b-a3b"
         await describer.describe(clip(), "", 2)
     assert [body["response_format"]["type"] for body in endpoint.bodies] == [
@@ -69,7 +69,7 @@ async def test_the_last_rung_asks_for_plain_text():
         )
 
     async with describing(answer) as (endpoint, describer):
-        directions, name = await describer.describe(clip(), "", 2)
+        directions, name, _ = await describer.describe(clip(), "", 2)
     assert name.startswith("openai:")
     assert len(directions) == 2
     assert len(endpoint.bodies) == 3
@@ -78,7 +78,7 @@ async def test_the_last_rung_asks_for_plain_text():
 async def test_a_refusal_of_everything_is_not_remembered():
     """When no way of asking worked, the next clip starts from the top: it may have been the clip."""
     async with describing(lambda body: refusal(400, "no")) as (endpoint, describer):
-        _, name = await describer.describe(clip(), "", 2)
+        _, name, _ = await describer.describe(clip(), "", 2)
         assert name == "local (ernie-4.5-vl-28b-a3b answered 400)"
         await describer.describe(clip(), "", 2)
     assert [body.get("response_format", {}).get("type") for body in endpoint.bodies] == [
@@ -107,7 +107,7 @@ async def test_an_endpoint_without_video_gets_frames_from_then_on():
 
     async with describing(answer, sees="video_url") as (endpoint, describer):
         for _ in range(2):
-            _, name = await describer.describe(clip(), "", 1, video_url="https://cdn.example/clip.mp4")
+            _, name, _ = await describer.describe(clip(), "", 1, video_url="https://cdn.example/clip.mp4")
             assert name.startswith("openai:")
     assert [body["messages"][1]["content"][0]["type"] for body in endpoint.bodies] == [
         "video_url",
@@ -132,7 +132,7 @@ async def test_an_endpoint_without_video_gets_frames_from_then_on():
 async def test_trouble_gives_local_directions_and_says_why(answer, why):
     """Refused keys, web pages and garbage end in what the local describer would have written, without secrets in the name."""
     async with describing(answer) as (_, describer):
-        directions, name = await describer.describe(clip(), WISH, 3)
+        directions, name, _ = await describer.describe(clip(), WISH, 3)
     assert name.startswith(f"local (ernie-4.5-vl-28b-a3b {why}")
     assert KEY not in name
     assert "kazoo" not in name
@@ -148,7 +148,7 @@ async def test_a_silent_endpoint_costs_at_most_the_deadline():
         return reply(1)
 
     async with describing(never, timeout_s=0.2) as (_, describer):
-        directions, name = await describer.describe(clip(), "", 3)
+        directions, name, _ = await describer.describe(clip(), "", 3)
         release.set()
     assert name == "local (ernie-4.5-vl-28b-a3b did not answer in 0.2 s)"
     assert len(directions) == 3
@@ -157,7 +157,7 @@ async def test_a_silent_endpoint_costs_at_most_the_deadline():
 async def test_an_endpoint_that_is_away_is_said_to_be_away():
     """Nobody listens: the directions are local."""
     describer = OpenAIDescriber(api_key=KEY, base_url="http://127.0.0.1:9/v1", model="m", timeout_s=20)
-    _, name = await describer.describe(clip(), "", 1)
+    _, name, _ = await describer.describe(clip(), "", 1)
     await describer.aclose()
     assert name == "local (m cannot be reached)"
 
@@ -165,7 +165,7 @@ async def test_an_endpoint_that_is_away_is_said_to_be_away():
 async def test_a_clip_without_frames_is_not_sent():
     """Nothing to show and no address: the endpoint is left alone, and the name says why."""
     async with describing(lambda body: reply(1)) as (endpoint, describer):
-        _, name = await describer.describe(clip(stills=0), "", 1)
+        _, name, _ = await describer.describe(clip(stills=0), "", 1)
     assert name == "local (ernie-4.5-vl-28b-a3b was not asked: the clip has no frames)"
     assert endpoint.bodies == []
 
@@ -174,7 +174,7 @@ async def test_repetitions_are_replaced_by_local_directions():
     """Directions that differ in less than two of genre, lead and tempo class count once; the rest is topped up, and the name says how many."""
     same = json.dumps({"directions": [item(0), item(0, title="Again", tempo_bpm=180), item(1)]})
     async with describing(lambda body: same) as (_, describer):
-        directions, name = await describer.describe(clip(), "", 4)
+        directions, name, _ = await describer.describe(clip(), "", 4)
     assert name == "openai:ernie-4.5-vl-28b-a3b (2 of 4 local)"
     assert len({direction.genre for direction in directions}) == 4
     assert directions[0].title == "Title 0"
@@ -183,7 +183,7 @@ async def test_repetitions_are_replaced_by_local_directions():
 async def test_an_endpoint_of_ones_own_needs_no_key():
     """Without API_KEY the endpoint is asked all the same: many that people run themselves want none."""
     async with describing(lambda body: reply(1), api_key="") as (_, describer):
-        _, name = await describer.describe(clip(), "", 1)
+        _, name, _ = await describer.describe(clip(), "", 1)
     assert name == "openai:ernie-4.5-vl-28b-a3b"
 
 
@@ -191,7 +191,7 @@ async def test_an_endpoint_of_ones_own_needs_no_key():
 async def test_directions_stand_in_different_keys_unless_one_was_asked_for(wish, keys):
     """A key that a model repeats moves up by fifths; a wish for a key holds for all."""
     async with describing(lambda body: reply(3)) as (_, describer):
-        directions, _ = await describer.describe(clip(), wish, 3)
+        directions, *_ = await describer.describe(clip(), wish, 3)
     assert {direction.key for direction in directions} == keys
 
 

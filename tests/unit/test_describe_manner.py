@@ -22,7 +22,7 @@ async def asked(answer, *, clips=1, **options):
     """What the endpoint was asked until it answered for every clip; the model has to have written all directions."""
     async with describing(answer, **({"model": "gpt-6"} | options)) as (endpoint, describer):
         for _ in range(clips):
-            directions, name = await describer.describe(FILM, "", 3)
+            directions, name, _ = await describer.describe(FILM, "", 3)
             assert name == f"openai:{options.get('model', 'gpt-6')}"
             assert len(directions) == 3
     return endpoint.bodies
@@ -197,7 +197,7 @@ async def test_an_error_inside_a_200_is_that_error(error):
     answers = [web.json_response(error), reply(3)]
     assert len(await asked(lambda body: answers.pop(0))) == 2
     async with describing(lambda body: web.json_response(error), model="m") as (endpoint, describer):
-        _, name = await describer.describe(FILM, "", 3)
+        _, name, _ = await describer.describe(FILM, "", 3)
     assert name in {"local (m answered 429)", "local (m answered 503)"}
     assert len(endpoint.bodies) == 2
 
@@ -205,7 +205,7 @@ async def test_an_error_inside_a_200_is_that_error(error):
 async def test_a_key_that_is_refused_inside_a_200_is_named():
     """The remedy is the same as for a 401."""
     async with describing(lambda body: web.json_response({"error": {"code": 401}}), model="m") as (_, describer):
-        _, name = await describer.describe(FILM, "", 3)
+        _, name, _ = await describer.describe(FILM, "", 3)
     assert name == "local (m does not accept API_KEY)"
 
 
@@ -238,7 +238,7 @@ async def test_a_stream_that_breaks_off_costs_nobody_the_job():
         return broken(body) if body.get("stream") else refusal(400, "only streaming is supported")
 
     async with describing(answer, model="m") as (_, describer):
-        directions, name = await describer.describe(FILM, "", 3)
+        directions, name, _ = await describer.describe(FILM, "", 3)
     assert len(directions) == 3
     assert name.startswith("local (m ")
 
@@ -247,5 +247,5 @@ async def test_a_shape_of_json_that_is_none_costs_nobody_the_job():
     """Answers and pieces of answers without choices, messages or words are nothing, not a crash."""
     for body in ({}, {"choices": [{}]}, {"choices": [{"message": {"content": [1, None, {"type": "text"}]}}]}, []):
         async with describing(lambda _, body=body: web.json_response(body), model="m") as (_, describer):
-            _, name = await describer.describe(FILM, "", 1)
+            _, name, _ = await describer.describe(FILM, "", 1)
         assert name == "local (m answered with nothing)"

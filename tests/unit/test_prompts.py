@@ -146,4 +146,4 @@ def test_instructions_hold_nothing_but_the_count():
     """The system message is ours alone and asks for exactly the number wanted."""
     assert "exactly 3 items" in instructions(3)
     assert instructions(3).replace("3", "5") == instructions(5).replace("3", "5")
-    assert '{"directions": [...]}' in instructions(1)
+    assert '{"directions": [...], "hits": [...]}' in instructions(1)

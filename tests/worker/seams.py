@@ -44,7 +44,7 @@ class Seams:
         self.made_with = []
         self.rests, self.rested = [], threading.Event()
         self.notes, self.speech, self.known, self.ducked = [], [], None, None
-        self.directed = self.played = ()
+        self.directed = self.played = self.proposed = ()
         self.previewing, self.preview_may_end, self.preview_url = asyncio.Event(), asyncio.Event(), None
         self.preview_may_end.set()
         self.plan, self.waiting, self.closed, self.fail_on = None, False, threading.Event(), {}
@@ -95,7 +95,7 @@ class Seams:
 
     async def describe(self, clip, user_request, count, video_url):
         self.directed = clip.speech
-        return tuple(direction(f"d{i}") for i in range(count)), "local"
+        return tuple(direction(f"d{i}") for i in range(count)), "local", self.proposed
 
     def prepare(self, clip, options, cancelled):
         return self

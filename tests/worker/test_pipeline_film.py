@@ -140,7 +140,7 @@ async def test_who_is_ready_to_compose_goes_before_all_who_watch(run, seams, pip
     async def describe(clip, user_request, count, video_url):
         if clip.digest == "known":
             await described.wait()
-        return (direction("d"),), "local"
+        return (direction("d"),), "local", ()
 
     seams.describe = describe
     jobs = []
@@ -225,7 +225,7 @@ async def test_the_describer_gets_the_first_look_and_the_engine_the_last(run, se
     async def describe(clip, user_request, count, video_url):
         told.append(len(clip.scenes))
         asked.set()
-        return tuple(direction(f"d{i}") for i in range(count)), "local"
+        return tuple(direction(f"d{i}") for i in range(count)), "local", ()
 
     def composes(clip, *arguments):
         composed_to.append(len(clip.scenes))
@@ -242,7 +242,7 @@ async def test_a_describer_is_given_no_private_address(run, seams):
 
     async def describe(clip, user_request, count, video_url):
         given.append(video_url)
-        return (direction("d"),), "local"
+        return (direction("d"),), "local", ()
 
     seams.describe = describe
     for url in ("https://example.com/a.mp4", "storage://films/a.mp4"):

@@ -13,11 +13,12 @@ from typing import Any, Literal
 import httpx2
 import openai
 
-from worker.domain import Clip, Direction, Still
+from worker.domain import Clip, Direction, Hit, Still
+from worker.pipeline.direct.hits import on_cuts
 from worker.pipeline.direct.local_describer import LocalDescriber
 from worker.pipeline.direct.manner import Manner
 from worker.pipeline.direct.prompts import CountTokens, facts, instructions
-from worker.pipeline.direct.replies import in_different_keys, read_reply
+from worker.pipeline.direct.replies import in_different_keys, read_hits, read_reply
 from worker.pipeline.direct.wish import read_wish
 
 VideoInput = Literal["frames", "video_url"]
@@ -66,24 +67,25 @@ class OpenAIDescriber:
 
     async def describe(
         self, clip: Clip, user_request: str, count: int, video_url: str | None = None
-    ) -> tuple[tuple[Direction, ...], str]:
-        """Exactly `count` distinct directions, and "openai:<model>" or "local (<why>)" or a mixture of both."""
-        directions: tuple[Direction, ...] = ()
+    ) -> tuple[tuple[Direction, ...], str, tuple[Hit, ...]]:
+        """Exactly `count` distinct directions, "openai:<model>" or "local (<why>)" or a mixture of both, and the moments to meet."""
+        directions, hits = (), ()
         why = "wrote no usable direction"
         try:
             async with asyncio.timeout(self._timeout_s):
                 text = await self._ask(clip, user_request, count, video_url)
-            directions = read_reply(text, count, self._count_tokens)
+            directions, hits = read_reply(text, count, self._count_tokens), on_cuts(read_hits(text), clip)
         except (TimeoutError, openai.OpenAIError, httpx2.HTTPError, _Unusable, ValueError) as error:
             why = self._trouble(error)
         if not directions:
-            return self._local.directions(clip, user_request, count), f"local ({self._model} {why})"
+            directions, name, hits = await self._local.describe(clip, user_request, count)
+            return directions, f"{name} ({self._model} {why})", hits
         if read_wish(user_request).key is None:
             directions = in_different_keys(directions)
         missing = count - len(directions)
         if missing:
             directions += self._local.directions(clip, user_request, missing, taken=directions)
-        return directions, f"openai:{self._model}" + (f" ({missing} of {count} local)" if missing else "")
+        return directions, f"openai:{self._model}" + (f" ({missing} of {count} local)" if missing else ""), hits
 
     def _trouble(self, error: Exception) -> str:
         """What went wrong, in words that follow the name of the model."""

@@ -5,14 +5,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from worker.domain import Clip, Direction
+from worker.domain import Clip, Direction, Hit
 from worker.pipeline.direct.choices import choose_genres, choose_instruments, choose_key, choose_mood, choose_tempo
+from worker.pipeline.direct.hits import seen
 from worker.pipeline.direct.keys import Key
 from worker.pipeline.direct.looks import Look, look_of
 from worker.pipeline.direct.prompts import WISH_LIMIT, CountTokens, caption, pace
 from worker.pipeline.direct.titles import title_for
-from worker.pipeline.direct.vocabulary import GENRES, PERCUSSION, find_genres
+from worker.pipeline.direct.vocabulary import GENRES, MOODS, PERCUSSION, find_genres
 from worker.pipeline.direct.wish import Wish, read_wish
+
+_CALM = 0.4
+"""Somebody who asks for moods of less energy does not want to be startled."""
 
 
 class LocalDescriber:
@@ -25,8 +29,10 @@ class LocalDescriber:
 
     async def describe(
         self, clip: Clip, user_request: str, count: int, video_url: str | None = None
-    ) -> tuple[tuple[Direction, ...], str]:
-        return self.directions(clip, user_request, count), self.name
+    ) -> tuple[tuple[Direction, ...], str, tuple[Hit, ...]]:
+        moods = read_wish(user_request[:WISH_LIMIT]).moods
+        calm = bool(moods) and max(MOODS[mood].energy for mood in moods) < _CALM
+        return self.directions(clip, user_request, count), self.name, () if calm else seen(clip)
 
     def directions(
         self, clip: Clip, user_request: str, count: int, taken: Sequence[Direction] = ()

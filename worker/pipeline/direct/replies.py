@@ -5,12 +5,12 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar, get_args
 
 from json_repair import repair_json
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from worker.domain import Direction
+from worker.domain import Direction, Hit, HitKind
 from worker.pipeline.direct.keys import find_key
 from worker.pipeline.direct.prompts import CountTokens, caption, pace
 from worker.pipeline.direct.vocabulary import find_instruments
@@ -18,6 +18,7 @@ from worker.pipeline.direct.vocabulary import find_instruments
 LONGEST_TALE, LONGEST_REPLY, LONGEST_ITEM = 256_000, 32_000, 2_000
 """Characters that are read: with thoughts, without them, and of a direction whose JSON has to be mended."""
 
+_Model = TypeVar("_Model", bound=BaseModel)
 _MARK = r"[\w:]{0,20}(?:think|thought|reason|reflect)\w{0,20}\|?[>\]▷]"
 _BEGUN = rf"[<\[◁]\|?(?:begin_?(?:of_?)?|start_?)?{_MARK}|<\|?channel\|?>\s*(?:analysis|commentary|thought)"
 _ENDED = rf"[<\[◁]\|?(?:/|end_?(?:of_?)?){_MARK}|<\|channel\|>\s*final|<channel\|>|assistantfinal"
@@ -54,6 +55,14 @@ def _bpm(value: object) -> float:
     return sum(numbers) / len(numbers)
 
 
+def _seconds(value: object) -> float:
+    """A number, also out of "7.3 s" or "0:07"."""
+    written = re.fullmatch(r"(?:(\d{1,3}):)?(\d{1,5}(?:\.\d+)?) *(?:s|secs?|seconds?)?", str(value).strip().lower())
+    if not written:
+        raise ValueError("no time")
+    return 60 * int(written[1] or 0) + float(written[2])
+
+
 def _capped(limit: int) -> BeforeValidator:
     return BeforeValidator(lambda value: _text(value)[:limit].strip())
 
@@ -85,6 +94,15 @@ class Reply(BaseModel):
         )  # fmt: skip
 
 
+class Moment(BaseModel):
+    """One hit as a model writes it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    at: Annotated[float, BeforeValidator(_seconds)]
+    kind: Annotated[HitKind, BeforeValidator(lambda value: _text(value).lower())] = "accent"
+
+
 def _closed(properties: dict[str, Any]) -> dict[str, Any]:
     """An object with all of these properties and no others: what endpoints call strict."""
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
@@ -95,20 +113,26 @@ _PROPERTIES: dict[str, Any] = {
     "instruments": {"type": "array", "items": {"type": "string"}},
     "tempo_bpm": {"type": "number"},
 }
-SCHEMA = _closed({"directions": {"type": "array", "items": _closed(_PROPERTIES)}})
+_MOMENT: dict[str, Any] = {
+    "at": {"type": "number"},
+    "kind": {"type": "string", "enum": list(get_args(HitKind))},
+}
+SCHEMA = _closed({
+    "directions": {"type": "array", "items": _closed(_PROPERTIES)},
+    "hits": {"type": "array", "items": _closed(_MOMENT)},
+})  # fmt: skip
 """What is asked of endpoints that can be held to a schema; `Reply` checks what comes back all the same."""
 
 
 def read_reply(text: str, count: int, count_tokens: CountTokens | None = None) -> tuple[Direction, ...]:
     """At most `count` distinct directions; none when there is nothing usable in `text`."""
-    text = text[-LONGEST_TALE:]
-    for thoughts in _THOUGHTS:
-        text = thoughts.sub(" ", text)
-    directions: list[Direction] = []
-    for raw in _items(text[:LONGEST_REPLY]):
-        with suppress(ValidationError):
-            directions.append(Reply.model_validate(raw).direction(count_tokens))
-    return without_twins(directions)[:count]
+    replies = _read(text, "genre", Reply)
+    return without_twins(reply.direction(count_tokens) for reply in replies)[:count]
+
+
+def read_hits(text: str) -> tuple[Hit, ...]:
+    """The moments that a model named, as it did; what is no time, or no kind of hit, is left out."""
+    return tuple(Hit(at_s=moment.at, kind=moment.kind) for moment in _read(text, "at", Moment))
 
 
 def without_twins(directions: Iterable[Direction]) -> tuple[Direction, ...]:
@@ -136,8 +160,18 @@ def in_different_keys(directions: Iterable[Direction]) -> tuple[Direction, ...]:
     return tuple(moved)
 
 
-def _items(text: str) -> Iterator[dict[str, Any]]:
-    """Every JSON object that names a genre, wherever it stands: fenced, wrapped, after prose, before a cut-off end.
+def _read(text: str, name: str, model: type[_Model]) -> Iterator[_Model]:
+    """What objects with a member `name` say, where they are valid."""
+    text = text[-LONGEST_TALE:]
+    for thoughts in _THOUGHTS:
+        text = thoughts.sub(" ", text)
+    for raw in _items(text[:LONGEST_REPLY], name):
+        with suppress(ValidationError):
+            yield model.model_validate(raw)
+
+
+def _items(text: str, name: str) -> Iterator[dict[str, Any]]:
+    """Every JSON object with a member `name`, wherever it stands: fenced, wrapped, after prose, before a cut-off end.
 
     Where the JSON is a hair off, what stands between two opening braces is mended alone: a direction is one flat object, and the
     time that mending takes grows with the square of the text.
@@ -153,13 +187,13 @@ def _items(text: str) -> Iterator[dict[str, Any]]:
             if not brace:
                 piece = piece[: piece.rfind("}") + 1]
             found = repair_json("{" + piece[:LONGEST_ITEM], return_objects=True, skip_json_loads=True)
-        yield from _named(found, depth=4)
+        yield from _named(found, name, depth=4)
         place = text.find("{", end)
 
 
-def _named(value: Any, depth: int) -> Iterator[dict[str, Any]]:
-    if isinstance(value, dict) and "genre" in value:
+def _named(value: Any, name: str, depth: int) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict) and name in value:
         yield value
     elif isinstance(value, (dict, list)) and depth:
         for part in value.values() if isinstance(value, dict) else value:
-            yield from _named(part, depth - 1)
+            yield from _named(part, name, depth - 1)
