@@ -266,14 +266,12 @@ class Pipeline:
         with timings.of("plan"):
             if job.asked_plan:
                 directions = tuple(replace(d, prompt=self.fit(d.prompt)) for d in job.asked_plan)
-                describer, hits = "user", ()
+                describer = "user"
             else:
                 # What is private in Storage nobody else can watch.
                 public = None if job.video_url.startswith("storage:") else job.video_url
-                directions, describer, hits = await self.describer.describe(
-                    clip, job.user_request, job.total_count, public
-                )
-            return await self.queue.save_plan(job.lease, planned(directions, describer, job.options.seed, hits))
+                directions, describer = await self.describer.describe(clip, job.user_request, job.total_count, public)
+            return await self.queue.save_plan(job.lease, planned(directions, describer, job.options.seed))
 
     async def _seen(
         self,

@@ -69,7 +69,8 @@ class OpenAIDescriber:
         self, clip: Clip, user_request: str, count: int, video_url: str | None = None
     ) -> tuple[tuple[Direction, ...], str, tuple[Hit, ...]]:
         """Exactly `count` distinct directions, "openai:<model>" or "local (<why>)" or a mixture of both, and the moments to meet."""
-        directions, hits = (), ()
+        directions: tuple[Direction, ...] = ()
+        hits: tuple[Hit, ...] = ()
         why = "wrote no usable direction"
         try:
             async with asyncio.timeout(self._timeout_s):
