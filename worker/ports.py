@@ -247,8 +247,9 @@ class Master(Protocol):
         format: str,
         tags: dict[str, str],
         scenes: Sequence[Scene] = (),
+        hits: Sequence[Hit] = (),
     ) -> Recording:
-        """With the film's `scenes` the recording says how it fits them."""
+        """With the film's `scenes` the recording says how it fits them, and how late each of the hits is."""
 
 
 class ForPlayers(Protocol):

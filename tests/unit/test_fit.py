@@ -1,12 +1,13 @@
 """The fit report: what is known of a click track, silence and noise is what is said."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
 
 from tests.unit.test_hearing import RATE, clicks, noise
-from worker.domain import Scene, Track
+from worker.domain import Hit, Scene, Track
 from worker.pipeline.finish.fit import fit
 from worker.pipeline.finish.loudness import loudness_range, weighted_power
 from worker.pipeline.finish.master import master
@@ -129,6 +130,16 @@ def test_what_a_row_holds_is_short_and_says_how_far_beyond_chance_a_track_fits()
     assert told.pop("score") == pytest.approx(2 / 3, abs=0.02)
     assert told == {"cuts": 5, "on_beat": 5, "chance": 0.33, "luck": 0.004}
     assert fit(pulse(100, 0.3), RATE, scenes(CUTS_S[100])).score == 0
+
+
+def test_a_row_holds_how_late_each_hit_is_where_there_are_hits():
+    """In their order, to a millisecond; null where nothing is heard."""
+    hits = (Hit(at_s=5.0), Hit(at_s=12.0, kind="stop"), Hit(at_s=18.0))
+    track = Track(index=0, samples=0.3 * clicks([5.05, 12.1], SECONDS, RATE), sample_rate=RATE)
+    made = master(track, duration_s=SECONDS, loudness_lufs=-14, format="wav", tags={}, scenes=scenes(()), hits=hits)
+    assert made.fit.told["hits"][:2] == pytest.approx([0.05, 0.1], abs=0.005)
+    assert made.fit.told["hits"][2] is None
+    assert len(json.dumps(fit(pulse(100), RATE, scenes(()), [20.123] * 32).told)) < 700
 
 
 def test_a_mastered_track_says_how_it_fits_and_keeps_the_tempo_that_was_composed():

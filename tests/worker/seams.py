@@ -114,7 +114,7 @@ class Seams:
 
     def compose(self, clip, variants, options, cancelled):
         try:
-            self.played = clip.speech
+            self.played, self.options = clip.speech, options
             self.threads.add(threading.get_ident())
             for variant in variants:
                 self.composed.append(variant.index)
@@ -125,8 +125,9 @@ class Seams:
         finally:
             self.closed.set()
 
-    def master(self, track, *, duration_s, loudness_lufs, format, tags, scenes=()):
+    def master(self, track, *, duration_s, loudness_lufs, format, tags, scenes=(), hits=()):
         self.tags.append(tags)
+        self.heard_hits = hits
         if error := self.fail_on.get(track.index):
             raise error
         return Recording(

@@ -10,7 +10,7 @@ from multiprocessing import get_context
 import pytest
 
 from tests.worker.seams import direction
-from worker.domain import Kind, Options, Plan, Variant
+from worker.domain import Hit, Kind, Options, Plan, Segment, Variant
 from worker.errors import LeaseLost, QueueUnavailable, Rejected, ServiceAway, Unavailable, Yielded
 from worker.pipeline.generate_job import MAKES_ROOM
 from worker.pipeline.plan import derive_seed
@@ -38,6 +38,35 @@ async def test_options_that_the_engine_does_not_know_are_named(run, seams):
     seams.rows.clear()
     await run(options=Options(negative_prompt=None, seed=3))
     assert {row.ignored for row in seams.rows} == {()}
+
+
+HITS = (Hit(at_s=1.5, kind="drop"),)
+SEGMENTS = (Segment(start_s=0.0, prompt="harp"), Segment(start_s=1.0, energy=0.9))
+
+
+async def test_asked_moments_and_segments_are_planned_played_and_heard(run, seams):
+    """They stand in the saved plan; the engine gets them, and whoever hears the finished track, too."""
+    await run(options=Options(hits=HITS, segments=SEGMENTS), asked_plan=(direction("mine"),), total_count=1)
+    assert (seams.plan.hits, seams.plan.segments) == (HITS, SEGMENTS)
+    assert (seams.options.hits, seams.options.segments) == (HITS, SEGMENTS)
+    assert seams.heard_hits == HITS
+
+
+async def test_a_retry_plays_what_was_planned(run, seams):
+    """The saved plan holds: a director that is asked again might say otherwise."""
+    variants = (Variant(index=0, seed=1, direction=direction("kept")),)
+    plan = Plan(variants=variants, describer="vlm", hits=HITS, segments=SEGMENTS)
+    await run(plan=plan, total_count=1)
+    assert (seams.options.hits, seams.options.segments, seams.heard_hits) == (HITS, SEGMENTS, HITS)
+
+
+async def test_only_moments_that_were_asked_for_can_be_ignored(run, seams):
+    """An engine without moments has not ignored anything where the user wants none."""
+    seams.ignores = frozenset({"hits", "segments", "loop"})
+    for asked in (None, ()):
+        await run(options=Options(hits=asked), total_count=1)
+    await run(options=Options(hits=HITS, segments=SEGMENTS, loop=True), total_count=1)
+    assert [row.ignored for row in seams.rows] == [(), (), ("hits", "loop", "segments")]
 
 
 async def test_each_result_says_under_which_licence_it_stands(run, seams):

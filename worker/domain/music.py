@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -138,9 +139,10 @@ class Fit:
     true_peak_db: float | None
 
     @property
-    def told(self) -> dict[str, float | None]:
+    def told(self) -> dict[str, Any]:
         """What the row of its track holds."""
-        return {
+        hits = {"hits": [_rounded(late_s, 3) for late_s in self.hit_errors_s]} if self.hit_errors_s else {}
+        return hits | {
             "cuts": self.cuts,
             "on_beat": self.on_beat,
             "chance": _rounded(self.chance, 2),

@@ -54,6 +54,7 @@ class Finishing:
         work = partial(
             self.has.master, track,
             duration_s=self.duration_s, loudness_lufs=options.loudness_lufs, format=options.format, tags=tags, scenes=self.scenes,
+            hits=self.plan.hits,
         )  # fmt: skip
         with self.timings.of("master"):
             recording = await self._mastering(work)
@@ -86,8 +87,8 @@ class Finishing:
                 loudness_lufs=recording.loudness_lufs,
                 true_peak_db=recording.true_peak_db,
                 fit=recording.fit.told if recording.fit else None,
-                ignored=tuple(
-                    sorted(name for name in self.engine.ignores if getattr(options, name) != getattr(USUAL, name))
+                ignored=tuple(  # that there are to be no hits asks nothing of an engine
+                    sorted(n for n in self.engine.ignores if getattr(options, n) not in (getattr(USUAL, n), ()))
                 ),
             ),
         )

@@ -135,7 +135,7 @@ class GenerateJob:
                 # What is private in Storage nobody else can watch.
                 public = None if job.video_url.startswith("storage:") else job.video_url
                 directions, describer = await has.describer.describe(clip, job.user_request, job.total_count, public)
-            return await has.queue.save_plan(job.lease, planned(directions, describer, job.options.seed))
+            return await has.queue.save_plan(job.lease, planned(directions, describer, job.options))
 
     async def _seen(self, clip: Clip, looks: AsyncGenerator[Clip | Frames]) -> Clip:
         """The clip as the engine gets it, while the describer thinks. The engine is asked for its turn once for every stretch of
@@ -183,7 +183,7 @@ class GenerateJob:
 
         broke: BaseException | None = None
         try:
-            async with self._composed(clip, missing, visit) as tracks:
+            async with self._composed(clip, plan, missing, visit) as tracks:
                 async for track in tracks:
                     variant = next(v for v in missing if v.index == track.index)
                     finishing.append(asyncio.create_task(finish.put(variant, track)))
@@ -201,7 +201,9 @@ class GenerateJob:
                 raise outcome
 
     @asynccontextmanager
-    async def _composed(self, clip: Clip, variants: list[Variant], visit: Visit) -> AsyncIterator[AsyncIterator[Track]]:
+    async def _composed(
+        self, clip: Clip, plan: Plan, variants: list[Variant], visit: Visit
+    ) -> AsyncIterator[AsyncIterator[Track]]:
         """The engine's tracks, each pulled on the engine's own thread; one job at a time has the engine.
 
         Raises Yielded where somebody else should have it first: before it has begun, since what it has begun it makes for all variants at once.
@@ -214,7 +216,8 @@ class GenerateJob:
         async with self.has.turn.taken(composing=True):
             if reason := await self._room_needed():
                 raise Yielded(reason)
-            tracks = await visit.do(partial(self.engine.compose, clip, variants, self.job.options, visit.over))
+            options = replace(self.job.options, hits=plan.hits, segments=plan.segments)
+            tracks = await visit.do(partial(self.engine.compose, clip, variants, options, visit.over))
             try:
                 yield pull(tracks)
             finally:

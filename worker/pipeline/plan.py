@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Sequence
 
-from worker.domain import Direction, Plan, Variant
+from worker.domain import Direction, Hit, Options, Plan, Variant
 
 SEED_STEP = 0x9E3779B1
 """Golden ratio of 2^32: variant i of seed s has seed s + i times this, so variant 0 has s itself."""
@@ -14,10 +14,11 @@ def derive_seed(seed: int, index: int) -> int:
     return (seed + index * SEED_STEP) % 2**32
 
 
-def planned(directions: Sequence[Direction], describer: str, seed: int | None) -> Plan:
-    """The plan of a job; without a seed it gets one."""
-    seed = secrets.randbits(32) if seed is None else seed
+def planned(directions: Sequence[Direction], describer: str, options: Options, proposed: Sequence[Hit] = ()) -> Plan:
+    """The plan of a job; without a seed it gets one, and without hits those that the director has proposed."""
+    seed = secrets.randbits(32) if options.seed is None else options.seed
+    hits = proposed if options.hits is None else options.hits
     variants = (
         Variant(index=i, seed=derive_seed(seed, i), direction=direction) for i, direction in enumerate(directions)
     )
-    return Plan(variants=tuple(variants), describer=describer)
+    return Plan(variants=tuple(variants), describer=describer, hits=tuple(hits), segments=options.segments)

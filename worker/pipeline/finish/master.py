@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from worker.domain import Recording, Samples, Scene, Track
+from worker.domain import Hit, Recording, Samples, Scene, Track
 from worker.errors import WorkerError
 from worker.pipeline.finish.audio_file import FORMATS, LOSSY, write
 from worker.pipeline.finish.loudness import (
@@ -42,6 +42,7 @@ def master(
     format: str,
     tags: dict[str, str],
     scenes: Sequence[Scene] = (),
+    hits: Sequence[Hit] = (),
 ) -> Recording:
     """Implements `worker.ports.Master`. The recording has round(duration_s * rate) samples, a true peak under -1 dBTP (-2 in a
     lossy format), and the loudness asked for or what can be had with `MOST_LIMITING_DB` and `MOST_GAIN_DB`: it says what it has.
@@ -68,7 +69,7 @@ def master(
         # scipy's filters: the processes that master load them at their start.
         from worker.pipeline.finish.fit import fit
 
-        heard = fit(loud, rate, scenes)
+        heard = fit(loud, rate, scenes, [hit.at_s for hit in hits])
         bpm, key = bpm or heard.bpm, key or heard.key
     return Recording(
         data=write(loud, rate, format, tags),
