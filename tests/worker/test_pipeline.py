@@ -40,7 +40,7 @@ async def test_options_that_the_engine_does_not_know_are_named(run, seams):
     assert {row.ignored for row in seams.rows} == {()}
 
 
-HITS = (Hit(at_s=1.5, kind="drop"),)
+HITS = (Hit(at_s=1.5, kind="drop"), Hit(at_s=1.75))
 SEGMENTS = (Segment(start_s=0.0, prompt="harp"), Segment(start_s=1.0, energy=0.9))
 
 
@@ -50,6 +50,23 @@ async def test_asked_moments_and_segments_are_planned_played_and_heard(run, seam
     assert (seams.plan.hits, seams.plan.segments) == (HITS, SEGMENTS)
     assert (seams.options.hits, seams.options.segments) == (HITS, SEGMENTS)
     assert seams.heard_hits == HITS
+
+
+@pytest.mark.parametrize(
+    ("asked", "written", "holds"),
+    [
+        (None, False, HITS[:1]),
+        ((), False, ()),
+        (HITS[1:], False, HITS[1:]),
+        (None, True, ()),
+        (HITS[1:], True, HITS[1:]),
+    ],
+)
+async def test_which_moments_hold(run, seams, asked, written, holds):
+    """Those asked for, also where they are none; else what the director proposes, who does not speak where directions are hand-written."""
+    seams.proposed = HITS[:1]
+    await run(options=Options(hits=asked), asked_plan=(direction("mine"),) if written else (), total_count=1)
+    assert (seams.plan.hits, seams.options.hits, seams.heard_hits) == (holds, holds, holds)
 
 
 async def test_a_retry_plays_what_was_planned(run, seams):

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from worker.domain import Clip, Frames, Job, Plan, Speech, Stage, Track, Variant
+from worker.domain import Clip, Frames, Hit, Job, Plan, Speech, Stage, Track, Variant
 from worker.errors import Cancelled, LeaseLost, QueueUnavailable, Yielded
 from worker.pipeline.engine_thread import EngineThread, Visit
 from worker.pipeline.equipment import Equipment
@@ -127,6 +127,7 @@ class GenerateJob:
         job, has = self.job, self.has
         if job.plan is not None:
             return job.plan
+        proposed: tuple[Hit, ...] = ()
         with self.timings.of("plan"):
             if job.asked_plan:
                 directions = tuple(replace(d, prompt=has.fit(d.prompt)) for d in job.asked_plan)
@@ -134,8 +135,10 @@ class GenerateJob:
             else:
                 # What is private in Storage nobody else can watch.
                 public = None if job.video_url.startswith("storage:") else job.video_url
-                directions, describer = await has.describer.describe(clip, job.user_request, job.total_count, public)
-            return await has.queue.save_plan(job.lease, planned(directions, describer, job.options))
+                directions, describer, proposed = await has.describer.describe(
+                    clip, job.user_request, job.total_count, public
+                )
+            return await has.queue.save_plan(job.lease, planned(directions, describer, job.options, proposed))
 
     async def _seen(self, clip: Clip, looks: AsyncGenerator[Clip | Frames]) -> Clip:
         """The clip as the engine gets it, while the describer thinks. The engine is asked for its turn once for every stretch of
