@@ -70,7 +70,7 @@ class Queue(Protocol):
     async def put_result(self, lease: Lease, result: Result) -> None: ...
 
     async def finish(self, lease: Lease) -> None:
-        """End the job: completed when at least one result is there, else failed."""
+        """End the job: completed when at least one result, or its brief, is there, else failed."""
 
     async def fail(self, lease: Lease, *, code: str, message: str, again: bool, burn: bool = True) -> None:
         """Report an error: with `again` the job is retried with backoff while attempts are left; without `burn` this one does not count."""
