@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -34,10 +34,9 @@ async def brief(
     from rhythmai.events import JobChanged, JobDeleted
     from rhythmai.screen import Screen
 
-    options: dict[str, Any] = {"variants": variants, "seed": seed, "duration": duration}
     async with connect(data) as client:
         url = await address(client, video)
-        job_id = await client.submit_brief(url, request, **options)
+        job_id = await client.submit_brief(url, request, variants=variants, seed=seed, duration=duration)
         with goes_on(job_id, data), Screen(stderr=True) as screen:
             async for event in client.watch(job_id, trouble=screen.trouble):
                 if isinstance(event, JobDeleted):
@@ -46,7 +45,7 @@ async def brief(
                     screen.event(event)
         job = await client.job(job_id)
     if job.brief is None:
-        raise JobFailed(f"The brief was {job.status}{f': {job.error}' if job.error else ''}")
+        raise JobFailed(f"The brief {f'failed: {job.error}' if job.error else f'was {job.status}'}")
     for note in job.notes:
         typer.echo(f"  {plain_text(note)}", err=True)
     if as_json:

@@ -129,8 +129,9 @@ async def test_a_brief_is_read_edited_and_played(stack):
     assert (job["video_url"], job["hits"]) == (brief["video_url"], [{"at": 2, "kind": "stop"}])
     (result,) = job["results"]
     assert (result["seed"], result["prompt"]) == (7, brief["directions"][0]["prompt"])
-    broken = await stack.refused("brief", "http://127.0.0.1:1/a.mp4")
-    assert broken.startswith("rhythmai: The brief was failed: ")
+    code, out, err = await call("brief", "http://127.0.0.1:1/a.mp4", cwd=stack.place, **stack.alone)
+    assert (code, out) == (1, "")
+    assert "\nrhythmai: The brief failed: " in err
 
 
 async def test_moments_and_stretches_are_asked_for(stack):
