@@ -3,13 +3,44 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
 Status = Literal["pending", "processing", "completed", "failed", "cancelled"]
 ENDED: Final = frozenset[Status]({"completed", "failed", "cancelled"})
+
+
+class Span(BaseModel):
+    """A stretch of the video, in seconds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    start: float
+    end: float
+
+
+class Hit(BaseModel):
+    """A moment that the music is to meet."""
+
+    model_config = ConfigDict(frozen=True)
+
+    at: float
+    """Seconds."""
+    kind: Literal["accent", "drop", "stop", "downbeat"] = "accent"
+    """A stroke; the peak of a build; silence that rings; the first beat of a bar."""
+
+
+class Segment(BaseModel):
+    """A stretch of the video, up to the next one, with music of its own."""
+
+    model_config = ConfigDict(frozen=True)
+
+    start: float
+    prompt: str | None = None
+    energy: float | None = None
+    """0 to 1; None: as the film suggests."""
 
 
 class Licence(BaseModel):
@@ -42,6 +73,8 @@ class Fit(BaseModel):
     """Loudness range."""
     score: float = 0
     """How far it fits beyond chance, 0 to 2."""
+    hits: tuple[float | None, ...] = ()
+    """Of each of the job's hits, how many seconds late its stroke is heard, early is negative; None where none is."""
 
 
 class Result(BaseModel):
@@ -77,6 +110,10 @@ class Result(BaseModel):
     """Options that were asked for and that the engine does not know."""
     fit: Fit | None = None
     """None where the film's cuts are not known to the frame."""
+    gain_db: float | None = None
+    """By which the raw track was raised; None: it cannot be mended."""
+    mended: Span | None = None
+    """What of a mended track is new."""
     created_at: datetime | None = None
 
 
@@ -92,13 +129,47 @@ class PlannedTrack(BaseModel):
     key: str | None = None
 
 
-class Span(BaseModel):
-    """A stretch of the video, in seconds."""
+class Direction(BaseModel):
+    """What a composer is told of one track, as `plan` of `submit` takes it."""
 
     model_config = ConfigDict(frozen=True)
 
-    start: float
-    end: float
+    prompt: str
+    title: str | None = None
+    description: str | None = None
+    genre: str | None = None
+    instruments: tuple[str, ...] = ()
+    tempo_bpm: float | None = None
+    key: str | None = None
+    mood: str | None = None
+
+
+class Scene(Span):
+    """A stretch between two cuts and how it looks; levels are 0 to 1."""
+
+    brightness: float
+    saturation: float
+    warmth: float
+    motion: float
+
+
+class Brief(BaseModel):
+    """What is seen and heard in a film, and what the director would have played."""
+
+    model_config = ConfigDict(frozen=True)
+
+    duration: float
+    scenes: tuple[Scene, ...] = ()
+    cuts: tuple[float, ...] = ()
+    speech: tuple[Span, ...] = ()
+    hits: tuple[Hit, ...] = ()
+    seed: int
+    directions: tuple[Direction, ...]
+
+    def asks(self) -> dict[str, Any]:
+        """Options of `submit` that make its music: the same every time on the sketch."""
+        told = self.model_dump(mode="json", include={"hits", "seed", "directions"}, exclude_none=True)
+        return {"plan": told["directions"], "hits": told["hits"], "seed": told["seed"]}
 
 
 class Standing(BaseModel):
@@ -135,7 +206,7 @@ class Job(Standing):
     """Where somebody speaks in what is set to music; None while it was not listened to."""
     best: int | None = None
     """The index of the track that fits the film best, of two or more; None where none does beyond chance."""
-    kind: Literal["generate", "merge"] = "generate"
+    kind: Literal["generate", "merge", "brief", "pack"] = "generate"
     video_url: str = ""
     user_request: str = ""
     metadata: dict[str, str] = Field(default_factory=dict)
@@ -144,6 +215,11 @@ class Job(Standing):
     eta_s: int | None = None
     directions: tuple[PlannedTrack, ...] = ()
     """As soon as the plan is made."""
+    hits: tuple[Hit, ...] = ()
+    """That hold: asked for, or else proposed by the director."""
+    segments: tuple[Segment, ...] = ()
+    brief: Brief | None = None
+    """Of a brief that has ended."""
     expires_at: datetime | None = None
     created_at: datetime | None = None
     started_at: datetime | None = None

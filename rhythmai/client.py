@@ -12,7 +12,7 @@ from uuid import UUID
 
 import aiohttp
 
-from rhythmai.answers import Job
+from rhythmai.answers import Brief, Job
 from rhythmai.delivery import Delivery, Say
 from rhythmai.errors import BadInput, JobFailed, Refused, Unreachable
 from rhythmai.events import Event, JobChanged, JobDeleted, ResultReady, Story
@@ -70,11 +70,43 @@ class Client:
     async def submit(
         self, video_url: str, user_request: str = "", *, idempotency_key: str | None = None, **options: Any
     ) -> UUID:
-        """Make a job. `options` are those of POST /api/v1/gen: variants, seed, duration (seconds), engine, format ..."""
+        """Make a job. `options` are those of POST /api/v1/gen: variants, seed, duration (seconds), engine, format, plan, hits,
+        segments, loop ..."""
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         body = {"video_url": video_url, "user_request": user_request, **_given(options)}
         _, answer = await self._call("POST", "/gen", body, headers)
         return UUID(answer["job_id"])
+
+    async def submit_brief(self, video_url: str, user_request: str = "", **options: Any) -> UUID:
+        """Make a job that writes a brief. `options` are those of POST /api/v1/brief: variants, seed, duration ..."""
+        body = {"video_url": video_url, "user_request": user_request, **_given(options)}
+        return UUID((await self._call("POST", "/brief", body))[1]["job_id"])
+
+    async def brief(
+        self,
+        video_url: str,
+        user_request: str = "",
+        *,
+        variants: int | None = None,
+        seed: int | None = None,
+        duration: float | None = None,
+        made: Callable[[UUID], object] | None = None,
+        trouble: Trouble | None = None,
+    ) -> Brief:
+        """Have a film seen, heard and described, however long it takes; `submit` makes music of what the brief `asks`. Raises JobFailed.
+
+        `made` is told the job that does it, `trouble` what a watch tells.
+        """
+        job_id = await self.submit_brief(video_url, user_request, variants=variants, seed=seed, duration=duration)
+        if made:
+            made(job_id)
+        async with aclosing(self.watch(job_id, trouble=trouble)) as events:
+            async for _ in events:
+                pass
+        job = await self.job(job_id)
+        if job.brief is None:
+            raise JobFailed(job.error or f"The brief was {job.status}.")
+        return job.brief
 
     async def job(self, job_id: UUID | str) -> Job:
         """Where the job stands, with the results it has."""
@@ -104,10 +136,20 @@ class Client:
         return Job.model_validate(await self._of_job(job_id, "DELETE", "?files=true"))
 
     async def again(
-        self, job_id: UUID | str, *, seed: int | None = None, variant: int | None = None, engine: str | None = None
+        self,
+        job_id: UUID | str,
+        *,
+        seed: int | None = None,
+        variant: int | None = None,
+        engine: str | None = None,
+        start: float | None = None,
+        end: float | None = None,
     ) -> UUID:
-        """Make a new job from the plan of an old one, with another seed, of one variant only, or with another engine."""
-        body = _given({"seed": seed, "variant": variant, "engine": engine})
+        """Make a new job from the plan of an old one, with another seed, of one variant only, or with another engine.
+
+        With `start` and `end` (seconds) the new track is the old one but for that part, which is played anew.
+        """
+        body = _given({"seed": seed, "variant": variant, "engine": engine, "start": start, "end": end})
         return UUID((await self._of_job(job_id, "POST", "/again", body))["job_id"])
 
     async def submit_merge(self, video_url: str, audio_url: str, **options: Any) -> UUID:

@@ -107,7 +107,8 @@ class Screen:
         else:
             self.rest()
             if event.status == "completed":
-                self.say(f"Completed: {event.completed_count} of {event.total_count}.", "green")
+                count = f": {event.completed_count} of {event.total_count}" if event.total_count else ""
+                self.say(f"Completed{count}.", "green")
             else:
                 self.say("The job was cancelled." if event.status == "cancelled" else f"Failed: {event.error}", "red")
 
@@ -134,6 +135,10 @@ class Screen:
         ]
         self.say(f"  {result.index + 1}. {result.title} ({', '.join(filter(None, facts))})", "bold")
         self.say(f"     {result.prompt}", hang=5)
+        if result.mended:
+            self.say(f"     new from {result.mended.start:g} to {result.mended.end:g} s")
+        if result.fit and result.fit.hits:
+            self.say(f"     hits: {', '.join(map(_late, result.fit.hits))}", hang=5)
         if result.ignored:
             self.say(f"     {result.engine} does not know {', '.join(result.ignored)}", "yellow", hang=5)
         self.say(f"     {result.audio_url}", "blue")
@@ -150,6 +155,12 @@ class Screen:
         if self._bars:
             self._bars.stop()
             self._bars = None
+
+
+def _late(error_s: float | None) -> str:
+    if error_s is None:
+        return "none heard"
+    return f"{abs(error_s) * 1000:.0f} ms {'late' if error_s > 0 else 'early'}"
 
 
 def _megabytes(done: int, total: int) -> str:

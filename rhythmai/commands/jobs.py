@@ -10,6 +10,7 @@ import typer
 
 from rhythmai.commands.arguments import Data, JobId, JobIds, Track, pairs_of
 from rhythmai.commands.hints import goes_on, hint
+from rhythmai.commands.moments import Hits, Segments, hits_of, segments_of
 from rhythmai.commands.operators import each, over_database
 from rhythmai.commands.running import command
 from rhythmai.table import Json
@@ -17,12 +18,11 @@ from rhythmai.table import Json
 if TYPE_CHECKING:
     from rhythmai.client import Client
 
-Video = Annotated[
-    str,
-    typer.Argument(
-        help="A path, which is uploaded, or a URL, which is passed on; with a server's key also storage://bucket/path."
-    ),
-]
+_VIDEO = typer.Argument(
+    metavar="VIDEO",
+    help="A path, which is uploaded, or a URL, which is passed on; with a server's key also storage://bucket/path.",
+)
+Video = Annotated[str, _VIDEO]
 Seed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="The same seed makes the same music.")]
 Engine = Annotated[
     Literal["auto", "mmaudio", "acestep", "sketch"] | None,
@@ -33,7 +33,8 @@ Stay = Annotated[bool, typer.Option("--watch", help="Stay and watch the job.")]
 
 @command
 async def submit(
-    video: Video,
+    context: typer.Context,
+    video: Annotated[str | None, _VIDEO] = None,
     request: Annotated[str, typer.Option(help="What the music should be like.")] = "",
     variants: Annotated[int | None, typer.Option(min=1, max=8, help="How many tracks (default: 3).")] = None,
     seed: Seed = None,
@@ -48,6 +49,17 @@ async def submit(
     plan: Annotated[
         Path | None, typer.Option(help="Directions of your own: a JSON or YAML list, a track for each.")
     ] = None,
+    brief: Annotated[
+        Path | None,
+        typer.Option(
+            help="A brief that `rhythmai brief --json` wrote, perhaps edited: its directions, moments and seed, and its film where no VIDEO is given."
+        ),
+    ] = None,
+    hit: Hits = None,
+    segment: Segments = None,
+    loop: Annotated[
+        bool, typer.Option("--loop", help="Tracks whose end meets their beginning (flac and wav).")
+    ] = False,
     negative_prompt: Annotated[str | None, typer.Option(help="What should not be heard.")] = None,
     conditioning: Annotated[
         Literal["full", "text+clip", "text"] | None, typer.Option(help="How far MMAudio follows the picture.")
@@ -68,16 +80,27 @@ async def submit(
     data: Data = None,
 ) -> None:
     """Ask for music; prints the id of the job."""
-    from rhythmai.commands.plan import read_plan
+    from rhythmai.commands.plan import read_brief, read_plan
     from rhythmai.connection import connect
+    from rhythmai.errors import BadInput
 
-    directions, pairs = read_plan(plan) if plan else None, pairs_of(metadata or [])
+    if plan and brief:
+        raise BadInput("--plan and --brief both hold directions: leave one out")
+    asked: dict[str, Any] = read_brief(brief) if brief else {"plan": read_plan(plan)} if plan else {}
+    film = asked.pop("video_url", None)
+    if seed is not None:
+        asked["seed"] = seed
+    if hit:
+        asked["hits"] = hits_of(hit)
+    segments, pairs = segments_of(segment or []), pairs_of(metadata or [])
+    if not (video or film):
+        context.fail("VIDEO is missing: name the film")
     async with connect(data) as client:
         job_id = await client.submit(
-            await address(client, video), request, variants=variants, seed=seed, duration=duration, engine=engine,
-            format=format_, loudness_lufs=loudness, plan=directions, negative_prompt=negative_prompt, conditioning=conditioning,
-            callback_url=callback_url,
-            events=event or None, metadata=pairs or None,
+            await address(client, video) if video else str(film), request, variants=variants, duration=duration, engine=engine,
+            format=format_, loudness_lufs=loudness, segments=segments or None, loop=loop or None,
+            negative_prompt=negative_prompt, conditioning=conditioning, callback_url=callback_url,
+            events=event or None, metadata=pairs or None, **asked,
         )  # fmt: skip
     await _made(job_id, watch, data)
 
@@ -88,14 +111,21 @@ async def again(
     seed: Seed = None,
     track: Track = None,
     engine: Engine = None,
+    start: Annotated[
+        float | None, typer.Option(min=0, help="With --end: only the part from here on is played anew, in seconds.")
+    ] = None,
+    end: Annotated[float | None, typer.Option(min=0, help="Where that part ends.")] = None,
     watch: Stay = False,
     data: Data = None,
 ) -> None:
-    """Ask for another take of a job, or of one of its tracks; prints the id of the new job."""
+    """Ask for another take of a job, of one of its tracks, or of a part of that; prints the id of the new job."""
     from rhythmai.connection import connect
 
+    _check_part(start, end)
     async with connect(data) as client:
-        made = await client.again(job_id, seed=seed, variant=track - 1 if track else None, engine=engine)
+        made = await client.again(
+            job_id, seed=seed, variant=track - 1 if track else None, engine=engine, start=start, end=end
+        )
     await _made(made, watch, data)
 
 
@@ -158,6 +188,17 @@ async def address(client: Client, video: str) -> str:
 
 def is_url(video: str) -> bool:
     return video.lower().startswith(("http://", "https://"))
+
+
+def _check_part(start: float | None, end: float | None) -> None:
+    """Raises BadInput."""
+    from rhythmai.errors import BadInput
+
+    if (start is None) != (end is None):
+        given, missing = (f"--start {start:g}", "--end") if end is None else (f"--end {end:g}", "--start")
+        raise BadInput(f"{given} without {missing}: name both ends of the part, like --start 4 --end 8")
+    if start is not None and end is not None and start >= end:
+        raise BadInput(f"--start {start:g} --end {end:g}: the part ends where it begins, or before; name a later --end")
 
 
 async def _made(job_id: UUID, stay: bool, data: Path | None) -> None:

@@ -16,7 +16,7 @@ from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import Field
 
-from rhythmai.answers import Job, Result
+from rhythmai.answers import Hit, Job, Result
 from rhythmai.client import Client
 from rhythmai.errors import BadInput, JobFailed, RhythmAIError
 from rhythmai.events import ResultReady
@@ -28,6 +28,10 @@ from rhythmai.transfer import is_address
 JobId = Annotated[str, Field(description="The id of a job, as score_video answered it.")]
 Video = Annotated[str, Field(description="The path of a video in the folder, or its http(s) address.")]
 Seed = Annotated[int | None, Field(ge=0, le=2**32 - 1, description="The same seed makes the same music.")]
+Engine = Annotated[
+    Literal["auto", "mmaudio", "acestep", "sketch"] | None,
+    Field(description="What composes; when left out, whatever the next worker puts first, or composed the old job."),
+]
 Wait = Annotated[
     bool, Field(description="Wait for the end and save what is made; else answer at once, and ask `job` later.")
 ]
@@ -67,12 +71,20 @@ class Tools:
         seed: Seed = None,
         duration: Annotated[float | None, Field(ge=0.64, description="Only so many seconds of the video.")] = None,
         audio_format: Annotated[Literal["flac", "wav", "mp3", "m4a"], Field(description="Of the files.")] = "flac",
+        engine: Engine = None,
+        hits: Annotated[
+            list[Hit] | None,
+            Field(description="Moments that the music meets; [] none, when left out what the picture asks for."),
+        ] = None,
         wait: Wait = True,
     ) -> Told:
         """Make background music for a video: several different tracks, saved as files."""
         async with self._call(context) as (client, progress):
             url = await self._address(client, video, progress)
-            made = await client.submit(url, prompt, variants=tracks, seed=seed, duration=duration, format=audio_format)
+            made = await client.submit(
+                url, prompt, variants=tracks, seed=seed, duration=duration, format=audio_format, engine=engine,
+                hits=None if hits is None else [hit.model_dump() for hit in hits],
+            )  # fmt: skip
             return await self._end(client, made, progress, wait)
 
     async def job(self, context: Context[Any, Any], job_id: JobId) -> Told:
@@ -88,11 +100,18 @@ class Tools:
             int | None, Field(ge=1, le=8, description="Only this track; all of them when left out.")
         ] = None,
         seed: Seed = None,
+        engine: Engine = None,
+        start: Annotated[
+            float | None,
+            Field(ge=0, description="With `end` and `track`: only the part from here on is new, in seconds."),
+        ] = None,
+        end: Annotated[float | None, Field(ge=0, description="Where that part ends.")] = None,
         wait: Wait = True,
     ) -> Told:
-        """Make another take of a job, or of one of its tracks, with the same musical directions, as a job of its own."""
+        """Make another take of a job, of one of its tracks, or of a part of that, with the same musical directions, as a job of its own."""
         async with self._call(context) as (client, progress):
-            made = await client.again(job_id, seed=seed, variant=track - 1 if track else None)
+            variant = track - 1 if track else None
+            made = await client.again(job_id, seed=seed, variant=variant, engine=engine, start=start, end=end)
             return await self._end(client, made, progress, wait)
 
     async def merge(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -112,6 +113,39 @@ async def test_everything_over_api_url_alone(stack):
     async with asyncio.timeout(60):
         while await stack.sql(files, f"{take}/%") != "0":
             await asyncio.sleep(0.1)
+
+
+async def test_a_brief_is_read_edited_and_played(stack):
+    """A brief is told to people or written as JSON, and what it says is played for the film that was uploaded for it."""
+    asked = ("brief", FILM, "--variants", 1, "--seed", 7, "--request", "calm piano")
+    out = await stack.call(*asked)
+    assert re.search(r"^film      4\.0 s\ncuts      2\.00\n", out)
+    assert "\nseed      7\n1.        " in out
+    brief = json.loads(await stack.call(*asked, "--json"))
+    (stack.place / "brief.json").write_text(json.dumps(brief | {"hits": [{"at": 2, "kind": "stop"}]}))
+    job_id = (await stack.call("submit", "--brief", "brief.json")).strip()
+    assert "Completed: 1 of 1." in await stack.call("watch", job_id)
+    job = json.loads(await stack.sql("select queue.answer($1)", job_id))
+    assert (job["video_url"], job["hits"]) == (brief["video_url"], [{"at": 2, "kind": "stop"}])
+    (result,) = job["results"]
+    assert (result["seed"], result["prompt"]) == (7, brief["directions"][0]["prompt"])
+    code, out, err = await call("brief", "http://127.0.0.1:1/a.mp4", cwd=stack.place, **stack.alone)
+    assert (code, out) == (1, "")
+    assert "\nrhythmai: The brief failed: " in err
+
+
+async def test_moments_and_stretches_are_asked_for(stack):
+    """What is typed in short is in the job; `none` is no moment at all, and a job without a word has none of its own."""
+    film = "https://example.com/a.mp4"
+    typed = ("--hit", "7.3:drop", "--hit", "3", "--segment", "12:brass, wide:0.8", "--loop")
+    job_id = (await stack.call("submit", film, *typed)).strip()
+    options = "select options from public.jobs where id = $1"
+    kept = json.loads(await stack.sql(options, job_id))
+    assert kept["hits"] == [{"at": 3, "kind": "accent"}, {"at": 7.3, "kind": "drop"}]
+    assert (kept["segments"], kept["loop"]) == ([{"start": 12, "prompt": "brass, wide", "energy": 0.8}], True)
+    job_id = (await stack.call("submit", film, "--hit", "none")).strip()
+    assert json.loads(await stack.sql(options, job_id)) == {"hits": []}
+    assert "loop" in await stack.refused("submit", film, "--loop", "--format", "mp3")
 
 
 async def test_an_engine_is_asked_for(stack):

@@ -84,7 +84,7 @@ async def test_an_assistant_scores_a_film(stack, root):
         assert steps == sorted(set(steps))
         assert (steps[-1], {total for _, total, _ in told}) == (100, {100})
 
-        take = await use(client, "again", job_id=made["job_id"], track=2, seed=9)
+        take = await use(client, "again", job_id=made["job_id"], track=2, seed=9, engine="sketch")
         assert [Path(track["file"]).name for track in take["tracks"]] == ["track-1.mp3"]
 
         film = await use(client, "merge", job_id=made["job_id"], track=2, mode="mix", output="films/with music.mp4")
@@ -103,7 +103,10 @@ async def test_an_assistant_scores_a_film(stack, root):
 async def test_whoever_does_not_wait_asks_later(stack, root):
     """Without waiting a job is answered at once, asked until it has ended, and saved then; one that is not wanted is cancelled."""
     async with assistant(stack, root) as client:
-        made = await use(client, "score_video", video="film.mp4", tracks=1, wait=False)
+        hits = [{"at": 1.0, "kind": "drop"}, {"at": 1.5}]
+        made = await use(client, "score_video", video="film.mp4", tracks=1, engine="sketch", hits=hits, wait=False)
+        options = await stack.sql("select options -> 'hits' from public.jobs where id::text = $1", made["job_id"])
+        assert json.loads(options) == [hits[0], {"at": 1.5, "kind": "accent"}]
         assert made["status"] in {"pending", "processing"}
         async with asyncio.timeout(120):
             while (job := await use(client, "job", job_id=made["job_id"]))["status"] != "completed":

@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from rhythmai import Client
-from rhythmai.answers import Licence
+from rhythmai.answers import Hit, Licence, Segment, Span
 from rhythmai.errors import BadInput, JobFailed, Refused, Unreachable
 
 JOB = uuid4()
@@ -151,6 +151,39 @@ async def test_delete_asks_for_the_files(api, client):
     """Delete answers with the job as it was last."""
     api.lay(f"DELETE /job/{JOB}", (202, answer("cancelled")))
     assert (await client.delete(JOB)).status == "cancelled"
+
+
+async def test_a_part_is_made_again(api, client):
+    """A start and an end go along with the variant that they are of."""
+    api.lay(f"POST /job/{JOB}/again", (200, {"job_id": str(JOB)}))
+    await client.again(JOB, variant=1, start=4, end=8.5)
+    assert api.body() == {"variant": 1, "start": 4, "end": 8.5}
+
+
+async def test_a_brief_is_waited_for(api, client):
+    """A brief is a job without results, watched to its end; a failed one raises JobFailed with the job's error."""
+    told = {"duration": 2, "seed": 7, "directions": [{"prompt": "p"}], "hits": [{"at": 1.5, "kind": "drop"}], "new": 1}
+    api.lay("POST /brief", (200, {"job_id": str(JOB)}))
+    api.lay(f"GET /job/{JOB}", (200, answer("completed", kind="brief", total_count=0, brief=told)))
+    made = []
+    brief = await client.brief("https://example.com/a.mp4", "calm", variants=1, made=made.append)
+    assert (made, brief.seed, brief.hits) == ([JOB], 7, (Hit(at=1.5, kind="drop"),))
+    assert api.body(0) == {"video_url": "https://example.com/a.mp4", "user_request": "calm", "variants": 1}
+    api.lay(f"GET /job/{JOB}", (200, answer("failed", error="no video stream", kind="brief")))
+    with pytest.raises(JobFailed, match="no video stream"):
+        await client.brief("https://example.com/a.mp4")
+
+
+async def test_a_mended_result_says_what_is_new(api, client):
+    """Gain, part and how late each moment is heard are typed; of an older API they are not there."""
+    fit = {"cuts": 1, "on_beat": 1, "hits": [0.012, None]}
+    results = [{"index": 0, "gain_db": -3.5, "mended": {"start": 4, "end": 8}, "fit": fit}, {"index": 1}]
+    api.lay(f"GET /job/{JOB}", (200, answer(results=results, hits=[{"at": 6}], segments=[{"start": 0, "energy": 0.2}])))
+    job = await client.job(JOB)
+    new, old = job.results
+    assert (new.gain_db, new.mended, new.fit.hits) == (-3.5, Span(start=4, end=8), (0.012, None))
+    assert (old.gain_db, old.mended, old.fit) == (None, None, None)
+    assert (job.hits, job.segments) == ((Hit(at=6),), (Segment(start=0, energy=0.2),))
 
 
 @pytest.mark.parametrize("job_id", ["zz", "a/../../../openapi.json", ""])

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from rhythmai.answers import Licence, Result
+from rhythmai.answers import Fit, Licence, Result, Span
 from rhythmai.errors import Unreachable
 from rhythmai.events import JobChanged, JobDeleted
 from rhythmai.screen import Screen
@@ -116,3 +116,14 @@ def test_a_result_says_whether_it_may_be_used_commercially(capsys, licence, said
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"  1. Dawn (8.0 s, {said})"
     assert lines[3:] == ["  video: v", f"     {said}", "  video: w"]
+
+
+def test_a_mended_track_says_what_is_new(capsys):
+    """The new part and how late each moment is heard stand under the track; a job without tracks counts none when it ends."""
+    fit = Fit(cuts=0, on_beat=0, hits=(0.0124, -0.003, None))
+    with Screen() as screen:
+        screen.result(Result(index=0, title="Tide", audio_url="u", fit=fit, mended=Span(start=4, end=8.5)))
+        screen.event(JobChanged(job_id=uuid4(), status="completed", total_count=0, via="rest"))
+    out = capsys.readouterr().out
+    assert "     new from 4 to 8.5 s\n     hits: 12 ms late, 3 ms early, none heard\n" in out
+    assert out.endswith("Completed.\n")

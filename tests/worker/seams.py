@@ -43,6 +43,7 @@ class Seams:
         self.tags, self.merged_under = [], None
         self.made_with = []
         self.rests, self.rested = [], threading.Event()
+        self.brief = None
         self.notes, self.speech, self.known, self.ducked = [], [], None, None
         self.directed = self.played = self.proposed = ()
         self.previewing, self.preview_may_end, self.preview_url = asyncio.Event(), asyncio.Event(), None
@@ -59,6 +60,9 @@ class Seams:
 
     async def put_speech(self, lease, speech):
         self.speech.append(speech)
+
+    async def put_brief(self, lease, brief):
+        self.brief = brief
 
     async def known_speech(self, lease):
         return self.known

@@ -95,14 +95,14 @@ async def test_what_was_heard_by_then_is_left_room_for(run, seams, pipeline):
     assert (seams.directed, seams.played) == ((), SPOKEN)
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", [Kind.GENERATE, Kind.MERGE, Kind.BRIEF])
 @pytest.mark.parametrize("error", [Rejected("it is damaged"), Unavailable("it was killed")])
 async def test_an_ear_that_fails_is_a_note(run, seams, pipeline, error, kind):
     """The job completes, and a merge does without ducking."""
     ear = pipeline.ear = Ear(error=error)
     ear.may.set()
     await run(kind=kind, options=DUCK if kind is Kind.MERGE else Options())
-    assert len(seams.rows) > 0
+    assert seams.rows or seams.brief
     assert seams.notes[0] == f"Where somebody speaks in the video could not be found out ({error})."
     assert seams.speech == []
     assert not seams.ducked

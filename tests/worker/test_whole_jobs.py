@@ -94,6 +94,28 @@ async def test_a_job_says_where_somebody_speaks_and_its_merge_goes_by_that(worke
     assert [row["heard"] for row in stages] == [True, False]
 
 
+async def test_a_brief_makes_the_same_music_every_time(worker, insert, db, tmp_path):
+    """A film in which somebody speaks is briefed; jobs with its plan, moments and seed have the same samples as one that asks the director."""
+    words = voice()
+    url = await worker.upload(film_of(tmp_path / "talk.mp4", said(8, (1, words))).read_bytes())
+    asked = {"duration": 4, "seed": 7, "variants": 2}
+    brief = await worker.until_ended(await insert(kind="brief", video_url=url, options=json.dumps(asked)))
+    assert (brief["status"], brief["error"], brief["results"]) == ("completed", None, [])
+    told = brief["brief"]
+    assert (told["duration"], told["seed"], len(told["directions"])) == (4, 7, 2)
+    assert told["speech"] == brief["speech"] != []
+
+    plan = {"duration": 4, "plan": told["directions"], "hits": told["hits"], "seed": told["seed"]}
+    music = []
+    for options in (plan, plan, asked):
+        job = await worker.until_ended(await insert(video_url=url, options=json.dumps(options)))
+        assert (job["status"], job["hits"]) == ("completed", told["hits"])
+        files = [await fetch(result["audio_url"]) for result in job["results"]]
+        music.append([(result["prompt"], flac[26:42]) for result, flac in zip(job["results"], files, strict=True)])
+    assert music[0] == music[1] == music[2]
+    assert len(set(music[0])) == 2
+
+
 async def test_a_running_job_is_cancelled_and_leaves_nothing_behind(worker, insert, db, video):
     """Cancelling while the job runs stops it: no further rows, no temporary files."""
     url = await worker.upload(video)

@@ -60,6 +60,8 @@ class Options:
 
     seed: int | None = None
     duration_s: float | None = None
+    variants: int | None = None
+    """How many directions a brief is to have; a job's tracks are its `total_count`."""
     negative_prompt: str | None = None
     conditioning: str = "full"
     """What the engine sees of the video: full, text+clip or text."""

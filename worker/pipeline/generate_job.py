@@ -17,9 +17,9 @@ from worker.pipeline.equipment import Equipment
 from worker.pipeline.finishing import Finishing
 from worker.pipeline.kept import fetch_kept, part_of
 from worker.pipeline.listen import Listening
-from worker.pipeline.plan import planned
+from worker.pipeline.plan import for_speech, planned
 from worker.pipeline.preview_job import preview
-from worker.pipeline.video import fetch_video
+from worker.pipeline.video import fetch_video, public_url
 from worker.ports import Engine
 from worker.timings import Timings
 from worker.together import together
@@ -90,19 +90,15 @@ class GenerateJob:
         await queue.set_stage(job.lease, Stage.COMPOSING)
         clip = replace(clip, speech=listening.spans)  # as far as it was heard: no track waits for the ear
         missing = [
-            self._for_speech(variant) if clip.is_mostly_speech and not job.asked_plan else variant
+            replace(variant, direction=for_speech(variant.direction, self.has.fit))
+            if clip.is_mostly_speech and not job.asked_plan
+            else variant
             for variant in plan.variants
             if variant.index not in job.done
         ]
         with timings.of("compose"):
             await self._compose(clip, plan, missing)
         return end
-
-    def _for_speech(self, variant: Variant) -> Variant:
-        """Music under words: engines that go by a caption are told to leave room."""
-        prompt = variant.direction.prompt
-        told = prompt if "sparse" in prompt else self.has.fit(f"sparse {prompt}")
-        return replace(variant, direction=replace(variant.direction, prompt=told))
 
     @asynccontextmanager
     async def _beside(
@@ -141,10 +137,8 @@ class GenerateJob:
                 directions = tuple(replace(d, prompt=has.fit(d.prompt)) for d in job.asked_plan)
                 describer = "user"
             else:
-                # What is private in Storage nobody else can watch.
-                public = None if job.video_url.startswith("storage:") else job.video_url
                 directions, describer, proposed = await has.describer.describe(
-                    clip, job.user_request, job.total_count, public
+                    clip, job.user_request, job.total_count, public_url(job)
                 )
             return await has.queue.save_plan(job.lease, planned(directions, describer, job.options, proposed))
 

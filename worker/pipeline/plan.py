@@ -1,7 +1,8 @@
 """From directions to the plan that is saved: each variant has its place and its seed."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from worker.domain import Direction, Hit, Options, Plan, Variant
 
@@ -22,3 +23,9 @@ def planned(directions: Sequence[Direction], describer: str, options: Options, p
         Variant(index=i, seed=derive_seed(seed, i), direction=direction) for i, direction in enumerate(directions)
     )
     return Plan(variants=tuple(variants), describer=describer, hits=tuple(hits), segments=options.segments)
+
+
+def for_speech(direction: Direction, fit: Callable[[str], str]) -> Direction:
+    """Music under words: engines that go by a caption are told to leave room. `fit` trims it to what they see."""
+    prompt = direction.prompt
+    return direction if "sparse" in prompt else replace(direction, prompt=fit(f"sparse {prompt}"))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from worker.domain import Job, Kind
+from worker.pipeline.brief_job import brief
 from worker.pipeline.equipment import Equipment
 from worker.pipeline.generate_job import generate
 from worker.pipeline.merge_job import merge
@@ -34,5 +35,7 @@ class Pipeline(Equipment):
                         queue=self.queue, fetcher=self.fetcher, ear=self.ear, merger=self.merger, storage=self.storage,
                         signer=self.signer,
                     )  # fmt: skip
-                case _:  # Kind.BRIEF and Kind.PACK have their cases here
+                case Kind.BRIEF:
+                    await brief(job, folder, timings, self)
+                case Kind.GENERATE:
                     await generate(job, folder, timings, self, stopped=stopped, draining=draining)

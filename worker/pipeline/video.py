@@ -10,6 +10,11 @@ from worker.errors import Rejected
 from worker.ports import Fetcher
 
 
+def public_url(job: Job) -> str | None:
+    """Where a describer may watch the film itself: what is private in Storage nobody else can."""
+    return None if job.video_url.startswith("storage:") else job.video_url
+
+
 async def fetch_video(job: Job, fetcher: Fetcher, into: Path) -> Path:
     """Raises what `Fetcher.fetch` raises, and Rejected for an upload that came after its job, and larger than announced."""
     file = await fetcher.fetch(job.video_url, into)
