@@ -5,14 +5,16 @@ the glue, the faders, the mastering with its fades and its limiter, is measured 
 it. What is no gain, the soft knee within a third of a millisecond and the dither, is what remains.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import uniform_filter1d
 
-from worker.domain import Samples
+from worker.domain import Anatomy, Clip, Options, Samples, Variant
 from worker.engines.sketch.effects import dust, shaped, tone, worn
+from worker.engines.sketch.engine import score_of
 from worker.engines.sketch.mixing import finished, gathered
 from worker.engines.sketch.score import Score
 from worker.engines.sketch.tones import RATE, Wave
@@ -29,42 +31,66 @@ class Different(Exception):
     """What is composed is not what the track has."""
 
 
-def stems(score: Score, track: Samples, check: Callable[[], None]) -> Iterator[tuple[str, Samples]]:
-    """Each player's share of a mastered track (2, samples) by its name, one at a time; the sum of all is under `REMAINS_DB` from it.
+class SketchStems:
+    """Implements `worker.ports.Stems`."""
 
-    Raises Different before the first, also for a track of another form.
+    engine = "sketch"
+
+    def of(self, clip: Clip, variant: Variant, options: Options, track: Samples) -> Anatomy | None:
+        score = score_of(clip, variant, options)
+        try:
+            made = stems(score, track)
+        except Different:
+            return None
+        midi: bytes | None = None
+        with suppress(ModuleNotFoundError):  # of the extra nle
+            from worker.engines.sketch.midi import midi as written
+
+            midi = written(score, variant.direction.title)
+        return Anatomy(bars_s=tuple(bar.start_s for bar in score.bars), sections=score.sections, midi=midi, stems=made)
+
+
+def stems(score: Score, track: Samples) -> Iterator[tuple[str, Samples]]:
+    """Each player's share of a mastered track (2, samples) by its name, made when it is asked for; the sum of all differs from it by
+    less than `REMAINS_DB`.
+
+    Raises Different, at once.
     """
     style = score.style
-    given = gathered(score, score.parts, score.hits, check)
+    given = gathered(score, score.parts, score.hits, _go_on)
     if track.shape != given.shape:
         raise Different(f"The track has {track.shape} samples, what is composed {given.shape}")
+    noise: Wave | None = None
     if style.dust:
         given = worn(given)
         noise = dust(given)
         given += noise
     response = tone(given, style.tilt_db, style.low_db)
     line = shaped(given, response)
-    check()
     mix = finished(line, score)
     mix -= mix.mean(axis=1, keepdims=True)
     for wave, most_db in ((mix, LIKE_DB), (line, REMAINS_DB)):
         gain = measured(track, wave)
         if (left_db := _level_db(track - wave * gain, track)) > most_db:
             raise Different(f"{left_db:.1f} dB of the track are not in what is composed")
-        check()
-    del given, mix, line
 
-    def share(name: str, wave: Wave) -> tuple[str, Samples]:
-        return name, np.asarray(shaped(wave, response) * gain, np.float32)
+    def each() -> Iterator[tuple[str, Wave]]:
+        for part in score.parts:
+            yield f"{part.role} {part.instrument}", gathered(score, [part], [], _go_on)
+        if score.hits:
+            yield "drums", gathered(score, [], score.hits, _go_on)
 
-    for part in score.parts:
-        alone = gathered(score, [part], [], check)
-        yield share(f"{part.role} {part.instrument}", worn(alone) if style.dust else alone)
-    if score.hits:
-        alone = gathered(score, [], score.hits, check)
-        yield share("drums", worn(alone) if style.dust else alone)
-    if style.dust:
-        yield share("dust", np.broadcast_to(noise, track.shape))
+    def shares() -> Iterator[tuple[str, Samples]]:
+        for name, alone in each():
+            yield name, shaped(worn(alone) if style.dust else alone, response) * gain
+        if noise is not None:
+            yield "dust", shaped(np.broadcast_to(noise, track.shape), response) * gain
+
+    return shares()
+
+
+def _go_on() -> None:
+    """Nobody waits for it to stop."""
 
 
 def measured(track: Samples, wave: Wave) -> Samples:

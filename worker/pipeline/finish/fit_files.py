@@ -37,7 +37,7 @@ class FilesFit:
 
 async def fit_files(film: Path, track: Path, hits_s: Sequence[float] = ()) -> FilesFit:
     """Raises Rejected (what `ChildLooker.look` raises, not_audio, too_long) and Unavailable."""
-    clip, (samples, rate) = await together(_seen(film), _decoded(track))
+    clip, (samples, rate) = await together(_seen(film), decoded(track))
     found = await asyncio.to_thread(fit, samples, rate, clip.scenes, hits_s)
     return FilesFit(fit=found, film_s=clip.duration_s, track_s=samples.shape[1] / rate)
 
@@ -49,15 +49,18 @@ async def _seen(film: Path) -> Clip:
     return clips[-1]
 
 
-async def _decoded(track: Path) -> tuple[Samples, int]:
-    """Its sound, (1 or 2, samples), and its rate."""
-    heard, _ = await ask_decoder("listen", track, LONGEST_S, expect=Heard, limits=Limits())
+async def decoded(track: Path, longest_s: float = LONGEST_S) -> tuple[Samples, int]:
+    """The sound of a track, (1 or 2, samples), and its rate; of 16 bits each sample is what it is in the file.
+
+    Raises Rejected (not_audio, too_long), Unavailable.
+    """
+    heard, _ = await ask_decoder("listen", track, longest_s, expect=Heard, limits=Limits())
     sound = heard.sound
-    if sound.end_s - sound.start_s > LONGEST_S:
-        raise Rejected(f"The track is {sound.end_s:.0f} s long, the limit is {LONGEST_S:.0f} s", code="too_long")
+    if sound.end_s - sound.start_s > longest_s:
+        raise Rejected(f"The track is {sound.end_s:.0f} s long, the limit is {longest_s:.0f} s", code="too_long")
     rate = sound.rate_hz if _SLOWEST_HZ <= sound.rate_hz <= RATE_HZ and sound.channels <= 2 else RATE_HZ
     channels = min(2, sound.channels)
-    limits = Limits(output_bytes=round((LONGEST_S + 60) * RATE_HZ) * 8)
+    limits = Limits(output_bytes=round((longest_s + 60) * RATE_HZ) * 8)
     line = _command(track, sound, rate, channels)
     ended = await run_child(line, limits, task="Decoding the track", reads=[track])
     if ended.code or not ended.output:
