@@ -1,7 +1,9 @@
 """A score as a MIDI file: a tempo map with the music's own bar lines, and a track a player."""
 
 import io
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, pairwise
 
 import mido
 
@@ -47,31 +49,37 @@ def midi(score: Score, title: str) -> bytes:
 
 
 class Clock:
-    """Seconds as ticks, by the bars there are and as the last one of them goes on."""
+    """Seconds as ticks, by the beats there are and as the last one of them goes on.
+
+    A beat ends where the next one begins, also where the music breathes between two bars; what is before the first bar has beats, too.
+    """
 
     def __init__(self, bars: Sequence[Bar], bpm: float) -> None:
-        self.bars = bars or (Bar(start_s=0.0, beats=4, beat_s=60 / bpm),)
-        self.firsts = [0]
-        for bar in self.bars[:-1]:
-            self.firsts.append(self.firsts[-1] + bar.beats * BEAT)
+        bars = bars or (Bar(start_s=0.0, beats=4, beat_s=60 / bpm),)
+        lead = round(bars[0].start_s / bars[0].beat_s) or int(bars[0].start_s > ROUNDING_S)
+        self.sizes = [*[lead] * (lead > 0), *(bar.beats for bar in bars)]
+        """Beats of each bar."""
+        self.starts_s = [number * bars[0].start_s / lead for number in range(lead)]
+        self.starts_s += [bar.at(beat) for bar in bars for beat in range(bar.beats)]
+        self.lengths_s = [after - start for start, after in pairwise([*self.starts_s, bars[-1].end_s])]
 
     def ticks(self, time_s: float) -> int:
-        later = (number for number, bar in enumerate(self.bars) if bar.start_s > time_s + ROUNDING_S)
-        number = max(0, next(later, len(self.bars)) - 1)
-        bar = self.bars[number]
-        return max(0, self.firsts[number] + round((time_s - bar.start_s) / bar.beat_s * BEAT))
+        number = max(0, bisect_right(self.starts_s, time_s + ROUNDING_S) - 1)
+        return max(0, round((number + (time_s - self.starts_s[number]) / self.lengths_s[number]) * BEAT))
 
 
 def _tempi(clock: Clock, score: Score) -> Iterator[Event]:
     yield 0, mido.MetaMessage("key_signature", key=TONICS[score.key.tonic] + "m" * score.key.is_dark)
-    beats, tempo = 0, 0
-    for bar, ticks in zip(clock.bars, clock.firsts, strict=True):
-        if bar.beats != beats:
-            beats = bar.beats
-            yield ticks, mido.MetaMessage("time_signature", numerator=beats, denominator=4)
-        if round(1e6 * bar.beat_s) != tempo:
-            tempo = round(1e6 * bar.beat_s)
-            yield ticks, mido.MetaMessage("set_tempo", tempo=tempo)
+    before = 0
+    for beats, end in zip(clock.sizes, accumulate(clock.sizes), strict=True):
+        if beats != before:
+            before = beats
+            yield (end - beats) * BEAT, mido.MetaMessage("time_signature", numerator=beats, denominator=4)
+    tempo = 0
+    for number, length_s in enumerate(clock.lengths_s):
+        if abs(round(1e6 * length_s) - tempo) > 1:  # one microsecond is how sums are rounded
+            tempo = round(1e6 * length_s)
+            yield number * BEAT, mido.MetaMessage("set_tempo", tempo=tempo)
 
 
 def _notes(part: Part, channel: int, clock: Clock) -> Iterator[Event]:

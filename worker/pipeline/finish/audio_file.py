@@ -3,10 +3,8 @@
 import json
 import subprocess
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 
 import av
@@ -31,9 +29,6 @@ class FileFormat:
     options: tuple[tuple[str, str], ...] = ()
 
 
-Steps = npt.NDArray[np.int32]
-"""Samples as they stand in a file of 24 bits: (channels, samples), full scale is 2^23."""
-_Wave = Samples | npt.NDArray[np.int16] | Steps
 _MPEG_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 
 FORMATS: dict[str, FileFormat] = {
@@ -69,29 +64,17 @@ def write(samples: Samples, rate: int, format: str, tags: dict[str, str], *, bit
         own = _own_tags(tags)
         comment = "\x1a" * (len(own) - len(_comment("")))
     given = tags | ({"comment": comment} if comment else {})
-    whole: _Wave = samples if kind.sample_format == "fltp" else _dithered(samples)
-    encode = partial(_encode_outside if format == "mp3" else _encode, whole, rate, kind, tags=given)
-    return _file(encode, format).replace(_comment(comment), own, 1 if own else 0)
-
-
-def write_24(steps: Steps, rate: int, tags: dict[str, str]) -> bytes:
-    """A FLAC of 24 bits, each sample as it is."""
-    kind = replace(FORMATS["flac"], sample_format="s32")
-    return _file(partial(_encode, steps << 8, rate, kind, tags=tags), "flac")
-
-
-def _file(encode: Callable[[Path], None], suffix: str) -> bytes:
     with tempfile.TemporaryDirectory(prefix="rhythmai-") as folder:  # lengths and the index are written last, in front
-        path = Path(folder) / f"track.{suffix}"
+        path = Path(folder) / f"track.{format}"
         try:
-            encode(path)
+            (_encode_outside if format == "mp3" else _encode)(samples, rate, kind, path, given)
         except (av.FFmpegError, OSError) as error:
-            raise Unavailable(f"Writing {suffix} failed: {error}", code="encoder") from error
-        return path.read_bytes()
+            raise Unavailable(f"Writing {format} failed: {error}", code="encoder") from error
+        return path.read_bytes().replace(_comment(comment), own, 1 if own else 0)
 
 
-def _encode(whole: _Wave, rate: int, kind: FileFormat, path: Path, tags: dict[str, str]) -> None:
-    layout = "stereo" if whole.shape[0] == 2 else "mono"
+def _encode(samples: Samples, rate: int, kind: FileFormat, path: Path, tags: dict[str, str]) -> None:
+    layout = "stereo" if samples.shape[0] == 2 else "mono"
     with av.open(str(path), "w", format=kind.container, container_options={"movflags": "+faststart"}) as output:
         output.metadata.update(tags)
         stream = output.add_stream(kind.codec, rate=rate, options=dict(kind.options))
@@ -100,7 +83,8 @@ def _encode(whole: _Wave, rate: int, kind: FileFormat, path: Path, tags: dict[st
         stream.format = kind.sample_format
         if kind.bit_rate:
             stream.bit_rate = kind.bit_rate
-        for first in range(0, whole.shape[1], rate):
+        whole: Samples | npt.NDArray[np.int16] = samples if kind.sample_format == "fltp" else _dithered(samples)
+        for first in range(0, samples.shape[1], rate):
             part = whole[:, first : first + rate]
             rows = part if kind.sample_format == "fltp" else part.T.reshape(1, -1)
             frame = av.AudioFrame.from_ndarray(rows.copy(), format=kind.sample_format, layout=layout)
@@ -109,7 +93,7 @@ def _encode(whole: _Wave, rate: int, kind: FileFormat, path: Path, tags: dict[st
         output.mux(stream.encode(None))
 
 
-def _encode_outside(samples: _Wave, rate: int, kind: FileFormat, path: Path, tags: dict[str, str]) -> None:
+def _encode_outside(samples: Samples, rate: int, kind: FileFormat, path: Path, tags: dict[str, str]) -> None:
     """The same by the program ffmpeg, whose LAME takes 0.4 of the time that PyAV's takes."""
     given = ["-f", "f32le", "-ar", str(rate), "-ac", str(len(samples)), "-i", "pipe:0"]
     named = [word for name, text in tags.items() for word in ("-metadata", f"{name}={text}")]

@@ -18,17 +18,17 @@ import numpy as np
 
 from worker.domain import Anatomy, Clip, Options, Packed, Plan, Samples
 from worker.errors import Unavailable
-from worker.pipeline.finish.audio_file import FORMATS, Steps, write_24
+from worker.pipeline.finish.audio_file import FORMATS
 from worker.pipeline.finish.cues import Cues
 from worker.pipeline.finish.fit_files import decoded
 from worker.pipeline.finish.hearing import hear
+from worker.pipeline.finish.stem_file import FULL, Steps24, write_24
 from worker.ports import Stems
 
 NO_MARKERS: Final = (
     "The pack has no markers and no MIDI: the worker that made it lacks the extra nle (pip install 'rhythmai[nle]')."
 )
 NO_STEMS: Final = "The pack has no stems and no MIDI: the track could not be composed again as it is stored, for it was mended or made by another version."
-_FULL = 2**23 - 1
 _LONGER_S = 60.0
 
 
@@ -96,19 +96,19 @@ def _found(stems: Stems, cues: Cues, options: Options, samples: Samples) -> Iter
 
 def _stored(pack: ZipFile, anatomy: Anatomy, samples: Samples, rate: int, cues: Cues) -> Iterator[tuple[str, str]]:
     """Each stem and what remains: in 24 bits their sum is the track, sample by sample. Its name and its file's."""
-    left: Steps = np.round(samples * np.float32(2**23)).astype(np.int32)
+    left: Steps24 = np.round(samples * np.float32(2**23)).astype(np.int32)
     tags = {"title": str(cues.told.get("title") or ""), "seed": str(cues.told.get("seed"))}
     for name, wave in anatomy.stems:
-        steps = np.round(np.clip(wave, -1, 1) * _FULL).astype(np.int32)
+        steps = np.round(np.clip(wave, -1, 1) * FULL).astype(np.int32)
         left -= steps
         yield name, _stem(pack, name, steps, rate, tags)
     yield "residual", _stem(pack, "residual", left, rate, tags)
 
 
-def _stem(pack: ZipFile, name: str, steps: Steps, rate: int, tags: dict[str, str]) -> str:
+def _stem(pack: ZipFile, name: str, steps: Steps24, rate: int, tags: dict[str, str]) -> str:
     entry = f"stems/{re.sub(r'[^a-z0-9]+', '-', name.lower())}.flac"
     title = f"{tags['title']}: {name}"
-    pack.writestr(entry, write_24(np.clip(steps, -_FULL - 1, _FULL), rate, tags | {"title": title}), ZIP_STORED)
+    pack.writestr(entry, write_24(steps, rate, tags | {"title": title}), ZIP_STORED)
     return entry
 
 
