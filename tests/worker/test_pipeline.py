@@ -12,8 +12,8 @@ import pytest
 from tests.worker.seams import direction
 from worker.domain import Kind, Options, Plan, Variant
 from worker.errors import LeaseLost, QueueUnavailable, Rejected, ServiceAway, Unavailable, Yielded
+from worker.pipeline.generate_job import MAKES_ROOM
 from worker.pipeline.plan import derive_seed
-from worker.pipeline.run import MAKES_ROOM
 
 
 async def test_a_job_makes_one_row_for_each_variant(run, seams):

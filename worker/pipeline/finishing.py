@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Executor
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,8 +15,9 @@ import structlog
 
 from worker.domain import Facts, Job, Options, Plan, Recording, Result, Scene, Track, Variant
 from worker.errors import Unavailable
+from worker.pipeline.equipment import Equipment
 from worker.pipeline.origin import of_track
-from worker.ports import Engine, ForPlayers, Master, Queue, Signer, Storage
+from worker.ports import Engine
 from worker.timings import Timings
 from worker.together import together
 
@@ -29,20 +30,15 @@ PLAYED = {".m4a", ".mp3"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finishing:
+    has: Equipment
     job: Job
-    plan: Plan
+    folder: Path
+    timings: Timings
     engine: Engine
+    plan: Plan
     duration_s: float
     scenes: tuple[Scene, ...]
     """Of the film, where its cuts are known to the frame."""
-    timings: Timings
-    queue: Queue
-    storage: Storage
-    master: Master
-    for_players: ForPlayers | None
-    mastering: Executor
-    signer: Signer | None
-    folder: Path
 
     async def put(self, variant: Variant, track: Track) -> None:
         """Raises what `Pipeline.run` raises."""
@@ -56,7 +52,7 @@ class Finishing:
             "copyright": str(self.engine.licence),
         }
         work = partial(
-            self.master, track,
+            self.has.master, track,
             duration_s=self.duration_s, loudness_lufs=options.loudness_lufs, format=options.format, tags=tags, scenes=self.scenes,
         )  # fmt: skip
         with self.timings.of("master"):
@@ -69,7 +65,7 @@ class Finishing:
                 self._put(path, recording.data, recording.content_type, direction.title, facts),
                 self._small(name, recording, tags, facts),
             )
-        await self.queue.put_result(
+        await self.has.queue.put_result(
             self.job.lease,
             Result(
                 index=variant.index,
@@ -99,30 +95,30 @@ class Finishing:
 
     async def _put(self, path: str, data: bytes, content_type: str, title: str, facts: Facts) -> str:
         """Signed, where there is a signer. The path is by what is signed: no two signatures are alike, and a retry finds what is there."""
-        if self.signer is None:
-            return await self.storage.put("audios", path, data, content_type)
+        if self.has.signer is None:
+            return await self.has.storage.put("audios", path, data, content_type)
         file = self.folder / Path(path).name
         await asyncio.to_thread(file.write_bytes, data)
-        signed = await self.signer.sign(
+        signed = await self.has.signer.sign(
             file, self.folder, content_type=content_type, title=title, facts=facts, parts={}
         )
         try:
-            return await self.storage.put("audios", path, signed, content_type)
+            return await self.has.storage.put("audios", path, signed, content_type)
         finally:
             file.unlink()
             signed.unlink()
 
     async def _small(self, name: str, recording: Recording, tags: dict[str, str], facts: Facts) -> str | None:
         """The address of what players get of a track, if it is something else; it is made while the track is uploaded."""
-        if self.for_players is None or recording.suffix in PLAYED:
+        if self.has.for_players is None or recording.suffix in PLAYED:
             return None
-        data = await self._mastering(partial(self.for_players, recording, tags=tags))
+        data = await self._mastering(partial(self.has.for_players, recording, tags=tags))
         path = f"{name}-{hashlib.sha256(data).hexdigest()[:8]}.m4a"
         return await self._put(path, data, "audio/mp4", tags["title"], facts)
 
     async def _mastering(self, work: Callable[[], Made]) -> Made:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self.mastering, work)
+            return await asyncio.get_running_loop().run_in_executor(self.has.mastering, work)
         except BrokenExecutor as error:
             raise Unavailable(
                 "the process that masters was killed, for want of memory perhaps; try again later",

@@ -14,9 +14,11 @@ NONE = "There is no preview of the film that every browser plays"
 
 
 async def preview(
-    job: Job, clip: Clip, timings: Timings, *, queue: Queue, previewer: Previewer, storage: Storage
+    job: Job, clip: Clip, timings: Timings, queue: Queue, previewer: Previewer | None, storage: Storage
 ) -> None:
-    """Raises LeaseLost, Cancelled, QueueUnavailable; anything else is a note."""
+    """Raises LeaseLost, Cancelled, QueueUnavailable; anything else is a note. Without a previewer there is none."""
+    if previewer is None:
+        return
     try:
         with timings.of("preview"):
             made = await previewer.preview(job.video_url, clip.path, clip.path.parent, clip.duration_s)
