@@ -304,11 +304,9 @@ class Stems(Protocol):
 class Packer(Protocol):
     """Hands a track over to editors and programs."""
 
-    async def pack(
-        self, track: Path, into: Path, clip: Clip, plan: Plan, options: Options, film: str, *, apart: bool = True
-    ) -> Packed:
-        """Return a new zip in the folder `into`.
+    async def pack(self, track: Path, into: Path, clip: Clip, plan: Plan, options: Options, film: str) -> Packed:
+        """Write what is handed over to the folder `into`.
 
-        `plan` has the track's variant alone, `options.packs` what is told of it, `film` is the film's address; without
-        `apart` it is not taken apart. Raises Rejected (not_audio), Unavailable.
+        `plan` has the track's variant alone, `options.packs` what is told of it, `film` is the film's address.
+        Raises Rejected (not_audio), Unavailable.
         """

@@ -4,7 +4,6 @@ import io
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from zipfile import ZipFile
 
 import av
 import mido
@@ -19,7 +18,7 @@ from worker.engines.sketch.stems import SketchStems
 from worker.pipeline.finish import markers
 from worker.pipeline.finish.cues import Cues
 from worker.pipeline.finish.master import master
-from worker.pipeline.finish.pack import NO_MARKERS, NO_STEMS, ZipPacker
+from worker.pipeline.finish.pack import NO_MARKERS, NO_STEMS, TrackPacker
 
 FILM = replace(clip(7.0, (2.6, 4.9)), fps=24.0, speech=(Span(start_s=3.0, end_s=4.5),))
 VARIANT = Variant(index=1, seed=5, direction=direction("house", title="Night drive"))
@@ -36,21 +35,27 @@ ADDRESS = "https://example.com/films/holiday.mp4"
 def recorded(film=FILM, variant=VARIANT, format="flac"):
     """The file of a track."""
     (made,) = SketchEngine().compose(film, [variant], Options(), lambda: False)
-    return master(made, duration_s=film.duration_s, loudness_lufs=-14, format=format, tags={}).data
+    return master(
+        made,
+        duration_s=film.duration_s,
+        loudness_lufs=-14,
+        format=format,
+        tags={"title": "x", "engine": "sketch sketch-1", "licence": "MIT"},
+    ).data
 
 
 @pytest.fixture
 def packed(tmp_path):
-    """What packs a file; answers the packed and its zip."""
+    """What packs a file; answers the packed and what its files hold."""
 
-    async def run(data, *, suffix="flac", told=TOLD, film=FILM, stems=None, apart=True):
+    async def run(data, *, suffix="flac", told=TOLD, film=FILM):
         file = tmp_path / "media"
         file.write_bytes(data)
         options = Options(packs=told, audio_url=f"https://storage/audios/a.{suffix}?token=1")
         with ThreadPoolExecutor(1) as at_work:
-            packer = ZipPacker(stems=stems or SketchStems(), at_work=at_work)
-            made = await packer.pack(file, tmp_path, film, PLAN, options, ADDRESS, apart=apart)
-        return made, ZipFile(made.file)
+            packer = TrackPacker(stems=SketchStems, at_work=at_work)
+            made = await packer.pack(file, tmp_path, film, PLAN, options, ADDRESS)
+        return made, {name: file.read_bytes() for name, file in (made.files | made.stems).items()}
 
     return run
 
@@ -67,10 +72,10 @@ async def test_the_stems_null_against_the_track(packed):
     """In 24 bits the sum of all stems and the residual is the track to the last bit; the residual is 30 dB below it and more."""
     data = recorded()
     made, pack = await packed(data)
-    assert (made.apart, made.notes) == (True, ())
-    assert pack.read("track.flac") == data
+    assert made.notes == ()
+    assert pack["track.flac"] == data
     track = steps_of(data, 16) << 8
-    stems = {name: steps_of(pack.read(name), 24) for name in pack.namelist() if name.startswith("stems/")}
+    stems = {name: steps_of(pack[name], 24) for name in pack if name.startswith("stems/")}
     assert sorted(stems) == [
         "stems/arp-synth-pluck.flac", "stems/bass-synth-bass.flac", "stems/comp-piano.flac", "stems/drums.flac",
         "stems/lead-synth-lead.flac", "stems/pad-synth-pad.flac", "stems/residual.flac",
@@ -78,15 +83,18 @@ async def test_the_stems_null_against_the_track(packed):
     assert np.array_equal(sum(stems.values()), track)
     power = np.square(track.astype(float)).mean()
     assert np.square(stems["stems/residual.flac"].astype(float)).mean() < 1e-3 * power
-    with av.open(io.BytesIO(pack.read("stems/drums.flac"))) as file:
+    with av.open(io.BytesIO(pack["stems/drums.flac"])) as file:
         assert file.streams.audio[0].codec_context.format.name == "s32"
-        assert file.metadata["title"] == "Night drive: drums"
+        tags = {name.lower(): text for name, text in file.metadata.items()}
+        assert {name: tags[name] for name in ("title", "engine", "licence")} == {
+            "title": "drums", "engine": "sketch sketch-1", "licence": "MIT",
+        }  # fmt: skip
 
 
 async def test_cues_say_what_is_known_of_film_and_track(packed):
     """Length, rate and cuts of the film, the track's seed, prompt, tempo, key and licence, beats as heard, bars, sections, hits, segments, speech."""
     _, pack = await packed(recorded())
-    cues = json.loads(pack.read("cues.json"))
+    cues = json.loads(pack["cues.json"])
     assert cues["film"] == {
         "url": ADDRESS, "duration": 7.0, "fps": 24.0, "cuts": [2.6, 4.9], "speech": [{"start": 3.0, "end": 4.5}],
     }  # fmt: skip
@@ -97,15 +105,13 @@ async def test_cues_say_what_is_known_of_film_and_track(packed):
     assert cues["sections"][0]["start"] == 0
     beats = np.array(cues["beats"])
     assert 60 / np.diff(beats).mean() == pytest.approx(100, rel=0.06)
-    assert cues["files"]["track"] == "track.flac"
-    assert set(cues["files"]["stems"].values()) < set(pack.namelist())
-    assert mido.MidiFile(file=io.BytesIO(pack.read("music.mid"))).tracks[0].name == "Night drive"
+    assert mido.MidiFile(file=io.BytesIO(pack["music.mid"])).tracks[0].name == "Night drive"
 
 
 async def test_what_was_composed_before_the_film_was_heard_is_taken_apart_too(packed):
     """A track that leaves no room for the speech in its film is composed again without it."""
     made, _ = await packed(recorded(replace(FILM, speech=())))
-    assert made.apart
+    assert made.stems
 
 
 @pytest.mark.parametrize("case", ["seed", "mp3"])
@@ -113,18 +119,18 @@ async def test_what_cannot_be_composed_again_comes_without_stems(packed, case):
     """Music of another version, and a lossy file, have markers and cues, and a note says what they lack."""
     data = recorded(variant=replace(VARIANT, seed=6)) if case == "seed" else recorded(format="mp3")
     made, pack = await packed(data, suffix="mp3" if case == "mp3" else "flac")
-    assert (made.apart, made.notes) == (False, (NO_STEMS,))
-    assert sorted(pack.namelist()) == sorted(
+    assert (made.stems, made.notes) == ({}, (NO_STEMS,))
+    assert sorted(pack) == sorted(
         ["track.mp3" if case == "mp3" else "track.flac", "cues.json", "markers.edl", "markers.otio", "markers.xml"]
     )
-    assert json.loads(pack.read("cues.json"))["bars"] is None
+    assert json.loads(pack["cues.json"])["bars"] is None
 
 
 async def test_another_engines_track_has_no_stems_and_no_note(packed):
     """What no engine here composes note by note lacks nothing that it could have."""
     made, pack = await packed(recorded(), told=TOLD | {"engine": "mmaudio"})
-    assert (made.apart, made.notes) == (False, ())
-    assert "music.mid" not in pack.namelist()
+    assert (made.stems, made.notes) == ({}, ())
+    assert "music.mid" not in pack
 
 
 async def test_a_worker_without_the_extra_says_so(packed, monkeypatch):
@@ -133,7 +139,7 @@ async def test_a_worker_without_the_extra_says_so(packed, monkeypatch):
         monkeypatch.setitem(__import__("sys").modules, name, None)
     made, pack = await packed(recorded())
     assert made.notes == (NO_MARKERS,)
-    assert {name.partition("/")[0] for name in pack.namelist()} == {"track.flac", "cues.json", "stems"}
+    assert {name.partition("/")[0] for name in pack} == {"track.flac", "cues.json", "stems"}
 
 
 ANATOMY = Anatomy(bars_s=(0.0, 2.41, 4.83), sections=((0.0, 0.5),), midi=None, stems=())

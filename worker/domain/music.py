@@ -217,11 +217,13 @@ class Merged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packed:
-    """A track handed over, ready for upload."""
+    """A track handed over, file by file."""
 
-    file: Path
-    """A zip."""
-    apart: bool
-    """Whether it has what the track is made of."""
+    files: Mapping[str, Path]
+    """By their names in the zip."""
+    stems: Mapping[str, Path] = field(default_factory=dict)
+    """FLACs of what it is made of, likewise."""
+    facts: Facts = field(default_factory=dict)
+    """What the track says of where it comes from, and each stem."""
     notes: tuple[str, ...] = ()
-    """What it lacks, in sentences for the user."""
+    """What is missing, in sentences for the user."""

@@ -29,6 +29,7 @@ class Equipment:
     """Its engines; None in a worker that composes nothing."""
     master: ports.Master
     merger: ports.Merger
+    packer: ports.Packer
     storage: ports.Storage
     for_players: ports.ForPlayers | None = None
     previewer: ports.Previewer | None = None

@@ -11,6 +11,7 @@ from worker.domain import Job, Kind
 from worker.pipeline.equipment import Equipment
 from worker.pipeline.generate_job import generate
 from worker.pipeline.merge_job import merge
+from worker.pipeline.pack_job import pack
 from worker.timings import Timings
 
 
@@ -34,5 +35,7 @@ class Pipeline(Equipment):
                         queue=self.queue, fetcher=self.fetcher, ear=self.ear, merger=self.merger, storage=self.storage,
                         signer=self.signer,
                     )  # fmt: skip
-                case _:  # Kind.BRIEF and Kind.PACK have their cases here
+                case Kind.PACK:
+                    await pack(job, folder, timings, self)
+                case _:  # Kind.BRIEF has its case here
                     await generate(job, folder, timings, self, stopped=stopped, draining=draining)

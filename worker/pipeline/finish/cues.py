@@ -36,7 +36,7 @@ class Cues:
     def bars_s(self) -> tuple[float, ...]:
         return self.anatomy.bars_s if self.anatomy else ()
 
-    def json(self, files: Mapping[str, Any]) -> dict[str, Any]:
+    def json(self) -> dict[str, Any]:
         clip, sections = self.clip, self.anatomy.sections if self.anatomy else None
         return {
             "generator": generator(),
@@ -58,5 +58,4 @@ class Cues:
                 {"start": segment.start_s, "prompt": segment.prompt, "energy": segment.energy}
                 for segment in self.plan.segments
             ],
-            "files": dict(files),
         }

@@ -16,7 +16,6 @@ from worker.domain import AUDIO_FORMATS, Clip, Fit, Samples
 from worker.errors import Rejected
 from worker.pipeline.finish.command import opened
 from worker.pipeline.finish.complaints import in_words
-from worker.pipeline.finish.fit import fit
 from worker.pipeline.finish.sound import RATE_HZ, stereo
 from worker.pipeline.look.answers import Heard
 from worker.pipeline.look.child import Limits, run_child
@@ -37,6 +36,8 @@ class FilesFit:
 
 async def fit_files(film: Path, track: Path, hits_s: Sequence[float] = ()) -> FilesFit:
     """Raises Rejected (what `ChildLooker.look` raises, not_audio, too_long) and Unavailable."""
+    from worker.pipeline.finish.fit import fit  # brings scipy's filters, which decoding needs not
+
     clip, (samples, rate) = await together(_seen(film), decoded(track))
     found = await asyncio.to_thread(fit, samples, rate, clip.scenes, hits_s)
     return FilesFit(fit=found, film_s=clip.duration_s, track_s=samples.shape[1] / rate)

@@ -1,54 +1,56 @@
-"""ZipPacker: a track, what is known of it and of its film, markers, and what it is made of, in one zip (docs/handover.md)."""
+"""TrackPacker: a track, what is known of it and of its film, markers, and what it is made of (docs/handover.md)."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
-from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import numpy as np
 
-from worker.domain import Anatomy, Clip, Options, Packed, Plan, Samples
+from worker.domain import Anatomy, Clip, Facts, Options, Packed, Plan, Samples
 from worker.errors import Unavailable
 from worker.pipeline.finish.audio_file import FORMATS
 from worker.pipeline.finish.cues import Cues
 from worker.pipeline.finish.fit_files import decoded
-from worker.pipeline.finish.hearing import hear
 from worker.pipeline.finish.stem_file import FULL, Steps24, write_24
+from worker.pipeline.look.answers import Heard
+from worker.pipeline.look.child import Limits
+from worker.pipeline.look.look import ask_decoder
 from worker.ports import Stems
 
 NO_MARKERS: Final = (
     "The pack has no markers and no MIDI: the worker that made it lacks the extra nle (pip install 'rhythmai[nle]')."
 )
-NO_STEMS: Final = "The pack has no stems and no MIDI: the track could not be composed again as it is stored, for it was mended or made by another version."
+NO_STEMS: Final = (
+    "The pack has no stems and no MIDI: the track could not be composed again as it is stored, for a part of it was played anew, or "
+    "another version made it."
+)
 _LONGER_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ZipPacker:
+class TrackPacker:
     """Implements `Packer`."""
 
-    stems: Stems
+    stems: Callable[[], Stems]
     at_work: Executor
-    """Where it is made."""
+    """Where it is made, and where libraries for it are loaded."""
 
-    async def pack(
-        self, track: Path, into: Path, clip: Clip, plan: Plan, options: Options, film: str, *, apart: bool = True
-    ) -> Packed:
+    async def pack(self, track: Path, into: Path, clip: Clip, plan: Plan, options: Options, film: str) -> Packed:
         told = options.packs or {}
-        samples, rate = await decoded(track, float(told["duration"]) + _LONGER_S)
+        longest_s = float(told["duration"]) + _LONGER_S
+        heard, _ = await ask_decoder("listen", track, longest_s, expect=Heard, limits=Limits())
+        samples, rate = await decoded(track, longest_s)
         cues = Cues(clip=clip, film=film, plan=plan, told=told, beats_s=(), anatomy=None)
-        own = apart and told.get("engine") == self.stems.engine
-        zipped = into / ("pack.zip" if apart else "small.zip")
-        work = partial(_packed, self.stems if own else None, cues, options, track, samples, rate, zipped)
+        work = partial(_packed, self.stems, cues, options, track, into, samples, rate, heard.facts)
         try:
             return await asyncio.get_running_loop().run_in_executor(self.at_work, work)
         except BrokenExecutor as error:
@@ -58,32 +60,40 @@ class ZipPacker:
 
 
 def _packed(
-    stems: Stems | None, cues: Cues, options: Options, track: Path, samples: Samples, rate: int, zipped: Path
+    load: Callable[[], Stems],
+    cues: Cues,
+    options: Options,
+    track: Path,
+    into: Path,
+    samples: Samples,
+    rate: int,
+    facts: Facts,
 ) -> Packed:
-    """Write the zip."""
+    from worker.pipeline.finish.hearing import hear
+
     notes: list[str] = []
-    anatomy = None if stems is None else next(_found(stems, cues, options, samples), None)
-    if stems is not None and anatomy is None:
-        notes.append(NO_STEMS)
+    anatomy: Anatomy | None = None
+    if (stems := load()).engine == cues.told.get("engine"):
+        anatomy = next(_found(stems, cues, options, samples), None)
+        notes += [] if anatomy else [NO_STEMS]
     cues = replace(cues, beats_s=hear(samples, rate).beats_s, anatomy=anatomy)
     name = f"track{_suffix(options.audio_url or '')}"
-    files: dict[str, str | bytes] = {}
+    contents: dict[str, str | bytes] = {}
     try:
         from worker.pipeline.finish.markers import written
 
-        files |= written(cues, name)
+        contents |= written(cues, name)
     except ModuleNotFoundError:
         notes.append(NO_MARKERS)
     if anatomy is not None and anatomy.midi is not None:
-        files["music.mid"] = anatomy.midi
-    with ZipFile(zipped, "w", ZIP_DEFLATED) as pack:
-        pack.write(track, name, ZIP_STORED)
-        parts = dict(_stored(pack, anatomy, samples, rate, cues)) if anatomy else {}
-        listed = {"track": name, "stems": parts, "others": sorted(files)}
-        files["cues.json"] = json.dumps(cues.json(listed), ensure_ascii=False, indent=2)
-        for entry, content in files.items():
-            pack.writestr(entry, content)
-    return Packed(file=zipped, apart=anatomy is not None, notes=tuple(notes))
+        contents["music.mid"] = anatomy.midi
+    parts = dict(_stored(into, anatomy, samples, rate, facts)) if anatomy else {}
+    contents["cues.json"] = json.dumps(cues.json(), ensure_ascii=False, indent=2)
+    files = {name: track}
+    for entry, content in contents.items():
+        files[entry] = into / entry
+        files[entry].write_bytes(content if isinstance(content, bytes) else content.encode())
+    return Packed(files=files, stems=parts, facts=facts, notes=tuple(notes))
 
 
 def _found(stems: Stems, cues: Cues, options: Options, samples: Samples) -> Iterator[Anatomy]:
@@ -94,22 +104,21 @@ def _found(stems: Stems, cues: Cues, options: Options, samples: Samples) -> Iter
             yield anatomy
 
 
-def _stored(pack: ZipFile, anatomy: Anatomy, samples: Samples, rate: int, cues: Cues) -> Iterator[tuple[str, str]]:
-    """Each stem and what remains: in 24 bits their sum is the track, sample by sample. Its name and its file's."""
+def _stored(into: Path, anatomy: Anatomy, samples: Samples, rate: int, facts: Facts) -> Iterator[tuple[str, Path]]:
+    """Each stem and what remains: in 24 bits their sum is the track, sample by sample."""
     left: Steps24 = np.round(samples * np.float32(2**23)).astype(np.int32)
-    tags = {"title": str(cues.told.get("title") or ""), "seed": str(cues.told.get("seed"))}
+
+    def stored(name: str, steps: Steps24) -> tuple[str, Path]:
+        stem = re.sub(r"[^a-z0-9]+", "-", name.lower())
+        file = into / f"stem-{stem}.flac"
+        file.write_bytes(write_24(steps, rate, {**facts, "title": name}))
+        return f"stems/{stem}.flac", file
+
     for name, wave in anatomy.stems:
         steps = np.round(np.clip(wave, -1, 1) * FULL).astype(np.int32)
         left -= steps
-        yield name, _stem(pack, name, steps, rate, tags)
-    yield "residual", _stem(pack, "residual", left, rate, tags)
-
-
-def _stem(pack: ZipFile, name: str, steps: Steps24, rate: int, tags: dict[str, str]) -> str:
-    entry = f"stems/{re.sub(r'[^a-z0-9]+', '-', name.lower())}.flac"
-    title = f"{tags['title']}: {name}"
-    pack.writestr(entry, write_24(steps, rate, tags | {"title": title}), ZIP_STORED)
-    return entry
+        yield stored(name, steps)
+    yield stored("residual", left)
 
 
 def _suffix(url: str) -> str:
