@@ -44,7 +44,7 @@ comment on function private.object_of(text) is 'bucket/path of an object of our 
 -- Who reads or names an object. The condition is a `like`, which is cheap for the others; a question must repeat it.
 create index jobs_source on public.jobs using hash (private.object_of(video_url)) where video_url like '%/storage/v1/object/public/%';
 create index jobs_music on public.jobs using hash (private.object_of(options ->> 'audio_url')) where kind = 'merge' and finished_at is null;
-create index results_object on public.results using hash (private.object_of(coalesce(audio_url, video_url)));
+create index results_object on public.results using hash (private.object_of(coalesce(audio_url, video_url, pack_url)));
 
 create function private.is_needed(p_object text) returns boolean
 language sql stable set search_path = ''
@@ -52,7 +52,7 @@ as $$
   select exists (select from public.jobs j where j.video_url like '%/storage/v1/object/public/%' and private.object_of(j.video_url) = p_object)
       or exists (select from public.jobs j
                   where j.kind = 'merge' and j.finished_at is null and private.object_of(j.options ->> 'audio_url') = p_object)
-      or exists (select from public.results r where private.object_of(coalesce(r.audio_url, r.video_url)) = p_object);
+      or exists (select from public.results r where private.object_of(coalesce(r.audio_url, r.video_url, r.pack_url)) = p_object);
 $$;
 comment on function private.is_needed(text) is 'Whether a job reads an object (bucket/path), a merge waits for it or a result names it.';
 
@@ -81,7 +81,7 @@ declare
      where j.id = any (p_jobs)
        and not exists (select from public.results r
                         where r.job_id = j.id
-                          and split_part(u.url, '/storage/v1/', 1) <> split_part(coalesce(r.audio_url, r.video_url), '/storage/v1/', 1))
+                          and split_part(u.url, '/storage/v1/', 1) <> split_part(coalesce(r.audio_url, r.video_url, r.pack_url), '/storage/v1/', 1))
        and not exists (select from private.uploads t
                         where t.path = private.upload_of(u.url) and t.tenant <> j.tenant and t.tenant not similar to 'client:%|sql'));
   v_job uuid;
