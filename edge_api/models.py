@@ -142,6 +142,19 @@ class Gen(Body):
     metadata: Metadata | None = None
 
 
+class Brief(Body):
+    """POST /api/v1/brief."""
+
+    video_url: Film
+    user_request: Text | None = ""
+    variants: Annotated[int, Field(ge=1, le=8), Whole] | None = None
+    seed: Seed | None = None
+    duration: Annotated[float, Field(ge=0.64, le=86400), Plain] | None = None
+    callback_url: Address | None = None
+    events: Annotated[list[Event], Field(min_length=1, max_length=4)] | None = None
+    metadata: Metadata | None = None
+
+
 class Merge(Body):
     """POST /api/v1/merge."""
 
@@ -162,6 +175,14 @@ class Again(Body):
     seed: Seed | None = None
     variant: Annotated[int, Field(ge=0, le=7), Whole] | None = None
     engine: Engine | None = None
+    start: Annotated[float, Field(ge=0, le=86400), Plain] | None = None
+    end: Annotated[float, Field(ge=0, le=86400), Plain] | None = None
+
+
+class Pack(Body):
+    """POST /api/v1/job/{job_id}/pack."""
+
+    variant: Annotated[int, Field(ge=0, le=7), Whole] | None = None
 
 
 class Upload(Body):

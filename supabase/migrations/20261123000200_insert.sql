@@ -33,7 +33,7 @@ create function private.wrong(p_place text, p_of text, p_given jsonb, p_operator
 language plpgsql immutable set search_path = ''
 as $$
 declare
-  v_fields jsonb := case p_of
+  v_fields jsonb := case replace(p_of, 'pack', 'generate') -- a pack has the options of what it packs, and more
     when 'generate' then '{
       "variants": ["whole", 1, 8], "seed": ["whole", 0, 4294967295], "duration": ["number", 0.64, 86400],
       "negative_prompt": ["text", 0, 2000], "conditioning": ["choice", "full", "text+clip", "text"],
@@ -56,7 +56,7 @@ declare
     else '{}'::jsonb end;
   v_told jsonb := '{
       "events": ["choices", "job.completed", "job.failed", "job.cancelled", "result.ready"], "metadata": ["metadata"]}'; -- by webhooks
-  v_needed text[] := case p_of when 'merge' then array['audio_url'] when 'direction' then array['prompt'] when 'hit' then array['at']
+  v_needed text[] := case p_of when 'merge' then array['audio_url'] when 'pack' then array['packs', 'audio_url'] when 'direction' then array['prompt'] when 'hit' then array['at']
     when 'segment' then array['start'] when 'mend' then array['start', 'end', 'seed', 'gain_db', 'master_url'] else '{}' end;
   v_key text;
   v_value jsonb;
@@ -70,8 +70,11 @@ begin
   if jsonb_typeof(p_given) <> 'object' then
     return format('%s must be an object, not %s', p_place, left(p_given::text, 100));
   end if;
-  if p_operator and p_of = 'generate' then
+  if p_operator and p_of in ('generate', 'pack') then
     v_fields := v_fields || '{"steps": ["whole", 1, 100], "guidance": ["number", 0, 20], "mend": ["object", "mend"]}';
+  end if;
+  if p_of = 'pack' then
+    v_fields := v_fields || '{"packs": ["object"], "audio_url": ["address"]}';
   end if;
   if p_of in ('generate', 'merge', 'brief') then
     v_fields := v_fields || v_told;
@@ -136,7 +139,7 @@ begin
           return format('%s.%s[%s].start must be after that of the segment before', p_place, v_key, v_at);
         end if;
       end loop;
-    elsif v_type = 'object' then
+    elsif v_type = 'object' and v_field ->> 1 is not null then
       v_said := private.wrong(format('%s.%s', p_place, v_key), v_field ->> 1, v_value, p_operator);
       if v_said is not null then
         return v_said;

@@ -25,9 +25,9 @@ TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
 
 
 async def test_what_makes_a_job_leads_on_to_it(api, gen, db):
-    """`gen`, `again` and an unfinished `merge` answer with the addresses of the job, its events and its end."""
+    """`gen`, `brief`, `again` and an unfinished `merge` answer with the addresses of the job, its events and its end."""
     for path, body in (
-        ("gen", {"video_url": VIDEO}), (f"job/{await gen()}/again", {}), ("merge", {"video_url": VIDEO, "audio_url": AUDIO}),
+        ("gen", {"video_url": VIDEO}), ("brief", {"video_url": VIDEO}), (f"job/{await gen()}/again", {}), ("merge", {"video_url": VIDEO, "audio_url": AUDIO}),
     ):  # fmt: skip
         async with api.post(f"/api/v1/{path}", json=body, headers={"Prefer": "respond-async"}) as answer:
             made = await answer.json()

@@ -18,6 +18,8 @@ PLAN = {
     "segments": [{"start_s": 0, "prompt": None, "energy": 0.25}, {"start_s": 4, "prompt": "drums", "energy": None}],
 }  # fmt: skip
 
+PACKS = {"packs": {}, "audio_url": "https://a"}
+
 
 @pytest.fixture
 async def held(queue):
@@ -104,7 +106,7 @@ async def test_moments_and_segments_are_told_as_gen_takes_them(db, queue):
 
 async def test_no_kind_starves_another(queue):
     """Whichever kind has ever so many jobs before it, one of each is among the first hundred claims."""
-    for kind, options in (("generate", {}), ("merge", {"audio_url": "https://a"}), ("brief", {}), ("pack", {})):
+    for kind, options in (("generate", {}), ("merge", {"audio_url": "https://a"}), ("brief", {}), ("pack", PACKS)):
         for _ in range(100 if kind == "generate" else 1):
             await queue.insert(kind=kind, options=options)
     worker = await queue.worker()

@@ -66,6 +66,14 @@ BAD_OPTIONS = [
         {"mend": {"start": 1, "end": 2, "seed": 3, "gain_db": 0, "master_url": "file:///a"}},
         "mend.master_url must be an http",
     ),
+    ("pack", {"audio_url": "https://a"}, "packs is missing"),
+    ("pack", {"packs": [], "audio_url": "https://a"}, "packs must be an object"),
+    (
+        "pack",
+        {"packs": {}, "audio_url": "https://a", "callback_url": "https://a", "events": ["job.failed"]},
+        "unknown field events",
+    ),
+    ("generate", {"packs": {}}, "unknown field packs"),
     ("brief", {"plan": [{"prompt": "harp"}]}, "unknown field plan"),
     ("brief", {"variants": 9}, "whole number from 1 to 8, not 9"),
     ("generate", [], "options must be an object"),
@@ -162,6 +170,7 @@ async def test_good_options_are_taken(queue, kind, options):
         ("merge", {"audio_url": "https://a"}, 1),
         ("brief", {}, 0),
         ("brief", {"variants": 5}, 0),
+        ("pack", {"packs": {}, "audio_url": "https://a"}, 1),
     ],
 )
 async def test_the_options_say_how_many_results_there_will_be(queue, kind, options, count):

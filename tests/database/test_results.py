@@ -39,7 +39,7 @@ async def test_a_result_is_written_whole(db, queue):
 
 async def test_a_pack_has_one_address(db, queue):
     """Its only result is the zip file, and nothing of a track is told."""
-    await queue.insert(kind="pack")
+    await queue.insert(kind="pack", options={"packs": {}, "audio_url": "https://s/a.flac"})
     worker = await queue.worker()
     job = await worker.claim()
     assert await worker.put(job, 0, audio_url=None, pack_url="https://s/a.zip") == "ok"
