@@ -45,7 +45,7 @@ class Fit(BaseModel):
 
 
 class Result(BaseModel):
-    """One finished track, or the video of a merge."""
+    """One finished track, the video of a merge, or a pack."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -55,6 +55,8 @@ class Result(BaseModel):
     audio_preview_url: str | None = None
     """The same for players, as M4A or MP3."""
     video_url: str | None = None
+    pack_url: str | None = None
+    """A zip of a track with what goes on with it elsewhere."""
     title: str = ""
     description: str = ""
     seed: int | None = None
@@ -135,7 +137,7 @@ class Job(Standing):
     """Where somebody speaks in what is set to music; None while it was not listened to."""
     best: int | None = None
     """The index of the track that fits the film best, of two or more; None where none does beyond chance."""
-    kind: Literal["generate", "merge"] = "generate"
+    kind: Literal["generate", "merge", "brief", "pack"] = "generate"
     video_url: str = ""
     user_request: str = ""
     metadata: dict[str, str] = Field(default_factory=dict)

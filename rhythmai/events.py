@@ -13,7 +13,7 @@ Via = Literal["realtime", "rest"]
 """How an event came: pushed, or found by asking."""
 
 
-STAGES: Final = {None: 0, "fetching": 1, "describing": 2, "composing": 3, "hearing": 2, "merging": 3}
+STAGES: Final = {None: 0, "fetching": 1, "describing": 2, "composing": 3, "hearing": 2, "merging": 3, "packing": 3}
 """The order in which a running job passes its stages; a stage that only a newer server knows comes last."""
 
 
