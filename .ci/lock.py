@@ -19,7 +19,8 @@ BUILDS_UPON = {
     "mcp": ("api",),
     "acestep": ("gpu",),
     "c2pa": ("worker",),
-    "dev": ("local", "acestep", "c2pa", "mcp"),
+    "nle": ("worker",),
+    "dev": ("local", "acestep", "c2pa", "mcp", "nle"),
 }
 """`api` is the base, without any extra."""
 COMPILE = (
