@@ -24,7 +24,7 @@ BRINGS: Final = {
     "nle": {"mido", "opentimelineio", "otio_cmx3600_adapter", "otio_fcp_adapter"},
     "acestep": {"accelerate", "diffusers", "transformers"},
 }
-"""The modules of each extra's own libraries; `local`, `gpu`, `c2pa` and `nle` bring those of `worker`, too, and `acestep` those of `gpu`."""
+"""The modules of each extra's own libraries; `gpu`, `c2pa` and `nle` bring those of `worker`, too, `acestep` those of `gpu`, and `local` those of `nle`."""
 
 
 def what_to_install(missing: ModuleNotFoundError) -> str:
