@@ -14,11 +14,12 @@ LOCKS = ROOT / "requirements"
 BUILDS_UPON = {
     "api": (),
     "worker": ("api",),
-    "local": ("worker",),
+    "local": ("nle",),
     "gpu": ("worker",),
     "mcp": ("api",),
     "acestep": ("gpu",),
     "c2pa": ("worker",),
+    "nle": ("worker",),
     "dev": ("local", "acestep", "c2pa", "mcp"),
 }
 """`api` is the base, without any extra."""

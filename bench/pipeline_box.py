@@ -15,9 +15,11 @@ from bench.pipeline_engine import WaitingEngine
 from bench.pipeline_meter import Meter, children_s, studio_s
 from bench.pipeline_world import World
 from worker.listener import Listener
+from worker.loading import load_stems
 from worker.pipeline.finish.master import master
 from worker.pipeline.finish.mend import FfmpegMender
 from worker.pipeline.finish.merge import FfmpegMerger
+from worker.pipeline.finish.pack import TrackPacker
 from worker.pipeline.look.look import ChildLooker
 from worker.pipeline.look.speech import ChildEar
 from worker.pipeline.rack import Rack
@@ -73,7 +75,7 @@ async def ran(world: World, films: Iterable[Path], *, slots: int, stretch: float
     engine = WaitingEngine(stretch)
     meter = Meter(world.queue, world.fetcher, ChildLooker())
     pipeline = Pipeline(
-        queue=meter, fetcher=meter, looker=meter, ear=ChildEar(), describer=world.describer, rack=Rack.of(engine), master=master, mender=FfmpegMender(), merger=FfmpegMerger(), storage=world.storage, work_dir=world.folder,
+        queue=meter, fetcher=meter, looker=meter, ear=ChildEar(), describer=world.describer, rack=Rack.of(engine), master=master, mender=FfmpegMender(), merger=FfmpegMerger(), packer=TrackPacker(stems=load_stems, at_work=world.mastering_pool), storage=world.storage, work_dir=world.folder,
         mastering=world.mastering_pool,
     )  # fmt: skip
     listener = Listener(

@@ -13,7 +13,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 RUN --mount=type=bind,from=build,source=/wheel,target=/wheel \
     --mount=type=bind,source=requirements,target=/requirements \
-    pip install --no-cache-dir --require-hashes -r /requirements/gpu.txt \
+    pip install --no-cache-dir --require-hashes -r /requirements/gpu.txt -r /requirements/nle.txt \
     && pip install --no-cache-dir --no-deps /wheel/*.whl \
     && useradd --system --create-home --home-dir /var/lib/rhythmai rhythmai \
     && install --directory --owner=rhythmai /models

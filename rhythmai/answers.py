@@ -78,7 +78,7 @@ class Fit(BaseModel):
 
 
 class Result(BaseModel):
-    """One finished track, or the video of a merge."""
+    """One finished track, the video of a merge, or a pack."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -88,6 +88,8 @@ class Result(BaseModel):
     audio_preview_url: str | None = None
     """The same for players, as M4A or MP3."""
     video_url: str | None = None
+    pack_url: str | None = None
+    """A zip of a track with what goes on with it elsewhere."""
     title: str = ""
     description: str = ""
     seed: int | None = None

@@ -42,7 +42,7 @@ app = typer.Typer(
 PANELS = {
     "This machine": (demo.demo, up.up, env.env, doctor.doctor, fit.fit, provenance.provenance),
     "Music, over API_URL": (
-        jobs.submit, brief.brief, jobs.watch, tracks.download, tracks.merge, jobs.again, jobs.cancel, jobs.delete, mcp.mcp,
+        jobs.submit, brief.brief, jobs.watch, tracks.download, tracks.merge, tracks.pack, jobs.again, jobs.cancel, jobs.delete, mcp.mcp,
     ),
     "For operators, over DATABASE_URL": (
         migrate.migrate, roles.roles, roles.worker_key, top.top, operators.workers, operators.drain, operators.jobs, operators.retry, purge.purge,

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import aiohttp
 
-from rhythmai.answers import Brief, Job
+from rhythmai.answers import Brief, Job, Result
 from rhythmai.delivery import Delivery, Say
 from rhythmai.errors import BadInput, JobFailed, Refused, Unreachable
 from rhythmai.events import Event, JobChanged, JobDeleted, ResultReady, Story
@@ -177,15 +177,36 @@ class Client:
         """
         options = {"mode": mode, "music_gain_db": music_gain_db, "duck": duck, "duck_db": duck_db}
         job_id = await self.submit_merge(video_url, audio_url, **options)
+        return str((await self._waited(job_id, "merge", made, trouble)).video_url)
+
+    async def pack(
+        self,
+        job_id: UUID | str,
+        *,
+        variant: int | None = None,
+        made: Callable[[UUID], object] | None = None,
+        trouble: Trouble | None = None,
+    ) -> str:
+        """Have a track packed for editing programs and return the URL of the zip, however long it takes. Raises JobFailed.
+
+        Without `variant` it is the best one. `made` and `trouble` are told as by `merge`.
+        """
+        answer = await self._of_job(job_id, "POST", "/pack", _given({"variant": variant}))
+        return str((await self._waited(UUID(answer["job_id"]), "pack", made, trouble)).pack_url)
+
+    async def _waited(
+        self, job_id: UUID, what: str, made: Callable[[UUID], object] | None, trouble: Trouble | None
+    ) -> Result:
+        """The one result of a job. Raises JobFailed."""
         if made:
             made(job_id)
         async with aclosing(self.watch(job_id, trouble=trouble)) as events:
             async for event in events:
-                if isinstance(event, ResultReady) and event.result.video_url:
-                    return event.result.video_url
+                if isinstance(event, ResultReady):
+                    return event.result
                 if isinstance(event, JobChanged) and event.ended:
-                    raise JobFailed(event.error or f"The merge was {event.status}.")
-        raise JobFailed("The merge ended without a video.")
+                    raise JobFailed(event.error or f"The {what} was {event.status}.")
+        raise JobFailed(f"The {what} ended without a result.")
 
     async def watch(
         self,

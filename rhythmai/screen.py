@@ -25,6 +25,7 @@ WORDS: Final = {
     "composing": "composing",
     "hearing": "listening where somebody speaks",
     "merging": "putting the music under the video",
+    "packing": "packing the track",
 }
 
 
@@ -119,9 +120,12 @@ class Screen:
             self.doing(told)
 
     def result(self, result: Result) -> None:
-        """A track, or the video of a merge."""
+        """A track, the video of a merge, or a pack."""
         licence = result.licence
         use = f"commercial use: {'yes' if licence.commercial else 'no'} ({licence.name})" if licence else ""
+        if result.pack_url:
+            self.say(f"  pack: {result.pack_url}", "bold")
+            return
         if result.video_url:
             self.say(f"  video: {result.video_url}", "bold")
             if use:

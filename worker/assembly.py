@@ -24,7 +24,7 @@ from worker.heartbeat import Heartbeat, Order
 from worker.inputs import Inputs
 from worker.jobs import PostgresQueue
 from worker.listener import Listener
-from worker.loading import engines_of, load_engines, load_signer, make_describer
+from worker.loading import engines_of, load_engines, load_signer, load_stems, make_describer
 from worker.mastering_pool import MasteringPool
 from worker.metrics import Metrics
 from worker.pipeline.direct.local_describer import LocalDescriber
@@ -34,6 +34,7 @@ from worker.pipeline.finish.for_players import for_players
 from worker.pipeline.finish.master import master
 from worker.pipeline.finish.mend import FfmpegMender
 from worker.pipeline.finish.merge import FfmpegMerger
+from worker.pipeline.finish.pack import TrackPacker
 from worker.pipeline.finish.preview import FfmpegPreviewer
 from worker.pipeline.look.confinement import missing
 from worker.pipeline.look.look import ChildLooker
@@ -195,6 +196,7 @@ async def serve(
         master=master,
         mender=FfmpegMender(),
         merger=FfmpegMerger(),
+        packer=TrackPacker(stems=load_stems, at_work=mastering_pool),
         storage=storage,
         for_players=for_players if settings.previews else None,
         previewer=FfmpegPreviewer(partial(covers, settings.origin)) if settings.previews else None,

@@ -14,7 +14,7 @@ from worker.pipeline.direct.prompts import CountTokens
 from worker.pipeline.engine_thread import EngineThread
 from worker.pipeline.finish.signing import C2paSigner
 from worker.pipeline.rack import Rack
-from worker.ports import Engine
+from worker.ports import Engine, Stems
 from worker.settings import Settings
 from worker.signing_key import SigningKey
 
@@ -48,6 +48,13 @@ def load_engine(settings: Settings, name: str) -> Engine:
         raise Misconfigured(
             f"ENGINE={name} needs {error.name}: pip install 'rhythmai[{extra}]', or set ENGINE=sketch for the procedural composer"
         ) from None
+
+
+def load_stems() -> Stems:
+    """What takes tracks apart that no weights are needed for."""
+    from worker.engines.sketch.stems import SketchStems
+
+    return SketchStems()
 
 
 async def load_signer(settings: Settings) -> C2paSigner | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from worker.domain import (
+    Anatomy,
     Clip,
     Delivery,
     Direction,
@@ -21,10 +22,12 @@ from worker.domain import (
     Mending,
     Merged,
     Options,
+    Packed,
     Part,
     Plan,
     Recording,
     Result,
+    Samples,
     Scene,
     Span,
     Speech,
@@ -318,3 +321,24 @@ class Merger(Protocol):
     ) -> Merged:
         """Return a new MP4 in the folder `into`, as long as the video, that names the music's licence; where it is to duck, the music
         does so at `speech`. Raises Rejected, Unavailable."""
+
+
+class Stems(Protocol):
+    """Takes the tracks of one engine apart, in any thread or process."""
+
+    @property
+    def engine(self) -> str: ...
+
+    def of(self, clip: Clip, variant: Variant, options: Options, track: Samples) -> Anatomy | None:
+        """None where what the engine composes again is not the track, as it is stored."""
+
+
+class Packer(Protocol):
+    """Hands a track over to editors and programs."""
+
+    async def pack(self, track: Path, into: Path, clip: Clip, plan: Plan, options: Options, film: str) -> Packed:
+        """Write what is handed over to the folder `into`.
+
+        `plan` has the track's variant alone, `options.packs` what is told of it, `film` is the film's address.
+        Raises Rejected (not_audio), Unavailable.
+        """

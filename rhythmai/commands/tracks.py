@@ -1,9 +1,9 @@
-"""What a job made, on this disk: `rhythmai download` and `rhythmai merge`."""
+"""What a job made, on this disk: `rhythmai download`, `rhythmai merge` and `rhythmai pack`."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import ExitStack
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ from rhythmai.commands.jobs import address, is_url
 from rhythmai.commands.running import command
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from rhythmai.answers import Job, Result
     from rhythmai.client import Client
@@ -70,45 +70,75 @@ async def merge(
         film, music = await _parts(client, video, track, audio)
         with Screen(stderr=True) as screen:
             screen.doing("putting the music under the video")
-            with ExitStack() as left:
-                jobs: list[UUID] = []
-
-                def made(job_id: UUID) -> None:
-                    jobs.append(job_id)
-                    left.enter_context(goes_on(job_id, data))
-
+            async with _asked(client, screen, data) as made:
                 url = await client.merge(
                     film, music, mode=mode, music_gain_db=music_gain_db, duck=duck, duck_db=duck_db, made=made,
                     trouble=screen.trouble,
                 )  # fmt: skip
-            for job_id in jobs:
-                for note in (await client.job(job_id)).notes:
-                    screen.say(note)
             if output:
                 await client.download(url, output, screen.transfer(f"downloading {output}"))
     print(url, *([output] if output else []), sep="\n")
+
+
+@command
+async def pack(
+    job_id: JobId,
+    track: Track = None,
+    into: Annotated[Path | None, typer.Option(help="The folder for the zip (default: this one).")] = None,
+    data: Data = None,
+) -> None:
+    """Save a track with markers, cues and, of the sketch, stems and MIDI, as a zip; prints its path."""
+    from rhythmai.connection import connect
+    from rhythmai.screen import Screen
+
+    async with connect(data) as client:
+        folder = await asyncio.to_thread(make_room, into or Path(), "--into")
+        with Screen(stderr=True) as screen:
+            screen.doing("packing")
+            async with _asked(client, screen, data) as made:
+                url = await client.pack(job_id, variant=track - 1 if track else None, made=made, trouble=screen.trouble)
+            file = folder / f"music-{str(job_id)[:8]}{f'-{track}' if track else ''}.zip"
+            await client.download(url, file, screen.transfer(f"downloading {file}"))
+    print(file)
+
+
+@asynccontextmanager
+async def _asked(client: Client, screen: Screen, data: Path | None) -> AsyncIterator[Callable[[UUID], object]]:
+    """To be told of a job that is waited for in here: who is interrupted hears that it goes on, and who is not what it has noted."""
+    jobs: list[UUID] = []
+    with ExitStack() as left:
+
+        def made(job_id: UUID) -> None:
+            jobs.append(job_id)
+            left.enter_context(goes_on(job_id, data))
+
+        yield made
+    for job_id in jobs:
+        for note in (await client.job(job_id)).notes:
+            screen.say(note)
 
 
 async def save(client: Client, results: Iterable[Result], folder: Path, screen: Screen) -> list[Path]:
     """Download into the folder; the files are called by the numbers of their tracks."""
 
     async def one(result: Result) -> Path:
-        url = str(result.video_url or result.audio_url)
+        url = str(result.video_url or result.pack_url or result.audio_url)
         kind = Path(urlsplit(url).path).suffix
-        name = f"merged{kind}" if result.video_url else f"track-{result.index + 1}{kind}"
+        other = "merged" if result.video_url else "pack" if result.pack_url else ""
+        name = f"{other or f'track-{result.index + 1}'}{kind}"
         return await client.download(url, folder / name, screen.transfer(f"downloading {name}"))
 
     return await asyncio.gather(*map(one, results))
 
 
-def make_room(folder: Path) -> Path:
+def make_room(folder: Path, option: str = "--output") -> Path:
     """Raises BadInput."""
     from rhythmai.errors import BadInput
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadInput(f"{folder} cannot be written to ({error.strerror}): choose another with --output") from None
+        raise BadInput(f"{folder} cannot be written to ({error.strerror}): choose another with {option}") from None
     return folder
 
 

@@ -21,9 +21,10 @@ BRINGS: Final = {
     "gpu": {"huggingface_hub", "open_clip", "safetensors", "torch", "torchaudio", "torchcodec", "torchvision"},
     "mcp": {"mcp"},
     "c2pa": {"c2pa"},
+    "nle": {"mido", "opentimelineio", "otio_cmx3600_adapter", "otio_fcp_adapter"},
     "acestep": {"accelerate", "diffusers", "transformers"},
 }
-"""The modules of each extra's own libraries; `local`, `gpu` and `c2pa` bring those of `worker`, too, and `acestep` those of `gpu`."""
+"""The modules of each extra's own libraries; `gpu`, `c2pa` and `nle` bring those of `worker`, too, `acestep` those of `gpu`, and `local` those of `nle`."""
 
 
 def what_to_install(missing: ModuleNotFoundError) -> str:

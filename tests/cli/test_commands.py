@@ -141,7 +141,7 @@ async def test_help_tells_users_from_operators(tmp_path):
     assert "DATABASE_URL" in operators.splitlines()[0]
     assert commands == [
         ["demo", "up", "env", "doctor", "fit", "provenance", "models"],
-        ["submit", "brief", "watch", "download", "merge", "again", "cancel", "delete", "mcp"],
+        ["submit", "brief", "watch", "download", "merge", "pack", "again", "cancel", "delete", "mcp"],
         ["migrate", "roles", "worker-key", "top", "workers", "drain", "jobs", "retry", "purge", "keys"],
     ]
 

@@ -8,6 +8,7 @@ import re
 import signal
 from pathlib import Path
 from uuid import UUID, uuid4
+from zipfile import ZipFile
 
 import aiohttp
 import pytest
@@ -47,6 +48,33 @@ async def test_a_job_from_the_shell(stack):
     code, out, err = await call(*again, cwd=stack.place, NO_COLOR="1")
     assert (code, err) == (0, ""), out
     assert json.loads((stack.place / "again" / "job.json").read_text())["video_url"] == answer["video_url"]
+
+
+async def test_a_track_is_packed(stack):
+    """The zip has the track as it is stored, cues, markers, MIDI and stems, and a film with speech and hits has them in its cues."""
+    options = ("--variants", 2, "--seed", 7, "--request", "lo-fi piano", "--engine", "sketch")
+    job_id = (await stack.call("submit", FILM, *options)).strip()
+    await stack.call("watch", job_id)
+    file = (await stack.call("pack", job_id, "--track", 2, "--into", "for the editor")).strip()
+    assert file == f"for the editor/music-{job_id[:8]}-2.zip"
+    answer = json.loads(await stack.sql("select queue.answer($1)", job_id))
+    async with aiohttp.ClientSession() as http, http.get(answer["results"][1]["audio_url"]) as track:
+        stored = await track.read()
+    with ZipFile(stack.place / file) as pack:
+        assert pack.testzip() is None
+        assert pack.read("track.flac") == stored
+        names = set(pack.namelist())
+        assert names > {"cues.json", "markers.otio", "markers.edl", "markers.xml", "music.mid", "stems/residual.flac"}
+        cues = json.loads(pack.read("cues.json"))
+    assert (cues["film"]["duration"], cues["film"]["cuts"]) == (4.0, [2.0])
+    assert (cues["track"]["seed"], cues["track"]["prompt"]) == (
+        answer["results"][1]["seed"], answer["results"][1]["prompt"],
+    )  # fmt: skip
+    packs = await stack.sql("select id::text from public.jobs where kind = 'pack'")
+    assert await stack.call("download", packs, "--output", "again") == "again/pack.zip\n"
+    code, _, err = await call("pack", job_id, "--track", 3, cwd=stack.place, **stack.alone)
+    assert code == 1
+    assert "variant 2 does not exist" in err
 
 
 async def test_a_demo_in_a_terminal_stays_to_be_heard(stack):

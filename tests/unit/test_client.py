@@ -195,6 +195,7 @@ async def test_what_is_no_id_is_not_asked_for(api, client, job_id):
         client.cancel,
         client.delete,
         client.again,
+        client.pack,
         lambda given: anext(client.watch(given)),
     ):
         with pytest.raises(BadInput, match="is not the id of a job"):
@@ -219,6 +220,21 @@ async def test_a_merge_that_fails_says_why(api, client):
     api.lay(f"GET /job/{JOB}", (200, answer("failed", error="no video stream", kind="merge")))
     with pytest.raises(JobFailed, match="no video stream"):
         await client.merge("a", "b")
+
+
+async def test_a_pack_is_waited_for(api, client):
+    """A pack is a job of its own, told at once and watched until its zip is there; one that fails says why."""
+    other = "00000000-0000-4000-8000-000000000001"
+    api.lay(f"POST /job/{JOB}/pack", (200, {"job_id": other}))
+    result = {"index": 0, "pack_url": "https://storage/a.zip"}
+    api.lay(f"GET /job/{other}", (200, answer("completed", [result], kind="pack", job_id=other)))
+    told = []
+    assert await client.pack(JOB, variant=1, made=told.append) == "https://storage/a.zip"
+    assert told == [UUID(other)]
+    assert api.body(0) == {"variant": 1}
+    api.lay(f"GET /job/{other}", (200, answer("failed", error="the film is gone", kind="pack", job_id=other)))
+    with pytest.raises(JobFailed, match="the film is gone"):
+        await client.pack(JOB)
 
 
 async def test_upload_streams_the_file(api, client, tmp_path):

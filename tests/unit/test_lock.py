@@ -20,6 +20,7 @@ EXTRAS = {
     "mcp": ["mcp"],
     "acestep": ["acestep"],
     "c2pa": ["c2pa"],
+    "nle": ["nle"],
     "dev": ["dev", "acestep"],
 }
 

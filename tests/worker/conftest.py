@@ -106,7 +106,7 @@ def seams():
 @pytest.fixture
 def pipeline(seams):
     return Pipeline(
-        queue=seams, fetcher=seams, looker=seams, ear=seams, describer=seams, rack=Rack.of(seams), master=seams.master, mender=FfmpegMender(), merger=seams, storage=seams,
+        queue=seams, fetcher=seams, looker=seams, ear=seams, describer=seams, rack=Rack.of(seams), master=seams.master, mender=FfmpegMender(), merger=seams, packer=seams, storage=seams,
         fit=lambda text: text[:3],
     )  # fmt: skip
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,11 +18,13 @@ from worker.fetch import HttpFetcher, covers
 from worker.heartbeat import Heartbeat
 from worker.jobs import PostgresQueue
 from worker.listener import Listener
+from worker.loading import load_stems
 from worker.pipeline.direct.local_describer import LocalDescriber
 from worker.pipeline.finish.for_players import for_players
 from worker.pipeline.finish.master import master
 from worker.pipeline.finish.mend import FfmpegMender
 from worker.pipeline.finish.merge import FfmpegMerger
+from worker.pipeline.finish.pack import TrackPacker
 from worker.pipeline.finish.preview import FfmpegPreviewer
 from worker.pipeline.look.look import ChildLooker
 from worker.pipeline.look.speech import ChildEar
@@ -72,7 +75,7 @@ async def running_worker(
     pipeline = Pipeline(
         queue=queue, fetcher=HttpFetcher(supabase_url=gateway.url, max_bytes=MAX_BYTES),
         looker=ChildLooker(max_duration_s=MAX_DURATION_S), ear=ChildEar(), describer=LocalDescriber(), rack=rack or Rack.of(SketchEngine()),
-        master=master, mender=FfmpegMender(), for_players=for_players, merger=FfmpegMerger(), storage=storage, work_dir=work_dir,
+        master=master, mender=FfmpegMender(), for_players=for_players, merger=FfmpegMerger(), packer=TrackPacker(stems=load_stems, at_work=ThreadPoolExecutor(1)), storage=storage, work_dir=work_dir,
         previewer=FfmpegPreviewer(partial(covers, gateway.url)), signer=signer,
     )  # fmt: skip
     listener = Listener(

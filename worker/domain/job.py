@@ -83,6 +83,8 @@ class Options:
     loop: bool = False
     """Whether the track's end is to meet its beginning."""
     mend: Mending | None = None
+    packs: dict[str, Any] | None = None
+    """The result that a pack is made of, as answers tell it, and its `duration`."""
 
     @property
     def ducks(self) -> bool:

@@ -1,6 +1,6 @@
 """What becomes music: directions, tracks, recordings, and under which licence; frozen values without I/O."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,20 @@ class Track:
     """Of a mended track the stretch that is new; all else of the samples is only there to lead in and out."""
     loops: bool = False
     """Whether its end meets its beginning already; else a track that is to loop is longer than the film by `LOOP_S`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anatomy:
+    """What a finished track is made of, as its engine tells when it composes it again."""
+
+    bars_s: tuple[float, ...]
+    """Where bars begin."""
+    sections: tuple[tuple[float, float], ...]
+    """Where each begins, and its energy 0..1."""
+    midi: bytes | None
+    """Of its notes; None where nothing here writes MIDI."""
+    stems: Iterable[tuple[str, Samples]]
+    """What each player has of the finished track, by its name: made one at a time, when they are asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,3 +238,17 @@ class Merged:
     facts: Facts = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     """What it has otherwise than asked, in sentences for the user."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packed:
+    """A track handed over, file by file."""
+
+    files: Mapping[str, Path]
+    """By their names in the zip."""
+    stems: Mapping[str, Path] = field(default_factory=dict)
+    """FLACs of what it is made of, likewise."""
+    facts: Facts = field(default_factory=dict)
+    """What the track says of where it comes from, and each stem."""
+    notes: tuple[str, ...] = ()
+    """What is missing, in sentences for the user."""

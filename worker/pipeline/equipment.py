@@ -30,6 +30,7 @@ class Equipment:
     master: ports.Master
     mender: ports.Mender
     merger: ports.Merger
+    packer: ports.Packer
     storage: ports.Storage
     for_players: ports.ForPlayers | None = None
     previewer: ports.Previewer | None = None

@@ -12,6 +12,7 @@ from worker.pipeline.brief_job import brief
 from worker.pipeline.equipment import Equipment
 from worker.pipeline.generate_job import generate
 from worker.pipeline.merge_job import merge
+from worker.pipeline.pack_job import pack
 from worker.timings import Timings
 
 
@@ -37,5 +38,7 @@ class Pipeline(Equipment):
                     )  # fmt: skip
                 case Kind.BRIEF:
                     await brief(job, folder, timings, self)
+                case Kind.PACK:
+                    await pack(job, folder, timings, self)
                 case Kind.GENERATE:
                     await generate(job, folder, timings, self, stopped=stopped, draining=draining)

@@ -53,6 +53,7 @@ def compose(
     return Score(
         duration_s=duration_s,
         bpm=timeline.bpm,
+        bars=timeline.bars,
         parts=[part for part in parts if part.notes],
         hits=hits,
         sections=tuple(_levels(timeline, speech)),

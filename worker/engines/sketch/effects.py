@@ -18,10 +18,10 @@ TARGET_DB = np.array([-9.0, -3.0, -1.5, -2.5, -4.5, -7.0, -10.0, -13.0, -16.5, -
 
 def band(wave: Wave, low_hz: float, high_hz: float) -> Wave:
     """Second-order edges at both ends, without phase shift."""
-    return _shaped(wave, 1 / np.sqrt((1 + (low_hz / _GRID_HZ) ** 4) * (1 + (_GRID_HZ / high_hz) ** 4)))
+    return shaped(wave, 1 / np.sqrt((1 + (low_hz / _GRID_HZ) ** 4) * (1 + (_GRID_HZ / high_hz) ** 4)))
 
 
-def _shaped(wave: Wave, gains: Wave) -> Wave:
+def shaped(wave: Wave, gains: Wave) -> Wave:
     """Filter by gains at `_GRID_HZ`: a symmetric window of taps, its delay taken back."""
     taps = np.roll(np.fft.irfft(gains), _TAPS // 2) * np.hanning(_TAPS + 1)[:-1]
     return oaconvolve(wave, taps.astype(np.float32)[None, :], axes=1)[:, _TAPS // 2 :][:, : wave.shape[1]]
@@ -61,12 +61,17 @@ def pumped(hits: Sequence[Hit], samples: int, depth: float) -> Wave:
     return gain
 
 
-def dusty(wave: Wave) -> Wave:
-    """An old record: a slow wow, a dull top, crackle."""
+def worn(wave: Wave) -> Wave:
+    """What an old record makes of music: a slow wow, a dull top."""
+    t = np.arange(wave.shape[1])
+    place = t + 26 * np.sin(2 * np.pi * 0.55 * t / RATE) + 3 * np.sin(2 * np.pi * 5.1 * t / RATE)
+    return band(np.stack([np.interp(place, t, side) for side in wave]).astype(np.float32), 35.0, 6800.0)
+
+
+def dust(wave: Wave) -> Wave:
+    """What it adds to music that is so loud, (samples,): crackle and hiss."""
     samples = wave.shape[1]
     t = np.arange(samples)
-    place = t + 26 * np.sin(2 * np.pi * 0.55 * t / RATE) + 3 * np.sin(2 * np.pi * 5.1 * t / RATE)
-    wave = np.stack([np.interp(place, t, side) for side in wave]).astype(np.float32)
     rng = np.random.default_rng(7)
     clicks = np.zeros(samples, np.float32)
     where = rng.integers(0, samples, max(1, int(9 * samples / RATE)))
@@ -75,8 +80,8 @@ def dusty(wave: Wave) -> Wave:
     fade = np.minimum(1, t / (0.4 * RATE)) * np.minimum(1, (samples - t) / (0.8 * RATE))
     hiss = filtered_noise(samples, 400, 6000, rng)
     level = np.float32(wave.std())
-    dust = (0.05 * level * crackle / (crackle.std() + 1e-9) + 0.05 * level * hiss) * fade
-    return band(wave, 35.0, 6800.0) + dust.astype(np.float32)
+    added = (0.05 * level * crackle / (crackle.std() + 1e-9) + 0.05 * level * hiss) * fade
+    return added.astype(np.float32)
 
 
 def glued(wave: Wave) -> Wave:
@@ -103,8 +108,8 @@ def goal_db(tilt_db: float, low_db: float) -> Wave:
     return TARGET_DB + tilt_db * np.maximum(0, np.log2(CENTRES_HZ / 1000)) + low_db * (CENTRES_HZ < 120)
 
 
-def toned(wave: Wave, tilt_db: float, low_db: float) -> Wave:
-    """Most of the way from its own balance to its genre's, at most 8 dB up and down; no rumble under 28 Hz."""
+def tone(wave: Wave, tilt_db: float, low_db: float) -> Wave:
+    """The gains at `_GRID_HZ` that bring a wave most of the way from its own balance to its genre's, at most 8 dB up and down; no rumble under 28 Hz."""
     blocks = wave[:, : wave.shape[1] // _TAPS * _TAPS].reshape(-1, _TAPS)
     spectra = np.fft.rfft(blocks[:: max(1, len(blocks) // 400)] * np.hanning(_TAPS).astype(np.float32), axis=1)
     power = np.square(np.abs(spectra)).sum(axis=0)
@@ -115,4 +120,4 @@ def toned(wave: Wave, tilt_db: float, low_db: float) -> Wave:
     difference -= np.average(difference, weights=weights)
     change = np.clip(0.85 * difference, -8.0, np.where(CENTRES_HZ < 120, 3.0, 8.0))
     curve_db = np.interp(np.log2(_GRID_HZ), np.log2(CENTRES_HZ), change)
-    return _shaped(wave, 10 ** (curve_db / 20) / np.sqrt(1 + (28.0 / _GRID_HZ) ** 4))
+    return 10 ** (curve_db / 20) / np.sqrt(1 + (28.0 / _GRID_HZ) ** 4)

@@ -1,12 +1,12 @@
 """Mixing: players balanced by measurement, faders ridden from section to section, then the effects on the sum."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from worker.engines.sketch.effects import band, dusty, glued, pumped, reverberate, toned
+from worker.engines.sketch.effects import band, dust, glued, pumped, reverberate, shaped, tone, worn
 from worker.engines.sketch.performing import play, strike
-from worker.engines.sketch.score import Score
+from worker.engines.sketch.score import Hit, Part, Score
 from worker.engines.sketch.tones import RATE, Wave, panned
 
 LEVELS: dict[str, tuple[float, float, float]] = {
@@ -26,10 +26,22 @@ _DYING_DB = 6.0
 
 def mix(score: Score, check: Callable[[], None]) -> Wave:
     """The finished stereo sum, (2, round(duration * RATE)), peak 0.8. `check` is called now and then and may raise."""
+    wave = gathered(score, score.parts, score.hits, check)
+    if score.style.dust:
+        wave = worn(wave)
+        wave += dust(wave)
+    check()
+    wave = shaped(wave, tone(wave, score.style.tilt_db, score.style.low_db))
+    check()
+    return finished(wave, score)
+
+
+def gathered(score: Score, parts: Sequence[Part], hits: Sequence[Hit], check: Callable[[], None]) -> Wave:
+    """Some of a score's players, balanced and in the room: those of each are what those of all have of it."""
     style = score.style
     samples = round(score.duration_s * RATE)
     music, low, room = (np.zeros((2, samples), np.float32) for _ in range(3))
-    for part in score.parts:
+    for part in parts:
         level_db, place, share = LEVELS[part.role]
         dry = play(part, samples, check)
         dry *= panned(place) * 2**0.5 * _gain(dry, level_db)
@@ -37,8 +49,8 @@ def mix(score: Score, check: Callable[[], None]) -> Wave:
         bus += dry
         room += share * dry
     check()
-    if score.hits:
-        dry, wet = strike(score.hits, score.kit, samples, check)
+    if hits:
+        dry, wet = strike(hits, score.kit, samples, check)
         gain = _gain(dry, LEVELS["drums"][0])
         low += gain * dry
         room += gain * wet / max(style.reverb, 0.05) * 0.3
@@ -48,12 +60,12 @@ def mix(score: Score, check: Callable[[], None]) -> Wave:
         wave *= pumped(score.hits, samples, style.pump)
     wave += low
     check()
-    if style.dust:
-        wave = dusty(wave)
-    check()
-    wave = glued(toned(wave, style.tilt_db, style.low_db))
-    check()
-    wave = _ridden(wave, score)
+    return wave
+
+
+def finished(wave: Wave, score: Score) -> Wave:
+    """The sum of all, glued together, its sections as loud as they are to be."""
+    wave = _ridden(glued(wave), score)
     return 0.8 * wave / (np.abs(wave).max() + 1e-9)
 
 

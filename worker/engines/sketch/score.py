@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from worker.engines.sketch.styles import Style
+from worker.engines.sketch.timeline import Bar
 from worker.pipeline.direct.keys import Key
 
 
@@ -39,6 +40,8 @@ class Score:
 
     duration_s: float
     bpm: float
+    bars: tuple[Bar, ...]
+    """Up to the last chord, each where the one before it ends."""
     parts: list[Part]
     hits: list[Hit]
     sections: tuple[tuple[float, float], ...]

@@ -29,7 +29,9 @@ class FilesFit:
 
 async def fit_files(film: Path, track: Path, hits_s: Sequence[float] = ()) -> FilesFit:
     """Raises Rejected (what `ChildLooker.look` raises, not_audio, too_long) and Unavailable."""
-    clip, (samples, rate) = await together(_seen(film), _decoded(track))
+    from worker.pipeline.finish.fit import fit  # brings scipy's filters, which decoding needs not
+
+    clip, (samples, rate) = await together(_seen(film), decoded(track))
     found = await asyncio.to_thread(fit, samples, rate, clip.scenes, hits_s)
     return FilesFit(fit=found, film_s=clip.duration_s, track_s=samples.shape[1] / rate)
 
@@ -41,10 +43,13 @@ async def _seen(film: Path) -> Clip:
     return clips[-1]
 
 
-async def _decoded(track: Path) -> tuple[Samples, int]:
-    """Its sound, (1 or 2, samples), and its rate."""
-    sound = await listen(track)
+async def decoded(track: Path, longest_s: float = LONGEST_S) -> tuple[Samples, int]:
+    """The sound of a track, (1 or 2, samples), and its rate; of 16 bits each sample is what it is in the file.
+
+    Raises Rejected (not_audio, too_long), Unavailable.
+    """
+    sound = await listen(track, longest_s)
     rate = sound.rate_hz if _SLOWEST_HZ <= sound.rate_hz <= RATE_HZ and sound.channels <= 2 else RATE_HZ
     channels = min(2, sound.channels)
-    raw = await decode(track, sound, "f32le", rate, channels)
+    raw = await decode(track, sound, "f32le", rate, channels, longest_s)
     return np.nan_to_num(np.frombuffer(raw, "<f4").reshape(-1, channels).T), rate
