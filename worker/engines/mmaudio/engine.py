@@ -8,15 +8,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 import torch
 from torch import Tensor
 
-from worker.domain import Clip, Frames, Licence, Options, Track, Variant, View
+from worker.domain import Clip, Licence, Options, Track, Variant, View
 from worker.engines.device import choose_device, out_of_memory
 from worker.engines.mmaudio import loading, tokens, weights
 from worker.engines.mmaudio.activation import fastest
@@ -30,7 +30,9 @@ from worker.engines.mmaudio.runtime import NoNumbers, Runtime
 from worker.engines.mmaudio.sampling import Sampler
 from worker.engines.mmaudio.synchformer import grouped_kernel
 from worker.engines.mmaudio.track_loudness import track_lufs
+from worker.engines.mmaudio.viewing import Viewing
 from worker.engines.mmaudio.windows import lay
+from worker.engines.mmaudio.wording import caption, told
 from worker.errors import Cancelled, DeviceLost, NoMemory, NoRoom, Unavailable
 
 log = logging.getLogger(__name__)
@@ -94,7 +96,7 @@ class MMAudioEngine:
         log.info("%s is ready on %s after %.0f s", row.name, place, time.perf_counter() - started)
         return engine
 
-    ignores: frozenset[str] = frozenset()
+    ignores = frozenset({"hits"})
     trained = True
 
     @property
@@ -217,7 +219,11 @@ class MMAudioEngine:
         runtime, seen = self._runtime, None
         if options.conditioning != "text" and (seen := self._seen(clip, options)) is None:
             raise Unavailable("The engine has forgotten what it saw of the film; try again later")
-        windows = lay(clip.duration_s if seen is None else seen.duration_s, runtime.model.rate)
+        rate, duration_s = runtime.model.rate, clip.duration_s if seen is None else seen.duration_s
+        windows, beside, heard = told(options, lay(duration_s, rate), rate.latents_per_s)
+        captions = [
+            caption(variant.direction.prompt, words, runtime.tokenize) for variant in variants for words in beside
+        ]
         negative = NEGATIVE_PROMPT if options.negative_prompt is None else options.negative_prompt
         sampler = replace(
             self._sampler,
@@ -226,8 +232,8 @@ class MMAudioEngine:
         )
 
         def sampled() -> Tensor:
-            texts = runtime.read([variant.direction.prompt for variant in variants])
-            prepared = runtime.prepared(windows, seen, texts, negative, [variant.seed for variant in variants])
+            texts, seeds = runtime.read(captions), [variant.seed for variant in variants]
+            prepared = runtime.prepared(windows, seen, texts, negative, seeds, heard)
             return runtime.sample(prepared, sampler, cancelled)
 
         try:
@@ -244,8 +250,8 @@ class MMAudioEngine:
         rate = self._runtime.model.rate
         wave = self._runtime.with_room(lambda: self._runtime.render(latents, go_on))
         lufs = track_lufs(wave, rate.sample_rate)
-        samples = on_host(wave).numpy()
-        return Track(index=index, samples=samples, sample_rate=rate.sample_rate, loudness_lufs=lufs)
+        samples, kept = on_host(wave).numpy(), on_host(latents.half()).numpy()
+        return Track(index=index, samples=samples, sample_rate=rate.sample_rate, loudness_lufs=lufs, latents=kept)
 
     @contextmanager
     def _ours(self) -> Iterator[None]:
@@ -272,22 +278,3 @@ class MMAudioEngine:
 
 def _key(clip: Clip, *, with_sync: bool) -> tuple[str, float, bool]:
     return clip.digest, clip.duration_s, with_sync
-
-
-@dataclass(frozen=True, slots=True)
-class Viewing:
-    """Implements `worker.ports.Viewer`."""
-
-    watcher: Watcher
-    keep: Callable[[], None]
-    ours: Callable[[], AbstractContextManager[None]]
-
-    @torch.inference_mode()
-    def see(self, frames: Frames) -> None:
-        with self.ours():
-            self.watcher.see(frames)
-
-    @torch.inference_mode()
-    def end(self) -> None:
-        with self.ours():
-            self.keep()

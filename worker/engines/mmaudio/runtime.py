@@ -84,9 +84,16 @@ class Runtime(Parts):
         return torch.stack([features for caption in captions if (features := known[caption]) is not None])
 
     def prepared(
-        self, windows: Windows, seen: Features | None, texts: Tensor, negative: str, seeds: Sequence[int]
+        self,
+        windows: Windows,
+        seen: Features | None,
+        texts: Tensor,
+        negative: str,
+        seeds: Sequence[int],
+        heard: Sequence[int] = (),
     ) -> Prepared:
-        """What to sample; streams that were not seen are the empty ones."""
+        """What to sample; streams that were not seen are the empty ones. Of the texts each seed has as many, and each window hears the
+        one that `heard` says."""
         flow, count = self.flow, len(windows)
         if seen is None:
             clip, clip_pooled = flow.project_clip(flow.empty_clip(windows.clip_length))
@@ -94,7 +101,7 @@ class Runtime(Parts):
         else:
             cut = [seen.clip[start : start + windows.clip_length] for start in windows.clip_starts]
             clip, clip_pooled = flow.project_clip(torch.stack(cut))
-            if count > 1:
+            if windows.length < windows.latents:
                 _, film = flow.project_clip(seen.clip[None])
                 clip_pooled = FILM_SHARE * film + (1 - FILM_SHARE) * clip_pooled
         silent = seen is None or seen.sync is None
@@ -106,8 +113,11 @@ class Runtime(Parts):
         text, text_pooled = flow.project_text(texts)
         of_window = torch.arange(count, device=self.device).repeat(len(seeds))
         of_variant = torch.arange(len(seeds), device=self.device).repeat_interleave(count)
+        of_text = of_variant * (len(texts) // len(seeds))
+        if any(heard):
+            of_text += on_device(torch.tensor(heard), self.device).repeat(len(seeds))
         asked = Conditions(
-            clip[of_window], text[of_variant], sync[of_window], clip_pooled[of_window], text_pooled[of_variant]
+            clip[of_window], text[of_text], sync[of_window], clip_pooled[of_window], text_pooled[of_text]
         )
         unwanted = self.read([negative]) if negative else flow.empty_text()
         empty = flow.condition(flow.empty_clip(windows.clip_length), flow.empty_sync(windows.sync_length), unwanted)
