@@ -27,8 +27,8 @@ def never() -> bool:
 
 def latents(engine: MMAudioEngine, clip, variants, **options) -> list[np.ndarray]:
     """Of tracks that are not rendered."""
-    sampled = engine._sample(clip, variants, Options(conditioning="text", steps=2, **options), never)
-    return [one.numpy() for one in sampled if one is not None]
+    asked = engine._asked(clip, Options(conditioning="text", steps=2, **options), never)
+    return [one.numpy() for one in engine._sample(asked, variants) if one is not None]
 
 
 @pytest.mark.parametrize("duration_s", [8.0, 21.0, 60.0])

@@ -21,8 +21,9 @@ from worker.engines.mmaudio.flow import Conditions, Flow
 from worker.engines.mmaudio.graphs import Graphs
 from worker.engines.mmaudio.layers import widen
 from worker.engines.mmaudio.lru_cache import LruCache
+from worker.engines.mmaudio.mending import Kept
 from worker.engines.mmaudio.models import Model
-from worker.engines.mmaudio.sampling import EulerSolver, Prepared, Sampler, Velocity, noise
+from worker.engines.mmaudio.sampling import EulerSolver, Held, Prepared, Sampler, Velocity, noise
 from worker.engines.mmaudio.synchformer import Synchformer
 from worker.engines.mmaudio.vae import VAE
 from worker.engines.mmaudio.windows import Windows
@@ -91,9 +92,10 @@ class Runtime(Parts):
         negative: str,
         seeds: Sequence[int],
         heard: Sequence[int] = (),
+        kept: Kept | None = None,
     ) -> Prepared:
         """What to sample; streams that were not seen are the empty ones. Of the texts each seed has as many, and each window hears the
-        one that `heard` says."""
+        one that `heard` says. What was kept is held."""
         flow, count = self.flow, len(windows)
         if seen is None:
             clip, clip_pooled = flow.project_clip(flow.empty_clip(windows.clip_length))
@@ -122,7 +124,10 @@ class Runtime(Parts):
         unwanted = self.read([negative]) if negative else flow.empty_text()
         empty = flow.condition(flow.empty_clip(windows.clip_length), flow.empty_sync(windows.sync_length), unwanted)
         start = noise(seeds, windows.latents, self.model.flow.latent)
-        return Prepared(seeds=seeds, noise=start, windows=windows, asked=asked, empty=empty, silent=silent)
+        held = kept and Held(
+            (on_device(kept.latents, self.device) - flow.latent_mean[0]) / flow.latent_std[0], kept.held
+        )
+        return Prepared(seeds=seeds, noise=start, windows=windows, asked=asked, empty=empty, silent=silent, held=held)
 
     def sample(self, prepared: Prepared, sampler: Sampler, cancelled: Callable[[], bool]) -> Tensor:
         """Latents (V, N, latent) in the VAE's units. Raises NoNumbers."""
