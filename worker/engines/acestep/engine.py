@@ -14,11 +14,13 @@ from diffusers.utils.logging import disable_progress_bar
 from torch import Tensor
 from transformers.utils import logging as logging_of_transformers
 
-from worker.domain import Clip, Options, Track, Variant
+from worker.domain import LOOP_S, Clip, Options, Part, Track, Variant
 from worker.engines.acestep import tiny
 from worker.engines.acestep.checkpoints import Checkpoint, checked, missing, model_named
+from worker.engines.acestep.form import LONGEST_S, SHORTEST_S, form
+from worker.engines.acestep.painting import Painting
 from worker.engines.acestep.pipe import TOKENS, OwnWords
-from worker.engines.acestep.wording import Wording, form, worded
+from worker.engines.acestep.wording import Wording, worded
 from worker.engines.device import choose_device, out_of_memory
 from worker.errors import Cancelled, DeviceLost, Misconfigured, NoMemory, NoRoom, Rejected
 
@@ -26,19 +28,17 @@ log = logging.getLogger(__name__)
 
 STEPS, SHIFT = 8, 3.0
 """What turbo checkpoints were distilled for."""
-SHORTEST_S, LONGEST_S = 10.0, 600.0
-"""What the checkpoints compose; a shorter film gets the beginning of that."""
 NO_ROOM = "the device is out of memory for a single track: use a smaller model or a larger GPU"
 
 
 class AceStepEngine:
-    """Implements `worker.ports.Engine`. Tracks are stereo at 48 kHz, as long as the clip. Tempo and key are only hints to the
+    """Implements `worker.ports.Engine`. Tracks are stereo at 48 kHz, as long as the clip, and longer by `LOOP_S` where they are to loop. Tempo and key are only hints to the
     network: tracks have none, and whoever masters them hears them.
     """
 
     name = "acestep"
     trained = True
-    ignores = frozenset({"conditioning", "negative_prompt", "guidance"})
+    ignores = frozenset({"conditioning", "negative_prompt", "guidance", "hits"})
     frames = None
 
     def __init__(self, row: Checkpoint, pipe: OwnWords, device: torch.device) -> None:
@@ -84,9 +84,10 @@ class AceStepEngine:
 
     def prepare(self, clip: Clip, options: Options, cancelled: Callable[[], bool]) -> None:
         """Nothing is watched: the scenes in the clip give the form. Raises Rejected for films over ten minutes."""
-        if clip.duration_s > LONGEST_S:
+        if _length_s(clip, options) > LONGEST_S:
             raise Rejected(
-                f"The video is {clip.duration_s:.0f} s long; ACE-Step composes at most {LONGEST_S:.0f} s.",
+                f"The video is {clip.duration_s:.1f} s long; ACE-Step composes at most {LONGEST_S:.0f} s, "
+                f"and {LONGEST_S - LOOP_S:.0f} s of a loop.",
                 code="too_long",
             )
 
@@ -117,26 +118,76 @@ class AceStepEngine:
                 with self._ours():
                     if cancelled():
                         raise Cancelled("the job was cancelled while its tracks were rendered")
-                    samples = self._rendered(one, clip.duration_s)
+                    samples = self._rendered(one, _length_s(clip, options))
                 yield Track(index=variant.index, samples=samples, sample_rate=self._pipe.sample_rate)
 
-    def _sampled(
-        self, clip: Clip, variants: Sequence[Variant], options: Options, cancelled: Callable[[], bool]
-    ) -> Tensor:
-        """Latents, (V, frames, channels)."""
-        duration_s = max(SHORTEST_S, clip.duration_s)
+    @torch.inference_mode()
+    def mend(self, clip: Clip, variant: Variant, part: Part, options: Options, cancelled: Callable[[], bool]) -> Track:
+        """Paint a part of a track anew: the network hears the rest of it; see `worker.ports.Engine`.
 
-        def go_on(_pipe: Any, _step: int, _time: float, _given: dict[str, Any]) -> None:
+        Raises what `compose` raises, and Rejected (cannot_mend): samples that are of no such track.
+        """
+        self.prepare(clip, options, cancelled)
+        rate, per_s = self._pipe.sample_rate, self._pipe.latents_per_second
+        frames = math.ceil(max(SHORTEST_S, _length_s(clip, options)) * per_s)
+        painting = Painting.of(part, clip, frames=frames, rate=rate, frame=round(rate / per_s), loop=options.loop)
+        with self._ours():
+            latents = self._with_room(lambda: self._painted(clip, variant, painting, options, cancelled))
+            if latents is None:
+                raise NoMemory(NO_ROOM)
+            samples = self._rendered(latents[0], clip.duration_s)
+        return Track(index=variant.index, samples=samples, sample_rate=rate, mended=painting.mended, loops=options.loop)
+
+    def _painted(
+        self, clip: Clip, variant: Variant, painting: Painting, options: Options, cancelled: Callable[[], bool]
+    ) -> Tensor:
+        """Latents, (1, frames, channels): those of the samples, but between the two frames."""
+        vae, scheduler, per_s = self._pipe.vae, self._pipe.scheduler, self._pipe.latents_per_second
+        samples = torch.from_numpy(painting.samples)[None].to(self._device, vae.dtype)
+
+        def encoded() -> Tensor:
+            likeliest: Tensor = vae.encode(samples).latent_dist.mode()
+            return likeliest.transpose(1, 2)
+
+        kept = self._in_tiles(encoded)
+        noise = torch.randn(kept.shape, generator=torch.Generator().manual_seed(variant.seed)).to(kept)
+        held = torch.ones(1, kept.shape[1], 1, dtype=torch.bool, device=kept.device)
+        held[:, painting.first : painting.last] = False
+
+        def hold(step: int, latents: Tensor) -> Tensor:
+            left = scheduler.sigmas[step + 1]  # of the noise; none at the end
+            return torch.where(held, left * noise + (1 - left) * kept, latents).to(latents.dtype)
+
+        return self._sampled(
+            clip, [variant], options, cancelled, hold, task_type="repaint", src_audio=kept, latents=noise,
+            # In the middle of a frame, since diffusers rounds down.
+            repainting_start=(painting.first + 0.5) / per_s, repainting_end=(painting.last + 0.5) / per_s,
+        )  # fmt: skip
+
+    def _sampled(
+        self,
+        clip: Clip,
+        variants: Sequence[Variant],
+        options: Options,
+        cancelled: Callable[[], bool],
+        hold: Callable[[int, Tensor], Tensor] = lambda _step, latents: latents,
+        **given: Any,
+    ) -> Tensor:
+        """Latents, (V, frames, channels); `hold` changes them after each step."""
+        duration_s = max(SHORTEST_S, _length_s(clip, options))
+
+        def go_on(_pipe: Any, step: int, _time: float, at: dict[str, Any]) -> dict[str, Any]:
             if cancelled():
                 raise Cancelled("the job was cancelled while it was being composed")
+            return {"latents": hold(step, at["latents"])}
 
         def fits(wording: Wording) -> bool:
             return self._pipe.tokens(*wording, duration_s) <= TOKENS
 
-        words = [worded(variant.direction, fits) for variant in variants]
+        words = [worded(variant.direction, fits, loop=options.loop) for variant in variants]
         latents: Tensor = self._pipe(
             prompt=[one.caption for one in words],
-            lyrics=[form(clip)] * len(variants),
+            lyrics=[form(clip, options)] * len(variants),
             audio_duration=duration_s,
             bpm=[one.bpm for one in words],
             keyscale=[one.keyscale for one in words],
@@ -148,20 +199,26 @@ class AceStepEngine:
             generator=[torch.Generator().manual_seed(variant.seed) for variant in variants],  # equal on every device
             callback_on_step_end=go_on,
             output_type="latent",
+            **given,
         ).audios
         return latents
 
     def _rendered(self, latents: Tensor, duration_s: float) -> Any:
         """Samples (2, n) float32 of latents (frames, channels), cut to the film; made tile by tile where the whole does not fit."""
-        vae = self._pipe.vae
-        wave = self._with_room(lambda: vae.decode(latents.T[None]).sample)
-        if wave is None:
-            vae.enable_tiling()
-            wave = self._with_room(lambda: vae.decode(latents.T[None]).sample)
-            vae.disable_tiling()
-        if wave is None:
-            raise NoMemory(NO_ROOM)
+        wave = self._in_tiles(lambda: self._pipe.vae.decode(latents.T[None]).sample)
         return wave[0, :, : round(duration_s * self._pipe.sample_rate)].float().cpu().numpy()
+
+    def _in_tiles(self, work: Callable[[], Tensor]) -> Tensor:
+        """What the VAE answers; tile by tile where the whole does not fit. Raises NoMemory."""
+        vae = self._pipe.vae
+        answer = self._with_room(work)
+        if answer is None:
+            vae.enable_tiling()
+            answer = self._with_room(work)
+            vae.disable_tiling()
+        if answer is None:
+            raise NoMemory(NO_ROOM)
+        return answer
 
     @staticmethod
     def _with_room(work: Callable[[], Tensor]) -> Tensor | None:
@@ -181,3 +238,8 @@ class AceStepEngine:
             yield
         except torch.AcceleratorError as error:
             raise DeviceLost(f"the GPU stopped working: {error}") from error
+
+
+def _length_s(clip: Clip, options: Options) -> float:
+    """Of what is composed for a film."""
+    return clip.duration_s + (LOOP_S if options.loop else 0.0)

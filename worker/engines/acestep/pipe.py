@@ -39,6 +39,12 @@ class OwnWords(AceStepPipeline):  # type: ignore[misc]
         )
         return texts, masks, lyric_states, lyric_masks
 
+    def prepare_src_latents(self, *, src_audio: Tensor | None = None, **given: Any) -> tuple[Tensor, int]:
+        """`src_audio` of a call is encoded already, (1, frames, channels): diffusers would draw what it encodes anew at each call."""
+        if src_audio is None:
+            return super().prepare_src_latents(**given)
+        return src_audio.to(given["device"], given["dtype"]), src_audio.shape[1]
+
     def tokens(self, caption: str, bpm: int, keyscale: str, duration_s: float) -> int:
         """How many a caption takes, with all that stands around it."""
         text, _ = self._format_prompt(

@@ -43,7 +43,7 @@ def made() -> AceStepPipeline:
     words = Qwen3Config(vocab_size=257, num_hidden_layers=2, max_position_embeddings=4096, **SIZES)
     return AceStepPipeline(
         vae=AutoencoderOobleck(
-            encoder_hidden_size=4, downsampling_ratios=[2, 4, 4, 6, 10], decoder_channels=4, decoder_input_channels=8,
+            encoder_hidden_size=4, downsampling_ratios=[2, 4, 4, 6, 10], decoder_channels=4, decoder_input_channels=2,
             audio_channels=2, channel_multiples=[1, 1, 2, 2, 2], sampling_rate=48_000,
         ),
         text_encoder=Qwen3Model(words),
@@ -51,10 +51,10 @@ def made() -> AceStepPipeline:
             tokenizer_object=tokenizer, pad_token=END, eos_token=END
         ),
         transformer=AceStepTransformer1DModel(
-            num_hidden_layers=2, in_channels=24, audio_acoustic_hidden_dim=8, patch_size=2, is_turbo=True, **attention
+            num_hidden_layers=2, in_channels=6, audio_acoustic_hidden_dim=2, patch_size=2, is_turbo=True, **attention
         ),
         condition_encoder=AceStepConditionEncoder(
-            text_hidden_dim=32, timbre_hidden_dim=8, num_lyric_encoder_hidden_layers=2,
+            text_hidden_dim=32, timbre_hidden_dim=2, num_lyric_encoder_hidden_layers=2,
             num_timbre_encoder_hidden_layers=2, **attention,
         ),
         scheduler=FlowMatchEulerDiscreteScheduler(num_train_timesteps=1, shift=1.0),

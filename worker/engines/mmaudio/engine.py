@@ -8,34 +8,36 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 import torch
 from torch import Tensor
 
-from worker.domain import Clip, Frames, Licence, Options, Track, Variant, View
+from worker.domain import Clip, Licence, Options, Part, Track, Variant, View
 from worker.engines.device import choose_device, out_of_memory
 from worker.engines.mmaudio import loading, tokens, weights
 from worker.engines.mmaudio.activation import fastest
+from worker.engines.mmaudio.asked import NEGATIVE_PROMPT, Asked
 from worker.engines.mmaudio.choice import WHY_PLAIN
 from worker.engines.mmaudio.copies import on_host
 from worker.engines.mmaudio.features import VIEWS, Encoding, Features, Watcher, long_enough
 from worker.engines.mmaudio.lengths import CLIP_FPS, clip_frames, sync_features
 from worker.engines.mmaudio.lru_cache import LruCache
+from worker.engines.mmaudio.mending import Kept
 from worker.engines.mmaudio.pointwise import pointwise
 from worker.engines.mmaudio.runtime import NoNumbers, Runtime
 from worker.engines.mmaudio.sampling import Sampler
 from worker.engines.mmaudio.synchformer import grouped_kernel
 from worker.engines.mmaudio.track_loudness import track_lufs
+from worker.engines.mmaudio.viewing import Viewing
 from worker.engines.mmaudio.windows import lay
 from worker.errors import Cancelled, DeviceLost, NoMemory, NoRoom, Unavailable
 
 log = logging.getLogger(__name__)
 
-NEGATIVE_PROMPT = "speech, voice, vocals, talking, crowd, footsteps, wind, noise"
 USUAL_S = (8.0, 7.96, 30.0)
 """Eight seconds, what a film of 25 frames a second makes of them, and a long one: its windows have one shape whatever its length."""
 FILMS_KEPT = 64
@@ -94,7 +96,7 @@ class MMAudioEngine:
         log.info("%s is ready on %s after %.0f s", row.name, place, time.perf_counter() - started)
         return engine
 
-    ignores: frozenset[str] = frozenset()
+    ignores = frozenset({"hits"})
     trained = True
 
     @property
@@ -153,12 +155,13 @@ class MMAudioEngine:
         Raises Rejected (shorter than 0.64 s), Cancelled, Unavailable (out of memory, a film forgotten meanwhile), DeviceLost.
         """
         with self._ours():
-            latents = self._sample(clip, variants, options, cancelled)
+            asked = self._asked(clip, options, cancelled)
+            latents = self._sample(asked, variants)
         failed: NoNumbers | None = None
         for variant, one in zip(variants, latents, strict=True):
             try:
                 with self._ours():
-                    track = self._track(clip, variant, one, options, cancelled)
+                    track = self._track(asked, variant, one)
             except NoNumbers as error:  # its siblings are made all the same
                 failed = error
                 continue
@@ -166,21 +169,31 @@ class MMAudioEngine:
         if failed:
             raise failed
 
-    def _track(
-        self, clip: Clip, variant: Variant, latents: Tensor | None, options: Options, cancelled: Callable[[], bool]
-    ) -> Track:
+    def mend(self, clip: Clip, variant: Variant, part: Part, options: Options, cancelled: Callable[[], bool]) -> Track:
+        """Make a part of a track anew, all other latents of it held; see `worker.ports.Engine`.
+
+        Raises what `compose` raises, and Rejected (cannot_mend): latents that are of no such track.
+        """
+        with self._ours():
+            asked = self._asked(clip, options, cancelled)
+            kept = Kept.of(part, clip, asked.told.windows.latents, self._runtime.model)
+            asked = replace(asked, kept=kept)
+            (latents,) = self._sample(asked, [variant])
+            return replace(self._track(asked, variant, latents), mended=kept.mended)
+
+    def _track(self, asked: Asked, variant: Variant, latents: Tensor | None) -> Track:
         """Of its latents; of another seed's where no precision makes numbers of them. Raises NoNumbers."""
         if latents is not None:
             with suppress(NoNumbers):
-                return self._render(variant.index, latents, cancelled)
+                return self._render(variant.index, latents, asked.cancelled)
         seed = (variant.seed + 1) % 2**32
         log.warning(
             "seed %d makes no numbers in any precision: variant %d has seed %d", variant.seed, variant.index, seed
         )
-        (again,) = self._sample(clip, [replace(variant, seed=seed)], options, cancelled)
+        (again,) = self._sample(asked, [replace(variant, seed=seed)])
         if again is None:
             raise NoNumbers(self.model)
-        return replace(self._render(variant.index, again, cancelled), seed=seed)
+        return replace(self._render(variant.index, again, asked.cancelled), seed=seed)
 
     @torch.inference_mode()
     def rest(self, busy: Callable[[], bool]) -> None:
@@ -208,32 +221,30 @@ class MMAudioEngine:
         latents = runtime.sample(prepared, replace(self._sampler, steps=2), lambda: False)
         self._render(0, latents[0], lambda: False)
 
-    @torch.inference_mode()
-    def _sample(
-        self, clip: Clip, variants: Sequence[Variant], options: Options, cancelled: Callable[[], bool]
-    ) -> list[Tensor | None]:
-        """Latents of each variant, (N, latent), or None where they are no numbers."""
+    def _asked(self, clip: Clip, options: Options, cancelled: Callable[[], bool]) -> Asked:
+        """Raises Rejected (too short), Unavailable (a film that was not shown, or is forgotten)."""
         long_enough(clip.duration_s)
-        runtime, seen = self._runtime, None
+        seen = None
         if options.conditioning != "text" and (seen := self._seen(clip, options)) is None:
             raise Unavailable("The engine has forgotten what it saw of the film; try again later")
-        windows = lay(clip.duration_s if seen is None else seen.duration_s, runtime.model.rate)
-        negative = NEGATIVE_PROMPT if options.negative_prompt is None else options.negative_prompt
-        sampler = replace(
-            self._sampler,
-            steps=self._sampler.steps if options.steps is None else options.steps,
-            guidance=self._sampler.guidance if options.guidance is None else options.guidance,
-        )
+        return Asked.of(clip, options, cancelled, seen, self._runtime.model.rate)
+
+    @torch.inference_mode()
+    def _sample(self, asked: Asked, variants: Sequence[Variant]) -> list[Tensor | None]:
+        """Latents of each variant, (N, latent), or None where they are no numbers."""
+        runtime, (windows, _, heard), kept = self._runtime, asked.told, asked.kept
+        captions, seeds = asked.captions(variants, runtime.tokenize), [variant.seed for variant in variants]
 
         def sampled() -> Tensor:
-            texts = runtime.read([variant.direction.prompt for variant in variants])
-            prepared = runtime.prepared(windows, seen, texts, negative, [variant.seed for variant in variants])
-            return runtime.sample(prepared, sampler, cancelled)
+            texts = runtime.read(captions)
+            prepared = runtime.prepared(windows, asked.seen, texts, asked.negative_prompt, seeds, heard, kept)
+            return runtime.sample(prepared, asked.sampler(self._sampler), asked.cancelled)
 
         try:
-            return list(runtime.with_room(sampled))
+            made = list(runtime.with_room(sampled))
         except NoNumbers as error:
             return [one if one.isfinite().all() else None for one in error.made]
+        return [kept.pasted(one) for one in made] if kept else list(made)
 
     @torch.inference_mode()
     def _render(self, index: int, latents: Tensor, cancelled: Callable[[], bool]) -> Track:
@@ -244,8 +255,8 @@ class MMAudioEngine:
         rate = self._runtime.model.rate
         wave = self._runtime.with_room(lambda: self._runtime.render(latents, go_on))
         lufs = track_lufs(wave, rate.sample_rate)
-        samples = on_host(wave).numpy()
-        return Track(index=index, samples=samples, sample_rate=rate.sample_rate, loudness_lufs=lufs)
+        samples, kept = on_host(wave).numpy(), on_host(latents.half()).numpy()
+        return Track(index=index, samples=samples, sample_rate=rate.sample_rate, loudness_lufs=lufs, latents=kept)
 
     @contextmanager
     def _ours(self) -> Iterator[None]:
@@ -272,22 +283,3 @@ class MMAudioEngine:
 
 def _key(clip: Clip, *, with_sync: bool) -> tuple[str, float, bool]:
     return clip.digest, clip.duration_s, with_sync
-
-
-@dataclass(frozen=True, slots=True)
-class Viewing:
-    """Implements `worker.ports.Viewer`."""
-
-    watcher: Watcher
-    keep: Callable[[], None]
-    ours: Callable[[], AbstractContextManager[None]]
-
-    @torch.inference_mode()
-    def see(self, frames: Frames) -> None:
-        with self.ours():
-            self.watcher.see(frames)
-
-    @torch.inference_mode()
-    def end(self) -> None:
-        with self.ours():
-            self.keep()

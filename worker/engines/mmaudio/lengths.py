@@ -25,6 +25,10 @@ class AudioRate:
     sample_rate: int
     hop: int
 
+    @property
+    def latents_per_s(self) -> float:
+        return self.sample_rate / self.hop / 2
+
     def latents(self, duration_s: float) -> int:
         """Latent frames; one latent is two mel frames. Left to right in float64, as the checkpoints were trained."""
         return math.ceil(duration_s * self.sample_rate / self.hop / 2)

@@ -21,8 +21,9 @@ from worker.engines.mmaudio.flow import Conditions, Flow
 from worker.engines.mmaudio.graphs import Graphs
 from worker.engines.mmaudio.layers import widen
 from worker.engines.mmaudio.lru_cache import LruCache
+from worker.engines.mmaudio.mending import Kept
 from worker.engines.mmaudio.models import Model
-from worker.engines.mmaudio.sampling import EulerSolver, Prepared, Sampler, Velocity, noise
+from worker.engines.mmaudio.sampling import EulerSolver, Held, Prepared, Sampler, Velocity, noise
 from worker.engines.mmaudio.synchformer import Synchformer
 from worker.engines.mmaudio.vae import VAE
 from worker.engines.mmaudio.windows import Windows
@@ -84,9 +85,17 @@ class Runtime(Parts):
         return torch.stack([features for caption in captions if (features := known[caption]) is not None])
 
     def prepared(
-        self, windows: Windows, seen: Features | None, texts: Tensor, negative: str, seeds: Sequence[int]
+        self,
+        windows: Windows,
+        seen: Features | None,
+        texts: Tensor,
+        negative: str,
+        seeds: Sequence[int],
+        heard: Sequence[int] = (),
+        kept: Kept | None = None,
     ) -> Prepared:
-        """What to sample; streams that were not seen are the empty ones."""
+        """What to sample; streams that were not seen are the empty ones. Of the texts each seed has as many, and each window hears the
+        one that `heard` says. What was kept is held."""
         flow, count = self.flow, len(windows)
         if seen is None:
             clip, clip_pooled = flow.project_clip(flow.empty_clip(windows.clip_length))
@@ -94,7 +103,7 @@ class Runtime(Parts):
         else:
             cut = [seen.clip[start : start + windows.clip_length] for start in windows.clip_starts]
             clip, clip_pooled = flow.project_clip(torch.stack(cut))
-            if count > 1:
+            if windows.length < windows.latents:
                 _, film = flow.project_clip(seen.clip[None])
                 clip_pooled = FILM_SHARE * film + (1 - FILM_SHARE) * clip_pooled
         silent = seen is None or seen.sync is None
@@ -106,13 +115,19 @@ class Runtime(Parts):
         text, text_pooled = flow.project_text(texts)
         of_window = torch.arange(count, device=self.device).repeat(len(seeds))
         of_variant = torch.arange(len(seeds), device=self.device).repeat_interleave(count)
+        of_text = of_variant * (len(texts) // len(seeds))
+        if any(heard):
+            of_text += on_device(torch.tensor(heard), self.device).repeat(len(seeds))
         asked = Conditions(
-            clip[of_window], text[of_variant], sync[of_window], clip_pooled[of_window], text_pooled[of_variant]
+            clip[of_window], text[of_text], sync[of_window], clip_pooled[of_window], text_pooled[of_text]
         )
         unwanted = self.read([negative]) if negative else flow.empty_text()
         empty = flow.condition(flow.empty_clip(windows.clip_length), flow.empty_sync(windows.sync_length), unwanted)
         start = noise(seeds, windows.latents, self.model.flow.latent)
-        return Prepared(seeds=seeds, noise=start, windows=windows, asked=asked, empty=empty, silent=silent)
+        held = kept and Held(
+            (on_device(kept.latents, self.device) - flow.latent_mean[0]) / flow.latent_std[0], kept.held
+        )
+        return Prepared(seeds=seeds, noise=start, windows=windows, asked=asked, empty=empty, silent=silent, held=held)
 
     def sample(self, prepared: Prepared, sampler: Sampler, cancelled: Callable[[], bool]) -> Tensor:
         """Latents (V, N, latent) in the VAE's units. Raises NoNumbers."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -51,6 +52,13 @@ class Sampler:
         return self.guidance > 1 and self.interval[0] <= time <= self.interval[1]
 
 
+class Held(NamedTuple):
+    """Latents that are known already: noised as far as each step's, they go along for what is sampled beside them."""
+
+    latents: Tensor  # (N, latent) float32, in the network's units
+    where: Tensor  # (N, 1) bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """What is to be sampled: V variants over K windows. Rows of `asked` go variant by variant, window by window."""
@@ -62,6 +70,7 @@ class Prepared:
     empty: Conditions  # (1, ...)
     silent: bool
     """The asked sync stream is the empty one."""
+    held: Held | None = None
 
 
 def noise(seeds: Sequence[int], latents: int, channels: int) -> Tensor:
@@ -99,7 +108,8 @@ class EulerSolver:
         self._mark = mark or (_event if self._device.type == "cuda" else None)
         self._evaluation = Evaluation(flow, prepared.windows.length)
         self._times = sampler.times()
-        self._x = on_device(prepared.noise, self._device)
+        self._x = self._noise = on_device(prepared.noise, self._device)
+        self._held = prepared.held and Held(*(on_device(part, self._device) for part in prepared.held))
         self._winners: Tensor | None = None
         """(V, T, N), where windows overlap."""
         if len(prepared.windows) > 1:
@@ -135,6 +145,9 @@ class EulerSolver:
                 continue
             self._x = self._x + (self._times[step + 1] - self._times[step]) * velocity
             step += 1
+            if self._held is not None:  # at time 1 the noise is gone, to the bit
+                known = (1 - self._times[step]) * self._noise + self._times[step] * self._held.latents
+                self._x = torch.where(self._held.where, known, self._x)
             if self._mark is not None:
                 ahead.append(self._mark())
         batching.job_done()

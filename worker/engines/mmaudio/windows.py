@@ -1,15 +1,18 @@
 """Windows of the native length over a longer film, and how their velocities become one.
 
 All windows of a step work on one global latent; where they overlap, one of them wins each frame anew at every step, by
-raised-cosine ramps: an average of them would lose high frequencies.
+raised-cosine ramps: an average of them would lose high frequencies. Where other words begin inside a window it goes through
+the network once for each of them, and the same ramps say whose a frame is.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -35,6 +38,12 @@ class Windows:
     clip_length: int
     sync_starts: tuple[int, ...]
     sync_length: int
+    borders: tuple[int, ...] = ()
+    """The latents at which other words begin."""
+    stretches: tuple[int, ...] = ()
+    """Which stretch between them each window is heard in."""
+    fade: int = 1
+    """Over how many latents one stretch gives way to the next."""
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -43,14 +52,48 @@ class Windows:
     def shares(self) -> Tensor:
         """How likely a window wins each latent frame, (K, N) float32: every column sums to one."""
         edges = np.zeros((len(self), self.latents))
-        for k, start in enumerate(self.starts):
-            tent = np.ones(self.length)
+        starts, tents = list(dict.fromkeys(self.starts)), {}
+        for k, start in enumerate(starts):
+            tents[start] = tent = np.ones(self.length)
             if k > 0:
-                _ramp(tent, self.starts[k - 1] + self.length - start)
-            if k + 1 < len(self):
-                _ramp(tent[::-1], start + self.length - self.starts[k + 1])
-            edges[k, start : start + self.length] = tent
+                _ramp(tent, starts[k - 1] + self.length - start)
+            if k + 1 < len(starts):
+                _ramp(tent[::-1], start + self.length - starts[k + 1])
+        for k, start in enumerate(self.starts):
+            edges[k, start : start + self.length] = tents[start]
+        if self.borders:
+            edges *= self.weights[list(self.stretches)]
         return torch.from_numpy((edges / edges.sum(axis=0)).astype(np.float32))
+
+    @cached_property
+    def weights(self) -> npt.NDArray[np.float64]:
+        """How much of each latent frame belongs to each stretch, (S, N): every column sums to one."""
+        middles = np.arange(self.latents) + 0.5
+        risen = np.clip((middles - np.array(self.borders)[:, None]) / self.fade + 0.5, 0, 1)
+        shown = np.vstack([np.ones(self.latents), np.sin(np.pi / 2 * risen) ** 2, np.zeros(self.latents)])
+        return shown[:-1] - shown[1:]
+
+    def split(self, borders: Sequence[int], *, fade: int) -> Windows:
+        """Each window once for every stretch between the `borders` (latents, ascending) that it reaches."""
+        if not borders:
+            return self
+        parted = replace(self, borders=tuple(borders), fade=fade)
+        pairs = [
+            (k, stretch)
+            for k, start in enumerate(self.starts)
+            for stretch, weight in enumerate(parted.weights)
+            if weight[start : start + self.length].any()
+        ]
+        starts, clip_starts, sync_starts = (
+            tuple(each[k] for k, _ in pairs) for each in (self.starts, self.clip_starts, self.sync_starts)
+        )
+        return replace(
+            parted,
+            starts=starts,
+            clip_starts=clip_starts,
+            sync_starts=sync_starts,
+            stretches=tuple(s for _, s in pairs),
+        )
 
     def winners(self, seed: int, steps: int) -> Tensor:
         """Which window owns each frame at each step, (steps, N) int64, drawn by the shares from the variant's seed."""
@@ -80,7 +123,7 @@ def lay(duration_s: float, rate: AudioRate) -> Windows:
         return single(duration_s, rate)
     latents, length = rate.latents(duration_s), rate.latents(NATIVE_S)
     clip_length, sync_length = clip_frames(NATIVE_S), sync_features(NATIVE_S)
-    per_s = rate.sample_rate / rate.hop / 2
+    per_s = rate.latents_per_s
     hop_s = HOP_SEGMENTS * SEGMENT_S
     # Starts are rounded: less than half a latent beyond a hop is no window more, it would start where the one before it does.
     count = max(2, int(np.ceil((latents - length - 0.5) / (hop_s * per_s))) + 1)
