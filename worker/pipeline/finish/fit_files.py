@@ -12,7 +12,6 @@ import numpy as np
 
 from worker.domain import Clip, Fit, Samples
 from worker.pipeline.finish.decoding import LONGEST_S, decode, listen
-from worker.pipeline.finish.fit import fit
 from worker.pipeline.finish.sound import RATE_HZ
 from worker.pipeline.look.look import ChildLooker
 from worker.together import together
