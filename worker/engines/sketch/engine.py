@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from worker.domain import MIT, Clip, Options, Track, Variant
 from worker.engines.sketch.composing import compose
+from worker.engines.sketch.laying import Wishes
 from worker.engines.sketch.mixing import mix
+from worker.engines.sketch.score import Score
 from worker.engines.sketch.tones import RATE
 from worker.errors import Cancelled, Rejected
 
@@ -13,7 +15,7 @@ SHORTEST_S = 0.2
 
 class SketchEngine:
     """Implements `worker.ports.Engine`. Tracks are stereo at 44.1 kHz, as long as the clip, and depend only on the clip's
-    scenes and speech, the direction, the seed and the negative prompt (instruments named there stay silent).
+    scenes and speech, the direction, the seed, hits, segments and loop, and the negative prompt (instruments named there stay silent).
     """
 
     name = "sketch"
@@ -45,15 +47,21 @@ class SketchEngine:
 
         for variant in variants:
             check()
-            score = compose(
-                clip.duration_s,
-                clip.scenes,
-                variant.direction,
-                variant.seed,
-                options.negative_prompt or "",
-                clip.speech,
-            )
+            score = score_of(clip, variant, options)
             samples = mix(score, check)
             yield Track(
                 index=variant.index, samples=samples, sample_rate=RATE, bpm=round(score.bpm, 2), key=str(score.key)
             )
+
+
+def score_of(clip: Clip, variant: Variant, options: Options) -> Score:
+    """What is played for a variant; the same every time."""
+    return compose(
+        clip.duration_s,
+        clip.scenes,
+        variant.direction,
+        variant.seed,
+        options.negative_prompt or "",
+        clip.speech,
+        Wishes(hits=options.hits or (), segments=options.segments, loops=options.loop),
+    )
