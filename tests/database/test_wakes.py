@@ -97,7 +97,7 @@ async def test_what_nobody_took_is_called_again(db, queue, clock):
 async def test_no_engine_keeps_another_from_being_called(db, queue, clock):
     """Jobs for two engines, whose wake-ups were both swallowed: each is called within some beats, in whatever order."""
     [worker, *_] = await idle(db, 200) + await idle(db, 200, engine="acestep")
-    for engine in ("sketch", "acestep"):
+    for engine in ("acestep", "sketch"):
         await queue.insert(engine=engine)
     seen = set()
     for _ in range(40):
