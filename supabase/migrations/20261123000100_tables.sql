@@ -229,6 +229,8 @@ create sequence private.woken_webhook minvalue 0;
 create sequence private.owed_ms minvalue 0;
 create sequence private.room_generate minvalue 0;
 create sequence private.room_merge minvalue 0;
+create sequence private.room_brief minvalue 0;
+create sequence private.room_pack minvalue 0;
 create sequence private.room_mmaudio minvalue 0;
 create sequence private.room_acestep minvalue 0;
 create sequence private.room_sketch minvalue 0;
@@ -239,6 +241,8 @@ comment on sequence private.woken_webhook is 'When workers were woken for a webh
 comment on sequence private.owed_ms is 'From when on a beat shall look whether a wake-up was enough, in milliseconds of the epoch; 0: it was. A hint.';
 comment on sequence private.room_generate is 'How many workers have room for a generate job: a hint.';
 comment on sequence private.room_merge is 'How many workers have room for a merge job: a hint.';
+comment on sequence private.room_brief is 'How many workers have room for a brief job: a hint.';
+comment on sequence private.room_pack is 'How many workers have room for a pack job: a hint.';
 comment on sequence private.room_mmaudio is 'How many workers have room for a job for mmaudio: a hint.';
 comment on sequence private.room_acestep is 'How many workers have room for a job for acestep: a hint.';
 comment on sequence private.room_sketch is 'How many workers have room for a job for sketch: a hint.';

@@ -82,7 +82,7 @@ as $$
 begin
   if setval('private.hearing', (select count(*) from public.workers w where w.state in ('loading', 'ready'))) > 32 then
     perform setval('private.room_' || k.what, coalesce(r.count, 0))
-       from unnest(array['generate', 'merge', 'mmaudio', 'acestep', 'sketch']) k (what)
+       from unnest(array['generate', 'merge', 'brief', 'pack', 'mmaudio', 'acestep', 'sketch']) k (what)
        left join (select t.what, sum(alike.count)::bigint as count
                     from (select w.kinds || w.engines as takes, count(*)
                             from public.workers w left join (select j.worker_id, count(*) from public.jobs j where j.worker_id is not null group by 1) held

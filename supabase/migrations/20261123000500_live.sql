@@ -100,7 +100,7 @@ begin
     for v_call in
       select w.what, w.engine
         from (values ('generate', ''), ('generate', 'mmaudio'), ('generate', 'acestep'), ('generate', 'sketch'), ('merge', ''),
-                     ('webhook', '')) w (what, engine)
+                     ('brief', ''), ('pack', ''), ('webhook', '')) w (what, engine)
        where private.waiting(w.what, w.engine, 1) > 0 order by random()
     loop
       perform private.count_room();
