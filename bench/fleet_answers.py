@@ -79,6 +79,7 @@ async def made(db: asyncpg.Connection) -> str:
     worker = await db.fetchval("select queue.register('bench', '{generate}', '{}', '', '1 hour')")
     await db.execute("select queue.ready($1, '')", worker)
     attempt = json.loads(await db.fetchval("select queue.claim($1, '1 hour')", worker))["attempt"]
+    await db.fetchval("select queue.set_stage($1, $2, $3, 'composing')", job, attempt, worker)
     variants = [
         {"index": i, "seed": i, "direction": {"title": "Warm evening", "prompt": "slow piano, " * 10, "tempo_bpm": 90}}
         for i in range(3)

@@ -57,7 +57,7 @@ async def fleet(tree: Tree, workers: int) -> None:
                 due = (number + random.uniform(-0.3, 0.3)) * every_s
                 await asyncio.sleep(max(0, began + due - time.perf_counter()))
 
-        await asyncio.sleep(45)  # each has polled with what it knows of the fleet
+        await asyncio.sleep(45 if workers > EACH else 10)  # each has polled with what it knows of the fleet
         idle = await cost(postgres, asyncio.sleep(SECONDS))
         found = []
         for a_second in (3, 10):

@@ -14,7 +14,7 @@ import structlog
 
 from edge_api.problems import Problem
 from edge_api.settings import Misconfigured
-from edge_api.views import Asked, Views
+from edge_api.views import Answer, Asked, Views
 from rhythmai.project.dsn import connect_arguments, left_as_it_was
 from rhythmai.project.trace import Tracer, function_of, untraced
 
@@ -152,14 +152,15 @@ class Database:
         """The job as JSON text, None when there is none for this caller."""
         return await self._views.of(job, user)
 
-    async def _view_all(self, asked: Sequence[Asked], seen: Sequence[str]) -> list[tuple[str, str] | None]:
+    async def _view_all(self, asked: Sequence[Asked], seen: Sequence[str]) -> list[Answer | None]:
         """No span: it belongs to many requests, and streams look for as long as a job takes."""
         jobs, users = [job for job, _ in asked], [user for _, user in asked]
-        told: list[str | None] = await self._ask(
-            "select array(select version || ' ' || coalesce(answer::text, '') from queue.views($1, $2, $3))",
+        told: list[str] = await self._ask(
+            "select array(select concat(version, '\n', progress, '\n', answer) from queue.views($1, $2, $3))",
             jobs, users, seen, tracer=untraced,
         )  # fmt: skip
-        return [None if one is None else (one.partition(" ")[0], one.partition(" ")[2]) for one in told]
+        answers = [tuple(one.split("\n")) for one in told]
+        return [(version, progress, answer) if version or answer else None for version, progress, answer in answers]
 
     async def moved(self, seen: Mapping[UUID, str | None]) -> list[tuple[UUID, str | None, View | None]]:
         """Those of the jobs that are at another version than was seen, with it and the job; both are None of one that is gone."""

@@ -1,7 +1,8 @@
 """Looking at jobs: who asks while the database answers others is asked for together with all who do.
 
-Whoever asks alone is asked for at once; a crowd costs one statement instead of many. The answer of a job that has ended is
+Whoever asks alone is asked for at once; a crowd costs one statement instead of many. The answer of a job that runs or has ended is
 remembered with its version: the database is asked whether it still holds, for this caller, and says it anew only where not.
+Progress moves with time, and is told each time.
 """
 
 from __future__ import annotations
@@ -19,14 +20,16 @@ MOST: Final = 64
 
 Asked = tuple[UUID, UUID | None]
 """A job, and for whom."""
-Answer = tuple[str, str]
-"""The job's version, "" where it has not ended, and the job as JSON text, "" where this version was seen."""
+Answer = tuple[str, str, str]
+"""The job's version, "" while it waits; its progress, "" unless it runs; and the rest of it, "" where this version was seen. Both are JSON
+objects, as text."""
 Ask = Callable[[Sequence[Asked], Sequence[str]], Awaitable[Sequence[Answer | None]]]
 """Asks for jobs of which these versions were seen, "" for none; answers None of one that is not there for its caller."""
 REMEMBERED: Final = 1000
 LONGEST: Final = 16_000
 """Characters of an answer that is remembered: at most 16 MB are."""
 NOTHING: Final = ("", "")
+"""Version and text of a job that nothing is remembered of."""
 
 
 class Views:
@@ -36,7 +39,7 @@ class Views:
         self._ask = ask
         self._waiting: list[tuple[Asked, asyncio.Future[str | None]]] = []
         self._asking: set[asyncio.Task[None] | None] = set()
-        self._ended: OrderedDict[UUID, Answer] = OrderedDict()
+        self._known: OrderedDict[UUID, tuple[str, str]] = OrderedDict()
 
     async def of(self, job: UUID, user: UUID | None) -> str | None:
         """The job as JSON text, None when there is none for this caller. Raises what `ask` raises."""
@@ -49,7 +52,7 @@ class Views:
     async def _ask_on(self) -> None:
         while self._waiting:
             some, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
-            seen = [self._ended.get(job, NOTHING) for (job, _), _ in some]
+            seen = [self._known.get(job, NOTHING) for (job, _), _ in some]
             try:
                 answers = await self._ask([asked for asked, _ in some], [version for version, _ in seen])
             except Exception as error:  # noqa: BLE001 -- theirs to handle, each for itself
@@ -58,17 +61,18 @@ class Views:
                         answer.set_exception(error)
             else:
                 for ((job, _), waiting), told, known in zip(some, answers, seen, strict=True):
-                    text = told and (told[1] or known[1])
-                    if told and told[0] and text:
-                        self._remember(job, (told[0], text))
+                    text = None if told is None else self._text(job, told, known[1])
                     if not waiting.done():  # a client who went away
                         waiting.set_result(text)
         # Now: whoever comes before a callback of this task would wait for a question that nobody asks.
         self._asking.discard(asyncio.current_task())
 
-    def _remember(self, job: UUID, answer: Answer) -> None:
-        if len(answer[1]) <= LONGEST:
-            self._ended[job] = answer
-            self._ended.move_to_end(job)
-            if len(self._ended) > REMEMBERED:
-                self._ended.popitem(last=False)
+    def _text(self, job: UUID, told: Answer, known: str) -> str:
+        version, progress, text = told
+        text = text or known
+        if version and len(text) <= LONGEST:
+            self._known[job] = version, text
+            self._known.move_to_end(job)
+            if len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+        return f"{text[:-1]}, {progress[1:]}" if progress else text

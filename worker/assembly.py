@@ -82,6 +82,7 @@ async def enter(
         version=version("rhythmai"),
         lease=timedelta(seconds=settings.lease_s),
         job_timeout=timedelta(seconds=settings.job_timeout_s),
+        slots=settings.worker_slots,
         connections=MOST_CONNECTIONS - 1 - ("listen" in settings.wakeups),
         tracer=tracer,
     )

@@ -45,6 +45,7 @@ class PostgresQueue:
         version: str,
         lease: timedelta,
         job_timeout: timedelta,
+        slots: int = 2,
         connections: int = 2,
         tracer: Tracer = untraced,
     ) -> Self:
@@ -73,8 +74,9 @@ class PostgresQueue:
                 raise QueueUnavailable(f"no answer from the host of DATABASE_URL: {error or 'too late'}") from error
             try:
                 worker_id = await pool.fetchval(
-                    "select queue.register($1, $2, $3, $4, $5)", name, list(kinds), list(engines), version, lease
-                )
+                    "select queue.register($1, $2, $3, $4, $5, $6)",
+                    name, list(kinds), list(engines), version, lease, slots,
+                )  # fmt: skip
             except BaseException:
                 pool.terminate()
                 raise

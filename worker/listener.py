@@ -26,7 +26,7 @@ from worker.errors import (
 )
 from worker.ports import Queue
 from worker.timings import Timings
-from worker.wake import rest
+from worker.wake import among_few, rest
 
 log = structlog.get_logger()
 MOST_BESIDE = 4
@@ -160,7 +160,11 @@ class Listener:
             log.exception("queue.bug", again_in_s=round(sleep.total_seconds(), 1))
             return sleep
         self._failures = 0
-        return sleep if due is None else min(sleep, due + timedelta(milliseconds=random.uniform(0, 50)))
+        return (
+            sleep
+            if due is None or not among_few(self.fleet())
+            else min(sleep, due + timedelta(milliseconds=random.uniform(0, 50)))
+        )
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._running.pop(task, None)

@@ -1,6 +1,6 @@
 """Wake-ups: a Realtime broadcast on the private topic `jobs`, and LISTEN. Each is enough alone; both are only hints.
 
-Both carry {"what": ..., "engine": ..., "workers": ...}, see `worker.wake.Wake`.
+Both carry {"what": ..., "engine": ..., "workers": ..., "lookers": ...}, see `worker.wake.Wake`.
 """
 
 import asyncio
@@ -42,7 +42,12 @@ def _told(payload: object) -> Wake:
     """What cannot be read wakes as well."""
     try:
         told: Any = json.loads(payload) if isinstance(payload, str) else payload
-        return Wake(what=str(told["what"]), engine=str(told.get("engine", "")), workers=int(told["workers"]))
+        return Wake(
+            what=str(told["what"]),
+            engine=str(told["engine"]),
+            workers=int(told["workers"]),
+            lookers=int(told["lookers"]),
+        )
     except (AttributeError, KeyError, TypeError, ValueError):
         return Wake()
 

@@ -53,6 +53,7 @@ create table public.workers (
   kinds text[] not null constraint workers_kinds check (kinds <@ array['generate', 'merge', 'brief', 'pack'] and cardinality(kinds) > 0),
   engines text[] not null default '{}',
   engine text not null default '',
+  slots integer not null default 2 constraint workers_slots check (slots > 0),
   version text not null default '',
   state text not null default 'loading' constraint workers_state check (state in ('loading', 'ready', 'lost', 'gone')),
   draining boolean not null default false,
@@ -63,6 +64,7 @@ create table public.workers (
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200);
 comment on column public.workers.engines is 'What it can compose with, by name; what it takes for a job that names none comes first.';
 comment on column public.workers.engine is 'The same for people, with the models.';
+comment on column public.workers.slots is 'How many jobs it takes at a time.';
 comment on table public.workers is 'One row per worker process. Liveness is here, not on jobs: a worker is dead when last_seen is older than its lease.';
 -- Not on last_seen: a beat must stay a HOT update.
 create index workers_alive on public.workers (id) where state in ('loading', 'ready');
@@ -207,8 +209,9 @@ create index jobs_heard on public.jobs (tenant, md5(video_url), seq desc)
 --                         entries of all jobs claimed before; an insert takes it for the current round.
 --   swept_ms              when the last sweep ran, in milliseconds of the epoch: busy workers sweep once a second.
 --   beat_ms, heard_ms     when any worker beat last, and since when workers can be heard again after a silence of all.
---   woken_<what>, owed_<what>  when workers were woken last for a kind of job or for webhooks, and when that was put off last.
---   hearing               how many workers hear of it.
+--   woken_<what>          when workers were woken last for a kind of job or for webhooks.
+--   owed_ms               from when on a beat shall look whether that was enough; 0: it was.
+--   hearing, room_<what>  how many workers hear of it, and how many of them have room for a job of a kind, or for an engine.
 create sequence private.served_generate_interactive minvalue 0;
 create sequence private.served_generate_batch minvalue 0;
 create sequence private.served_generate_interactive_mmaudio minvalue 0;
@@ -232,22 +235,28 @@ create sequence private.woken_merge minvalue 0;
 create sequence private.woken_brief minvalue 0;
 create sequence private.woken_pack minvalue 0;
 create sequence private.woken_webhook minvalue 0;
-create sequence private.owed_generate minvalue 0;
-create sequence private.owed_merge minvalue 0;
-create sequence private.owed_brief minvalue 0;
-create sequence private.owed_pack minvalue 0;
-create sequence private.owed_webhook minvalue 0;
+create sequence private.owed_ms minvalue 0;
+create sequence private.room_generate minvalue 0;
+create sequence private.room_merge minvalue 0;
+create sequence private.room_brief minvalue 0;
+create sequence private.room_pack minvalue 0;
+create sequence private.room_mmaudio minvalue 0;
+create sequence private.room_acestep minvalue 0;
+create sequence private.room_sketch minvalue 0;
 comment on sequence private.hearing is 'How many workers live: a hint.';
 comment on sequence private.woken_generate is 'When workers were woken for a generate job, in milliseconds of the epoch: a hint.';
 comment on sequence private.woken_merge is 'When workers were woken for a merge job, in milliseconds of the epoch: a hint.';
 comment on sequence private.woken_brief is 'When workers were woken for a brief job, in milliseconds of the epoch: a hint.';
 comment on sequence private.woken_pack is 'When workers were woken for a pack job, in milliseconds of the epoch: a hint.';
 comment on sequence private.woken_webhook is 'When workers were woken for a webhook, in milliseconds of the epoch: a hint.';
-comment on sequence private.owed_generate is 'When a wake-up for a generate job was put off, in milliseconds of the epoch: a hint.';
-comment on sequence private.owed_merge is 'When a wake-up for a merge job was put off, in milliseconds of the epoch: a hint.';
-comment on sequence private.owed_brief is 'When a wake-up for a brief job was put off, in milliseconds of the epoch: a hint.';
-comment on sequence private.owed_pack is 'When a wake-up for a pack job was put off, in milliseconds of the epoch: a hint.';
-comment on sequence private.owed_webhook is 'When a wake-up for a webhook was put off, in milliseconds of the epoch: a hint.';
+comment on sequence private.owed_ms is 'From when on a beat shall look whether a wake-up was enough, in milliseconds of the epoch; 0: it was. A hint.';
+comment on sequence private.room_generate is 'How many workers have room for a generate job: a hint.';
+comment on sequence private.room_merge is 'How many workers have room for a merge job: a hint.';
+comment on sequence private.room_brief is 'How many workers have room for a brief job: a hint.';
+comment on sequence private.room_pack is 'How many workers have room for a pack job: a hint.';
+comment on sequence private.room_mmaudio is 'How many workers have room for a job for mmaudio: a hint.';
+comment on sequence private.room_acestep is 'How many workers have room for a job for acestep: a hint.';
+comment on sequence private.room_sketch is 'How many workers have room for a job for sketch: a hint.';
 comment on sequence private.served_generate_interactive is 'The turn of the last interactive generate job claimed: a hint.';
 comment on sequence private.served_generate_batch is 'The turn of the last batch generate job claimed: a hint.';
 comment on sequence private.served_generate_interactive_mmaudio is 'The same of jobs for mmaudio.';

@@ -6,16 +6,16 @@
 -- beats and claims of one worker do not wait for each other.
 
 -- A worker process begins. Each start is a new row: the id tells incarnations of one worker apart.
-create function queue.register(p_name text, p_kinds text[], p_engines text[], p_version text, p_lease interval) returns bigint
+create function queue.register(p_name text, p_kinds text[], p_engines text[], p_version text, p_lease interval, p_slots integer default 2) returns bigint
 language sql set search_path = ''
 as $$
   delete from public.workers w where w.last_seen < now() - interval '7 days'
     and not exists (select from public.jobs j where j.worker_id = w.id);
-  insert into public.workers (name, kinds, engines, engine, version, lease)
-  values (p_name, p_kinds, p_engines, array_to_string(p_engines, ', '), p_version, p_lease)
+  insert into public.workers (name, kinds, engines, engine, version, lease, slots)
+  values (p_name, p_kinds, p_engines, array_to_string(p_engines, ', '), p_version, p_lease, p_slots)
     returning id;
 $$;
-comment on function queue.register(text, text[], text[], text, interval) is 'Enter a worker process; returns its id.';
+comment on function queue.register(text, text[], text[], text, interval, integer) is 'Enter a worker process; returns its id.';
 
 -- The models are loaded: the worker is ready.
 create function queue.ready(p_worker bigint, p_engine text) returns void

@@ -75,6 +75,28 @@ end
 $$;
 comment on function private.ready_due() is 'Ready the backed-off jobs that are due; whether there were any.';
 
+-- How many workers hear of work, and how many of them have room for it, by kind and by engine; those of a small fleet are all called.
+create function private.count_room() returns void
+language plpgsql set search_path = '' set enable_seqscan = off
+as $$
+begin
+  if setval('private.hearing', (select count(*) from public.workers w where w.state in ('loading', 'ready'))) > 32 then
+    perform setval('private.room_' || k.what, coalesce(r.count, 0))
+       from unnest(array['generate', 'merge', 'brief', 'pack', 'mmaudio', 'acestep', 'sketch']) k (what)
+       left join (select t.what, sum(alike.count)::bigint as count
+                    from (select w.kinds || w.engines as takes, count(*)
+                            from public.workers w left join (select j.worker_id, count(*) from public.jobs j where j.worker_id is not null group by 1) held
+                              on held.worker_id = w.id
+                           where w.state in ('loading', 'ready') and w.state = 'ready' and not w.draining -- the first for workers_alive
+                             and coalesce(held.count, 0) < w.slots
+                           group by 1) alike,
+                         unnest(alike.takes) t (what)
+                   group by 1) r using (what);
+  end if;
+end
+$$;
+comment on function private.count_room() is 'Count the workers that have room for a job, for wake-ups.';
+
 -- Put right what time has made wrong: jobs of dead workers, jobs past their deadline, backed-off jobs that are due, hints
 -- that are off. Bounded, and it skips what others hold. Claims call it: one of them each second, and those that find nothing,
 -- once in as many milliseconds as there are workers beyond twenty.
@@ -90,7 +112,7 @@ declare
   v_since timestamptz := private.database_since();
 begin
   perform setval('private.swept_ms', (extract(epoch from clock_timestamp()) * 1000)::bigint);
-  perform setval('private.hearing', (select count(*) from public.workers w where w.state in ('loading', 'ready')));
+  perform private.count_room();
   for v_worker in
     select w.id, w.name from public.workers w
      where w.state in ('loading', 'ready') and greatest(w.last_seen, v_since) < now() - w.lease

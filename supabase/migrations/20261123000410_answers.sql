@@ -192,24 +192,35 @@ end
 $$;
 comment on function queue.view(uuid, uuid) is 'queue.answer for a caller who may see the job; null otherwise.';
 
--- Many of them in one question, each for a caller of its own, in the order asked. The answer of a job that has ended depends on
--- its row and on how long jobs are kept, since nobody writes results any more: these two are its version, and whoever has seen
--- that one gets no answer again. Other jobs have the version '', one that is not there for the caller null.
-create function queue.views(p_jobs uuid[], p_users uuid[], p_seen text[]) returns table (version text, answer jsonb)
+-- Many of them in one question, each for a caller of its own, in the order asked, without the answer where this version of it was
+-- seen. The answer of a job that has ended depends on its row and on how long jobs are kept, since nobody writes results any more;
+-- of one that runs on its row, its results, and its progress, which moves with time and is told apart. Jobs that wait have the
+-- version '', one that is not there for the caller null.
+create function queue.views(p_jobs uuid[], p_users uuid[], p_seen text[]) returns table (version text, progress jsonb, answer jsonb)
 language plpgsql stable set search_path = ''
 as $$
 declare
   v_keep_for interval := (select s.keep_for from private.settings s);
+  v_runs boolean;
 begin
   for v_place in 1..cardinality(p_jobs) loop
-    select case when j.finished_at is null then '' else concat_ws('/', j.xmin, extract(epoch from j.finished_at), extract(epoch from v_keep_for)) end
-      into version from public.jobs j where j.id = p_jobs[v_place] and (j.owner is null or j.owner = p_users[v_place]);
+    select case when j.finished_at is null then '' else concat_ws('/', j.xmin, extract(epoch from j.finished_at), extract(epoch from v_keep_for)) end,
+           j.stage is not null
+      into version, v_runs from public.jobs j where j.id = p_jobs[v_place] and (j.owner is null or j.owner = p_users[v_place]);
+    progress := null;
+    if v_runs then
+      select concat_ws('/', j.xmin, j.attempt, r.count), private.progress(j, r.count) into version, progress
+        from public.jobs j, (select count(*) from public.results o where o.job_id = p_jobs[v_place]) r where j.id = p_jobs[v_place];
+    end if;
     answer := case when version = '' or version <> coalesce(p_seen[v_place], '') then queue.answer(p_jobs[v_place]) end;
+    if v_runs then
+      answer := answer - array['progress', 'eta_s'];
+    end if;
     return next;
   end loop;
 end
 $$;
-comment on function queue.views(uuid[], uuid[], text[]) is 'queue.view of each of the jobs for its caller, without the answer where this version of it was seen.';
+comment on function queue.views(uuid[], uuid[], text[]) is 'queue.view of each of the jobs for its caller, without the answer where this version of it was seen; progress and eta_s of one that runs apart.';
 
 -- What event streams ask for all the jobs that they are about, again and again: which of them are at another version than
 -- was seen (a word that moves with whatever a stream tells), with the job as answered. A job that is gone has neither.

@@ -1,26 +1,84 @@
 -- What is seen live. Events are hints and views, never the truth, so no trigger here may fail a write.
---   topic 'jobs'      event 'wake'     one per insert statement, however many rows: shortens a worker's sleep
+--   topic 'jobs'      event 'wake'     one per insert statement, however many rows: shortens the sleep of some workers
 --   topic 'job:<id>'  event 'job'      status, stage, counts, preview_url, error
 --                     event 'plan'     the directions of all variants, before there is any music
 --                     event 'result'   the whole result
 --                     event 'deleted'  the job is gone
 
--- Wake workers, by NOTIFY and by Realtime: p_what is a kind of job or 'webhook'; who lacks p_engine sleeps on. A large fleet is woken at most four times a
--- second for each; what is swallowed is owed, and the next beat of any worker pays it. A wake-up that cannot be sent is no
--- reason to fail.
+-- Whose turn it is to look when work has come. A look costs Postgres about as much as a beat, so that a thousand idle workers
+-- are not all called: of those who have room for such a job about 32 are, and two more for each job that waits. A large fleet is
+-- called at most four times a second for each kind. Both may be too little, and so whoever calls a part of a fleet, or nobody
+-- because somebody was called just now, owes a look at what waits then: the next beat of any worker pays it, and calls anew
+-- for what it finds, until nothing waits or all who could take it have been called.
+
+-- Milliseconds of the epoch.
+create function private.now_ms() returns bigint
+language sql volatile set search_path = ''
+as $$
+  select (extract(epoch from clock_timestamp()) * 1000)::bigint;
+$$;
+comment on function private.now_ms() is 'Milliseconds of the epoch; a function of its own so that tests can move it.';
+
+-- How many jobs wait that workers could take now, or webhooks that are due; not counted beyond p_most. Short walks, as the claim's.
+create function private.waiting(p_what text, p_engine text, p_most bigint) returns bigint
+language plpgsql stable set search_path = '' set enable_seqscan = off
+as $$
+begin
+  if p_what = 'webhook' then
+    return (select count(*) from (select from public.deliveries d where d.state = 'pending' and d.next_at <= now() limit p_most) due);
+  end if;
+  return (
+    select count(*)
+      from (select from unnest(array['interactive', 'batch']) l (lane),
+                   lateral (select coalesce(pg_sequence_last_value(to_regclass('private.' || concat_ws('_', 'served', p_what, l.lane, nullif(p_engine, '')))), 0) as turn) served,
+                   lateral (select from public.jobs j
+                             where j.kind = p_what and j.lane = l.lane and j.engine = p_engine and j.priority > 0
+                               and j.status = 'pending' and j.run_at is null
+                            union all
+                            select from public.jobs j
+                             where j.kind = p_what and j.lane = l.lane and j.engine = p_engine and j.priority = 0 and j.turn >= served.turn
+                               and j.status = 'pending' and j.run_at is null
+                            union all
+                            select from public.jobs j
+                             where j.kind = p_what and j.lane = l.lane and j.engine = p_engine and j.priority < 0
+                               and j.status = 'pending' and j.run_at is null) ready
+             limit p_most) found);
+end
+$$;
+comment on function private.waiting(text, text, bigint) is 'How many jobs of a kind and engine are ready, or webhooks due; not counted beyond a limit.';
+
+-- Wake workers, by NOTIFY and by Realtime: p_what is a kind of job or 'webhook'; who lacks p_engine sleeps on, and of `workers` that
+-- could take it about as many as `lookers` look. A wake-up that cannot be sent is no reason to fail.
 create function private.wake(p_what text, p_engine text default '') returns void
 language plpgsql security definer set search_path = ''
 as $$
 declare
-  v_ms bigint := extract(epoch from clock_timestamp()) * 1000;
+  v_ms bigint := private.now_ms();
+  v_woken bigint := coalesce(pg_sequence_last_value(to_regclass('private.woken_' || p_what)), 0);
+  v_owed bigint := nullif(pg_sequence_last_value('private.owed_ms'), 0);
   v_workers bigint := coalesce(pg_sequence_last_value('private.hearing'), 1);
-  v_told jsonb := jsonb_build_object('what', p_what, 'engine', p_engine, 'workers', v_workers);
+  v_pause bigint := least(250, (v_workers - 20) / 4);
+  v_lookers bigint := case p_what when 'webhook' then 8 else 32 end;
+  v_told jsonb;
 begin
-  if abs(v_ms - coalesce(pg_sequence_last_value(to_regclass('private.woken_' || p_what)), 0)) < least(250, (v_workers - 20) / 4) then
-    perform setval(to_regclass('private.owed_' || p_what), v_ms);
+  if abs(v_ms - v_woken) < v_pause then
+    perform setval('private.owed_ms', least(v_woken + v_pause, v_owed));
     return;
   end if;
   perform setval(to_regclass('private.woken_' || p_what), v_ms);
+  if v_workers > v_lookers and p_what <> 'webhook' then
+    v_workers := coalesce(pg_sequence_last_value(to_regclass('private.room_' || coalesce(nullif(p_engine, ''), p_what))), v_workers);
+    if v_workers > v_lookers then
+      v_lookers := v_lookers + 2 * private.waiting(p_what, p_engine, v_workers / 2);
+    end if;
+  end if;
+  if v_workers > v_lookers then
+    perform setval('private.owed_ms', least(v_ms + 300, v_owed));
+  else
+    v_workers := greatest(v_workers, 1);
+    v_lookers := v_workers;
+  end if;
+  v_told := jsonb_build_object('what', p_what, 'engine', p_engine, 'workers', v_workers, 'lookers', v_lookers);
   perform pg_notify('jobs', v_told::text);
   perform realtime.send(v_told, 'wake', 'jobs', true);
 exception when others then
@@ -29,21 +87,29 @@ end
 $$;
 comment on function private.wake(text, text) is 'Shorten the sleep of workers: a hint.';
 
--- Wakes for what was swallowed, once it may.
+-- In any order, or the first engine of a kind would keep the others from being called.
 create function private.pay_wakes() returns void
 language plpgsql set search_path = ''
 as $$
 declare
-  v_what text;
+  v_owed bigint := pg_sequence_last_value('private.owed_ms');
+  v_call record;
 begin
-  foreach v_what in array array['generate', 'merge', 'brief', 'pack', 'webhook'] loop
-    if pg_sequence_last_value(to_regclass('private.owed_' || v_what)) > pg_sequence_last_value(to_regclass('private.woken_' || v_what)) then
-      perform private.wake(v_what);
-    end if;
-  end loop;
+  if v_owed > 0 and (private.now_ms() - v_owed) not between -1000 and -1 then -- or the clock was set back
+    perform setval('private.owed_ms', 0); -- before the look: what comes from now on owes one of its own
+    for v_call in
+      select w.what, w.engine
+        from (values ('generate', ''), ('generate', 'mmaudio'), ('generate', 'acestep'), ('generate', 'sketch'), ('merge', ''),
+                     ('brief', ''), ('pack', ''), ('webhook', '')) w (what, engine)
+       where private.waiting(w.what, w.engine, 1) > 0 order by random()
+    loop
+      perform private.count_room();
+      perform private.wake(v_call.what, v_call.engine);
+    end loop;
+  end if;
 end
 $$;
-comment on function private.pay_wakes() is 'Send the wake-ups that were swallowed.';
+comment on function private.pay_wakes() is 'Call workers for what still waits, where that is owed.';
 
 create function private.after_insert_of_jobs() returns trigger
 language plpgsql security definer set search_path = ''

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from uuid import uuid4
 
 import pytest
@@ -22,7 +23,7 @@ class Desk:
         self.questions.append(list(asked))
         self.answers.append(asyncio.get_running_loop().create_future())
         await self.answers[-1]
-        return [("", f"{job} for {user}") for job, user in asked]
+        return [("", "", f"{job} for {user}") for job, user in asked]
 
 
 async def asked(views, count):
@@ -94,34 +95,44 @@ async def test_who_comes_as_the_last_answers_are_told_is_asked_for():
     assert len(await looks) == 2
 
 
-class Ended:
-    """A database in which all jobs have ended, at a version that moves when told to."""
+class Moving:
+    """A database in which all jobs are at a version that moves when told to."""
 
     def __init__(self) -> None:
-        self.version, self.told = "1", []
+        self.version, self.progress, self.told = "1", "", []
 
     async def ask(self, asked, seen):
         self.told += [version != self.version for version in seen]
         return [
-            (self.version, "" if version == self.version else f"{job} at {self.version}")
+            (self.version, self.progress, "" if version == self.version else f'{{"{job}": {self.version}}}')
             for (job, _), version in zip(asked, seen, strict=True)
         ]
 
 
 async def test_an_ended_job_is_told_once_a_version():
     """The second look is answered from memory, once the database has said that nothing moved; what moved is told anew."""
-    database, job = Ended(), uuid4()
+    database, job = Moving(), uuid4()
     views = Views(database.ask)
-    assert [await views.of(job, None) for _ in range(2)] == [f"{job} at 1"] * 2
+    assert [await views.of(job, None) for _ in range(2)] == [f'{{"{job}": 1}}'] * 2
     database.version = "2"
-    assert [await views.of(job, uuid4()) for _ in range(2)] == [f"{job} at 2"] * 2
+    assert [await views.of(job, uuid4()) for _ in range(2)] == [f'{{"{job}": 2}}'] * 2
     assert database.told == [True, False, True, False]
+
+
+async def test_a_running_job_is_remembered_but_for_its_progress():
+    """What moves with time is told each time, and put into what is known of the job."""
+    database, job = Moving(), uuid4()
+    views = Views(database.ask)
+    for progress in (3, 4):
+        database.progress = f'{{"progress": {progress}, "eta_s": 20}}'
+        assert json.loads(await views.of(job, None)) == {str(job): 1, "progress": progress, "eta_s": 20}
+    assert database.told == [True, False]
 
 
 async def test_only_so_much_is_remembered(monkeypatch):
     """The jobs that were looked at last, and no answer that is large."""
     monkeypatch.setattr(views_of, "REMEMBERED", 2)
-    database = Ended()
+    database = Moving()
     views = Views(database.ask)
     old, kept, new = uuid4(), uuid4(), uuid4()
     for job in (old, kept, new, kept, new, old):
@@ -130,4 +141,4 @@ async def test_only_so_much_is_remembered(monkeypatch):
     monkeypatch.setattr(views_of, "LONGEST", 3)
     for _ in range(2):
         await views.of(large := uuid4(), None)
-    assert large not in views._ended
+    assert large not in views._known

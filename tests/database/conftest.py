@@ -14,6 +14,7 @@ import asyncpg
 import pytest
 
 from tests.database.desk import EMPTY, Queue, connect
+from tests.database.fleets import Clock
 
 OLDEST = "15" if Path("/usr/lib/postgresql/15/bin").exists() else "16"
 
@@ -32,6 +33,14 @@ async def db(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     await connection.execute(EMPTY)
     yield connection
     await connection.close()
+
+
+@pytest.fixture
+async def clock(db: asyncpg.Connection) -> AsyncIterator[Clock]:
+    clock = Clock(db)
+    await clock.stop()
+    yield clock
+    await clock.go_on()
 
 
 @pytest.fixture

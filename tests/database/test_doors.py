@@ -256,7 +256,7 @@ async def test_a_version_of_an_ended_job_is_told_once(db, queue):
     await worker.finish(await worker.claim())
 
     async def look(user, seen):
-        return await db.fetchrow("select * from queue.views($1, $2, $3)", [job_id], [user], [seen])
+        return await db.fetchrow("select version, answer from queue.views($1, $2, $3)", [job_id], [user], [seen])
 
     version, answer = await look(OWNER, "")
     assert (answer["status"], version) == ("failed", version or None)
@@ -268,3 +268,32 @@ async def test_a_version_of_an_ended_job_is_told_once(db, queue):
     await db.execute("update public.jobs set user_request = 'other' where id = $1", job_id)
     moved, answer = await look(OWNER, later)
     assert (moved != later, answer["user_request"]) == (True, "other")
+
+
+async def test_a_version_of_a_running_job_is_told_once(db, queue):
+    """Its progress apart, each time; together they are what one look tells. The version moves with its row and with its results."""
+    worker = await queue.worker()
+    await queue.insert(options={"variants": 2})
+    job = await worker.claim()
+    await worker.stage(job)
+    versions = [""]
+
+    async def look(seen):
+        return await db.fetchrow("select * from queue.views($1, '{null}', $2)", [job["id"]], [seen])
+
+    for write in (
+        lambda: worker.note(job, "a note"),
+        lambda: worker.put(job, 0),
+        lambda: worker.put(job, 1),
+        lambda: worker.stage(job, "describing"),
+    ):
+        await write()
+        version, progress, answer = await look(versions[-1])
+        assert answer | progress == await db.fetchval("select queue.view($1)", job["id"])
+        assert progress.keys() == {"progress", "eta_s"}
+        assert (await look(version))["answer"] is None
+        versions.append(version)
+    assert len(set(versions)) == 5
+    await worker.finish(job)
+    version, progress, answer = await look(versions[-1])
+    assert (progress, answer["status"], answer["progress"]) == (None, "completed", 100)

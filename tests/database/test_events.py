@@ -126,26 +126,3 @@ async def test_a_broken_realtime_fails_no_write(db, queue):
     assert (await queue.job(job))["status"] == "completed"
     await transaction.rollback()
     assert any("not sent" in warning for warning in warnings)
-
-
-async def test_a_large_fleet_is_woken_four_times_a_second(db, queue):
-    """With a thousand workers a second insert within 250 ms sends no wake-up of its own kind; a beat makes up for it once it may."""
-    counted = "select count(*) from realtime.messages where topic = 'jobs' and payload ->> 'what' = 'generate'"
-    worker = await queue.worker()
-    await db.execute(
-        "select setval('private.hearing', 1020), setval('private.woken_generate', 1), setval('private.owed_generate', 0)"
-    )
-    before = await db.fetchval(counted)
-    await db.execute(
-        "do $$ begin for i in 1..50 loop insert into public.jobs (video_url) values ('https://v'); end loop; end $$"
-    )
-    sent = await db.fetchval(counted) - before
-    await db.execute(
-        "select setval('private.woken_generate', greatest(1, last_value - 300)) from private.woken_generate"
-    )
-    await worker.beat()
-    assert await db.fetchval(counted) - before == sent + 1
-    await worker.beat()
-    assert await db.fetchval(counted) - before == sent + 1, "paid once"
-    await db.execute("select setval('private.hearing', 1)")
-    assert 1 <= sent < 20

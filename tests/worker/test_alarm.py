@@ -1,17 +1,17 @@
-"""What a wake-up makes a worker do: at once in a small fleet, each at its own moment in a large one, and once more a second later."""
+"""What a wake-up makes a worker do: at once in a small fleet, each at its own moment in a large one, and most of that not at all."""
 
 import asyncio
+import random
 from datetime import timedelta
 
 import pytest
 
-from worker import alarm as alarms
 from worker.alarm import Alarm
-from worker.wake import Wake, rest
+from worker.wake import Wake, among_few, rest
 
 
 class Worker:
-    """An alarm whose second is short, and what it caused."""
+    """An alarm, and what it caused."""
 
     def __init__(self) -> None:
         self.looks: asyncio.Queue[None] = asyncio.Queue()
@@ -32,8 +32,7 @@ class Worker:
 
 
 @pytest.fixture
-async def worker(monkeypatch):
-    monkeypatch.setattr(alarms, "SECOND_LOOK_S", 0.02)
+async def worker():
     worker = Worker()
     yield worker
     worker.alarm.stop()
@@ -45,13 +44,28 @@ async def test_who_lacks_the_engine_sleeps_on(worker):
     assert (worker.looks.empty(), worker.alarm._timer) == (True, None)
     for engine in ("sketch", ""):
         worker.alarm.ring(Wake(what="generate", engine=engine))
-        await worker.has_looked(2)
+        await worker.has_looked(1)
 
 
-async def test_each_wake_up_is_looked_for_twice(worker):
-    """At once, and once more for what was swallowed on the way; then all is quiet."""
-    worker.alarm.ring(Wake(what="generate"))
-    await worker.has_looked(2)
+def test_some_of_many_look_and_soon():
+    """Of a thousand workers that could take it about as many look as are called, and the first of them after some milliseconds."""
+    random.seed(1)
+    firsts = []
+    for _ in range(200):
+        wake = Wake(what="generate", workers=1000, lookers=34)
+        after_s = [found for _ in range(1000) if (found := wake.look_after()) is not None]
+        assert 8 <= len(after_s) <= 70
+        assert max(after_s) <= 0.034
+        firsts.append(min(after_s))
+    assert sum(firsts) / len(firsts) < 0.002
+
+
+def test_all_who_are_called_spread_their_looks():
+    """A call to everybody: nobody sleeps on, and a thousand looks take a second."""
+    after_s = [Wake(workers=5000, lookers=5000).look_after() for _ in range(5000)]
+    assert None not in after_s
+    assert 0.9 < max(after_s) <= 1.0
+    assert sorted(after_s)[2500] > 0.4
 
 
 def test_a_large_fleet_polls_more_rarely():
@@ -63,11 +77,17 @@ def test_a_large_fleet_polls_more_rarely():
     assert rest(timedelta(hours=1), 1000) >= timedelta(minutes=48)
 
 
+def test_a_moment_that_all_know_is_for_a_few():
+    """When a backed-off job is due, some of a thousand look; a small fleet does as a whole."""
+    assert all(among_few(workers) for workers in (1, 32) for _ in range(100))
+    assert 8 <= sum(among_few(1000) for _ in range(1000)) <= 70
+
+
 async def test_many_wake_ups_are_few_looks(worker):
-    """A worker of a large fleet that is woken again and again before its moment looks once, and once more."""
+    """A worker that is woken again and again before its moment looks once."""
     for _ in range(1000):
-        worker.alarm.ring(Wake(what="generate", workers=40))
-    await worker.has_looked(2)
+        worker.alarm.ring(Wake(what="generate", workers=40, lookers=40))
+    await worker.has_looked(1)
 
 
 async def test_a_worker_looks_for_its_own_kinds(worker):
@@ -76,13 +96,13 @@ async def test_a_worker_looks_for_its_own_kinds(worker):
     worker.alarm.ring(Wake(what="webhook"))
     await worker.has_looked(0)
     worker.alarm.ring(Wake())
-    await worker.has_looked(2)
+    await worker.has_looked(1)
 
 
 async def test_a_webhook_wakes_a_few(worker):
-    """Of a thousand workers some eight look for a webhook; a lone one always does."""
+    """Of a thousand workers some eight send webhooks; a lone one always does."""
     for _ in range(1000):
-        worker.alarm.ring(Wake(what="webhook", workers=1000))
+        worker.alarm.ring(Wake(what="webhook", workers=1000, lookers=8))
     assert 0 < len(worker.deliveries) < 40
     worker.deliveries.clear()
     worker.alarm.ring(Wake(what="webhook"))

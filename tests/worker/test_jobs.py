@@ -10,6 +10,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
+from rhythmai.project.trace import untraced
 from worker.domain import Direction, Kind, Plan, Result, Span, Stage, Variant
 from worker.errors import Cancelled, LeaseLost
 from worker.jobs import PostgresQueue
@@ -182,6 +183,16 @@ async def test_a_retry_sees_plan_and_results_of_the_first_attempt(queue, insert,
     await db.execute("update public.jobs set run_at = now() where id = $1", job_id)
     again = await queue.claim()
     assert (again.lease.attempt, again.plan, again.done) == (2, PLAN, frozenset({0}))
+
+
+async def test_a_worker_says_how_many_jobs_it_takes(queue, db, database_url):
+    """Wake-ups count those who have room; two slots are what a worker has unless it is told otherwise."""
+    three = await PostgresQueue.connect(
+        database_url, name="three", kinds=("merge",), engines=(), version="0", lease=timedelta(seconds=30),
+        job_timeout=timedelta(minutes=30), slots=3, tracer=untraced,
+    )  # fmt: skip
+    await three.close()
+    assert [row["slots"] for row in await db.fetch("select slots from public.workers order by id")] == [2, 3]
 
 
 async def test_two_versions_of_the_worker_share_a_queue(queue, insert, db, database_url):
