@@ -64,7 +64,11 @@ def packets(path: Path) -> list[bytes]:
         return [bytes(packet) for packet in container.demux(video=0) if packet.size]
 
 
-@pytest.fixture(scope="module", params=["sketch", "mmaudio", "acestep"])
+LONG = [pytest.param(name, marks=pytest.mark.long) for name in ("mmaudio", "acestep")]
+"""Their way through a worker, a database and Storage is gone in tests/worker/test_whole_engines.py each time."""
+
+
+@pytest.fixture(scope="module", params=["sketch", *LONG])
 def engine(request: pytest.FixtureRequest) -> str:
     return request.param
 
