@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import contextlib
-import functools
 import os
 import re
-import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
 
 import psutil
+
+from tests.warm.start import warm
 
 TOO_LONG_S = 120
 """Nothing is timed here: this only keeps a lost line from being waited for without end."""
@@ -36,27 +33,11 @@ def clean_environment(**more: str) -> dict[str, str]:
     return {name: os.environ[name] for name in kept if name in os.environ} | {"PYTHONUNBUFFERED": "1"} | more
 
 
-@functools.cache
-def warm() -> tuple[str, ...]:
-    """RHYTHMAI where it is called often: one process imports it, and each call is a fork of that. It ends with this process."""
-    folder = tempfile.TemporaryDirectory(prefix="rhythmai-warm-")
-    atexit.register(folder.cleanup)
-    here, door = Path(__file__).parent, Path(folder.name) / "door"
-    server = subprocess.Popen(
-        [sys.executable, here / "warm_program.py", door], env=clean_environment(), stdin=subprocess.PIPE, start_new_session=True
-    )  # fmt: skip
-    atexit.register(server.communicate)
-    while not door.exists():
-        assert server.poll() is None
-        time.sleep(0.05)
-    return (sys.executable, "-IS", str(here / "warm_call.py"), str(door))
-
-
 async def call(
     *arguments: str | Path, cwd: Path, program: tuple[str, ...] | None = None, **environment: str
 ) -> tuple[int, str, str]:
     """Run `rhythmai ...` to its end: (exit code, stdout, stderr)."""
-    program = program or warm()
+    program = program or warm("rhythmai")
     process = await asyncio.create_subprocess_exec(
         *program, *map(str, arguments), cwd=cwd, env=clean_environment(**environment),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,

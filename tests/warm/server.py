@@ -1,7 +1,6 @@
-"""A program that waits with everything imported: whoever calls `rhythmai` a hundred times imports it once.
+"""A process that waits with our programs imported, and forks for each call: `python server.py SOCKET`, until its standard input ends.
 
-`python warm_program.py SOCKET` listens there until its standard input ends. A caller (warm_call.py) sends its arguments,
-folder and environment, and its three standard files. Each call runs in a fork of its own, as `python -m rhythmai` would.
+A caller (caller.py) sends a module, arguments, folder and environment, and its three standard files.
 """
 
 from __future__ import annotations
@@ -13,48 +12,56 @@ import io
 import json
 import os
 import pkgutil
+import runpy
 import select
 import signal
 import socket
 import sys
 
-import rhythmai.cli
+import rhythmai
 
 LARGEST = 2**20
 """Bytes of a call."""
+BESIDE = (
+    "edge_api.app",
+    "supabase_standin.gateway",
+    "worker.pipeline.finish.fit_files",
+    "worker.pipeline.look.reading",
+)
+"""What the two servers import when they run, and commands that look at files."""
 
 
 def warm_up() -> None:
-    """All of our face."""
-    for module in pkgutil.walk_packages(rhythmai.__path__, "rhythmai."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
+    ours = (module.name for module in pkgutil.walk_packages(rhythmai.__path__, "rhythmai."))
+    for name in (*ours, *BESIDE):
+        if not name.endswith("__main__"):
+            importlib.import_module(name)
     gc.collect()
     gc.freeze()  # a program's end would go through all of it
 
 
-def become(call: dict, files: list[int]) -> None:
-    """This process is from now on the program that was called."""
+def become(call: dict, files: list[int]) -> str:
+    """This process is from now on the program that was called: the module to run."""
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
     os.chdir(call["cwd"])
     os.environ.clear()
     os.environ.update(call["environ"])
-    sys.argv = ["rhythmai", *call["arguments"]]
+    sys.argv = [call["module"], *call["arguments"]]
     sys.stdin = open(0, closefd=False)  # noqa: SIM115
     sys.stdout = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), write_through=True)
     sys.stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False), write_through=True, errors="backslashreplace")
+    return call["module"]
 
 
-def attend(caller: socket.socket) -> bool:
-    """Fork, wait and tell the exit code; the number of a signal that comes meanwhile goes to the program. True in the program itself."""
+def attend(caller: socket.socket) -> str | None:
+    """Fork, wait and tell the exit code; the number of a signal that comes meanwhile goes to the program. In that, what it is to run."""
     message, files, *_ = socket.recv_fds(caller, LARGEST, 3)
     program = os.fork()
     if program == 0:
         caller.close()
-        become(json.loads(message), files)
-        return True
+        return become(json.loads(message), files)
     for file in files:
         os.close(file)
     ended = os.pidfd_open(program)
@@ -67,21 +74,21 @@ def attend(caller: socket.socket) -> bool:
     code = os.waitstatus_to_exitcode(os.waitpid(program, 0)[1])
     with contextlib.suppress(BrokenPipeError):
         caller.sendall(str(code).encode())
-    return False
+    return None
 
 
-def serve(listener: socket.socket) -> bool:
-    """Until standard input ends; returns in every program, too, and True there."""
+def serve(listener: socket.socket) -> str | None:
+    """Until standard input ends; in every program it returns what that is to run."""
     calls = 0
     while True:
         ready, *_ = select.select([listener, 0], [], [])
         if 0 in ready:
-            return False
+            return None
         caller, _ = listener.accept()
         if os.fork() == 0:
             listener.close()
-            if attend(caller):
-                return True
+            if module := attend(caller):
+                return module
             os._exit(0)
         caller.close()
         calls += 1
@@ -91,10 +98,11 @@ def serve(listener: socket.socket) -> bool:
 
 if __name__ == "__main__":
     warm_up()
-    sys.path[0] = ""  # as with -m
+    del sys.path[0]  # this folder
     with socket.socket(socket.AF_UNIX) as door:
         door.bind(sys.argv[1])
         door.listen(100)
-        called = serve(door)
-    if called:
-        rhythmai.cli.main()
+        print("ready", flush=True)
+        module = serve(door)
+    if module:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)

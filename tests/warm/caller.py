@@ -1,4 +1,4 @@
-"""`python -IS warm_call.py SOCKET ARGUMENTS...`: asks warm_program.py to run them, and is in its place: files, folder, signals, exit code."""
+"""`python -IS caller.py SOCKET MODULE ARGUMENTS...`: asks server.py to run that, and stands in its place: files, folder, signals, exit code."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import sys
 
 server = socket.socket(socket.AF_UNIX)
 server.connect(sys.argv[1])
-call = {"arguments": sys.argv[2:], "cwd": os.getcwd(), "environ": dict(os.environ)}  # noqa: PTH109
+call = {"module": sys.argv[2], "arguments": sys.argv[3:], "cwd": os.getcwd(), "environ": dict(os.environ)}  # noqa: PTH109
 socket.send_fds(server, [json.dumps(call).encode()], [0, 1, 2])
 for name in (signal.SIGINT, signal.SIGTERM):
     signal.signal(name, lambda number, _: server.sendall(bytes([number])))
