@@ -38,7 +38,7 @@ def shelve(hub: Hub, name: str) -> dict[str, list[bytes]]:
 
 def pulled(hub: Hub, models_dir: Path, name: str = "acestep-xl-turbo") -> tuple[int, str]:
     """`rhythmai models pull`."""
-    done = hub.asked_by("-m", "rhythmai", "models", "pull", name, "--dir", str(models_dir), home=models_dir / "home")
+    done = hub.asked_by("rhythmai", "models", "pull", name, "--dir", str(models_dir), home=models_dir / "home")
     return done.returncode, done.stdout + done.stderr
 
 

@@ -1,4 +1,4 @@
-"""A process that waits with our programs imported, and forks for each call: `python server.py SOCKET`, until its standard input ends.
+"""A process that waits with our programs imported, and forks for each call: `python server.py SOCKET [MODULE...]`, until its standard input ends.
 
 A caller (caller.py) sends a module, arguments, folder and environment, and its three standard files.
 """
@@ -17,6 +17,7 @@ import select
 import signal
 import socket
 import sys
+from pathlib import Path
 
 import rhythmai
 
@@ -31,9 +32,9 @@ BESIDE = (
 """What the two servers import when they run, and commands that look at files."""
 
 
-def warm_up() -> None:
+def warm_up(*names: str) -> None:
     ours = (module.name for module in pkgutil.walk_packages(rhythmai.__path__, "rhythmai."))
-    for name in (*ours, *BESIDE):
+    for name in (*ours, *BESIDE, *names):
         if not name.endswith("__main__"):
             importlib.import_module(name)
     gc.collect()
@@ -97,8 +98,8 @@ def serve(listener: socket.socket) -> str | None:
 
 
 if __name__ == "__main__":
-    warm_up()
-    del sys.path[0]  # this folder
+    warm_up(*sys.argv[2:])
+    sys.path[0] = str(Path(__file__).parents[2])
     with socket.socket(socket.AF_UNIX) as door:
         door.bind(sys.argv[1])
         door.listen(100)
