@@ -15,7 +15,7 @@ import pytest
 from scipy.signal import correlate
 
 from rhythmai.local.postgres import free_port
-from tests.cli.stack_process import call
+from tests.cli.stack_process import RHYTHMAI, call
 from tests.engine import tiny
 
 NOWHERE = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:1")
@@ -64,7 +64,11 @@ def packets(path: Path) -> list[bytes]:
         return [bytes(packet) for packet in container.demux(video=0) if packet.size]
 
 
-@pytest.fixture(scope="module", params=["sketch", "mmaudio", "acestep"])
+LONG = [pytest.param(name, marks=pytest.mark.long) for name in ("mmaudio", "acestep")]
+"""Their way through a worker, a database and Storage is gone in tests/worker/test_whole_engines.py each time."""
+
+
+@pytest.fixture(scope="module", params=["sketch", *LONG])
 def engine(request: pytest.FixtureRequest) -> str:
     return request.param
 
@@ -92,7 +96,9 @@ def demo(settings: dict[str, str]):
         for name in (MINE, "track-8.wav"):
             (place / "output" / name).write_text("x")
         (place / ".env").write_text(f"METRICS_PORT={free_port()}\n")
-        code, out, err = asyncio.run(call("demo", "--data", place / "data", cwd=place, **NOWHERE, **settings))
+        code, out, err = asyncio.run(
+            call("demo", "--data", place / "data", cwd=place, program=RHYTHMAI, **NOWHERE, **settings)
+        )
         yield place / "output", out, code, err
 
 

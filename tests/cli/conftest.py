@@ -11,9 +11,10 @@ import asyncpg
 import pytest_asyncio
 
 from rhythmai.local.postgres import free_port
-from tests.cli.stack_process import RHYTHMAI, Up, call, clean_environment
+from tests.cli.stack_process import Up, call, clean_environment
 from tests.cli.terminal import Terminal
 from tests.unit.media import write_video
+from tests.warm.start import warm
 
 FILM = "it's a film.mp4"
 
@@ -42,7 +43,7 @@ class Stack:
 
     async def terminal(self, *arguments, **options) -> Terminal:
         environment = clean_environment(**self.alone)
-        return await Terminal.start(*RHYTHMAI, *arguments, environment=environment, cwd=self.place, **options)
+        return await Terminal.start(*warm("rhythmai"), *arguments, environment=environment, cwd=self.place, **options)
 
     async def sql(self, statement: str, *arguments) -> str:
         connection = await asyncpg.connect(self.variables["DATABASE_URL"])

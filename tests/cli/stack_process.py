@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psutil
 
+from tests.warm.start import warm
+
 TOO_LONG_S = 120
 """Nothing is timed here: this only keeps a lost line from being waited for without end."""
 READY = "stack.ready"
@@ -32,9 +34,10 @@ def clean_environment(**more: str) -> dict[str, str]:
 
 
 async def call(
-    *arguments: str | Path, cwd: Path, program: tuple[str, ...] = RHYTHMAI, **environment: str
+    *arguments: str | Path, cwd: Path, program: tuple[str, ...] | None = None, **environment: str
 ) -> tuple[int, str, str]:
     """Run `rhythmai ...` to its end: (exit code, stdout, stderr)."""
+    program = program or warm("rhythmai")
     process = await asyncio.create_subprocess_exec(
         *program, *map(str, arguments), cwd=cwd, env=clean_environment(**environment),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,

@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestServer
 
 from tests.cli.stack_process import BASE, RHYTHMAI, call, clean_environment
 from tests.cli.terminal import Terminal
+from tests.warm.start import warm
 
 NOWHERE = ("--data", "nowhere")
 
@@ -123,7 +124,7 @@ async def test_an_interrupted_merge_says_that_it_goes_on(tmp_path):
     app.router.add_route("*", "/{path:.*}", answer)
     async with TestServer(app) as server:
         terminal = await Terminal.start(
-            *RHYTHMAI, "merge", "https://example.com/a.mp4", "--audio", "https://example.com/a.flac",
+            *warm("rhythmai"), "merge", "https://example.com/a.mp4", "--audio", "https://example.com/a.flac",
             environment=clean_environment(API_URL=str(server.make_url(""))), cwd=tmp_path,
         )  # fmt: skip
         await asked.wait()
@@ -156,7 +157,7 @@ async def test_a_dotenv_is_read(tmp_path):
 async def test_help_is_light(tmp_path):
     """--help and --version import none of the heavy libraries."""
     for option in ("--help", "--version"):
-        code, out, err = await call(option, cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1")
+        code, out, err = await call(option, cwd=tmp_path, program=RHYTHMAI, PYTHONPROFILEIMPORTTIME="1")
         assert code == 0
         assert "rhythmai" in out
         imported = {line.rsplit("|")[-1].strip().partition(".")[0] for line in err.splitlines()}

@@ -16,8 +16,9 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from tests.cli.conftest import FILM
-from tests.cli.stack_process import RHYTHMAI, clean_environment
+from tests.cli.stack_process import clean_environment
 from tests.docs.blocks import DOCS, blocks
+from tests.warm.start import warm
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
@@ -25,8 +26,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 @asynccontextmanager
 async def assistant(stack, root: Path, **environment):
     """An assistant whose films are under a folder."""
+    python, *arguments = warm("rhythmai")
     parameters = StdioServerParameters(
-        command=RHYTHMAI[0], args=[*RHYTHMAI[1:], "mcp", "--root", str(root)], cwd=stack.place,
+        command=python, args=[*arguments, "mcp", "--root", str(root)], cwd=stack.place,
         env=clean_environment(**stack.alone, **environment),
     )  # fmt: skip
     async with Client(parameters) as client:
@@ -229,7 +231,7 @@ HELLO = {
 async def started(stack, root: Path):
     """The server as a host starts it, once it has answered to HELLO."""
     process = await asyncio.create_subprocess_exec(
-        *RHYTHMAI, "mcp", cwd=root, env=clean_environment(**stack.alone),
+        *warm("rhythmai"), "mcp", cwd=root, env=clean_environment(**stack.alone),
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Final, Self
 
 import aiohttp
 from deno import find_deno_bin
+
+from tests.warm.start import warm
 
 ROOT: Final = Path(__file__).parents[2]
 FUNCTION: Final = ROOT / "supabase" / "functions" / "api" / "index.ts"
@@ -25,7 +26,7 @@ KEPT: Final = (
 
 def command(name: str, function: Path) -> list[str]:
     if name == "edge_api":
-        return [sys.executable, "-m", "edge_api"]
+        return [*warm("edge_api")]
     return [
         find_deno_bin(), "run", "--no-prompt", "--allow-net", "--allow-env",
         "--config", str(function.with_name("deno.json")), str(function),

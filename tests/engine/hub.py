@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from tests.warm.start import warm
 
 
 @dataclass
@@ -25,12 +26,13 @@ class Hub:
     commit: str = "a" * 40
     url: str = ""
 
-    def asked_by(self, *words: str, home: Path) -> subprocess.CompletedProcess[str]:
-        """Run Python with these words in a process of its own: the hub's client reads HF_ENDPOINT when it is imported."""
+    def asked_by(self, module: str, *words: str, home: Path) -> subprocess.CompletedProcess[str]:
+        """Run a module in a process of its own: the hub's client reads HF_ENDPOINT when it is imported."""
         environment = os.environ | {
             "HF_ENDPOINT": self.url, "HF_HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1",
         }  # fmt: skip
-        return subprocess.run([sys.executable, *words], env=environment, capture_output=True, text=True, check=False)
+        command = warm(module, "worker.engines.mmaudio.download")
+        return subprocess.run([*command, *words], env=environment, capture_output=True, text=True, check=False)
 
 
 @contextmanager

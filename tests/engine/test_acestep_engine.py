@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 import torch
 
 from tests.unit.clips import clip, direction
 from worker.domain import Options, Variant
-from worker.engines.acestep.engine import AceStepEngine
-from worker.errors import Cancelled, Rejected, Unavailable
+from worker.engines.acestep.checkpoints import Lock, checked, missing, model_named
+from worker.errors import Cancelled, Misconfigured, Rejected, Unavailable
 
+if TYPE_CHECKING:
+    from worker.engines.acestep.engine import AceStepEngine
+
+TINY = model_named("tiny-random")
 FILM = clip(12.0, (6.0,))
 EQUAL = 3e-6
 """Random weights hardly listen to words: rounding moves a sample by under 1e-6, another tempo by more than 1e-5."""
@@ -21,10 +29,21 @@ VARIANTS = [
 ]
 
 
+def load(models_dir: Path) -> AceStepEngine:
+    from worker.engines.acestep.engine import AceStepEngine  # seconds of diffusers: not for whoever only collects
+
+    return AceStepEngine.load(TINY.name, models_dir, "cpu")
+
+
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> AceStepEngine:
+def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(scope="module")
+def engine(models_dir: Path) -> AceStepEngine:
     """Its checkpoint is not there, and made."""
-    return AceStepEngine.load("tiny-random", tmp_path_factory.mktemp("models"), "cpu")
+    return load(models_dir)
 
 
 @pytest.fixture(scope="module")
@@ -142,3 +161,28 @@ def test_steps_are_the_users(engine):
     finally:
         counting.remove()
     assert len(steps) == 2
+
+
+def test_a_changed_file_is_not_loaded(engine, models_dir: Path, tmp_path: Path):
+    """Every file is checked at every load, and the one that is not what was pulled is named."""
+    shutil.copytree(models_dir, tmp_path, dirs_exist_ok=True)
+    folder = checked(TINY, tmp_path)
+    file = folder / "vae" / "diffusion_pytorch_model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(Misconfigured, match=r"diffusion_pytorch_model\.safetensors is not what was pulled"):
+        load(tmp_path)
+    file.unlink()
+    assert missing(TINY, tmp_path) == ["vae/diffusion_pytorch_model.safetensors"]
+
+
+def test_the_tiny_checkpoint_is_always_the_same(engine, models_dir: Path, tmp_path: Path):
+    """Made twice, it has the same bytes."""
+    from worker.engines.acestep import tiny
+
+    tiny.write(tmp_path)
+    first, second = (Lock.read(TINY.folder(folder)) for folder in (models_dir, tmp_path))
+    assert first == second
+    assert first is not None
+    assert len(first.files) >= 8

@@ -29,6 +29,7 @@ def found(out: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_rehearsal_goes_through_every_section(tmp_path: Path):
     """At tiny sizes on a CPU, without the packages that a GPU machine lacks; the table comes last, and few files are left."""
     done = gpu(tmp_path, "--rehearse")
@@ -45,10 +46,10 @@ def test_a_rehearsal_goes_through_every_section(tmp_path: Path):
 
 def test_a_late_section_is_told_and_skipped(tmp_path: Path):
     """What comes after it runs in a process of its own."""
-    done = gpu(tmp_path, "--rehearse", "--only=device,kernels", "--only=parity", "--limit=parity=0.05")
+    done = gpu(tmp_path, "--rehearse", "--only=device,kernels,films", "--only=parity", "--limit=parity=0.05")
     sections = found(tmp_path)
     verdicts = {name: section["verdict"] for name, section in sections.items()}
-    assert verdicts == {"device": "ok", "parity": "late", "kernels": "ok"}, done.stdout
+    assert verdicts == {"device": "ok", "parity": "late", "kernels": "ok", "load": "ok", "films": "ok"}, done.stdout
     assert "longer than 0.05 s" in sections["parity"]["line"]
     assert done.returncode == 1
 

@@ -23,26 +23,10 @@ MD5 = hashlib.md5(CONTENT).hexdigest()
 FILE = File(repository=HUB, path="ext_weights/v1-44.pth", size_mb=5, licence="test", md5=MD5, release=True)
 
 
-PULL = """
-import sys
-from dataclasses import replace
-from pathlib import Path
-from worker.errors import WorkerError
-from worker.engines.mmaudio.download import fetch
-from worker.engines.mmaudio.weights import CLIP, HUB, VAES
-kind, models_dir, release, md5 = sys.argv[1:]
-file = replace(VAES[44_100], md5=md5) if kind == "vae" else CLIP
-told = []
-try:
-    path = fetch(file, Path(models_dir), lambda *progress: told.append(progress), release)
-    print(path.relative_to(models_dir), told[-1])
-except WorkerError as error:
-    print(type(error).__name__, error)
-"""
-
-
 def pulled(hub: Hub, models_dir: Path, kind: str = "vae") -> str:
-    done = hub.asked_by("-c", PULL, kind, str(models_dir), f"{hub.url}/release", MD5, home=models_dir / "home")
+    done = hub.asked_by(
+        "tests.engine.pulling", kind, str(models_dir), f"{hub.url}/release", MD5, home=models_dir / "home"
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

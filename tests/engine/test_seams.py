@@ -52,17 +52,17 @@ def test_one_piece_of_music_has_no_seams():
 
 
 @pytest.mark.parametrize(
-    ("wave", "word"),
+    ("make", "word"),
     [
-        (spliced(lambda part, n, where: take(n + 2)[where]), "jumps"),
-        (spliced(lambda part, n, where: part * (0.5 if n % 2 else 1.0)), "loudness"),
-        (blurred(take(1)), "highs"),
+        (lambda: spliced(lambda part, n, where: take(n + 2)[where]), "jumps"),
+        (lambda: spliced(lambda part, n, where: part * (0.5 if n % 2 else 1.0)), "loudness"),
+        (lambda: blurred(take(1)), "highs"),
     ],
     ids=["hard concatenation", "level steps", "blur"],
 )
-def test_bad_seams_are_heard(wave, word):
+def test_bad_seams_are_heard(make, word):
     """Independent takes set side by side, level steps and blurred overlaps are each told."""
-    assert any(word in sentence for sentence in seams.listen(wave, RATE, AT).heard)
+    assert any(word in sentence for sentence in seams.listen(make(), RATE, AT).heard)
 
 
 def test_the_engines_seams_lie_in_the_overlaps():

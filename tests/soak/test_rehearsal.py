@@ -13,6 +13,7 @@ SOAK = Path(__file__).parents[2] / "bench" / "soak.py"
 
 
 @pytest.mark.slow
+@pytest.mark.long
 async def test_a_short_soak_loses_nothing_and_is_measured(tmp_path):
     """Some seconds of the whole mix end soundly, leave no temporary file, and are written down: figures, picture and page."""
     asked = f"--seconds {8 * FUZZ} --visitors 3 --watchers 3 --rest 0.2 --seed 5 --out {tmp_path}"

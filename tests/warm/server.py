@@ -1,0 +1,109 @@
+"""A process that waits with our programs imported, and forks for each call: `python server.py SOCKET [MODULE...]`, until its standard input ends.
+
+A caller (caller.py) sends a module, arguments, folder and environment, and its three standard files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import io
+import json
+import os
+import pkgutil
+import runpy
+import select
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import rhythmai
+
+LARGEST = 2**20
+"""Bytes of a call."""
+BESIDE = (
+    "edge_api.app",
+    "supabase_standin.gateway",
+    "worker.pipeline.finish.fit_files",
+    "worker.pipeline.look.reading",
+)
+"""What the two servers import when they run, and commands that look at files."""
+
+
+def warm_up(*names: str) -> None:
+    ours = (module.name for module in pkgutil.walk_packages(rhythmai.__path__, "rhythmai."))
+    for name in (*ours, *BESIDE, *names):
+        if not name.endswith("__main__"):
+            importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # a program's end would go through all of it
+
+
+def become(call: dict, files: list[int]) -> str:
+    """This process is from now on the program that was called: the module to run."""
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+        os.close(file)
+    os.chdir(call["cwd"])
+    os.environ.clear()
+    os.environ.update(call["environ"])
+    sys.argv = [call["module"], *call["arguments"]]
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    sys.stdout = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), write_through=True)
+    sys.stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False), write_through=True, errors="backslashreplace")
+    return call["module"]
+
+
+def attend(caller: socket.socket) -> str | None:
+    """Fork, wait and tell the exit code; the number of a signal that comes meanwhile goes to the program. In that, what it is to run."""
+    message, files, *_ = socket.recv_fds(caller, LARGEST, 3)
+    program = os.fork()
+    if program == 0:
+        caller.close()
+        return become(json.loads(message), files)
+    for file in files:
+        os.close(file)
+    ended = os.pidfd_open(program)
+    while ended not in (ready := select.select([ended, caller], [], [])[0]):
+        assert ready
+        number = caller.recv(1)
+        os.kill(program, number[0] if number else signal.SIGKILL)
+        if not number:
+            break
+    code = os.waitstatus_to_exitcode(os.waitpid(program, 0)[1])
+    with contextlib.suppress(BrokenPipeError):
+        caller.sendall(str(code).encode())
+    return None
+
+
+def serve(listener: socket.socket) -> str | None:
+    """Until standard input ends; in every program it returns what that is to run."""
+    calls = 0
+    while True:
+        ready, *_ = select.select([listener, 0], [], [])
+        if 0 in ready:
+            return None
+        caller, _ = listener.accept()
+        if os.fork() == 0:
+            listener.close()
+            if module := attend(caller):
+                return module
+            os._exit(0)
+        caller.close()
+        calls += 1
+        while calls and os.waitpid(-1, os.WNOHANG)[0]:
+            calls -= 1
+
+
+if __name__ == "__main__":
+    warm_up(*sys.argv[2:])
+    sys.path[0] = str(Path(__file__).parents[2])
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind(sys.argv[1])
+        door.listen(100)
+        print("ready", flush=True)
+        module = serve(door)
+    if module:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)

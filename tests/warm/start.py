@@ -1,0 +1,35 @@
+"""Where a program is started often, its imports are most of what it costs: one process has them done, and each start is a fork of it."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def warm(module: str, *beside: str) -> tuple[str, ...]:
+    """A command that does as `python -P -m module` does, with the caller's arguments, files, folder, environment and signals.
+
+    `beside` are modules that are imported already, more than usual. What looks at the process itself (its environment in /proc, its children, what it imports) starts the module itself.
+    """
+    return (sys.executable, "-IS", str(HERE / "caller.py"), str(_door(*beside)), module)
+
+
+@functools.cache
+def _door(*beside: str) -> Path:
+    """Where a server listens; it ends with this process."""
+    folder = tempfile.TemporaryDirectory(prefix="rhythmai-warm-")
+    Path(folder.name).chmod(0o755)
+    atexit.register(folder.cleanup)
+    door = Path(folder.name) / "door"
+    command = [sys.executable, HERE / "server.py", door, *beside]
+    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+    atexit.register(server.communicate)
+    assert server.stdout is not None
+    assert server.stdout.readline() == b"ready\n"
+    return door
