@@ -118,16 +118,34 @@ class Database:
         seed: int | None,
         variant: int | None,
         engine: str | None,
+        part: tuple[float | None, float | None],
         owner: UUID | None,
         client: str,
         key: str | None,
         traceparent: str,
     ) -> UUID | None:
-        """Insert a job like `job`; None when the caller may not see that one. Raises Problem like submit."""
+        """Insert a job like `job`, or one that makes a part of its track anew, from start to end in seconds; None when the caller may not
+        see that job. Raises Problem like submit, and not_ready, cannot_mend."""
         made: UUID | None = await self._ask(
-            "select queue.again($1, $2, $3, $4, $5, $6, $7, p_commercial_only => $8, p_engine => $9)",
-            job, owner, seed, variant, client, key, traceparent, self._commercial_only, engine,
+            "select queue.again($1, $2, $3, $4, $5, $6, $7, p_commercial_only => $8, p_engine => $9, p_start => $10, p_end => $11)",
+            job, owner, seed, variant, client, key, traceparent, self._commercial_only, engine, *part,
         )  # fmt: skip
+        return made
+
+    async def pack(
+        self,
+        job: UUID,
+        *,
+        variant: int | None,
+        owner: UUID | None,
+        client: str,
+        key: str | None,
+        traceparent: str,
+    ) -> UUID | None:
+        """Insert a job that packs a track of `job`; None when the caller may not see that one. Raises Problem like submit, and not_ready."""
+        made: UUID | None = await self._ask(
+            "select queue.pack($1, $2, $3, $4, $5, $6)", job, owner, variant, client, key, traceparent
+        )
         return made
 
     async def view(self, job: UUID, user: UUID | None) -> str | None:
@@ -220,6 +238,8 @@ def _translated(error: asyncpg.PostgresError) -> Problem | None:
             return Problem("too_many_uploads", said, headers={"Retry-After": str(error.hint)})
         case "RY422":
             return Problem("idempotency_mismatch", said)
+        case "RY409":
+            return Problem(str(error.hint), said)
         case "22023":
             return Problem("invalid_request", said)
     if isinstance(error, UNFIT):

@@ -104,6 +104,21 @@ class Direction(Body):
     mood: Line | None = None
 
 
+class Hit(Body):
+    """A moment that the music is to meet."""
+
+    at: Annotated[float, Field(ge=0, le=86400), Plain]
+    kind: Literal["accent", "drop", "stop", "downbeat"] | None = None
+
+
+class Segment(Body):
+    """A stretch with music of its own, up to the next one."""
+
+    start: Annotated[float, Field(ge=0, le=86400), Plain]
+    prompt: Annotated[str, _shape(TEXT_PATTERN, min_length=1, max_length=1000), _text] | None = None
+    energy: Annotated[float, Field(ge=0, le=1), Plain] | None = None
+
+
 class Gen(Body):
     """POST /api/v1/gen."""
 
@@ -118,6 +133,23 @@ class Gen(Body):
     format: Literal["flac", "wav", "mp3", "m4a"] | None = None
     loudness_lufs: Annotated[float, Field(ge=-30, le=-9), Plain] | None = None
     plan: Annotated[list[Direction], Field(min_length=1, max_length=8)] | None = None
+    hits: Annotated[list[Hit], Field(max_length=32)] | None = None
+    segments: Annotated[list[Segment], Field(max_length=16)] | None = None
+    """That each begins after the one before, and that a loop is no mp3, SQL says."""
+    loop: bool | None = None
+    callback_url: Address | None = None
+    events: Annotated[list[Event], Field(min_length=1, max_length=4)] | None = None
+    metadata: Metadata | None = None
+
+
+class Brief(Body):
+    """POST /api/v1/brief."""
+
+    video_url: Film
+    user_request: Text | None = ""
+    variants: Annotated[int, Field(ge=1, le=8), Whole] | None = None
+    seed: Seed | None = None
+    duration: Annotated[float, Field(ge=0.64, le=86400), Plain] | None = None
     callback_url: Address | None = None
     events: Annotated[list[Event], Field(min_length=1, max_length=4)] | None = None
     metadata: Metadata | None = None
@@ -143,6 +175,14 @@ class Again(Body):
     seed: Seed | None = None
     variant: Annotated[int, Field(ge=0, le=7), Whole] | None = None
     engine: Engine | None = None
+    start: Annotated[float, Field(ge=0, le=86400), Plain] | None = None
+    end: Annotated[float, Field(ge=0, le=86400), Plain] | None = None
+
+
+class Pack(Body):
+    """POST /api/v1/job/{job_id}/pack."""
+
+    variant: Annotated[int, Field(ge=0, le=7), Whole] | None = None
 
 
 class Upload(Body):

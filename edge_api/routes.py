@@ -49,12 +49,14 @@ class Routes:
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_post("/api/v1/gen", self.gen)
+        app.router.add_post("/api/v1/brief", self.brief)
         app.router.add_post("/api/v1/merge", self.merge)
         app.router.add_post("/api/v1/upload", self.upload)
         app.router.add_get("/api/v1/jobs", self.jobs)
         app.router.add_get("/api/v1/job/{job_id}", self.view)
         app.router.add_delete("/api/v1/job/{job_id}", self.delete)
         app.router.add_post("/api/v1/job/{job_id}/again", self.again)
+        app.router.add_post("/api/v1/job/{job_id}/pack", self.pack)
         app.router.add_get("/api/v1/job/{job_id}/events", self.events, allow_head=False)
         app.router.add_get("/api/v1/problems/{code}", self.problem)
         app.router.add_get("/api/v1/ping", self.ping)
@@ -64,6 +66,11 @@ class Routes:
         user = await self._user(request)
         body = await read(request, models.Gen)
         return _made(request, await self._submit(request, "generate", user, body))
+
+    async def brief(self, request: web.Request) -> web.Response:
+        user = await self._user(request)
+        body = await read(request, models.Brief)
+        return _made(request, await self._submit(request, "brief", user, body))
 
     async def merge(self, request: web.Request) -> web.Response:
         user = await self._user(request)
@@ -132,6 +139,22 @@ class Routes:
             seed=body.seed,
             variant=body.variant,
             engine=body.engine,
+            part=(body.start, body.end),
+            owner=user,
+            client=self._clients.of(request),
+            key=_idempotency_key(request),
+            traceparent=request[TRACEPARENT],
+        )
+        if job is None:
+            raise not_found()
+        return _made(request, job)
+
+    async def pack(self, request: web.Request) -> web.Response:
+        user = await self._user(request)
+        body = await read_if_any(request, models.Pack)
+        job = await self._database.pack(
+            _job(request),
+            variant=body.variant,
             owner=user,
             client=self._clients.of(request),
             key=_idempotency_key(request),
@@ -161,12 +184,12 @@ class Routes:
         return await self._authenticator.user(_whole_header(request, "Authorization"))
 
     async def _submit(
-        self, request: web.Request, kind: str, user: UUID | None, body: models.Gen | models.Merge
+        self, request: web.Request, kind: str, user: UUID | None, body: models.Gen | models.Brief | models.Merge
     ) -> UUID:
         return await self._database.submit(
             kind,
             body.video_url,
-            (body.user_request or "") if isinstance(body, models.Gen) else "",
+            "" if isinstance(body, models.Merge) else body.user_request or "",
             body.model_dump(exclude={"video_url", "user_request"}, exclude_none=True),
             owner=user,
             client=self._clients.of(request),

@@ -128,6 +128,9 @@ class PostgresQueue:
     async def put_speech(self, lease: Lease, speech: Speech) -> None:
         await self._write("select queue.put_speech($1, $2, $3, $4::jsonb)", lease, json.dumps(asdict(speech)))
 
+    async def put_brief(self, lease: Lease, brief: dict[str, Any]) -> None:
+        await self._write("select queue.put_brief($1, $2, $3, $4::jsonb)", lease, json.dumps(brief))
+
     async def known_speech(self, lease: Lease) -> Speech | None:
         raw = await patiently(lambda: self._ask("select queue.known_speech($1)", lease.job_id))
         return None if raw is None else SPEECH.validate_json(raw)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from worker.domain import (
     Clip,
@@ -54,6 +54,9 @@ class Queue(Protocol):
     async def put_speech(self, lease: Lease, speech: Speech) -> None:
         """Tell where somebody speaks in the film, as far as it was heard."""
 
+    async def put_brief(self, lease: Lease, brief: dict[str, Any]) -> None:
+        """Tell what a brief has found in the film, as the contract shows it; the first one told holds."""
+
     async def known_speech(self, lease: Lease) -> Speech | None:
         """What another job of the same film and the same owner has heard of it, if it heard it to its end."""
 
@@ -66,7 +69,7 @@ class Queue(Protocol):
     async def put_result(self, lease: Lease, result: Result) -> None: ...
 
     async def finish(self, lease: Lease) -> None:
-        """End the job: completed when at least one result is there, else failed."""
+        """End the job: completed when at least one result, or its brief, is there, else failed."""
 
     async def fail(self, lease: Lease, *, code: str, message: str, again: bool, burn: bool = True) -> None:
         """Report an error: with `again` the job is retried with backoff while attempts are left; without `burn` this one does not count."""

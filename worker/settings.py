@@ -15,7 +15,7 @@ from pydantic_settings import NoDecode
 from rhythmai.project.environment import InputBuckets, ProjectEnvironment, read
 from worker.errors import Misconfigured
 
-KindName = Literal["generate", "merge"]
+KindName = Literal["generate", "merge", "brief", "pack"]
 EngineName = Literal["mmaudio", "acestep", "sketch"]
 WakeUpsName = Literal["realtime", "listen"]
 SECRETS: Final = (
@@ -99,7 +99,7 @@ class Settings(ProjectEnvironment):
     mmaudio_clip_fps: Annotated[int, AfterValidator(_of_eight)] = 8
 
     worker_name: str = Field(default_factory=socket.gethostname, min_length=1, max_length=200)
-    worker_kinds: Annotated[tuple[KindName, ...], NoDecode] = ("generate", "merge")
+    worker_kinds: Annotated[tuple[KindName, ...], NoDecode] = ("generate", "merge", "brief", "pack")
     wakeups: Annotated[tuple[WakeUpsName, ...], NoDecode] = ("realtime", "listen")
     worker_slots: int = Field(default=2, ge=1, le=16)
     job_timeout_s: float = Field(default=1800, gt=0, le=7 * DAY_S)

@@ -50,7 +50,7 @@ alter table private.keys enable row level security;
 create table public.workers (
   id bigint generated always as identity primary key,
   name text not null constraint workers_name check (length(name) between 1 and 200),
-  kinds text[] not null constraint workers_kinds check (kinds <@ array['generate', 'merge'] and cardinality(kinds) > 0),
+  kinds text[] not null constraint workers_kinds check (kinds <@ array['generate', 'merge', 'brief', 'pack'] and cardinality(kinds) > 0),
   engines text[] not null default '{}',
   engine text not null default '',
   version text not null default '',
@@ -116,6 +116,7 @@ create table public.jobs (
   preview_url text,
   hearing jsonb,
   speech jsonb,
+  brief jsonb,
   created_at timestamptz not null default now(),
   started_at timestamptz,
   finished_at timestamptz
@@ -137,6 +138,7 @@ comment on column public.jobs.unwanted is 'Its owner deletes it: the row goes in
 comment on column public.jobs.preview_url is 'The film as every browser plays it; null where one plays it as it is.';
 comment on column public.jobs.hearing is 'How far the film was heard, and who speaks when: {spans: [{start_s, end_s}], heard_s, film_s}; null before anything was.';
 comment on column public.jobs.speech is 'Where somebody speaks in what is set to music, [{start, end}] in seconds; null: not heard yet.';
+comment on column public.jobs.brief is 'What a brief has found in the film, as the contract shows it; null before, and of other jobs.';
 comment on column public.jobs.run_at is 'null = ready; otherwise in backoff until then (and outside the ready index).';
 
 -- What a job may be, rule by rule; the first that is broken is named. One function, because Postgres reads the text of every
@@ -155,19 +157,20 @@ declare
     when (j.status in ('completed', 'failed', 'cancelled')) <> (j.finished_at is not null) then 'jobs_ended_has_time'
     when j.status = 'failed' and (j.error is null or j.error_code is null) then 'jobs_failed_says_why'
     when j.status = 'completed' and j.error is not null then 'jobs_completed_is_clean'
-    when j.kind not in ('generate', 'merge') then 'jobs_kind'
+    when j.kind not in ('generate', 'merge', 'brief', 'pack') then 'jobs_kind'
     when j.engine not in ('', 'mmaudio', 'acestep', 'sketch') or j.engine <> '' and j.kind <> 'generate' then 'jobs_engine'
     when j.lane not in ('interactive', 'batch') then 'jobs_lane'
-    when j.stage not in ('fetching', 'describing', 'composing', 'hearing', 'merging') then 'jobs_stage'
+    when j.stage not in ('fetching', 'describing', 'composing', 'hearing', 'merging', 'packing') then 'jobs_stage'
     when length(j.video_url) not between 1 and 4096 then 'jobs_video_url'
     when length(j.user_request) > 2000 then 'jobs_user_request'
     when jsonb_typeof(j.options) <> 'object' then 'jobs_options'
-    when j.total_count not between 1 and 8 then 'jobs_total_count'
+    when j.total_count not between (j.kind <> 'brief')::integer and 8 then 'jobs_total_count'
     when j.attempt < 0 then 'jobs_attempt'
     when j.max_attempts < 1 then 'jobs_max_attempts'
     when j.crashes < 0 then 'jobs_crashes'
     when cardinality(j.notes) > 16 then 'jobs_notes'
     when jsonb_typeof(j.speech) <> 'array' then 'jobs_speech'
+    when jsonb_typeof(j.brief) <> 'object' or j.brief is not null and j.kind <> 'brief' then 'jobs_brief'
     when length(j.idempotency_key) not between 1 and 255 then 'jobs_idempotency_key'
   end;
 begin
@@ -216,22 +219,34 @@ create sequence private.served_generate_interactive_sketch minvalue 0;
 create sequence private.served_generate_batch_sketch minvalue 0;
 create sequence private.served_merge_interactive minvalue 0;
 create sequence private.served_merge_batch minvalue 0;
+create sequence private.served_brief_interactive minvalue 0;
+create sequence private.served_brief_batch minvalue 0;
+create sequence private.served_pack_interactive minvalue 0;
+create sequence private.served_pack_batch minvalue 0;
 create sequence private.swept_ms minvalue 0;
 create sequence private.beat_ms minvalue 0;
 create sequence private.heard_ms minvalue 0;
 create sequence private.hearing minvalue 0;
 create sequence private.woken_generate minvalue 0;
 create sequence private.woken_merge minvalue 0;
+create sequence private.woken_brief minvalue 0;
+create sequence private.woken_pack minvalue 0;
 create sequence private.woken_webhook minvalue 0;
 create sequence private.owed_generate minvalue 0;
 create sequence private.owed_merge minvalue 0;
+create sequence private.owed_brief minvalue 0;
+create sequence private.owed_pack minvalue 0;
 create sequence private.owed_webhook minvalue 0;
 comment on sequence private.hearing is 'How many workers live: a hint.';
 comment on sequence private.woken_generate is 'When workers were woken for a generate job, in milliseconds of the epoch: a hint.';
 comment on sequence private.woken_merge is 'When workers were woken for a merge job, in milliseconds of the epoch: a hint.';
+comment on sequence private.woken_brief is 'When workers were woken for a brief job, in milliseconds of the epoch: a hint.';
+comment on sequence private.woken_pack is 'When workers were woken for a pack job, in milliseconds of the epoch: a hint.';
 comment on sequence private.woken_webhook is 'When workers were woken for a webhook, in milliseconds of the epoch: a hint.';
 comment on sequence private.owed_generate is 'When a wake-up for a generate job was put off, in milliseconds of the epoch: a hint.';
 comment on sequence private.owed_merge is 'When a wake-up for a merge job was put off, in milliseconds of the epoch: a hint.';
+comment on sequence private.owed_brief is 'When a wake-up for a brief job was put off, in milliseconds of the epoch: a hint.';
+comment on sequence private.owed_pack is 'When a wake-up for a pack job was put off, in milliseconds of the epoch: a hint.';
 comment on sequence private.owed_webhook is 'When a wake-up for a webhook was put off, in milliseconds of the epoch: a hint.';
 comment on sequence private.served_generate_interactive is 'The turn of the last interactive generate job claimed: a hint.';
 comment on sequence private.served_generate_batch is 'The turn of the last batch generate job claimed: a hint.';
@@ -243,6 +258,10 @@ comment on sequence private.served_generate_interactive_sketch is 'The same of j
 comment on sequence private.served_generate_batch_sketch is 'The same of jobs for sketch.';
 comment on sequence private.served_merge_interactive is 'The turn of the last interactive merge job claimed: a hint.';
 comment on sequence private.served_merge_batch is 'The turn of the last batch merge job claimed: a hint.';
+comment on sequence private.served_brief_interactive is 'The turn of the last interactive brief job claimed: a hint.';
+comment on sequence private.served_brief_batch is 'The turn of the last batch brief job claimed: a hint.';
+comment on sequence private.served_pack_interactive is 'The turn of the last interactive pack job claimed: a hint.';
+comment on sequence private.served_pack_batch is 'The turn of the last batch pack job claimed: a hint.';
 comment on sequence private.swept_ms is 'When the last sweep ran, in milliseconds of the epoch: a hint.';
 comment on sequence private.beat_ms is 'When any worker beat last, in milliseconds of the epoch: a hint.';
 comment on sequence private.heard_ms is 'Since when workers can be heard again after a silence of all of them, in milliseconds of the epoch: a hint.';
@@ -270,13 +289,22 @@ create table public.results (
   true_peak_db real,
   audio_preview_url text,
   ignored text[] not null default '{}',
-  fit jsonb constraint results_fit check (jsonb_typeof(fit) = 'object' and octet_length(fit::text) <= 400),
+  fit jsonb constraint results_fit check (jsonb_typeof(fit) = 'object' and octet_length(fit::text) <= 700),
+  gain_db real,
+  mended jsonb constraint results_mended check (jsonb_typeof(mended) = 'object' and octet_length(mended::text) <= 100),
+  master_url text,
+  latents_url text,
+  pack_url text,
   created_at timestamptz not null default now(),
   primary key (job_id, index),
-  constraint results_has_media check (num_nonnulls(audio_url, video_url) = 1)
+  constraint results_has_media check (num_nonnulls(audio_url, video_url, pack_url) = 1)
 );
-comment on table public.results is 'One row per finished track (or merged video), written the moment it is ready. Never overwritten.';
+comment on table public.results is 'One row per finished track (or merged video, or pack), written the moment it is ready. Never overwritten.';
 comment on column public.results.licence is 'Under what the weights that made it stand, {name, commercial, url}; null of music that is not ours.';
+comment on column public.results.gain_db is 'By which the raw track was raised when it was mastered; null for silence.';
+comment on column public.results.mended is 'The stretch that was made anew, {start_s, end_s}; null: all of it.';
+comment on column public.results.master_url is 'Of a file that holds every sample, where audio_url does not.';
+comment on column public.results.latents_url is 'What the engine wants back when a part of the track is mended.';
 create index results_owner on public.results (owner, created_at desc) where owner is not null;
 
 create table public.deliveries (

@@ -33,22 +33,31 @@ create function private.wrong(p_place text, p_of text, p_given jsonb, p_operator
 language plpgsql immutable set search_path = ''
 as $$
 declare
-  v_fields jsonb := case p_of
+  v_fields jsonb := case replace(p_of, 'pack', 'generate') -- a pack has the options of what it packs, and more
     when 'generate' then '{
       "variants": ["whole", 1, 8], "seed": ["whole", 0, 4294967295], "duration": ["number", 0.64, 86400],
       "negative_prompt": ["text", 0, 2000], "conditioning": ["choice", "full", "text+clip", "text"],
       "engine": ["choice", "auto", "mmaudio", "acestep", "sketch"], "format": ["choice", "flac", "wav", "mp3", "m4a"],
-      "loudness_lufs": ["number", -30, -9], "plan": ["directions", 1, 8], "callback_url": ["address"]}'::jsonb
+      "loudness_lufs": ["number", -30, -9], "plan": ["list", 1, 8, "direction"], "hits": ["list", 0, 32, "hit"],
+      "segments": ["list", 0, 16, "segment"], "loop": ["flag"], "callback_url": ["address"]}'::jsonb
     when 'merge' then '{
       "audio_url": ["address"], "mode": ["choice", "replace", "mix"], "music_gain_db": ["number", -60, 20],
       "duck": ["flag"], "duck_db": ["number", -60, 0], "callback_url": ["address"]}'::jsonb
+    when 'brief' then '{
+      "variants": ["whole", 1, 8], "seed": ["whole", 0, 4294967295], "duration": ["number", 0.64, 86400], "callback_url": ["address"]}'::jsonb
+    when 'hit' then '{"at": ["number", 0, 86400], "kind": ["choice", "accent", "drop", "stop", "downbeat"]}'::jsonb
+    when 'segment' then '{"start": ["number", 0, 86400], "prompt": ["text", 1, 1000], "energy": ["number", 0, 1]}'::jsonb
+    when 'mend' then '{
+      "start": ["number", 0, 86400], "end": ["number", 0, 86400], "seed": ["whole", 0, 4294967295], "gain_db": ["number", -200, 200],
+      "master_url": ["address"], "latents_url": ["address"]}'::jsonb
     when 'direction' then '{
       "prompt": ["text", 1, 1000], "title": ["text", 0, 200], "description": ["text", 0, 2000], "genre": ["text", 0, 200],
       "instruments": ["texts", 0, 16], "tempo_bpm": ["number", 20, 300], "key": ["key"], "mood": ["text", 0, 200]}'::jsonb
     else '{}'::jsonb end;
   v_told jsonb := '{
       "events": ["choices", "job.completed", "job.failed", "job.cancelled", "result.ready"], "metadata": ["metadata"]}'; -- by webhooks
-  v_needed text := case p_of when 'merge' then 'audio_url' when 'direction' then 'prompt' end;
+  v_needed text[] := case p_of when 'merge' then array['audio_url'] when 'pack' then array['packs', 'audio_url'] when 'direction' then array['prompt'] when 'hit' then array['at']
+    when 'segment' then array['start'] when 'mend' then array['start', 'end', 'seed', 'gain_db', 'master_url'] else '{}' end;
   v_key text;
   v_value jsonb;
   v_said text;
@@ -61,10 +70,13 @@ begin
   if jsonb_typeof(p_given) <> 'object' then
     return format('%s must be an object, not %s', p_place, left(p_given::text, 100));
   end if;
-  if p_operator and p_of = 'generate' then
-    v_fields := v_fields || '{"steps": ["whole", 1, 100], "guidance": ["number", 0, 20]}';
+  if p_operator and p_of in ('generate', 'pack') then
+    v_fields := v_fields || '{"steps": ["whole", 1, 100], "guidance": ["number", 0, 20], "mend": ["object", "mend"]}';
   end if;
-  if p_of in ('generate', 'merge') then
+  if p_of = 'pack' then
+    v_fields := v_fields || '{"packs": ["object"], "audio_url": ["address"]}';
+  end if;
+  if p_of in ('generate', 'merge', 'brief') then
     v_fields := v_fields || v_told;
   end if;
   for v_key, v_value in select g.key, g.value from jsonb_each(p_given) g loop
@@ -75,7 +87,7 @@ begin
     continue when v_value = 'null';
     v_type := v_field ->> 0;
     v_said := v_value #>> '{}';
-    if v_type in ('whole', 'number', 'text', 'texts', 'directions') then
+    if v_type in ('whole', 'number', 'text', 'texts', 'list') then
       v_low := v_field -> 1;
       v_high := v_field -> 2;
     end if;
@@ -86,11 +98,12 @@ begin
       -- A subquery here would make a query of the expression, and a field five times as slow.
       when 'array' then case v_type
         when 'choices' then v_value <> '[]' and v_value <@ (v_field - 0)
-        when 'directions' then jsonb_array_length(v_value) between v_low and v_high
+        when 'list' then jsonb_array_length(v_value) between v_low and v_high
         when 'texts' then jsonb_array_length(v_value) between v_low and v_high
                           and not v_value @? 'strict $[*] ? (@.type() != "string" || !(@ like_regex "^.{0,200}$" flag "s"))'
         else false end
-      when 'object' then v_type = 'metadata' and jsonb_array_length(jsonb_path_query_array(v_value, '$.keyvalue()')) <= 16
+      when 'object' then v_type = 'object'
+                         or v_type = 'metadata' and jsonb_array_length(jsonb_path_query_array(v_value, '$.keyvalue()')) <= 16
                          and not v_value @? 'strict $.keyvalue() ? (!(@.key like_regex "^[A-Za-z0-9_.-]{1,40}$")
                              || @.value.type() != "string" || !(@.value like_regex "^[^\\x01-\\x1f]{0,200}$"))'
       when 'string' then case v_type
@@ -113,19 +126,33 @@ begin
         when 'address' then 'an http or https address with a host and without a user name'
         when 'key' then 'a tonic and a mode, such as "D minor" or "F# major"'
         when 'texts' then format('a list of at most %s strings of at most 200 characters', v_high)
-        else format('a list of %s to %s directions', v_low, v_high) end, left(v_value::text, 100));
+        when 'object' then 'an object'
+        else format('a list of %s to %s %ss', v_low, v_high, v_field ->> 3) end, left(v_value::text, 100));
     end if;
-    if v_type = 'directions' then
+    if v_type = 'list' then
       for v_at in 0 .. jsonb_array_length(v_value) - 1 loop
-        v_said := private.wrong(format('%s.%s[%s]', p_place, v_key, v_at), 'direction', v_value -> v_at, p_operator);
+        v_said := private.wrong(format('%s.%s[%s]', p_place, v_key, v_at), v_field ->> 3, v_value -> v_at, p_operator);
         if v_said is not null then
           return v_said;
         end if;
+        if v_field ->> 3 = 'segment' and v_at > 0 and (v_value #>> array[v_at::text, 'start'])::numeric <= (v_value #>> array[(v_at - 1)::text, 'start'])::numeric then
+          return format('%s.%s[%s].start must be after that of the segment before', p_place, v_key, v_at);
+        end if;
       end loop;
+    elsif v_type = 'object' and v_field ->> 1 is not null then
+      v_said := private.wrong(format('%s.%s', p_place, v_key), v_field ->> 1, v_value, p_operator);
+      if v_said is not null then
+        return v_said;
+      end if;
     end if;
   end loop;
-  if p_given ->> v_needed is null and v_needed is not null then
-    return format('%s.%s is missing', p_place, v_needed);
+  foreach v_key in array v_needed loop
+    if p_given ->> v_key is null then
+      return format('%s.%s is missing', p_place, v_key);
+    end if;
+  end loop;
+  if p_of = 'generate' and p_given -> 'loop' = 'true' and p_given ->> 'format' in ('mp3', 'm4a') then
+    return format('%s.loop: %s files have a gap at each end; a loop is flac or wav', p_place, p_given ->> 'format');
   end if;
   return null;
 end
@@ -217,8 +244,10 @@ begin
       new.engine := new.options ->> 'engine';
       new.options := new.options - 'engine';
     end if;
-    if new.kind = 'merge' then
+    if new.kind in ('merge', 'pack') then
       new.total_count := 1;
+    elsif new.kind = 'brief' then
+      new.total_count := 0;
     elsif jsonb_typeof(new.options -> 'plan') = 'array' then
       new.total_count := jsonb_array_length(new.options -> 'plan');
     elsif jsonb_typeof(new.options -> 'variants') = 'number' then

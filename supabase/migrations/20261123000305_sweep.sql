@@ -21,7 +21,7 @@ declare
   v_status text := case
     when j.cancel_requested then 'cancelled'
     when p_again then 'pending'
-    when exists (select from public.results r where r.job_id = j.id) then 'completed'
+    when j.brief is not null or exists (select from public.results r where r.job_id = j.id) then 'completed'
     else 'failed' end;
   v_tells boolean := v_status in ('pending', 'failed');
 begin
@@ -119,12 +119,13 @@ begin
 
   for v_lane in -- where something waits that stands before the turn served last
     select k.kind, k.lane, k.engine, l.served, t.turn
-      from (values ('merge', 'interactive', ''), ('merge', 'batch', ''), ('generate', 'interactive', ''), ('generate', 'batch', ''),
+      from (values ('merge', 'interactive', ''), ('merge', 'batch', ''), ('brief', 'interactive', ''), ('brief', 'batch', ''),
+                   ('pack', 'interactive', ''), ('pack', 'batch', ''), ('generate', 'interactive', ''), ('generate', 'batch', ''),
                    ('generate', 'interactive', 'mmaudio'), ('generate', 'batch', 'mmaudio'), ('generate', 'interactive', 'acestep'),
                    ('generate', 'batch', 'acestep'), ('generate', 'interactive', 'sketch'), ('generate', 'batch', 'sketch')) k (kind, lane, engine),
            lateral (select to_regclass('private.' || concat_ws('_', 'served', k.kind, k.lane, nullif(k.engine, ''))) as served) l,
            lateral (select coalesce(pg_sequence_last_value(l.served), 0) as turn) t,
-           lateral (select from public.jobs j -- with a limit, so that it is ten walks along an index and never a join with all that waits
+           lateral (select from public.jobs j -- with a limit, so that it is fourteen walks along an index and never a join with all that waits
                      where j.kind = k.kind and j.lane = k.lane and j.engine = k.engine and j.priority = 0 and j.turn < t.turn
                        and j.status = 'pending' and j.run_at is null limit 1) before
   loop

@@ -79,7 +79,7 @@ $$;
 comment on function private.next_ready(text, text, text[]) is 'Lock and return the next job of a lane for one of these engines; null when there is none. `for update skip locked`, no advisory lock, no walk over tenants or other engines.';
 
 -- The next job for a worker, as JSON with the indices that are done already; null when there is none.
--- Interactive first, the batch lane first about once in ten claims; kinds in random order, so that neither starves the other.
+-- Interactive first, the batch lane first about once in ten claims; beginning with any of the kinds, so that none starves another.
 -- For the same reason one engine alone is looked at first in those ten: where workers that had others, too, have driven its
 -- rounds far ahead and are gone, its turn would not come for long.
 create function queue.claim(p_worker bigint, p_timeout interval) returns jsonb
@@ -93,6 +93,7 @@ declare
   v_odd boolean := random() < (select s.batch_first_share from private.settings s);
   v_lanes text[] := case when v_odd then array['batch', 'interactive'] else array['interactive', 'batch'] end;
   v_kinds text[];
+  v_first integer;
   v_all text[];
   v_engines text[];
   v_kind text;
@@ -107,16 +108,15 @@ begin
   if not found then
     return null;
   end if;
-  if cardinality(v_kinds) > 1 and random() < 0.5 then
-    v_kinds := array[v_kinds[2], v_kinds[1]];
-  end if;
+  v_first := ceil(random() * cardinality(v_kinds));
+  v_kinds := v_kinds[v_first:] || v_kinds[:v_first - 1];
   loop
     if v_sweep then
       perform queue.sweep();
     end if;
     foreach v_lane in array v_lanes loop
       foreach v_kind in array v_kinds loop
-        v_engines := case v_kind when 'merge' then array[''] else v_all end;
+        v_engines := case v_kind when 'generate' then v_all else array[''] end;
         v_id := case when v_odd then private.next_ready(v_kind, v_lane, array[v_engines[ceil(random() * cardinality(v_engines))]]) end;
         v_id := coalesce(v_id, private.next_ready(v_kind, v_lane, v_engines));
         if v_id is not null then
@@ -163,7 +163,7 @@ create function queue.interactive_waiting(p_worker bigint) returns boolean
 language sql stable set search_path = ''
 as $$
   select exists (
-    select from public.workers w, unnest(w.kinds) k (kind), unnest(case k.kind when 'merge' then array[''] else array[''] || w.engines end) e (engine)
+    select from public.workers w, unnest(w.kinds) k (kind), unnest(case k.kind when 'generate' then array[''] || w.engines else array[''] end) e (engine)
      where w.id = p_worker
        and (exists (select from public.jobs j
                      where j.kind = k.kind and j.lane = 'interactive' and j.engine = e.engine and j.priority = 0 and j.status = 'pending' and j.run_at is null

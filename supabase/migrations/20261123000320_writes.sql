@@ -22,7 +22,8 @@ comment on function private.fence(uuid, integer, bigint) is 'Whether (job, attem
 create function private.expected_s(p_kind text, p_made_with text) returns jsonb
 language sql stable set search_path = ''
 as $$
-  select case p_kind when 'merge' then '{"fetching": 3, "hearing": 3, "merging": 10}' else '{"fetching": 2, "describing": 6, "composing": 15}' end::jsonb
+  select case p_kind when 'merge' then '{"fetching": 3, "hearing": 3, "merging": 10}' when 'pack' then '{"fetching": 1, "packing": 5}'
+           when 'brief' then '{"fetching": 2, "describing": 6}' else '{"fetching": 2, "describing": 6, "composing": 15}' end::jsonb
       || coalesce(jsonb_object_agg(m.stage, m.median), '{}')
     from (select t.key as stage, percentile_cont(0.5) within group (order by t.value::double precision) as median
             from (select f.kind, f.made_with, f.status, f.took_s from public.jobs f
@@ -127,6 +128,21 @@ as $$
 $$;
 comment on function queue.known_speech(uuid) is 'What a job of the same film, of the same owner and tenant, has heard of it; null when nobody heard it to its end.';
 
+-- What a brief has found; the one that is there already is kept.
+create function queue.put_brief(p_job uuid, p_attempt integer, p_worker bigint, p_brief jsonb) returns text
+language plpgsql set search_path = ''
+as $$
+declare
+  v_cancel boolean;
+begin
+  update public.jobs j set brief = coalesce(j.brief, p_brief)
+   where j.id = p_job and j.attempt = p_attempt and j.worker_id = p_worker and j.status = 'processing'
+  returning j.cancel_requested into v_cancel;
+  return case when not found then 'lost' when v_cancel then 'cancelled' else 'ok' end;
+end
+$$;
+comment on function queue.put_brief(uuid, integer, bigint, jsonb) is 'Fenced: say what a brief has found in the film.';
+
 -- Saved once: a retry finds the plan of the first attempt and makes the same music. Answers with the plan that holds.
 create function queue.save_plan(p_job uuid, p_attempt integer, p_worker bigint, p_plan jsonb, out verdict text, out plan jsonb)
 language plpgsql set search_path = ''
@@ -172,11 +188,11 @@ begin
     end if;
     insert into public.results (job_id, index, attempt, prompt, title, description, audio_url, video_url, seed, duration,
                                 engine, model, licence, describer, bpm, key, peaks, loudness_lufs, true_peak_db, audio_preview_url, ignored,
-                                fit)
+                                fit, gain_db, mended, master_url, latents_url, pack_url)
     select p_job, r.index, p_attempt, coalesce(r.prompt, ''), coalesce(r.title, ''), coalesce(r.description, ''),
            r.audio_url, r.video_url, r.seed, r.duration, coalesce(r.engine, ''), coalesce(r.model, ''), r.licence,
            coalesce(r.describer, ''), r.bpm, r.key, r.peaks, r.loudness_lufs, r.true_peak_db, r.audio_preview_url, coalesce(r.ignored, '{}'),
-           r.fit
+           r.fit, r.gain_db, r.mended, r.master_url, r.latents_url, r.pack_url
       from jsonb_populate_record(null::public.results, p_result) r
     on conflict (job_id, index) do nothing;
     if found and v_hook is not null then
@@ -232,7 +248,7 @@ end
 $$;
 comment on function queue.crash(uuid, integer, bigint, text, text) is 'Fenced: hand back a job under which the device broke; two such crashes end it.';
 
--- The job is done: completed when something came out, else failed.
+-- The job is done: completed when something came out, tracks or a brief, else failed.
 create function queue.finish(p_job uuid, p_attempt integer, p_worker bigint) returns text
 language plpgsql set search_path = ''
 as $$

@@ -1,5 +1,5 @@
 -- What the APIs call: edge_api, the edge function and a psql prompt use the same functions and get the same JSON.
--- SQLSTATEs of our own: RY429 too many pending jobs, RY422 idempotency key reused with another body.
+-- SQLSTATEs of our own: RY429 too many pending jobs, RY422 idempotency key reused with another body, RY409 not with this track.
 
 -- The fairness key of a visitor: a salted hash, so that addresses are not stored.
 create function private.tenant_of(p_owner uuid, p_client text) returns text
@@ -19,7 +19,7 @@ comment on function private.tenant_of(uuid, text) is 'The fairness key: the owne
 -- With p_commercial_only an engine whose music allows no commercial use is refused: mmaudio's, whatever its checkpoint.
 create function private.enter(
   p_kind text, p_video_url text, p_user_request text, p_options jsonb, p_owner uuid,
-  p_client text, p_idempotency_key text, p_traceparent text, p_request jsonb, p_commercial_only boolean
+  p_client text, p_idempotency_key text, p_traceparent text, p_request jsonb, p_commercial_only boolean, p_plan jsonb default null
 ) returns uuid
 language plpgsql set search_path = ''
 as $$
@@ -58,14 +58,14 @@ begin
   elsif p_client is not null then
     perform private.guard_flood(v_tenant, (select s.pending_per_client from private.settings s));
   end if;
-  insert into public.jobs (kind, video_url, user_request, options, owner, key_id, tenant, lane, idempotency_key, request_hash, traceparent)
-  values (p_kind, p_video_url, p_user_request, p_options, p_owner, v_key.id, v_tenant, 'interactive', p_idempotency_key, v_hash,
+  insert into public.jobs (kind, video_url, user_request, options, plan, owner, key_id, tenant, lane, idempotency_key, request_hash, traceparent)
+  values (p_kind, p_video_url, p_user_request, p_options, p_plan, p_owner, v_key.id, v_tenant, 'interactive', p_idempotency_key, v_hash,
           coalesce(p_traceparent, private.new_traceparent()))
   returning * into v_job;
   return v_job.id;
 end
 $$;
-comment on function private.enter(text, text, text, jsonb, uuid, text, text, text, jsonb, boolean) is 'Insert an interactive job; idempotent by (tenant, key), flood-guarded.';
+comment on function private.enter(text, text, text, jsonb, uuid, text, text, text, jsonb, boolean, jsonb) is 'Insert an interactive job; idempotent by (tenant, key), flood-guarded.';
 
 -- Insert a job for a person who waits.
 create function queue.submit(
@@ -77,20 +77,36 @@ as $$
 declare
   v_options jsonb := jsonb_strip_nulls(coalesce(p_options, '{}'));
 begin
+  if p_kind = 'pack' or v_options ? 'mend' then
+    raise exception using errcode = '22023', message = 'a pack, and a part made anew, are asked for of a job: queue.pack and queue.again';
+  end if;
   return private.enter(p_kind, p_video_url, coalesce(p_user_request, ''), v_options, p_owner, p_client, p_idempotency_key,
                        p_traceparent, jsonb_build_array(p_kind, p_video_url, coalesce(p_user_request, ''), v_options), p_commercial_only);
 end
 $$;
 comment on function queue.submit(text, text, text, jsonb, uuid, text, text, text, boolean) is 'Insert an interactive job; idempotent by (tenant, key), flood-guarded.';
 
+-- Raises 22023 where a job has no such variant.
+create function private.check_variant(j public.jobs, p_variant integer) returns void
+language plpgsql set search_path = ''
+as $$
+begin
+  if p_variant >= j.total_count or p_variant < 0 then
+    raise exception using errcode = '22023',
+      message = format('variant %s does not exist; this job has variants 0 to %s', p_variant, j.total_count - 1);
+  end if;
+end
+$$;
+comment on function private.check_variant(public.jobs, integer) is 'Raise where a job has no such variant.';
+
 -- A new job like an old one, for a caller who may see that: null is 404. It plays the old plan's directions (with
 -- p_variant only that one), as if they had been written by hand, and takes a new seed unless p_seed fixes it. Its engine is the
--- old one's unless p_engine says otherwise.
+-- old one's unless p_engine says otherwise. With p_start and p_end only that part of one track is made anew, by what made it.
 -- A job that has no plan yet is copied as it is.
 create function queue.again(
   p_job uuid, p_user uuid default null, p_seed bigint default null, p_variant integer default null,
   p_client text default null, p_idempotency_key text default null, p_traceparent text default null, p_commercial_only boolean default false,
-  p_engine text default null
+  p_engine text default null, p_start double precision default null, p_end double precision default null
 ) returns uuid
 language plpgsql set search_path = ''
 as $$
@@ -98,37 +114,66 @@ declare
   v_old public.jobs;
   v_options jsonb;
   v_plan jsonb;
+  v_track public.results;
+  v_mend jsonb;
+  v_variant integer := p_variant;
+  v_engine text := p_engine;
 begin
   select * into v_old from public.jobs j where j.id = p_job and (j.owner is null or j.owner = p_user);
   if not found then
     return null;
   end if;
-  v_options := v_old.options - 'steps' - 'guidance'; -- which only operators may ask for
-  if v_old.kind = 'merge' then
-    if num_nonnulls(p_seed, p_variant, p_engine) > 0 then
-      raise exception using errcode = '22023', message = 'a merge job has neither seed, variants nor engine; leave them out';
+  v_options := v_old.options - array['steps', 'guidance', 'mend']; -- two are operators', and another take is one of the whole
+  if v_old.kind = 'pack' then
+    raise exception using errcode = '22023', message = 'a pack is made anew from its track: ask for another one of the job that made that';
+  elsif v_old.kind = 'merge' then
+    if num_nonnulls(p_seed, p_variant, p_engine, p_start, p_end) > 0 then
+      raise exception using errcode = '22023', message = 'a merge job has neither seed, variants, engine nor parts; leave them out';
     end if;
+  elsif v_old.kind = 'brief' then
+    if num_nonnulls(p_variant, p_engine, p_start, p_end) > 0 then
+      raise exception using errcode = '22023', message = 'a brief has neither variants, engine nor parts; leave them out';
+    end if;
+    v_options := jsonb_strip_nulls(v_options || jsonb_build_object('seed', p_seed));
   else
-    if p_variant >= v_old.total_count or p_variant < 0 then
-      raise exception using errcode = '22023',
-        message = format('variant %s does not exist; this job has variants 0 to %s', p_variant, v_old.total_count - 1);
+    perform private.check_variant(v_old, p_variant);
+    if num_nonnulls(p_start, p_end) = 1 then
+      raise exception using errcode = '22023', message = 'start and end go together: give both of them or neither';
+    elsif p_start is not null then
+      v_variant := coalesce(p_variant, case v_old.total_count when 1 then 0 end);
+      if v_variant is null then
+        raise exception using errcode = '22023',
+          message = format('variant is missing: a part is made anew of one track, and this job has variants 0 to %s', v_old.total_count - 1);
+      end if;
+      v_track := private.track(v_old, v_variant);
+      v_engine := v_track.engine;
+      if p_engine <> v_engine then
+        raise exception using errcode = '22023', message = format('engine: a part is made anew by what made the track, %s; leave it out', v_engine);
+      end if;
+      v_mend := private.mending(v_track, p_start, p_end);
     end if;
     select jsonb_agg(v -> 'direction' order by (v ->> 'index')::integer) into v_plan
       from jsonb_array_elements(v_old.plan -> 'variants') v;
     v_plan := coalesce(v_plan, v_options -> 'plan');
-    v_options := jsonb_strip_nulls(v_options - 'seed' || jsonb_build_object('seed', p_seed, 'engine', coalesce(p_engine, nullif(v_old.engine, ''))));
+    v_options := jsonb_strip_nulls(v_options - 'seed' || jsonb_build_object('seed', p_seed, 'engine', coalesce(v_engine, nullif(v_old.engine, '')), 'mend', v_mend));
     if v_plan is not null then
       v_options := v_options - 'variants' || jsonb_build_object('plan',
-        case when p_variant is null then v_plan else jsonb_build_array(v_plan -> p_variant) end);
-    elsif p_variant is not null then
+        case when v_variant is null then v_plan else jsonb_build_array(v_plan -> v_variant) end);
+    elsif v_variant is not null then
       v_options := v_options || '{"variants": 1}';
+    end if;
+    if v_old.plan @? '$.hits[*]' then -- with a plan of one's own nobody proposes any
+      v_options := v_options || jsonb_build_object('hits', private.hits(v_old.plan));
+    end if;
+    if v_old.plan @? '$.segments[*]' then
+      v_options := v_options || jsonb_build_object('segments', jsonb_strip_nulls(private.segments(v_old.plan)));
     end if;
   end if;
   return private.enter(v_old.kind, v_old.video_url, v_old.user_request, v_options, p_user, p_client, p_idempotency_key,
-                       p_traceparent, jsonb_build_array('again', p_job, p_seed, p_variant, p_engine), p_commercial_only);
+                       p_traceparent, jsonb_build_array('again', p_job, p_seed, p_variant, p_engine, p_start, p_end), p_commercial_only);
 end
 $$;
-comment on function queue.again(uuid, uuid, bigint, integer, text, text, text, boolean, text) is 'A new job with the old one''s directions and engine; null when the caller may not see the old one.';
+comment on function queue.again(uuid, uuid, bigint, integer, text, text, text, boolean, text, double precision, double precision) is 'A new job with the old one''s directions and engine, or one that makes a part of a track anew; null when the caller may not see the old one.';
 
 -- Immediate for a pending job, cooperative for a running one; an ended job stays as it is. Null is 404.
 create function queue.cancel(p_job uuid, p_user uuid default null) returns jsonb

@@ -9,12 +9,16 @@ as $$
 begin
   if p_kind = 'merge' then
     return json_build_object('index', r.index, 'video_url', r.video_url, 'licence', r.licence);
+  elsif p_kind = 'pack' then
+    return json_build_object('index', r.index, 'pack_url', r.pack_url);
   end if;
   return json_build_object(
     'prompt', r.prompt, 'audio_url', r.audio_url, 'audio_preview_url', r.audio_preview_url, 'index', r.index, 'title', r.title, 'description', r.description,
     'seed', r.seed, 'duration', r.duration, 'bpm', r.bpm, 'key', r.key, 'engine', r.engine, 'model', r.model, 'licence', r.licence,
     'describer', r.describer, 'peaks', r.peaks,
-    'loudness_lufs', r.loudness_lufs, 'true_peak_db', r.true_peak_db, 'ignored', r.ignored, 'fit', r.fit, 'created_at', r.created_at);
+    'loudness_lufs', r.loudness_lufs, 'true_peak_db', r.true_peak_db, 'ignored', r.ignored, 'fit', r.fit, 'gain_db', r.gain_db,
+    'mended', case when r.mended is not null then json_build_object('start', r.mended -> 'start_s', 'end', r.mended -> 'end_s') end,
+    'created_at', r.created_at);
 end
 $$;
 comment on function private.result_json(public.results, text) is 'One result as the contract shows it.';
@@ -77,6 +81,27 @@ end
 $$;
 comment on function private.directions(jsonb) is 'Title, description, tempo and key of each variant of a plan.';
 
+-- The moments that the music is to meet, and the stretches with music of their own, as gen takes them.
+create function private.hits(p_plan jsonb) returns jsonb
+language plpgsql immutable set search_path = ''
+as $$
+begin
+  return (select coalesce(jsonb_agg(jsonb_build_object('at', h -> 'at_s', 'kind', h -> 'kind')), '[]') from jsonb_path_query(p_plan, '$.hits[*]') h);
+end
+$$;
+comment on function private.hits(jsonb) is 'The hits of a plan as the contract shows them.';
+
+create function private.segments(p_plan jsonb) returns jsonb
+language plpgsql immutable set search_path = ''
+as $$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object('start', s -> 'start_s', 'prompt', s -> 'prompt', 'energy', s -> 'energy')), '[]')
+      from jsonb_path_query(p_plan, '$.segments[*]') s);
+end
+$$;
+comment on function private.segments(jsonb) is 'The segments of a plan as the contract shows them.';
+
 -- How far a job is, as {progress, eta_s}, from its row alone. Each stage has its share of the whole by the seconds that it was
 -- expected to take. Within a stage the way left shrinks with time and is never gone before the next one begins; tracks that are
 -- there count at once. So progress never falls within an attempt, whatever takes how long.
@@ -84,7 +109,7 @@ create function private.progress(j public.jobs, p_results bigint) returns jsonb
 language plpgsql stable set search_path = ''
 as $$
 declare
-  v_stages text[] := array['fetching', 'describing', 'composing', 'hearing', 'merging'];
+  v_stages text[] := array['fetching', 'describing', 'composing', 'hearing', 'merging', 'packing'];
   v_own double precision := greatest(0.05, coalesce((j.expected_s ->> j.stage)::double precision, 5));
   v_before double precision;
   v_whole double precision;
@@ -95,7 +120,7 @@ begin
   end if;
   v_share := 0.95 * (1 - exp(-least(50, greatest(0, extract(epoch from now() - coalesce(j.stage_at, now()))) / v_own)));
   if j.stage = 'composing' then
-    v_share := greatest(v_share, p_results::double precision / j.total_count);
+    v_share := greatest(v_share, p_results::double precision / nullif(j.total_count, 0));
   elsif j.stage = 'hearing' and j.hearing is not null then -- a long film says itself how far it is
     v_share := (j.hearing ->> 'heard_s')::double precision / (j.hearing ->> 'film_s')::double precision;
   end if;
@@ -146,7 +171,8 @@ begin
     'metadata', coalesce(j.options -> 'metadata', '{}'),
     'created_at', j.created_at, 'started_at', j.started_at, 'finished_at', j.finished_at,
     'expires_at', j.finished_at + (select s.keep_for from private.settings s),
-    'directions', private.directions(j.plan),
+    'directions', private.directions(j.plan), 'hits', private.hits(j.plan), 'segments', private.segments(j.plan),
+    'brief', case when j.finished_at is not null then j.brief end,
     'engine', coalesce(nullif(j.engine, ''), 'auto'), 'waiting_for', private.waiting_for(j),
     'queue_position', private.queue_position(j))::jsonb || private.progress(j, v_count);
 end

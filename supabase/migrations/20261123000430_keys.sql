@@ -78,7 +78,7 @@ begin
              and (v_at is null or (j.created_at, j.id) < (v_at, v_id))
            order by j.created_at desc, j.id desc limit v_limit + 1) j;
   return jsonb_build_object(
-    'jobs', (select coalesce(jsonb_agg(queue.answer((p.job ->> 0)::uuid) - array['results', 'directions'] order by p.place), '[]')
+    'jobs', (select coalesce(jsonb_agg(queue.answer((p.job ->> 0)::uuid) - array['results', 'directions', 'hits', 'segments', 'brief'] order by p.place), '[]')
                from jsonb_array_elements(v_page) with ordinality p (job, place) where p.place <= v_limit),
     'next_cursor', case when jsonb_array_length(v_page) > v_limit then
       (v_page -> (v_limit - 1) ->> 1) || '.' || (v_page -> (v_limit - 1) ->> 0) end);

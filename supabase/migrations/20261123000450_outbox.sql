@@ -2,7 +2,7 @@
 -- worker takes it under a short lease, sends it, and says how it went. A worker that dies in between has burnt a try, nothing else.
 
 -- What a webhook says: {type, timestamp, data}, always under 20 kB. Of the job's answer, or of the result, it leaves out wave
--- forms and speech; where texts or addresses are longer than there is room for, only the short members are left, and GET tells the rest.
+-- forms, speech and what was planned; where texts or addresses are longer than there is room for, only the short members are left, and GET tells the rest.
 -- Addresses go out without their query strings, which may carry other people's keys.
 create function private.webhook_body(d public.deliveries) returns jsonb
 language plpgsql stable set search_path = ''
@@ -12,7 +12,7 @@ declare
   v_data jsonb;
 begin
   if d.result is null then
-    v_data := v_answer - array['queue_position', 'progress', 'eta_s', 'directions', 'speech'] || jsonb_build_object(
+    v_data := v_answer - array['queue_position', 'progress', 'eta_s', 'directions', 'hits', 'segments', 'speech'] || jsonb_build_object(
       'video_url', regexp_replace(v_answer ->> 'video_url', '[?#].*$', ''),
       'results', (select coalesce(jsonb_agg(r - 'peaks' order by (r -> 'index')), '[]') from jsonb_array_elements(v_answer -> 'results') r));
   else

@@ -59,7 +59,7 @@ begin
   if v_job.finished_at is null then
     raise exception using errcode = '22023', message = format('job %s is %s: only a job that has ended can be tried again', p_job, v_job.status);
   end if;
-  if (select count(*) from public.results r where r.job_id = p_job) >= v_job.total_count then
+  if v_job.brief is not null or v_job.kind <> 'brief' and (select count(*) from public.results r where r.job_id = p_job) >= v_job.total_count then
     raise exception using errcode = '22023', message = format('job %s has all of its results: make a new job with queue.again', p_job);
   end if;
   delete from public.deliveries d where d.job_id = p_job and d.state = 'pending';
@@ -82,7 +82,7 @@ language sql stable set search_path = '' set enable_seqscan = off
 as $$
   with lanes (kind, lane, engine) as (
     select k.kind, l.lane, k.engine
-      from (values ('merge', ''), ('generate', ''), ('generate', 'mmaudio'), ('generate', 'acestep'), ('generate', 'sketch')) k (kind, engine),
+      from (values ('merge', ''), ('brief', ''), ('pack', ''), ('generate', ''), ('generate', 'mmaudio'), ('generate', 'acestep'), ('generate', 'sketch')) k (kind, engine),
            (values ('interactive'), ('batch')) l (lane)
   ), jobs as (
     select l.kind, l.lane, 'ready' as state, l.engine, ready.count

@@ -43,18 +43,23 @@ comment on function private.object_of(text) is 'bucket/path of an object of our 
 
 -- Who reads or names an object. The condition is a `like`, which is cheap for the others; a question must repeat it.
 create index jobs_source on public.jobs using hash (private.object_of(video_url)) where video_url like '%/storage/v1/object/public/%';
-create index jobs_music on public.jobs using hash (private.object_of(options ->> 'audio_url')) where kind = 'merge' and finished_at is null;
-create index results_object on public.results using hash (private.object_of(coalesce(audio_url, video_url)));
+create index jobs_music on public.jobs using hash (private.object_of(options ->> 'audio_url')) where kind in ('merge', 'pack') and finished_at is null;
+-- A part that is made anew reads several objects of the same job.
+create index jobs_mends on public.jobs using hash (split_part(private.object_of(options #>> '{mend,master_url}'), '/', 2)) where options ? 'mend' and finished_at is null;
+create index results_object on public.results using hash (private.object_of(coalesce(audio_url, video_url, pack_url)));
 
 create function private.is_needed(p_object text) returns boolean
 language sql stable set search_path = ''
 as $$
   select exists (select from public.jobs j where j.video_url like '%/storage/v1/object/public/%' and private.object_of(j.video_url) = p_object)
       or exists (select from public.jobs j
-                  where j.kind = 'merge' and j.finished_at is null and private.object_of(j.options ->> 'audio_url') = p_object)
-      or exists (select from public.results r where private.object_of(coalesce(r.audio_url, r.video_url)) = p_object);
+                  where j.kind in ('merge', 'pack') and j.finished_at is null and private.object_of(j.options ->> 'audio_url') = p_object)
+      or exists (select from public.jobs j
+                  where j.options ? 'mend' and j.finished_at is null
+                    and split_part(private.object_of(j.options #>> '{mend,master_url}'), '/', 2) = split_part(p_object, '/', 2))
+      or exists (select from public.results r where private.object_of(coalesce(r.audio_url, r.video_url, r.pack_url)) = p_object);
 $$;
-comment on function private.is_needed(text) is 'Whether a job reads an object (bucket/path), a merge waits for it or a result names it.';
+comment on function private.is_needed(text) is 'Whether a job reads an object (bucket/path), one that has not ended lays it under a film, packs or mends it, or a result names it.';
 
 -- Discards what lies under the id of a job, also what stands in no row, because the worker died, or its lease was lost, before
 -- the row was written.
@@ -81,7 +86,7 @@ declare
      where j.id = any (p_jobs)
        and not exists (select from public.results r
                         where r.job_id = j.id
-                          and split_part(u.url, '/storage/v1/', 1) <> split_part(coalesce(r.audio_url, r.video_url), '/storage/v1/', 1))
+                          and split_part(u.url, '/storage/v1/', 1) <> split_part(coalesce(r.audio_url, r.video_url, r.pack_url), '/storage/v1/', 1))
        and not exists (select from private.uploads t
                         where t.path = private.upload_of(u.url) and t.tenant <> j.tenant and t.tenant not similar to 'client:%|sql'));
   v_job uuid;

@@ -36,7 +36,7 @@ as $$
 declare
   v_what text;
 begin
-  foreach v_what in array array['generate', 'merge', 'webhook'] loop
+  foreach v_what in array array['generate', 'merge', 'brief', 'pack', 'webhook'] loop
     if pg_sequence_last_value(to_regclass('private.owed_' || v_what)) > pg_sequence_last_value(to_regclass('private.woken_' || v_what)) then
       perform private.wake(v_what);
     end if;

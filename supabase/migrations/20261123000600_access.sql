@@ -15,10 +15,10 @@ create policy "owners see their results" on public.results
 
 revoke all on public.jobs, public.results, public.workers, public.deliveries from anon, authenticated;
 -- Of their rows they see what the REST contract tells: no tenants, traces, turns and leases.
-grant select (id, owner, kind, engine, status, stage, video_url, user_request, options, total_count, error, error_code, notes, preview_url, speech, created_at,
+grant select (id, owner, kind, engine, status, stage, video_url, user_request, options, total_count, error, error_code, notes, preview_url, speech, brief, created_at,
               started_at, finished_at) on public.jobs to authenticated;
 grant select (job_id, index, prompt, title, description, audio_url, video_url, seed, duration, bpm, key, engine, model, licence, describer, peaks,
-              loudness_lufs, true_peak_db, audio_preview_url, ignored, fit, created_at) on public.results to authenticated;
+              loudness_lufs, true_peak_db, audio_preview_url, ignored, fit, gain_db, mended, pack_url, created_at) on public.results to authenticated;
 grant insert (video_url, user_request, options) on public.jobs to authenticated;
 
 -- Identity columns need no rights on their sequences.

@@ -30,9 +30,9 @@ begin
   for v_may in
     select p.oid::regprocedure as function, m.role
       from (values
-        ('rhythmai_worker', '{register,ready,beat,leave,claim,next_due,fleet,interactive_waiting,set_stage,note,set_preview,put_speech,known_speech,music_licence,save_plan,put_result,finish,fail,crash,
+        ('rhythmai_worker', '{register,ready,beat,leave,claim,next_due,fleet,interactive_waiting,set_stage,note,set_preview,put_speech,put_brief,known_speech,music_licence,save_plan,put_result,finish,fail,crash,
                               release,claim_delivery,settle_delivery,tidy,deleted}'::text[]),
-        ('rhythmai_api', '{submit,again,view,views,moved,list,cancel,erase,may_pass,health,gauges,key_of,take_upload,return_upload}')
+        ('rhythmai_api', '{submit,again,pack,view,views,moved,list,cancel,erase,may_pass,health,gauges,key_of,take_upload,return_upload}')
       ) m (role, names) join pg_proc p on p.proname = any (m.names)
      where p.pronamespace = 'queue'::regnamespace
   loop

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -13,7 +14,7 @@ class Hand:
 
     def __init__(self, db: asyncpg.Connection, *kinds: str) -> None:
         self._db = db
-        self._kinds = kinds or ("generate", "merge")
+        self._kinds = kinds or ("generate", "merge", "brief", "pack")
         self._worker: int | None = None
         self._lease: tuple[UUID, int, int] | None = None
 
@@ -48,12 +49,15 @@ class Hand:
         heard = json.dumps({"spans": found, "heard_s": film_s, "film_s": film_s})
         await self._db.fetchval("select queue.put_speech($1, $2, $3, $4::jsonb)", *self._lease, heard)
 
-    async def plan(self, *prompts: str) -> None:
+    async def brief(self, brief: dict[str, Any]) -> None:
+        await self._db.fetchval("select queue.put_brief($1, $2, $3, $4::jsonb)", *self._lease, json.dumps(brief))
+
+    async def plan(self, *prompts: str, **more: Any) -> None:
         variants = [
             {"index": index, "seed": index, "direction": {"title": prompt, "prompt": prompt}}
             for index, prompt in enumerate(prompts)
         ]
-        plan = json.dumps({"variants": variants, "describer": "local"})
+        plan = json.dumps({"variants": variants, "describer": "local"} | more)
         await self._db.fetchval("select queue.save_plan($1, $2, $3, $4::jsonb)", *self._lease, plan)
 
     async def result(self, **row) -> str:

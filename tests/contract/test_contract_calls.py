@@ -16,13 +16,18 @@ from tests.contract.keys import bearer
 
 AUDIO = "https://example.com/track.flac"
 MERGE = {"video_url": VIDEO, "audio_url": AUDIO}
+MOMENTS = {
+    "hits": [{"at_s": 2, "kind": "drop"}, {"at_s": 7.5, "kind": "accent"}],
+    "segments": [{"start_s": 0, "prompt": None, "energy": 0.2}, {"start_s": 4, "prompt": "drums", "energy": None}],
+}
+"""As a worker saves them with its plan."""
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
 
 
 async def test_what_makes_a_job_leads_on_to_it(api, gen, db):
-    """`gen`, `again` and an unfinished `merge` answer with the addresses of the job, its events and its end."""
+    """`gen`, `brief`, `again` and an unfinished `merge` answer with the addresses of the job, its events and its end."""
     for path, body in (
-        ("gen", {"video_url": VIDEO}), (f"job/{await gen()}/again", {}), ("merge", {"video_url": VIDEO, "audio_url": AUDIO}),
+        ("gen", {"video_url": VIDEO}), ("brief", {"video_url": VIDEO}), (f"job/{await gen()}/again", {}), ("merge", {"video_url": VIDEO, "audio_url": AUDIO}),
     ):  # fmt: skip
         async with api.post(f"/api/v1/{path}", json=body, headers={"Prefer": "respond-async"}) as answer:
             made = await answer.json()
@@ -102,6 +107,54 @@ async def test_a_plan_is_kept_as_it_was_written(gen, db):
     assert await db.fetchval(wish, UUID(await gen())) == ""
 
 
+async def test_moments_and_segments_are_kept_and_told_of_the_plan(api, gen, hand, db):
+    """What is asked stands in the options; what holds is told once the plan is there, as gen takes it."""
+    asked = {
+        "hits": [{"at": 2, "kind": "drop"}, {"at": 7.5}],
+        "segments": [{"start": 0, "energy": 0.2}, {"start": 4, "prompt": "drums"}],
+        "loop": True,
+        "variants": 1,
+    }
+    job = await gen(**asked)
+    assert json.loads(await db.fetchval("select options from public.jobs where id = $1", UUID(job))) == asked
+    _, view = await ask(api, "get", f"/api/v1/job/{job}")
+    assert (view["hits"], view["segments"], view["brief"]) == ([], [], None)
+    await hand.claim(job)
+    await hand.plan("piano", **MOMENTS)
+    _, view = await ask(api, "get", f"/api/v1/job/{job}")
+    assert view["hits"] == [{"at": 2, "kind": "drop"}, {"at": 7.5, "kind": "accent"}]
+    assert view["segments"] == [
+        {"start": 0, "prompt": None, "energy": 0.2},
+        {"start": 4, "prompt": "drums", "energy": None},
+    ]
+
+
+async def test_no_hits_are_none_and_left_out_is_left_to_the_director(gen, db):
+    """An empty list is kept, null is not."""
+    options = "select options from public.jobs where id = $1"
+    assert json.loads(await db.fetchval(options, UUID(await gen(hits=[])))) == {"hits": []}
+    assert json.loads(await db.fetchval(options, UUID(await gen(hits=None, segments=None)))) == {}
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (
+            {"segments": [{"start": 4}, {"start": 4}]},
+            "options.segments[1].start must be after that of the segment before",
+        ),
+        (
+            {"loop": True, "format": "m4a"},
+            "options.loop: m4a files have a gap at each end; a loop is flac or wav",
+        ),
+    ],
+)
+async def test_what_does_not_go_together_is_refused(api, fields, said):
+    """Two fields, or two segments, that contradict each other are 422 in one sentence."""
+    status, problem = await ask(api, "post", "/api/v1/gen", json={"video_url": VIDEO, **fields})
+    assert (status, problem["code"], problem["detail"]) == (422, "invalid_request", said)
+
+
 async def test_results_appear_one_by_one(api, gen, hand):
     """`GET /api/v1/job/{id}` shows the job as it is, with each track the moment it is there."""
     job = await gen(variants=2)
@@ -115,14 +168,27 @@ async def test_results_appear_one_by_one(api, gen, hand):
     loud = {"loudness_lufs": -15.5, "true_peak_db": -1.25}
     loud |= {"audio_preview_url": "https://example.com/track.m4a", "ignored": ["negative_prompt"]}
     loud |= {"licence": {"name": "CC-BY-NC-4.0", "commercial": False, "url": "https://example.com/by-nc"}}
-    loud["fit"] = {"cuts": 5, "on_beat": 4, "chance": 0.24, "luck": 0.013, "curve": 0.41, "lra_lu": 4.2, "score": 0.74}
+    loud["fit"] = {
+        "cuts": 5,
+        "on_beat": 4,
+        "chance": 0.24,
+        "luck": 0.013,
+        "curve": 0.41,
+        "lra_lu": 4.2,
+        "score": 0.74,
+        "hits": [0.012, None],
+    }
+    loud["gain_db"] = -3.25
     await hand.result(index=0, prompt="slow piano", audio_url=AUDIO, seed=7, duration=12, peaks="AIA=", **loud)
     _, view = await ask(api, "get", path.upper().replace("API/V1/JOB", "api/v1/job"))
     assert (view["status"], view["stage"], view["completed_count"]) == ("processing", "composing", 1)
     assert (
         view["results"][0].items()
-        >= ({"prompt": "slow piano", "audio_url": AUDIO, "index": 0, "seed": 7} | loud).items()
+        >= ({"prompt": "slow piano", "audio_url": AUDIO, "index": 0, "seed": 7, "mended": None} | loud).items()
     )
+    await hand.result(index=1, audio_url=AUDIO, mended={"start_s": 1.5, "end_s": 4})
+    _, view = await ask(api, "get", path)
+    assert view["results"][1]["mended"] == {"start": 1.5, "end": 4}
     assert view["notes"] == ["The track is quieter than usual."]
     assert view["speech"] is None
     await hand.hear((1.25, 2.5), (4, 6), film_s=8)
@@ -131,7 +197,7 @@ async def test_results_appear_one_by_one(api, gen, hand):
     await hand.finish()
     status, view = await ask(api, "get", path)
     assert (status, view["status"], view["error"]) == (200, "completed", None)
-    assert (view["completed_count"], view["total_count"]) == (1, 2)
+    assert (view["completed_count"], view["total_count"]) == (2, 2)
 
 
 async def test_a_job_answers_exactly_the_described_members(api, gen, hand):

@@ -67,6 +67,14 @@ async def test_unusual_addresses_are_taken(api, url):
         ({"plan": [{"prompt": "x", "key": "H dur"}]}, "plan.0.key", None),
         ({"plan": [{"prompt": "x", "tempo_bpm": 1000}]}, "plan.0.tempo_bpm", "should be less than or equal to 300"),
         ({"plan": [{"prompt": "x", "instruments": ["a", 1]}]}, "plan.0.instruments.1", "should be a valid string"),
+        ({"hits": [{"at": 1}] * 33}, "hits", None),
+        ({"hits": [{}]}, "hits.0.at", "is missing"),
+        ({"hits": [{"at": -1}]}, "hits.0.at", "should be greater than or equal to 0"),
+        ({"hits": [{"at": 1, "kind": "bang"}]}, "hits.0.kind", "should be 'accent', 'drop', 'stop' or 'downbeat'"),
+        ({"segments": [{"start": 0}] * 17}, "segments", None),
+        ({"segments": [{"start": 0, "energy": 1.5}]}, "segments.0.energy", "should be less than or equal to 1"),
+        ({"segments": [{"start": 0, "prompt": ""}]}, "segments.0.prompt", "should have at least 1 character"),
+        ({"loop": "yes"}, "loop", "should be a valid boolean"),
         ({"callback_url": "ftp://example.com"}, "callback_url", ADDRESS),
         ({"events": []}, "events", None),
         ({"events": ["job.started"]}, "events.0", None),
@@ -104,6 +112,7 @@ async def test_unknown_fields_are_refused_by_name(api):
         (GEN, {"video_url": VIDEO, "__proto__": {"a": 1}}, "Unknown field __proto__; known are "),
         (GEN, {"video_url": VIDEO, "constructor": 1, "toString": 2}, "Unknown field constructor, toString; known are "),
         (GEN, {"video_url": VIDEO, "plan": [{"prompt": "x", "hue": 1}]}, "Unknown field plan.0.hue; the fields are described"),
+        (GEN, {"video_url": VIDEO, "mend": {"start": 1, "end": 2}}, "Unknown field mend; known are "),
         ("/api/v1/merge", {"video_url": VIDEO, "audio_url": VIDEO, "volume": 1}, "Unknown field volume; known are video_url, "),
     ):  # fmt: skip
         status, problem = await ask(api, "post", path, json=body)

@@ -53,6 +53,9 @@ class Worker:
         found = [{"start_s": start_s, "end_s": end_s} for start_s, end_s in spans]
         return await self.write("put_speech", job, {"spans": found, "heard_s": heard_s, "film_s": film_s})
 
+    async def brief(self, job: dict[str, Any], brief: Any) -> str:
+        return await self.write("put_brief", job, brief)
+
     async def plan(self, job: dict[str, Any], plan: Any) -> tuple[str, Any]:
         sql = "select * from queue.save_plan($1, $2, $3, $4)"
         return tuple(await self.db.fetchrow(sql, job["id"], job["attempt"], self.id, plan))
@@ -88,7 +91,7 @@ class Queue:
     async def worker(
         self,
         name: str = "box",
-        kinds: tuple[str, ...] = ("generate", "merge"),
+        kinds: tuple[str, ...] = ("generate", "merge", "brief", "pack"),
         engines: tuple[str, ...] = ("sketch",),
     ) -> Worker:
         register = "select queue.register($1, $2, $3, '1', $4)"

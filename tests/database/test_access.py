@@ -45,7 +45,7 @@ async def test_a_visitor_lists_nothing(db, jobs, table):
 @pytest.mark.parametrize(
     "hidden",
     ["jobs.tenant", "jobs.traceparent", "jobs.request_hash", "jobs.idempotency_key", "jobs.worker_id", "jobs.turn", "jobs.plan",
-     "results.attempt"],
+     "results.attempt", "results.master_url", "results.latents_url"],
 )  # fmt: skip
 async def test_users_see_the_contract_s_columns(db, jobs, hidden):
     """What the REST contract does not tell of a job, its own user does not read either; everything it tells they do."""
@@ -58,6 +58,8 @@ async def test_users_see_the_contract_s_columns(db, jobs, hidden):
         "metadata",
         "expires_at",
         "directions",
+        "hits",
+        "segments",
         "progress",
         "eta_s",
         "waiting_for",

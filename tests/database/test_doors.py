@@ -155,12 +155,12 @@ async def test_the_answer_has_the_contract_s_names(db, queue):
         "job_id": str(job_id), "status": "processing", "completed_count": 1, "total_count": 3, "error": None, "error_code": None,
         "notes": [], "speech": None, "best": None, "kind": "generate", "engine": "auto", "waiting_for": None, "stage": "composing", "video_url": "https://example.com/a.mp4", "preview_url": None,
         "user_request": "calm",
-        "metadata": {}, "directions": [], "expires_at": None,
+        "metadata": {}, "directions": [], "hits": [], "segments": [], "brief": None, "expires_at": None,
         "finished_at": None, "queue_position": None,
     }  # fmt: skip
     assert set(result) == {
         "prompt", "audio_url", "audio_preview_url", "index", "title", "description", "seed", "duration", "bpm", "key", "engine", "model",
-        "licence", "describer", "peaks", "loudness_lufs", "true_peak_db", "ignored", "fit", "created_at",
+        "licence", "describer", "peaks", "loudness_lufs", "true_peak_db", "ignored", "fit", "gain_db", "mended", "created_at",
     }  # fmt: skip
     assert (result["index"], result["title"], result["peaks"]) == (1, "Dawn", "gA==")
 

@@ -12,11 +12,11 @@ async def gauges(db):
     return await db.fetchval("select queue.gauges()")
 
 
-async def test_an_empty_queue_is_four_empty_lanes(db):
+async def test_an_empty_queue_is_eight_empty_lanes(db):
     """Every lane is told also when nothing waits in it; there are no heads, no boxes and no webhooks."""
     told = await gauges(db)
     assert [(row["kind"], row["lane"], row["state"], row["count"]) for row in told["jobs"]] == [
-        (kind, lane, "ready", 0) for kind in ("generate", "merge") for lane in ("batch", "interactive")
+        (kind, lane, "ready", 0) for kind in ("brief", "generate", "merge", "pack") for lane in ("batch", "interactive")
     ]
     assert (told["heads"], told["workers"], told["webhooks"]) == ([], [], {"pending": 0, "oldest_s": 0})
 

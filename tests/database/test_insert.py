@@ -47,6 +47,35 @@ BAD_OPTIONS = [
     ("generate", {"plan": [{"prompt": "harp", "instruments": 5}]}, r"plan\[0\].instruments must be a list"),
     ("generate", {"plan": [{"prompt": "harp", "instruments": [5]}]}, r"plan\[0\].instruments must be a list"),
     ("generate", {"plan": [{"prompt": "harp", "mood": ["calm"]}]}, r"plan\[0\].mood must be a string"),
+    ("generate", {"hits": [{"at": 1}] * 33}, "list of 0 to 32 hits"),
+    ("generate", {"hits": [3.5]}, r"hits\[0\] must be an object"),
+    ("generate", {"hits": [{"kind": "drop"}]}, r"hits\[0\].at is missing"),
+    ("generate", {"hits": [{"at": 1, "kind": "bang"}]}, r"hits\[0\].kind must be one of accent, drop, stop, downbeat"),
+    ("generate", {"hits": [{"at": -1}]}, r"hits\[0\].at must be a number from 0 to 86400"),
+    ("generate", {"segments": [{"start": 0}] * 17}, "list of 0 to 16 segments"),
+    ("generate", {"segments": [{"prompt": "x"}]}, r"segments\[0\].start is missing"),
+    ("generate", {"segments": [{"start": 0, "energy": 1.5}]}, r"segments\[0\].energy must be a number from 0 to 1"),
+    ("generate", {"segments": [{"start": 0}, {"start": 9}, {"start": 9.0}]}, r"segments\[2\].start must be after that"),
+    ("generate", {"segments": [{"start": 4}, {"start": 3, "prompt": "x"}]}, r"segments\[1\].start must be after that"),
+    ("generate", {"loop": "yes"}, "loop must be true or false"),
+    ("generate", {"loop": True, "format": "mp3"}, "loop: mp3 files have a gap at each end; a loop is flac or wav"),
+    ("generate", {"mend": True}, "mend must be an object"),
+    ("generate", {"mend": {"start": 1, "end": 2, "seed": 3, "gain_db": 0}}, "mend.master_url is missing"),
+    (
+        "generate",
+        {"mend": {"start": 1, "end": 2, "seed": 3, "gain_db": 0, "master_url": "file:///a"}},
+        "mend.master_url must be an http",
+    ),
+    ("pack", {"audio_url": "https://a"}, "packs is missing"),
+    ("pack", {"packs": [], "audio_url": "https://a"}, "packs must be an object"),
+    (
+        "pack",
+        {"packs": {}, "audio_url": "https://a", "callback_url": "https://a", "events": ["job.failed"]},
+        "unknown field events",
+    ),
+    ("generate", {"packs": {}}, "unknown field packs"),
+    ("brief", {"plan": [{"prompt": "harp"}]}, "unknown field plan"),
+    ("brief", {"variants": 9}, "whole number from 1 to 8, not 9"),
     ("generate", [], "options must be an object"),
     ("merge", {}, "audio_url is missing"),
     ("merge", {"audio_url": None}, "audio_url is missing"),
@@ -106,6 +135,21 @@ async def test_a_refusal_is_short_whatever_was_sent(queue):
         ("generate", {"variants": None, "negative_prompt": "vocals", "steps": 25, "guidance": 4.5}),
         ("generate", {"plan": [{"prompt": "harp", "instruments": ["harp"], "tempo_bpm": 61.5, "mood": None}]}),
         ("generate", {"variants": 3.0, "callback_url": "HTTPS://hooks.example.com/x?y=z", "events": ["result.ready"]}),
+        ("generate", {"hits": [], "segments": [], "loop": True, "format": "wav"}),
+        ("generate", {"hits": [{"at": 7.3}, {"at": 86400, "kind": "drop"}], "loop": False, "format": "mp3"}),
+        ("generate", {"segments": [{"start": 0}, {"start": 0.5, "prompt": "drums", "energy": 1}]}),
+        ("generate", {"mend": {"start": 1, "end": 2, "seed": 3, "gain_db": -1.5, "master_url": "https://a/b.flac"}}),
+        (
+            "brief",
+            {
+                "variants": 2,
+                "seed": 7,
+                "duration": 30,
+                "callback_url": "https://a",
+                "events": ["job.completed"],
+                "metadata": {"a": "b"},
+            },
+        ),
         ("merge", {"audio_url": "https://a", "metadata": {str(n) * 8: "☀" * 200 for n in range(10, 26)}}),
         ("merge", {"audio_url": "https://a", "mode": "mix", "music_gain_db": -6.5, "duck": True, "duck_db": -60}),
     ],
@@ -124,10 +168,13 @@ async def test_good_options_are_taken(queue, kind, options):
         ("generate", {"variants": 5, "plan": [{"prompt": "a"}, {"prompt": "b"}]}, 2),
         ("generate", {"variants": None}, 3),
         ("merge", {"audio_url": "https://a"}, 1),
+        ("brief", {}, 0),
+        ("brief", {"variants": 5}, 0),
+        ("pack", {"packs": {}, "audio_url": "https://a"}, 1),
     ],
 )
 async def test_the_options_say_how_many_results_there_will_be(queue, kind, options, count):
-    """total_count follows the plan, else the variants, else it is 3; a merge has one result."""
+    """total_count follows the plan, else the variants, else it is 3; a merge has one result, a brief none."""
     assert (await queue.job(await queue.insert(kind=kind, options=options)))["total_count"] == count
 
 

@@ -71,6 +71,13 @@ GEN = (
     *({name: address} for name in ("video_url", "callback_url") for address in ADDRESSES), *TOLD,
     {"plan": []}, {"plan": "x"}, {"plan": {}}, {"plan": None}, {"plan": [{"prompt": "harp"}] * 8}, {"plan": [{"prompt": "harp"}] * 9},
     *({"plan": [{"prompt": "a"}, direction]} for direction in DIRECTIONS),
+    *({name: listed} for name in ("hits", "segments") for listed in ([], "x", {}, None, [3], [None], [{}])),
+    *({"hits": [{"at": 1}] * count} for count in (32, 33)), *({"segments": [{"start": n} for n in range(count)]} for count in (16, 17)),
+    *({"hits": [{"at": number}]} for number in (*NUMBERS, None)), *({"segments": [{"start": number}]} for number in (*NUMBERS, None)),
+    *({"hits": [{"at": 1, "kind": kind}]} for kind in ("accent", "drop", "stop", "downbeat", "bang", "", 3, None)),
+    *({"segments": [{"start": 1, "prompt": text}]} for text in (*TEXTS, None)), {"segments": [{"start": 1, "end": 2}]},
+    *({"segments": [{"start": 1, "energy": number}]} for number in (*NUMBERS, None)), *({"loop": flag} for flag in (True, False, None, "yes", 1)),
+    {"mend": None}, {"mend": {"start": 1, "end": 2, "seed": 3, "gain_db": 0, "master_url": "https://a"}}, {"hits": [{"at": 1, "at_s": 1}]},
 )  # fmt: skip
 MERGE = (
     {"audio_url": None}, {"seed": 1}, {"steps": 1}, {"mode": "mix"}, {"mode": "swap"}, {"mode": None},

@@ -79,14 +79,14 @@ async def test_no_callback_no_webhook(db, queue):
 
 
 async def test_the_body_is_the_answer_without_query_strings(db, queue, ended):
-    """A delivery says what happened when, and what GET would answer but for wave forms and speech; a query string, which may hold a key, stays at home."""
+    """A delivery says what happened when, and what GET would answer but for wave forms, speech and what was planned; a query string, which may hold a key, stays at home."""
     job_id = await ended(metadata={"order": "4711"})
     worker = await queue.worker()
     delivery = await claim(db, worker)
     assert (delivery["job_id"], delivery["url"], delivery["attempt"]) == (str(job_id), HOOK, 1)
     answer = await db.fetchval("select queue.answer($1)", job_id)
     assert (delivery["body"]["type"], delivery["body"]["timestamp"]) == ("job.completed", answer["finished_at"])
-    for name in ("queue_position", "progress", "eta_s", "directions", "speech"):
+    for name in ("queue_position", "progress", "eta_s", "directions", "hits", "segments", "speech"):
         del answer[name]
     del answer["results"][0]["peaks"]
     assert delivery["body"]["data"] == answer | {"video_url": "https://example.com/a.mp4"}

@@ -4,7 +4,16 @@ import asyncpg
 import pytest
 
 NEWEST_ONLY = True
-FIT = {"cuts": 5, "on_beat": 4, "chance": 0.24, "luck": 0.013, "curve": 0.41, "lra_lu": 4.2, "score": 0.74}
+FIT = {
+    "cuts": 5,
+    "on_beat": 4,
+    "chance": 0.24,
+    "luck": 0.013,
+    "curve": 0.41,
+    "lra_lu": 4.2,
+    "score": 0.74,
+    "hits": [0.012, None],
+}
 
 
 async def test_a_result_is_written_whole(db, queue):
@@ -17,11 +26,27 @@ async def test_a_result_is_written_whole(db, queue):
         "seed": 2**32 - 1, "duration": 12.5, "engine": "sketch", "model": "1", "describer": "local", "bpm": 92.5,
         "key": "D minor", "peaks": "AID/", "loudness_lufs": -15.5, "true_peak_db": -1.25, "ignored": ["negative_prompt"],
         "audio_preview_url": "https://s/a.m4a", "licence": {"name": "MIT", "commercial": True, "url": "https://s/mit"}, "fit": FIT,
+        "gain_db": -3.25, "mended": {"start_s": 1.5, "end_s": 4.0}, "master_url": "https://s/m.flac", "latents_url": "https://s/l.safetensors",
     }  # fmt: skip
     assert await worker.put(job, 2, **result) == "ok"
     row = await db.fetchrow("select * from public.results")
     assert {name: row[name] for name in result} == result
     assert (row["index"], row["attempt"]) == (2, 1)
+    (told,) = (await db.fetchval("select queue.answer($1)", job["id"]))["results"]
+    assert (told["gain_db"], told["mended"], told["fit"]) == (-3.25, {"start": 1.5, "end": 4.0}, FIT)
+    assert not told.keys() & {"master_url", "latents_url", "pack_url"}
+
+
+async def test_a_pack_has_one_address(db, queue):
+    """Its only result is the zip file, and nothing of a track is told."""
+    await queue.insert(kind="pack", options={"packs": {}, "audio_url": "https://s/a.flac"})
+    worker = await queue.worker()
+    job = await worker.claim()
+    assert await worker.put(job, 0, audio_url=None, pack_url="https://s/a.zip") == "ok"
+    await worker.finish(job)
+    answer = await db.fetchval("select queue.answer($1)", job["id"])
+    assert (answer["status"], answer["total_count"]) == ("completed", 1)
+    assert answer["results"] == [{"index": 0, "pack_url": "https://s/a.zip"}]
 
 
 async def test_a_result_is_never_overwritten(db, queue):
@@ -82,7 +107,7 @@ async def test_a_retry_makes_only_what_is_missing(queue):
 
 async def test_a_result_is_small(db, queue):
     """A result with a waveform and a long caption takes less than 1,000 bytes in an answer and in an event; the addresses of its players'
-    file and of its licence, and how it fits its film, take less than 350 more."""
+    file and of its licence, how it fits its film and what it is mended by take less than 350 more."""
     await queue.insert()
     worker = await queue.worker()
     job = await worker.claim()
@@ -91,12 +116,12 @@ async def test_a_result_is_small(db, queue):
         description="A quiet piano over strings, growing with the second scene.", engine="mmaudio", model="large_44k_v2",
         describer="openai:ernie-4.5-vl-28b-a3b", key="D minor", bpm=72, seed=2**32 - 1, duration=175.04, peaks="A" * 216,
         audio_url=f"https://abcdefghijklmnopqrst.supabase.co/storage/v1/object/public/audios/{job['id']}/0-2c26b46b68ffc68f.flac",
-        loudness_lufs=-14.01, true_peak_db=-1.13, fit=FIT,
+        loudness_lufs=-14.01, true_peak_db=-1.13, fit=FIT, gain_db=-12.34,
         licence={"name": "CC-BY-NC-4.0", "commercial": False, "url": "https://creativecommons.org/licenses/by-nc/4.0/"},
         audio_preview_url=f"https://abcdefghijklmnopqrst.supabase.co/storage/v1/object/public/audios/{job['id']}/0-7d865e95.m4a",
     )  # fmt: skip
     whole, without = await db.fetchrow(
-        "select octet_length(j::text), octet_length((j - 'audio_preview_url' - 'fit' #- '{licence,url}')::text) "
+        "select octet_length(j::text), octet_length((j - 'audio_preview_url' - 'fit' - 'gain_db' - 'mended' #- '{licence,url}')::text) "
         "from public.results r, cast(private.result_json(r, 'generate') as jsonb) j"
     )
     assert (without < 1000, whole < 1350) == (True, True)
@@ -127,3 +152,10 @@ async def test_a_fit_is_small(db, queue, fit):
     job = await worker.claim()
     with pytest.raises(asyncpg.CheckViolationError, match="results_fit"):
         await worker.put(job, 0, fit=fit)
+
+
+async def test_a_fit_has_room_for_every_hit(queue):
+    """Thirty-two of them, to the millisecond."""
+    await queue.insert()
+    worker = await queue.worker()
+    assert await worker.put(await worker.claim(), 0, fit=FIT | {"hits": [-0.123] * 32}) == "ok"

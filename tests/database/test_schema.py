@@ -23,6 +23,9 @@ JOB = "insert into public.jobs (video_url{names}) values ('https://example.com/a
         ("lane = 'fast'", "jobs_lane"),
         ("total_count = 0", "jobs_total_count"),
         ("total_count = 9", "jobs_total_count"),
+        ("brief = '{}'", "jobs_brief"),
+        ("kind = 'brief', total_count = 0, brief = '[]'", "jobs_brief"),
+        ("kind = 'pack', engine = 'sketch'", "jobs_engine"),
         ("user_request = repeat('x', 2001)", "jobs_user_request"),
         ("video_url = ''", "jobs_video_url"),
         ("options = '[]'", "jobs_options"),
@@ -46,6 +49,7 @@ async def test_an_illegal_state_of_a_job_is_refused(db, queue, change, constrain
     [
         ({"index": 8, "audio_url": "https://s/a"}, "results_index"),
         ({"index": 0, "audio_url": "https://s/a", "video_url": "https://s/b"}, "results_has_media"),
+        ({"index": 0, "audio_url": "https://s/a", "pack_url": "https://s/b"}, "results_has_media"),
         ({"index": 0}, "results_has_media"),
         ({"index": 0, "audio_url": "https://s/a", "seed": -1}, "results_seed"),
         ({"index": 0, "audio_url": "https://s/a", "peaks": "A" * 217}, "results_peaks"),

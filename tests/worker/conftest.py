@@ -33,7 +33,7 @@ async def queue(database_url, db):
         queue = await PostgresQueue.connect(
             database_url,
             name="whole",
-            kinds=("generate", "merge"),
+            kinds=("generate", "merge", "brief", "pack"),
             engines=("sketch",),
             version="0",
             lease=timedelta(seconds=30),

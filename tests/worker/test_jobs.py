@@ -10,7 +10,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from worker.domain import Direction, Kind, Plan, Result, Stage, Variant
+from worker.domain import Direction, Kind, Plan, Result, Span, Stage, Variant
 from worker.errors import Cancelled, LeaseLost
 from worker.jobs import PostgresQueue
 from worker.rows import JobRow
@@ -38,6 +38,13 @@ DIRECTIONS = st.fixed_dictionaries(
         "instruments": st.lists(WORDS, max_size=2) | JUNK,
     },
 )
+HITS = st.fixed_dictionaries(
+    {"at": st.floats(0, 90) | JUNK}, optional={"kind": st.sampled_from(["drop", "stop"]) | JUNK}
+)
+SEGMENTS = st.fixed_dictionaries(
+    {"start": st.floats(0, 90) | JUNK}, optional={"prompt": WORDS, "energy": st.floats(0, 1) | JUNK}
+)
+MEND = {"start": 1, "end": 2.5, "seed": 3, "gain_db": -1, "master_url": "https://a"}
 OPTIONS = st.fixed_dictionaries(
     {},
     optional={
@@ -51,6 +58,10 @@ OPTIONS = st.fixed_dictionaries(
         "format": st.just("mp3") | JUNK,
         "loudness_lufs": st.floats(-30, -9) | JUNK,
         "plan": st.lists(DIRECTIONS | JUNK, max_size=2) | JUNK,
+        "hits": st.lists(HITS | JUNK, max_size=2) | JUNK,
+        "segments": st.lists(SEGMENTS | JUNK, max_size=2) | JUNK,
+        "loop": JUNK,
+        "mend": st.just(MEND) | JUNK,
     },
 )
 ROW = {
@@ -61,6 +72,7 @@ ROW = {
 WRITES = {
     "set_stage": lambda queue, lease: queue.set_stage(lease, Stage.FETCHING),
     "set_preview": lambda queue, lease: queue.set_preview(lease, "https://s/p.mp4"),
+    "put_brief": lambda queue, lease: queue.put_brief(lease, {}),
     "note": lambda queue, lease: queue.note(lease, "One sound was left out."),
     "save_plan": lambda queue, lease: queue.save_plan(lease, PLAN),
     "put_result": lambda queue, lease: queue.put_result(lease, Result(index=0, audio_url="https://example.com/a.flac")),
@@ -127,6 +139,31 @@ async def test_the_first_plan_holds(queue, insert):
     job = await queue.claim()
     assert await queue.save_plan(job.lease, PLAN) == PLAN
     assert await queue.save_plan(job.lease, replace(PLAN, describer="other")) == PLAN
+
+
+async def test_a_brief_is_put_once(queue, insert, db):
+    """The first one holds, and its job is completed with it."""
+    job_id = await insert(kind="brief")
+    job = await queue.claim()
+    assert (job.kind, job.total_count) == (Kind.BRIEF, 0)
+    await queue.put_brief(job.lease, {"cuts": [7.3]})
+    await queue.put_brief(job.lease, {"cuts": []})
+    await queue.finish(job.lease)
+    row = await db.fetchrow("select status, brief from public.jobs where id = $1", job_id)
+    assert (row["status"], json.loads(row["brief"])) == ("completed", {"cuts": [7.3]})
+
+
+async def test_a_result_keeps_what_a_part_is_mended_by(queue, insert, db):
+    """Gain, stretch and the addresses of what was kept stand in its row."""
+    await insert()
+    job = await queue.claim()
+    kept = {"gain_db": -3.25, "master_url": "https://s/m.flac", "latents_url": "https://s/l.safetensors"}
+    await queue.put_result(
+        job.lease, Result(index=0, audio_url="https://s/a.mp3", mended=Span(start_s=1, end_s=2.5), **kept)
+    )
+    row = await db.fetchrow("select * from public.results where job_id = $1", job.lease.job_id)
+    assert {name: row[name] for name in kept} == kept
+    assert json.loads(row["mended"]) == {"start_s": 1, "end_s": 2.5}
 
 
 async def test_a_retry_sees_plan_and_results_of_the_first_attempt(queue, insert, db):

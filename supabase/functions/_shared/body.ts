@@ -19,7 +19,7 @@ export async function read<Name extends BodyName>(request: Request, name: Name):
 }
 
 /** The same where no body at all means `{}`; gateways do not always keep `Content-Length: 0`. */
-export async function readIfAny(request: Request, name: "Again"): Promise<Schemas["Again"]> {
+export async function readIfAny<Name extends "Again" | "Pack">(request: Request, name: Name): Promise<Schemas[Name]> {
   const raw = await bytes(request);
   if (raw.length === 0) return {};
   mustBeJson(request.headers);

@@ -5,7 +5,7 @@ import type { components } from "./contract.ts";
 import openapi from "./openapi.ts";
 
 export type Schemas = components["schemas"];
-export type BodyName = "Gen" | "Merge" | "Again" | "Upload";
+export type BodyName = "Gen" | "Brief" | "Merge" | "Again" | "Pack" | "Upload";
 
 /** One wrong field, by its path with dots; the message never repeats what was sent. */
 export interface Wrong {

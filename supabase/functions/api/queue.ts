@@ -1,7 +1,7 @@
 // The SQL functions of schema queue, by name. Whatever Postgres says is translated here.
 import postgres from "postgres";
 import { log } from "./log.ts";
-import { Problem } from "../_shared/problems.ts";
+import { type Code, Problem } from "../_shared/problems.ts";
 import type { Schemas } from "../_shared/schema.ts";
 
 /** Few: the platform runs many of us beside each other. */
@@ -49,7 +49,7 @@ export class Queue {
   }
 
   /** Insert a job and return its id. Throws Problem: too_many_jobs, idempotency_mismatch, invalid_request. */
-  async submit(kind: "generate" | "merge", video: string, wish: string, options: object, by: Asked): Promise<string> {
+  async submit(kind: View["kind"], video: string, wish: string, options: object, by: Asked): Promise<string> {
     const json = JSON.stringify(options);
     return (await this.#ask(this.#sql`
       select queue.submit(${kind}, ${video}, ${wish}, ${json}::text::jsonb, ${by.owner}, ${by.client}, ${by.key}, ${by.traceparent},
@@ -57,12 +57,22 @@ export class Queue {
     `))!;
   }
 
-  /** Insert a job like `job`; null when the caller may not see that one. Throws Problem like submit. */
+  /**
+   * Insert a job like `job`, or one that makes a part of its track anew; null when the caller may not see that job. Throws Problem
+   * like submit, and not_ready, cannot_mend.
+   */
   again(job: string, asked: Schemas["Again"], by: Asked): Promise<string | null> {
-    const [seed, variant, engine] = [asked.seed ?? null, asked.variant ?? null, asked.engine ?? null];
+    const { seed = null, variant = null, engine = null, start = null, end = null } = asked;
     return this.#ask(this.#sql`
       select queue.again(${job}, ${by.owner}, ${seed}, ${variant}, ${by.client}, ${by.key}, ${by.traceparent},
-        p_commercial_only => ${this.commercialOnly}, p_engine => ${engine})
+        p_commercial_only => ${this.commercialOnly}, p_engine => ${engine}, p_start => ${start}, p_end => ${end})
+    `);
+  }
+
+  /** Insert a job that packs a track of `job`; null when the caller may not see that one. Throws Problem like submit, and not_ready. */
+  pack(job: string, { variant = null }: Schemas["Pack"], by: Asked): Promise<string | null> {
+    return this.#ask(this.#sql`
+      select queue.pack(${job}, ${by.owner}, ${variant}, ${by.client}, ${by.key}, ${by.traceparent})
     `);
   }
 
@@ -150,6 +160,8 @@ function translated(error: unknown): unknown {
       return new Problem("too_many_uploads", error.message, { "Retry-After": error.hint! });
     case "RY422":
       return new Problem("idempotency_mismatch", error.message);
+    case "RY409":
+      return new Problem(error.hint as Code, error.message);
     case "22023":
       return new Problem("invalid_request", error.message);
   }

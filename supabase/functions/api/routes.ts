@@ -56,11 +56,13 @@ export class Routes {
     const job = "/api/v1/job/{job_id}";
     return [
       route("/api/v1/gen", { POST: (call) => this.gen(call) }),
+      route("/api/v1/brief", { POST: (call) => this.brief(call) }),
       route("/api/v1/merge", { POST: (call) => this.merge(call) }),
       route("/api/v1/upload", { POST: (call) => this.upload(call) }),
       route("/api/v1/jobs", { GET: (call) => this.jobs(call) }),
       route(job, { GET: (call) => this.view(call), DELETE: (call) => this.delete(call) }),
       route(`${job}/again`, { POST: (call) => this.again(call) }),
+      route(`${job}/pack`, { POST: (call) => this.pack(call) }),
       route(`${job}/events`, { GET: (call) => this.events(call) }),
       route("/api/v1/problems/{code}", { GET: ({ named }) => text(page(named), 200, { "Content-Type": HTML }) }),
       route("/api/v1/ping", { GET: () => json({ status: "ok", message: "RhythmAI API is running" }) }),
@@ -74,6 +76,12 @@ export class Routes {
     const { video_url, user_request, ...options } = await read(call.request, "Gen");
     const by = this.#by(call, user);
     return made(call, await this.#queue.submit("generate", video_url, user_request ?? "", options, by));
+  }
+
+  async brief(call: Call): Promise<Response> {
+    const user = await this.#user(call);
+    const { video_url, user_request, ...options } = await read(call.request, "Brief");
+    return made(call, await this.#queue.submit("brief", video_url, user_request ?? "", options, this.#by(call, user)));
   }
 
   async merge(call: Call): Promise<Response> {
@@ -144,6 +152,14 @@ export class Routes {
     const user = await this.#user(call);
     const asked = await readIfAny(call.request, "Again");
     const job = await this.#queue.again(jobOf(call), asked, this.#by(call, user));
+    if (job === null) throw jobNotFound();
+    return made(call, job);
+  }
+
+  async pack(call: Call): Promise<Response> {
+    const user = await this.#user(call);
+    const asked = await readIfAny(call.request, "Pack");
+    const job = await this.#queue.pack(jobOf(call), asked, this.#by(call, user));
     if (job === null) throw jobNotFound();
     return made(call, job);
   }
