@@ -57,7 +57,7 @@ export const words = {
     heading: "What the music could be",
     ready: "Change what you like",
     failed: "The film could not be planned: {why}",
-    seen: "{length}, {scenes} scenes, {cuts} cuts.",
+    seen: "{length} · scenes: {scenes} · cuts: {cuts}.",
     spoken: "Somebody speaks for {length}: the music leaves room.",
     silent: "Nobody speaks.",
     prompt: "What track {number} is to be",

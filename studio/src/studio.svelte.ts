@@ -344,7 +344,7 @@ export class Studio {
     this.player.speech = job.speech ?? [];
     if (!job.brief || before?.brief) return;
     const { directions, hits, seed } = job.brief;
-    const found = hits.reduce((moments, { at, kind }) => mark(moments, at, kind), this.wish.moments);
+    const found = hits.reduce((moments, { at, kind }) => mark(moments, at, kind ?? "accent"), this.wish.moments);
     const { seconds, original } = job.metadata;
     Object.assign(this.wish, { plan: directions, seed, moments: found, seconds: seconds ? Number(seconds) : null, original: original !== "gone" });
   }
