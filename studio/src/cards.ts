@@ -1,5 +1,6 @@
 /** What is shown of jobs: a card for each direction, which becomes a track. */
 import type { Job, Track } from "./api.ts";
+import { met } from "./moments.ts";
 import { say, words } from "./strings.ts";
 import { ended, tracksOf } from "./watch.ts";
 
@@ -20,6 +21,7 @@ export interface Card {
 export function praise({ job, index, track }: Card): string[] {
   const fit = track?.fit;
   return [
+    fit?.hits ? say(words.tracks.moments, { met: met(fit.hits), asked: fit.hits.length }) : "",
     fit && fit.on_beat > 0 && fit.luck < 0.1 ? say(words.tracks.onBeat, { met: fit.on_beat, cuts: fit.cuts }) : "",
     track && job.best === index ? words.tracks.best : "",
   ].filter(Boolean);

@@ -1,23 +1,26 @@
 /** What the address of the page says after its #: whoever has it hears everything. */
 export interface Route {
   job: string | null;
+  /** The job that says what music there could be; with a job for the music there is none. */
+  brief: string | null;
   /** Jobs that made further takes of the same film. */
   takes: string[];
   /** Jobs that put a track under the film; the last one is shown. */
   merges: string[];
 }
 
-export const NOWHERE: Route = { job: null, takes: [], merges: [] };
+export const NOWHERE: Route = { job: null, brief: null, takes: [], merges: [] };
 const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 export function parse(hash: string): Route {
   const said = new URLSearchParams(hash.replace(/^#/, ""));
   const ids = (name: string) => (said.get(name) ?? "").split(",").filter((text) => ID.test(text));
-  const [job] = ids("job");
-  return job ? { job, takes: ids("takes"), merges: ids("merge") } : NOWHERE;
+  const [[job], [brief]] = [ids("job"), ids("brief")];
+  if (!job) return { ...NOWHERE, brief: brief ?? null };
+  return { job, brief: null, takes: ids("takes"), merges: ids("merge") };
 }
 
-export function format({ job, takes, merges }: Route): string {
-  if (!job) return "#";
+export function format({ job, brief, takes, merges }: Route): string {
+  if (!job) return brief ? `#brief=${brief}` : "#";
   return `#job=${job}${takes.length ? `&takes=${takes.join(",")}` : ""}${merges.length ? `&merge=${merges.join(",")}` : ""}`;
 }

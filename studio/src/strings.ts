@@ -30,10 +30,38 @@ export const words = {
     format: "Format",
     seed: "Seed",
     anySeed: "any",
+    loudness: "Loudness",
+    loudnesses: { "-14": "Streaming, -14 LUFS", "-16": "Podcasts, -16 LUFS", "-23": "Broadcast, -23 LUFS" } as Record<string, string>,
+    loop: "Make it a loop, whose end meets its beginning",
     engine: "Engine",
     engines: { auto: "Choose for me", mmaudio: "MMAudio", acestep: "ACE-Step", sketch: "Sketch" } as Record<string, string>,
     go: "Make music",
+    plan: "Plan first",
     going: "The music is made as soon as the film has arrived",
+  },
+  moments: {
+    heading: "Moments",
+    how: "Go to a place in the film and mark it. The music meets it.",
+    hit: "Mark this moment",
+    part: "Other music from here",
+    show: "Go to {at}",
+    kind: "What happens at {at}",
+    kinds: { accent: "Accent", drop: "Drop", stop: "Stop", downbeat: "Downbeat", part: "Other music" } as Record<string, string>,
+    words: "What is heard from {at} on",
+    any: "in a few words",
+    energy: "How lively it is from {at} on",
+    energies: { "": "As the film", "0.2": "Calm", "0.5": "Medium", "0.9": "Lively" } as Record<string, string>,
+    remove: "Remove the moment at {at}",
+  },
+  brief: {
+    heading: "What the music could be",
+    ready: "Change what you like",
+    failed: "The film could not be planned: {why}",
+    seen: "{length} · scenes: {scenes} · cuts: {cuts}.",
+    spoken: "Somebody speaks for {length}: the music leaves room.",
+    silent: "Nobody speaks.",
+    prompt: "What track {number} is to be",
+    drop: "Leave {title} out",
   },
   upload: {
     sending: "Uploading {name}",
@@ -66,6 +94,7 @@ export const words = {
     composing: "Composing, {done} of {total} ready",
     hearing: "Listening for speech",
     merging: "Putting music and film together",
+    packing: "Packing",
     begins: "Starting",
     rest: "about {rest} left",
     cancel: "Cancel",
@@ -84,6 +113,18 @@ export const words = {
     use: "Use this one",
     again: "Another take",
     edit: "Edit words",
+    mend: "Mend a part",
+    mendHow: "Drag over the wave form, or write where the part begins and ends.",
+    from: "From second",
+    to: "To second",
+    mendIt: "Make this part anew",
+    mended: "new from {start} to {end}",
+    pack: "For editors",
+    packOf: "Pack {title} for editors: markers, MIDI, stems",
+    packing: "Packing",
+    packed: "Download pack",
+    notPacked: "{title} could not be packed: {why}",
+    moments: "{met} of {asked} moments met",
     words: "What the composer is told",
     compose: "Compose it",
     cancel: "Cancel",
@@ -161,10 +202,12 @@ export function say(text: string, values: Record<string, string | number> = {}):
   return text.replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ""));
 }
 
-export function clock(seconds: number): string {
-  const whole = Math.max(0, Math.floor(seconds));
+/** "1:05", with `places` behind the point "1:05.2". */
+export function clock(seconds: number, places = 0): string {
+  const told = Math.max(0, Math.round(seconds * 10 ** places) / 10 ** places);
+  const whole = Math.floor(places ? told : Math.max(0, seconds));
   const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
-  const tail = String(whole % 60).padStart(2, "0");
+  const tail = String(whole % 60).padStart(2, "0") + (places ? (told - whole).toFixed(places).slice(1) : "");
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${tail}` : `${minutes}:${tail}`;
 }
 

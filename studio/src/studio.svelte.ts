@@ -1,11 +1,12 @@
 /** The state of the page: a film, its way into Storage, the jobs that make music for it, and the one that puts a track under it. */
-import { type Job, type Schemas, type Track, Refused, call, message } from "./api.ts";
+import { type Job, type Schemas, type Span, type Track, Refused, call, message } from "./api.ts";
 import { type Card, deal } from "./cards.ts";
 import { type Config, config } from "./config.ts";
 import { watch } from "./live.ts";
 import { save } from "./download.ts";
 import { Player } from "./player.svelte.ts";
 import { type Film, Reel } from "./reel.svelte.ts";
+import { type Moment, asked, mark } from "./moments.ts";
 import { type Recent, forget, recent, remember } from "./recent.ts";
 import { NOWHERE, type Route, format, parse } from "./route.ts";
 import { say, size, words } from "./strings.ts";
@@ -18,7 +19,9 @@ export class Studio {
   readonly player = new Player();
   readonly reel = new Reel();
   config = $state.raw<Config | null>(null);
-  wish = $state({ text: "", variants: 3, seconds: null as number | null, original: true, format: "flac", seed: null as number | null, engine: "auto" });
+  wish = $state({ text: "", variants: 3, seconds: null as number | null, original: true, format: "flac", seed: null as number | null, engine: "auto", loudness: "-14", loop: false, moments: [] as Moment[], plan: [] as Schemas["Direction"][] });
+  /** Where the pack of a card lies, by the card's key; empty while it is made. */
+  packs = $state.raw<Record<string, string>>({});
   /** The title of a track that is about to be put under the film. */
   putting = $state("");
   /** The music is asked for, and waits for the film to arrive. */
@@ -37,6 +40,8 @@ export class Studio {
   private watches = new Map<string, () => void>();
 
   job = $derived(this.route.job ? (this.jobs[this.route.job] ?? null) : null);
+  briefed = $derived(this.route.brief ? (this.jobs[this.route.brief] ?? null) : null);
+  planning = $derived(this.route.brief !== null);
   private last = $derived(this.route.merges.at(-1) ?? null);
   merge = $derived(this.last ? (this.jobs[this.last] ?? null) : null);
   merging = $derived(this.last !== null);
@@ -98,22 +103,16 @@ export class Studio {
     this.complaint = "";
     const { film } = this.reel;
     if (!film?.url) return;
-    const { text, variants, seconds, original, format: kind, seed, engine } = this.wish;
+    const { format: kind, engine, loudness, loop, moments, plan } = this.wish;
     try {
       const { job_id } = await call<Schemas["Made"]>("POST", "/api/v1/gen", {
-        video_url: film.url,
-        variants,
+        ...this.wished(film),
         format: kind,
-        ...(text.trim() && { user_request: text.trim() }),
-        ...(seconds && { duration: seconds }),
-        ...(seed != null && { seed }),
+        ...asked(moments, this.planning),
+        ...(this.planning && { plan }),
+        ...(loudness !== "-14" && { loudness_lufs: Number(loudness) }),
+        ...(loop && ["flac", "wav"].includes(kind) && { loop }),
         ...(engine !== "auto" && { engine }),
-        metadata: {
-          name: film.name.replace(/\p{Cc}/gu, "").slice(0, 200),
-          original: original ? "kept" : "gone",
-          format: kind,
-          ...(seconds && { seconds: String(seconds) }),
-        },
       });
       this.go({ ...NOWHERE, job: job_id });
     } catch (error) {
@@ -121,6 +120,62 @@ export class Studio {
     } finally {
       this.asked = false;
     }
+  }
+
+  /** Asks what the music could be, before any is made. */
+  async plan(): Promise<void> {
+    await this.tell(async () => {
+      const { job_id } = await call<Schemas["Made"]>("POST", "/api/v1/brief", this.wished(this.reel.film!));
+      this.go({ ...NOWHERE, brief: job_id });
+    });
+  }
+
+  private wished({ name, url: video_url }: Film) {
+    const { text, variants, seconds, original, format: kind, seed } = this.wish;
+    return {
+      video_url,
+      variants,
+      ...(text.trim() && { user_request: text.trim() }),
+      ...(seconds && { duration: seconds }),
+      ...(seed != null && { seed }),
+      metadata: {
+        name: name.replace(/\p{Cc}/gu, "").slice(0, 200),
+        original: original ? "kept" : "gone",
+        format: kind,
+        ...(seconds && { seconds: String(seconds) }),
+      },
+    };
+  }
+
+  /** A part of a track anew, as a further take. */
+  async mend(card: Card, part: Span): Promise<void> {
+    await this.tell(async () => {
+      const { job_id } = await call<Schemas["Made"]>("POST", `/api/v1/job/${card.job.job_id}/again`, { variant: card.index, ...part });
+      this.go({ ...this.route, takes: [...this.route.takes, job_id] });
+    });
+  }
+
+  /** The track with all that an editor wants of it, in one file. */
+  async pack(card: Card): Promise<void> {
+    const put = (url?: string) => {
+      const { [card.key]: _, ...others } = this.packs;
+      this.packs = url === undefined ? others : { ...others, [card.key]: url };
+    };
+    put("");
+    await this.tell(async () => {
+      const { job_id } = await call<Schemas["Made"]>("POST", `/api/v1/job/${card.job.job_id}/pack`, { variant: card.index });
+      watch(job_id, {
+        job: (job) => {
+          if (!ended(job)) return;
+          const url = job.results.map((result) => ("pack_url" in result ? result.pack_url : "")).find(Boolean);
+          put(url);
+          if (!url) this.complaint = say(words.tracks.notPacked, { title: card.title, why: job.error ?? words.job.cancelled });
+        },
+        lost: () => {},
+        gone: () => put(),
+      });
+    });
+    if (this.complaint) put();
   }
 
   /** The same direction with a new seed, or all of them in the place of a job that failed. */
@@ -223,15 +278,16 @@ export class Studio {
   }
 
   private open(route: Route, same = false): void {
-    const other = route.job !== this.route.job;
+    const other = route.job !== this.route.job || route.brief !== this.route.brief;
     this.route = route;
     if (other) {
       this.missing = this.lost = this.removed = this.asked = false;
       this.complaint = "";
       void this.player.select(null);
       if (!same) this.putOn(null);
+      if (!same) Object.assign(this.wish, { moments: [], plan: [] });
     }
-    const wanted = [route.job, ...route.takes, this.last].filter((id) => id !== null);
+    const wanted = [route.job, route.brief, ...route.takes, this.last].filter((id) => id !== null);
     for (const [id, stop] of this.watches) {
       if (wanted.includes(id)) continue;
       stop();
@@ -248,7 +304,7 @@ export class Studio {
         },
         gone: () => {
           this.jobs = { ...this.jobs, [id]: null };
-          if (id === route.job) this.missing = true;
+          if (id === (route.job ?? route.brief)) this.missing = true;
         },
       });
       this.watches.set(id, stop);
@@ -259,6 +315,7 @@ export class Studio {
     const before = this.jobs[id] ?? null;
     this.jobs = { ...this.jobs, [id]: job };
     if (id === this.route.job) this.show(job, before);
+    if (id === this.route.brief) this.consider(job, before);
     if (id === this.last) this.putting = "";
     if (id === this.last && job.status === "completed" && before?.status !== "completed") this.announce(words.done.ready);
     if (job.kind !== "generate" || !before) return;
@@ -279,6 +336,17 @@ export class Studio {
       this.player.original = job.metadata.original !== "gone";
       this.recent = remember({ job: job.job_id, hash: format(this.route), name: job.metadata.name ?? "", at: job.created_at });
     }
+  }
+
+  /** What the brief says: the film, and what becomes of the wish once it is there. */
+  private consider(job: Job, before: Job | null): void {
+    this.reel.follow(job);
+    this.player.speech = job.speech ?? [];
+    if (!job.brief || before?.brief) return;
+    const { directions, hits, seed } = job.brief;
+    const found = hits.reduce((moments, { at, kind }) => mark(moments, at, kind ?? "accent"), this.wish.moments);
+    const { seconds, original } = job.metadata;
+    Object.assign(this.wish, { plan: directions, seed, moments: found, seconds: seconds ? Number(seconds) : null, original: original !== "gone" });
   }
 
   private async list(): Promise<void> {

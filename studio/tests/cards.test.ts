@@ -34,6 +34,12 @@ test("Cuts on beats are told where chance would not meet as many, and the best o
   expect(cards.map(praise)).toEqual([["4 of 5 cuts on a beat", "best fit"], [], [], [], []]);
 });
 
+test("Of the moments asked for it is told how many are met", () => {
+  const fit = { cuts: 0, on_beat: 0, chance: null, luck: 1, curve: null, lra_lu: 4, score: 0, hits: [0.01, 0.3, null] };
+  const track = { index: 0, title: "Dawn", description: "", bpm: 72, key: null, audio_url: "https://a/0.flac", fit };
+  expect(praise(deal([job({ total_count: 1, results: [track], best: null })])[0]!)).toEqual(["1 of 3 moments met"]);
+});
+
 test("Cards stand in the order of their jobs, whichever is known first; what is gone is waited for no longer", () => {
   const [first, last] = ["a", "c"].map((job_id) => job({ job_id, total_count: 1 }));
   expect(deal([undefined, last])).toEqual([]);
