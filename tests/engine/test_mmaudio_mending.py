@@ -110,7 +110,7 @@ def test_it_follows_seed_and_words(engine: MMAudioEngine, clip_of, variant_of):
 def test_a_part_of_a_long_film_with_segments(engine: MMAudioEngine, clip_of, variant_of, monkeypatch):
     """Windows and segments are those of the whole film; even the faintest of what is held is not rounded."""
     monkeypatch.setattr(type(engine._runtime), "render", lambda *_: torch.zeros(1, 44_100))
-    monkeypatch.setattr(engine._runtime.flow, "latent_mean", torch.nn.Parameter(torch.full((1, 1, 40), 9.0)))
+    monkeypatch.setattr(engine._runtime.flow.latent_mean, "data", torch.full((1, 1, 40), 9.0))
     clip, asked = clip_of(Path("x"), 10.5), replace(TEXT, steps=1, segments=(Segment(start_s=5.0, prompt="drums"),))
     kept = (1e-6 * np.random.default_rng(1).standard_normal((RATE_44K.latents(10.5), 40))).astype(np.float16)
     new = engine.mend(clip, variant_of(0, 2), part(kept, 4.0, 6.0), asked, never).latents
