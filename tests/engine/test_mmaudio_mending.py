@@ -110,12 +110,27 @@ def test_it_follows_seed_and_words(engine: MMAudioEngine, clip_of, variant_of):
 def test_a_part_of_a_long_film_with_segments(engine: MMAudioEngine, clip_of, variant_of, monkeypatch):
     """Windows and segments are those of the whole film; even the faintest of what is held is not rounded."""
     monkeypatch.setattr(type(engine._runtime), "render", lambda *_: torch.zeros(1, 44_100))
-    monkeypatch.setattr(engine._runtime.flow, "latent_mean", torch.nn.Parameter(torch.full((1, 1, 40), 9.0)))
+    monkeypatch.setattr(engine._runtime.flow.latent_mean, "data", torch.full((1, 1, 40), 9.0))
     clip, asked = clip_of(Path("x"), 10.5), replace(TEXT, steps=1, segments=(Segment(start_s=5.0, prompt="drums"),))
     kept = (1e-6 * np.random.default_rng(1).standard_normal((RATE_44K.latents(10.5), 40))).astype(np.float16)
     new = engine.mend(clip, variant_of(0, 2), part(kept, 4.0, 6.0), asked, never).latents
     changed = (new != kept).any(axis=1)
     assert (changed.argmax(), len(new) - changed[::-1].argmax()) == (172, 259)
+
+
+@torch.inference_mode()
+def test_only_windows_that_reach_the_part_are_asked(engine: MMAudioEngine, clip_of, variant_of):
+    """What is far away costs nothing: the part is what it is with all windows of the film."""
+    latents = torch.randn(RATE_44K.latents(15.0), 40, generator=torch.Generator().manual_seed(1)).half().numpy()
+    asked = engine._asked(clip_of(Path("x"), 15.0), replace(TEXT, steps=1), never)
+    for start_s, reached in ((12.0, [1, 2]), (0.0, [0])):
+        some = asked.mending(part(latents, start_s, start_s + 1.5), TINY)
+        assert some.told.windows.starts == tuple(asked.told.windows.starts[k] for k in reached)
+        assert some.told.heard == tuple(asked.told.heard[k] for k in reached)
+        (ours,) = engine._sample(some, [variant_of(0, 3)])
+        (whole,) = engine._sample(replace(some, told=asked.told), [variant_of(0, 3)])
+        assert torch.allclose(ours, whole, atol=1e-4)
+        assert not torch.equal(ours, torch.from_numpy(latents).float())
 
 
 def test_the_film_is_watched_as_for_a_whole_track(engine: MMAudioEngine, film: Path, clip_of, variant_of):

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from worker.domain import Clip, Options, Variant
+from worker.domain import LOOP_S, Clip, Options, Part, Variant
 from worker.engines.mmaudio.features import Features
 from worker.engines.mmaudio.lengths import AudioRate
 from worker.engines.mmaudio.mending import Kept
+from worker.engines.mmaudio.models import Model
 from worker.engines.mmaudio.sampling import Sampler
 from worker.engines.mmaudio.tokens import Tokenize
 from worker.engines.mmaudio.windows import lay
@@ -33,9 +34,18 @@ class Asked:
     def of(
         cls, clip: Clip, options: Options, cancelled: Callable[[], bool], seen: Features | None, rate: AudioRate
     ) -> Self:
-        windows = lay(clip.duration_s if seen is None else seen.duration_s, rate)
-        words = told(options, windows, rate.latents_per_s)
+        if options.loop:
+            duration_s = clip.duration_s + LOOP_S
+            seen = seen and seen.around(duration_s)
+        else:
+            duration_s = clip.duration_s if seen is None else seen.duration_s
+        words = told(options, lay(duration_s, rate), rate.latents_per_s)
         return cls(clip=clip, options=options, cancelled=cancelled, seen=seen, told=words)
+
+    def mending(self, part: Part, model: Model) -> Self:
+        """Of one part of a track that is kept: only the windows that reach it are asked. Raises Rejected (cannot_mend)."""
+        kept = Kept.of(part, self.clip, self.told.windows.latents, model)
+        return replace(self, kept=kept, told=self.told.around(kept.first, kept.last))
 
     @property
     def negative_prompt(self) -> str:

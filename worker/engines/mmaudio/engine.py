@@ -26,7 +26,6 @@ from worker.engines.mmaudio.copies import on_host
 from worker.engines.mmaudio.features import VIEWS, Encoding, Features, Watcher, long_enough
 from worker.engines.mmaudio.lengths import CLIP_FPS, clip_frames, sync_features
 from worker.engines.mmaudio.lru_cache import LruCache
-from worker.engines.mmaudio.mending import Kept
 from worker.engines.mmaudio.pointwise import pointwise
 from worker.engines.mmaudio.runtime import NoNumbers, Runtime
 from worker.engines.mmaudio.sampling import Sampler
@@ -175,11 +174,9 @@ class MMAudioEngine:
         Raises what `compose` raises, and Rejected (cannot_mend): latents that are of no such track.
         """
         with self._ours():
-            asked = self._asked(clip, options, cancelled)
-            kept = Kept.of(part, clip, asked.told.windows.latents, self._runtime.model)
-            asked = replace(asked, kept=kept)
+            asked = self._asked(clip, options, cancelled).mending(part, self._runtime.model)
             (latents,) = self._sample(asked, [variant])
-            return replace(self._track(asked, variant, latents), mended=kept.mended)
+            return replace(self._track(asked, variant, latents), mended=asked.kept and asked.kept.mended)
 
     def _track(self, asked: Asked, variant: Variant, latents: Tensor | None) -> Track:
         """Of its latents; of another seed's where no precision makes numbers of them. Raises NoNumbers."""

@@ -38,6 +38,15 @@ class Features:
     clip: Tensor
     sync: Tensor | None
 
+    def around(self, duration_s: float) -> Features:
+        """As long as that: behind its end the film begins again."""
+
+        def again(features: Tensor, count: int) -> Tensor:
+            return features[torch.arange(count, device=features.device) % len(features)]
+
+        sync = None if self.sync is None else again(self.sync, sync_features(duration_s))
+        return Features(duration_s, again(self.clip, clip_frames(duration_s)), sync)
+
 
 def long_enough(duration_s: float) -> None:
     """Raises Rejected (too_short)."""

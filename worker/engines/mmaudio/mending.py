@@ -14,10 +14,11 @@ from worker.errors import Rejected
 
 
 class Kept(NamedTuple):
-    """Latents of a whole track, and where they are held."""
+    """Latents of a whole track, of which those from `first` to before `last` are not held."""
 
     latents: Tensor  # (N, latent) float32 on the CPU, in the VAE's units
-    held: Tensor  # (N, 1) bool: all but the part
+    first: int
+    last: int
     mended: Span
 
     @classmethod
@@ -43,10 +44,14 @@ class Kept(NamedTuple):
                 f"choose one inside it, or {instead}",
                 code="cannot_mend",
             )
-        held = torch.ones(latents, 1, dtype=torch.bool)
-        held[first:last] = False
         end_s = clip.duration_s if last == latents else min(last / per_s, clip.duration_s)
-        return cls(torch.from_numpy(part.latents).float(), held, Span(start_s=first / per_s, end_s=end_s))
+        return cls(torch.from_numpy(part.latents).float(), first, last, Span(start_s=first / per_s, end_s=end_s))
+
+    @property
+    def held(self) -> Tensor:
+        """Where, (N, 1) bool."""
+        frames = torch.arange(len(self.latents))[:, None]
+        return (frames < self.first) | (frames >= self.last)
 
     def pasted(self, made: Tensor) -> Tensor:
         """What was made, (N, latent), with what was kept where it is held: to the bit, whatever units it went through."""

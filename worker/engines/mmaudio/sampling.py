@@ -170,7 +170,7 @@ class EulerSolver:
     def _field(self, step: int, chunks: list[_Chunk], cancelled: Callable[[], bool]) -> Tensor:
         """The velocity of every latent frame at one step: (V, N, latent)."""
         windows = self._prepared.windows
-        if len(windows) == 1 and len(chunks) == 1:
+        if windows.length == windows.latents and len(windows) == 1 and len(chunks) == 1:
             return self._guided(step, chunks[0], self._x)
         total = torch.zeros_like(self._x)
         for chunk in chunks:

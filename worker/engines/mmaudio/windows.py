@@ -50,7 +50,7 @@ class Windows:
 
     @cached_property
     def shares(self) -> Tensor:
-        """How likely a window wins each latent frame, (K, N) float32: every column sums to one."""
+        """How likely a window wins each latent frame, (K, N) float32: every column that one reaches sums to one."""
         edges = np.zeros((len(self), self.latents))
         starts, tents = list(dict.fromkeys(self.starts)), {}
         for k, start in enumerate(starts):
@@ -63,7 +63,7 @@ class Windows:
             edges[k, start : start + self.length] = tents[start]
         if self.borders:
             edges *= self.weights[list(self.stretches)]
-        return torch.from_numpy((edges / edges.sum(axis=0)).astype(np.float32))
+        return torch.from_numpy((edges / np.maximum(edges.sum(axis=0), np.finfo(np.float64).tiny)).astype(np.float32))
 
     @cached_property
     def weights(self) -> npt.NDArray[np.float64]:
@@ -84,15 +84,24 @@ class Windows:
             for stretch, weight in enumerate(parted.weights)
             if weight[start : start + self.length].any()
         ]
-        starts, clip_starts, sync_starts = (
-            tuple(each[k] for k, _ in pairs) for each in (self.starts, self.clip_starts, self.sync_starts)
-        )
+        return replace(parted.take([k for k, _ in pairs]), stretches=tuple(stretch for _, stretch in pairs))
+
+    def reaching(self, first: int, last: int) -> list[int]:
+        """Which of them see some of the latents from `first` to before `last`."""
+        return [k for k, start in enumerate(self.starts) if start < last and first < start + self.length]
+
+    def take(self, which: Sequence[int]) -> Windows:
+        """Some of them, in their places over the same latents."""
+
+        def some(each: tuple[int, ...]) -> tuple[int, ...]:
+            return tuple(each[k] for k in which) if each else ()
+
         return replace(
-            parted,
-            starts=starts,
-            clip_starts=clip_starts,
-            sync_starts=sync_starts,
-            stretches=tuple(s for _, s in pairs),
+            self,
+            starts=some(self.starts),
+            clip_starts=some(self.clip_starts),
+            sync_starts=some(self.sync_starts),
+            stretches=some(self.stretches),
         )
 
     def winners(self, seed: int, steps: int) -> Tensor:

@@ -23,6 +23,11 @@ class Told(NamedTuple):
     beside: tuple[str, ...]
     heard: tuple[int, ...]
 
+    def around(self, first: int, last: int) -> Told:
+        """What is to go through the network for the latents from `first` to before `last`."""
+        which = self.windows.reaching(first, last)
+        return self._replace(windows=self.windows.take(which), heard=tuple(self.heard[k] for k in which))
+
 
 def told(options: Options, windows: Windows, latents_per_s: float) -> Told:
     """By segments; in a film of several windows the last one hears an ending. A loop hears none, and no segment twice in a row."""
