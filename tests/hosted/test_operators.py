@@ -141,7 +141,7 @@ def test_every_kind_of_job_that_waits_is_listed(rhythmai, url, insert):
     """Merges, briefs and packs as well."""
     music = '{"audio_url": "https://a", "packs": {}}'
     waiting = {insert(kind="brief"), insert(kind="pack", options=music), insert()}
-    assert {job["job_id"] for job in json.loads(rhythmai("jobs", "--json").out)} == waiting
+    assert {job["job_id"] for job in json.loads(rhythmai("jobs", "--json", DATABASE_URL=url).out)} == waiting
 
 
 def test_jobs_tell_the_licence_of_their_music(rhythmai, url, insert):
