@@ -24,7 +24,7 @@ with wanted (place, moment, job) as (
     where j.worker_id is not null and ($1::text[] is null or j.status = any($1)) order by j.claimed_at limit $2)
   union all
   (select 2, (p.j).created_at, p.j
-     from (values ('merge', ''), ('generate', ''), ('generate', 'mmaudio'), ('generate', 'acestep'), ('generate', 'sketch')) k (kind, engine),
+     from (values ('merge', ''), ('brief', ''), ('pack', ''), ('generate', ''), ('generate', 'mmaudio'), ('generate', 'acestep'), ('generate', 'sketch')) k (kind, engine),
           (values ('interactive'), ('batch')) l (lane),
           lateral (select j from public.jobs j
                     where j.kind = k.kind and j.lane = l.lane and j.engine = k.engine and j.status = 'pending' and j.run_at is null

@@ -137,6 +137,13 @@ def test_jobs_are_listed_by_what_they_do(rhythmai, url, insert):
     assert len(rhythmai("jobs").out.splitlines()) == 4
 
 
+def test_every_kind_of_job_that_waits_is_listed(rhythmai, url, insert):
+    """Merges, briefs and packs as well."""
+    music = '{"audio_url": "https://a", "packs": {}}'
+    waiting = {insert(kind="brief"), insert(kind="pack", options=music), insert()}
+    assert {job["job_id"] for job in json.loads(rhythmai("jobs", "--json", DATABASE_URL=url).out)} == waiting
+
+
 def test_jobs_tell_the_licence_of_their_music(rhythmai, url, insert):
     """Its name stands beside the count of tracks, once for all of them, and nothing where there is no music."""
     licence = Licence("CC-BY-NC-4.0", commercial=False, url="https://creativecommons.org/licenses/by-nc/4.0/")
