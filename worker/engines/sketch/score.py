@@ -48,6 +48,10 @@ class Score:
     """When the last chord is struck, which rings to the end."""
     rests: tuple[Span, ...] = ()
     """Where only what was struck before rings."""
+    loops: bool = False
+    """What rings beyond the end rings at the beginning."""
+    mended: Span | None = None
+    """What another seed made."""
     key: Key
     style: Style
     kit: str
