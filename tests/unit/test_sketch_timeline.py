@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.clips import clip, direction
+from worker.engines.sketch.bars import BEND, ROUNDING_S, TOLERANCE_S
 from worker.engines.sketch.composing import compose
 from worker.engines.sketch.harmony import chord, voicing
-from worker.engines.sketch.timeline import BEND, ROUNDING_S, TOLERANCE_S, lay_out
+from worker.engines.sketch.timeline import lay_out
 from worker.pipeline.direct.keys import find_key
 from worker.pipeline.direct.vocabulary import GENRES
 

@@ -26,7 +26,8 @@ def comp(measures: Sequence[Measure], style: Style, instrument: str, centre: int
     """Chords in the rhythm of the style; strings are strummed one after the other."""
     notes: list[Note] = []
     for measure, voices in _voiced(measures, centre, low):
-        figure = in_bar(COMPING[style.comping[measure.energy >= 0.55]], measure.bar)
+        build = measure.mark == "build" and not style.drums  # else the drums do it
+        figure = in_bar(COMPING["pulse" if build else style.comping[measure.energy >= 0.55]], measure.bar)
         lag = (0.014 if measure.energy < 0.5 else 0.009) if instrument in _STRUMMED else 0.0
         for step, length, velocity, what in figure:
             start = measure.bar.at(swung(step, style) / 4)
@@ -123,7 +124,7 @@ def bass(measures: Sequence[Measure], key: Key, style: Style, centre: int, low: 
     """The ground: `low` and the chord's next tones above it in the style's rhythm, with a step towards what follows where it asks for one."""
     notes: list[Note] = []
     for measure, lowest, goal in zip(measures, low, low[1:], strict=False):
-        if measure.energy < 0.28 and measure.opening:
+        if (measure.energy < 0.28 and measure.opening) or measure.holds:
             continue
         below = goal - 1 if (goal - 1) % 12 in key.degrees else goal - 2
         above = goal + 1 if (goal + 1) % 12 in key.degrees else goal + 2

@@ -1,6 +1,5 @@
 """Composing: from a direction and the shape of a film to a score."""
 
-import itertools
 import zlib
 from collections.abc import Iterator, Sequence
 
@@ -8,16 +7,19 @@ import numpy as np
 
 from worker.domain import Direction, Scene, Span
 from worker.engines.sketch import accompany
+from worker.engines.sketch.bars import ROUNDING_S
 from worker.engines.sketch.casting import Cast, cast, genre_of
 from worker.engines.sketch.drumming import drum
 from worker.engines.sketch.harmony import Chord, chord, ground, nearest_pitch, voicing
+from worker.engines.sketch.laying import Wishes
 from worker.engines.sketch.measures import Measure, harmonise
 from worker.engines.sketch.melody import sing
+from worker.engines.sketch.moments import meet
 from worker.engines.sketch.patches import PATCHES
 from worker.engines.sketch.room import leave_room, share
 from worker.engines.sketch.score import Hit, Note, Part, Score
 from worker.engines.sketch.styles import STYLES, Style
-from worker.engines.sketch.timeline import ROUNDING_S, Timeline, lay_out
+from worker.engines.sketch.timeline import Timeline, lay_out
 from worker.pipeline.direct.keys import Key, find_key
 from worker.pipeline.direct.vocabulary import GENRES, MOODS, Mood, find_moods
 
@@ -28,9 +30,9 @@ _HAND_S = 0.016
 
 def compose(
     duration_s: float, scenes: Sequence[Scene], direction: Direction, seed: int, excluded: str = "",
-    speech: Sequence[Span] = (),
+    speech: Sequence[Span] = (), wishes: Wishes | None = None,
 ) -> Score:  # fmt: skip
-    """The same clip, direction and seed give the same score, whatever else is made beside it; it leaves room for `speech`."""
+    """The same clip, direction, wishes and seed give the same score, whatever else is made beside it; it leaves room for `speech`."""
     genre = genre_of(direction)
     style = STYLES[genre]
     moods = [MOODS[mood] for mood in find_moods(direction.mood)]
@@ -38,7 +40,7 @@ def compose(
     key = _key_of(direction, moods)
     players = cast(direction, genre, excluded)
     tempo = min(FASTEST, max(SLOWEST, direction.tempo_bpm))
-    timeline = lay_out(duration_s, scenes, tempo, 4, _drive(genre, moods))
+    timeline = lay_out(duration_s, scenes, tempo, 4, _drive(genre, moods), wishes)
     measures = harmonise(timeline, key, style, rng)
     home = chord(key, "1", min(style.chord_size, 4))
     steady = [not style.inverts or measure.place == 0 or measure is measures[-1] for measure in measures]
@@ -49,6 +51,8 @@ def compose(
     _land(parts, hits, timeline, duration_s, home, style, (low[-2:][0], low[-1]))
     _accent(parts, hits, timeline, measures, players.drums)
     _loosen(parts, hits, style, 960 / timeline.bpm, rng)
+    if timeline.hits:
+        meet(parts, hits, timeline, lambda at_s: _sounding(measures, at_s, timeline.final_s, home), drums=players.drums)
     leave_room(parts, speech, timeline.final_s)
     return Score(
         duration_s=duration_s,
@@ -56,7 +60,8 @@ def compose(
         bars=timeline.bars,
         parts=[part for part in parts if part.notes],
         hits=hits,
-        sections=tuple(_levels(timeline, speech)),
+        sections=tuple(_levels(measures, timeline, speech)),
+        rests=timeline.rests,
         final_s=timeline.final_s,
         key=key,
         style=style,
@@ -71,11 +76,21 @@ def _key_of(direction: Direction, moods: Sequence[Mood]) -> Key:
     return find_key(direction.key) or Key(tonic=tonic, mode="minor" if dark else "major")
 
 
-def _levels(timeline: Timeline, speech: Sequence[Span]) -> Iterator[tuple[float, float]]:
-    """Where each section begins and how loud it is to be: a third less under speech."""
-    starts = [*(section.start_s for section in timeline.sections), timeline.final_s]
-    for section, (start_s, end_s) in zip(timeline.sections, itertools.pairwise(starts), strict=True):
-        yield start_s, section.energy * (1 - share(speech, start_s, end_s) / 3)
+def _sounding(measures: Sequence[Measure], at_s: float, final_s: float, home: Chord) -> Chord:
+    before = [measure.chord for measure in measures if measure.bar.start_s <= at_s + ROUNDING_S]
+    return before[-1] if before and at_s < final_s - ROUNDING_S else home
+
+
+def _levels(measures: Sequence[Measure], timeline: Timeline, speech: Sequence[Span]) -> Iterator[tuple[float, float]]:
+    """Where each stretch of one loudness begins and how loud it is to be: a third less under speech. A rest is as loud as what it ends."""
+    heads = [
+        (measure.bar.start_s, measure.energy)
+        for before, measure in zip([None, *measures], measures, strict=False)
+        if before is None or (measure.mark != "stop" and (measure.place == 0 or measure.energy != before.energy))
+    ]
+    ends = [*(start_s for start_s, _ in heads[1:]), timeline.final_s]
+    for (start_s, energy), end_s in zip(heads, ends, strict=False):
+        yield start_s, energy * (1 - share(speech, start_s, end_s) / 3)
 
 
 def _drive(genre: str, moods: Sequence[Mood]) -> float:

@@ -10,11 +10,22 @@ from worker.engines.sketch.patterns import DRUMS, STROKES
 from worker.engines.sketch.score import Hit
 from worker.engines.sketch.styles import Style
 
+_USUAL = ("snare", "tom", "floor tom")
+_FILLS = {
+    "epic": ("taiko", "floor tom", "taiko"), "hands": ("conga", "conga", "kick"), "bossa": ("rim", "conga", "conga"),
+    "tribal": ("conga", "taiko", "conga"), "house": ("clap", "snare", "snare"), "swing": ("snare", "tom", "snare"),
+    "boom": ("snare", "hat", "snare"), "onedrop": ("rim", "tom", "floor tom"),
+}  # fmt: skip
+"""What plays fills, from high to low; a build is rolled on the first."""
+
 
 def drum(measures: Sequence[Measure], style: Style, rng: np.random.Generator) -> list[Hit]:
     light, full = DRUMS[style.drums or "hands"]
     hits: list[Hit] = []
     for number, measure in enumerate(measures):
+        if measure.mark == "build":
+            hits += [*_roll(measure, style), *_marks(measure, number)]
+            continue
         if measure.energy < 0.34 and not measure.on_cut:
             continue
         grid = full if measure.energy >= 0.52 else light
@@ -34,12 +45,20 @@ def drum(measures: Sequence[Measure], style: Style, rng: np.random.Generator) ->
     return hits
 
 
+def _roll(measure: Measure, style: Style) -> list[Hit]:
+    """Quarters, eighths, sixteenths: a build's bars grow denser and louder up to the drop."""
+    voice, steps = _FILLS.get(style.drums, _USUAL)[0], 4 * measure.bar.beats
+    bars = measure.place + measure.left + 1
+    hits: list[Hit] = []
+    for step in range(steps):
+        done = (measure.place + step / steps) / bars
+        if step % (4 if done < 0.25 else 2 if done < 0.6 else 1) == 0:
+            hits.append(Hit(measure.bar.at(step / 4), voice, 0.3 + 0.55 * done))
+    return hits
+
+
 def _fill(measure: Measure, style: Style, first: int, steps: int) -> list[Hit]:
-    voices = {
-        "epic": ("taiko", "floor tom", "taiko"), "hands": ("conga", "conga", "kick"), "bossa": ("rim", "conga", "conga"),
-        "tribal": ("conga", "taiko", "conga"), "house": ("clap", "snare", "snare"), "swing": ("snare", "tom", "snare"),
-        "boom": ("snare", "hat", "snare"), "onedrop": ("rim", "tom", "floor tom"),
-    }.get(style.drums, ("snare", "tom", "floor tom"))  # fmt: skip
+    voices = _FILLS.get(style.drums, _USUAL)
     span = steps - first
     return [
         Hit(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from worker.domain import MIT, Clip, Options, Track, Variant
 from worker.engines.sketch.composing import compose
+from worker.engines.sketch.laying import Wishes
 from worker.engines.sketch.mixing import mix
 from worker.engines.sketch.score import Score
 from worker.engines.sketch.tones import RATE
@@ -14,7 +15,7 @@ SHORTEST_S = 0.2
 
 class SketchEngine:
     """Implements `worker.ports.Engine`. Tracks are stereo at 44.1 kHz, as long as the clip, and depend only on the clip's
-    scenes and speech, the direction, the seed and the negative prompt (instruments named there stay silent).
+    scenes and speech, the direction, the seed, hits, segments and loop, and the negative prompt (instruments named there stay silent).
     """
 
     name = "sketch"
@@ -62,4 +63,5 @@ def score_of(clip: Clip, variant: Variant, options: Options) -> Score:
         variant.seed,
         options.negative_prompt or "",
         clip.speech,
+        Wishes(hits=options.hits or (), segments=options.segments, loops=options.loop),
     )

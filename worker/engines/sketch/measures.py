@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from worker.engines.sketch.bars import Bar
 from worker.engines.sketch.harmony import Chord, chord
 from worker.engines.sketch.patterns import Figure
 from worker.engines.sketch.styles import Style
-from worker.engines.sketch.timeline import Bar, Timeline
+from worker.engines.sketch.timeline import Timeline
 from worker.pipeline.direct.keys import Key
 
 
@@ -26,7 +27,14 @@ class Measure:
     opening: bool
     """In the first section of a piece that has several."""
     on_cut: bool
-    """The picture changes on its first beat."""
+    """The picture changes on its first beat, or something was asked for."""
+    mark: str
+    """Its section's."""
+
+    @property
+    def holds(self) -> bool:
+        """The last bar before a drop: what carries the music waits."""
+        return self.mark == "build" and self.left == 0
 
 
 def harmonise(timeline: Timeline, key: Key, style: Style, rng: np.random.Generator) -> list[Measure]:
@@ -45,7 +53,9 @@ def harmonise(timeline: Timeline, key: Key, style: Style, rng: np.random.Generat
         first = timeline.sections[0].bars if timeline.sections else 0  # at home, before anybody leaves it
         led = [tonicising(*pair, key) for pair in itertools.pairwise(symbols)]
         symbols = [*symbols[:first], *led[first:], *symbols[max(first, len(symbols) - 1) :]]
-    chords = [chord(key, symbol, style.chord_size) for symbol in [*symbols, "1"]]
+    chords = [
+        chord(key, symbol, style.chord_size) for symbol in [*symbols, symbols[0] if timeline.loops and symbols else "1"]
+    ]
     places = (
         (index, section, place) for index, section in enumerate(timeline.sections) for place in range(section.bars)
     )
@@ -54,12 +64,13 @@ def harmonise(timeline: Timeline, key: Key, style: Style, rng: np.random.Generat
             bar=bar,
             chord=now,
             following=following,
-            energy=section.energy,
+            energy=section.energy_at(place),
             section=index,
             place=place,
             left=section.bars - place - 1,
-            opening=index == 0 and len(timeline.sections) > 2,
+            opening=index == 0 and len(timeline.sections) > 2 and section.mark != "drop" and not timeline.loops,
             on_cut=section.on_cut and place == 0,
+            mark=section.mark,
         )
         for bar, (index, section, place), (now, following) in zip(
             timeline.bars, places, itertools.pairwise(chords), strict=True

@@ -21,8 +21,10 @@ def sing(measures: list[Measure], key: Key, style: Style, centre: int, rng: np.r
     notes: list[Note] = []
     last = home
     for measure in measures:
-        rests = measure.section % 4 == 3 and measures[-1].section > 5  # a long tune is missed before it comes back
-        if measure.energy < 0.36 or rests or (measure.opening and measure.place < 2):
+        rests = (
+            measure.section % 4 == 3 and measures[-1].section > 5 and measure.mark != "drop"
+        )  # a long tune is missed
+        if measure.energy < 0.36 or rests or measure.holds or (measure.opening and measure.place < 2):
             continue
         bar_in_phrase = measure.place % 4
         rhythm, contour = motifs[form[bar_in_phrase]]

@@ -90,6 +90,10 @@ def _ridden(wave: Wave, score: Score) -> Wave:
     edges = np.array([round(start_s * RATE) for start_s, _ in score.sections[1:]], int)
     parts = np.split(wave[:, :last], edges, axis=1)
     levels_db = np.array([10 * np.log10(np.square(part).mean() + 1e-9) for part in parts])
+    for rest in score.rests:
+        at = int(np.searchsorted(edges, round(rest.start_s * RATE), side="right"))
+        silent = min(0.8, (rest.end_s - rest.start_s) * RATE / max(1, parts[at].shape[1]))
+        levels_db[at] -= 10 * np.log10(1 - silent)  # of what sounds
     energies = np.array([energy for _, energy in score.sections])
     slope_db = max(range_db, 0.5 * range_db / max(float(np.ptp(energies)), 0.1))
     change_db = np.clip(slope_db * (energies - energies.max()) + levels_db.max() - levels_db, -range_db, 8.0)

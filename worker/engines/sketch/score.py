@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from worker.domain import Span
 from worker.engines.sketch.styles import Style
 from worker.engines.sketch.timeline import Bar
 from worker.pipeline.direct.keys import Key
@@ -48,6 +49,8 @@ class Score:
     """Where each section begins, seconds, and its energy 0..1."""
     final_s: float
     """When the last chord is struck, which rings to the end."""
+    rests: tuple[Span, ...] = ()
+    """Where only what was struck before rings."""
     key: Key
     style: Style
     kit: str

@@ -1,38 +1,22 @@
-"""Bars and sections: where the music meets the picture.
+"""Sections: where the music meets the picture, and how lively it is there.
 
 Cuts become section borders when the tempo needs to bend by at most four percent of what was asked for to put a bar line on them.
-A cut that is out of reach gets an accent on the nearest half beat instead.
+A cut that is out of reach gets an accent on the nearest half beat instead. Hits always have their moment.
 """
 
-import itertools
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from worker.domain import Scene
+from worker.domain import Hit, Scene, Segment, Span
+from worker.engines.sketch.bars import ROUNDING_S, Bar, metre
+from worker.engines.sketch.laying import Run, Wishes, lay
 
-BEND = 0.04
-"""How far the tempo may leave what was asked for."""
-TOLERANCE_S = 0.08
-"""A change of picture and a beat this close are felt as one."""
-ROUNDING_S = 1e-6
-"""A bar's start and the end of the one before are sums of their own: which of the two is later is chance."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bar:
-    start_s: float
-    beats: int
-    beat_s: float
-
-    def at(self, beat: float) -> float:
-        return self.start_s + beat * self.beat_s
-
-    @property
-    def end_s(self) -> float:
-        return self.at(self.beats)
+_SAME_S = 0.1
+"""A cut so near to a hit needs no stroke of its own."""
+_FULL = 0.92
+"""The least energy after a drop, and a build's at its end less a step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +27,15 @@ class Section:
     bars: int
     energy: float
     on_cut: bool
+    """It begins with weight: the picture changes there, or something was asked for."""
+    mark: str = ""
+    """"drop", "stop" (nobody plays), or "build", which leads to a drop."""
+    rise: float = 0.0
+    """By how much less energy it begins than it ends with."""
+
+    def energy_at(self, place: int) -> float:
+        """Of one of its bars."""
+        return self.energy - self.rise * (1 - (place + 0.5) / self.bars)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,130 +44,130 @@ class Timeline:
     bars: tuple[Bar, ...]
     sections: tuple[Section, ...]
     final_s: float
-    """When the last chord is struck; it rings until the end."""
+    """When the last chord is struck; it rings until the end, which is where a loop has it: nowhere."""
     accents_s: tuple[float, ...]
     """Cuts inside a section, moved to the nearest half beat."""
+    hits: tuple[Hit, ...] = ()
+    rests: tuple[Span, ...] = ()
+    """After a stop."""
+    loops: bool = False
 
 
-def lay_out(duration_s: float, scenes: Sequence[Scene], asked_bpm: float, beats_per_bar: int, drive: float) -> Timeline:
+def lay_out(
+    duration_s: float, scenes: Sequence[Scene], asked_bpm: float, beats_per_bar: int, drive: float,
+    wishes: Wishes | None = None,
+) -> Timeline:  # fmt: skip
     """Bars for a clip. `drive` 0..1 is the energy the direction asks for."""
+    wishes = wishes or Wishes()
     cuts = [scene.start_s for scene in scenes[1:] if 0.4 < scene.start_s < duration_s - 0.8]
-    bpm = _base_tempo(cuts, asked_bpm, beats_per_bar)
-    runs: list[list[Bar]] = []  # each up to a cut, the last one to the end
-    start_s = 0.0
-    missed: list[float] = []
-    for cut in cuts:
-        if run := _bars_between(start_s, cut, bpm, asked_bpm, beats_per_bar):
-            runs.append(run)
-            start_s = run[-1].end_s
-        else:
-            missed.append(cut)
-    runs.append(_closing_bars(start_s, duration_s, bpm, beats_per_bar))
-    bars = tuple(bar for run in runs for bar in run)
-    final_s = bars[-1].end_s if bars else 0.0
-    snapped = sorted({_snap(cut, bars) for cut in missed if cut < final_s})
+    hits = sorted((hit for hit in wishes.hits if hit.at_s < duration_s), key=lambda hit: hit.at_s)
+    time = metre(asked_bpm, beats_per_bar, cuts, [hit.at_s for hit in hits])
+    runs, missed, final_s = lay(duration_s, cuts, time, wishes)
+    bars = tuple(bar for run in runs for bar in run.bars)
+    rests = tuple(_rests(runs, hits, final_s))
+    snapped = sorted({_snap(cut, bars) for cut in missed if bars and bars[0].start_s <= cut < final_s})
     return Timeline(
-        bpm=bpm,
+        bpm=60 * sum(bar.beats for bar in bars) / duration_s if wishes.loops else time.bpm,
         bars=bars,
-        sections=_sections(runs, duration_s, scenes, drive),
+        sections=_sections(runs, duration_s, scenes, drive, wishes),
         final_s=final_s,
-        accents_s=tuple(time_s for time_s in snapped if time_s < final_s - 0.05),
+        accents_s=tuple(
+            time_s
+            for time_s in snapped
+            if time_s < final_s - 0.05
+            and all(abs(time_s - hit.at_s) > _SAME_S for hit in hits)
+            and not any(rest.start_s <= time_s < rest.end_s for rest in rests)
+        ),
+        hits=tuple(hits),
+        rests=rests,
+        loops=wishes.loops,
     )
 
 
-def _base_tempo(cuts: Sequence[float], asked_bpm: float, beats_per_bar: int) -> float:
-    """The tempo near `asked_bpm` whose bar lines, then half bars and beats, meet the most cuts."""
-    if not cuts:
-        return asked_bpm
-    bends = np.linspace(-0.75 * BEND, 0.75 * BEND, 61)
-    beat_s = 60 / (asked_bpm * (1 + bends))[:, None]  # (tempos, 1)
-    times = np.asarray(cuts)[None, :]  # (1, cuts)
-    score = -0.3 * np.abs(bends) / BEND
-    for beats, worth in ((beats_per_bar, 1.0), (beats_per_bar / 2, 0.4), (1, 0.2)):
-        off = times / (beats * beat_s)
-        off = np.abs(off - np.round(off)) * beats * beat_s
-        score = score + worth * np.exp(-((off / 0.09) ** 2)).mean(axis=1)
-    return float(asked_bpm * (1 + bends[int(np.argmax(score))]))
-
-
-def _bars_between(start_s: float, end_s: float, bpm: float, asked_bpm: float, beats_per_bar: int) -> list[Bar]:
-    """Bars that end on the cut, or none: whole bars first, then a half bar, then an odd one before it."""
-    length_s = end_s - start_s
-    beats = length_s * bpm / 60
-    if length_s < 1.2:
-        return []
-    for unit in (beats_per_bar, 2, 1):
-        count = max(beats_per_bar, round(beats / unit) * unit)
-        beat_s = 60 / min(asked_bpm * (1 + BEND), max(asked_bpm * (1 - BEND), count * 60 / length_s))
-        if abs(count * beat_s - length_s) <= TOLERANCE_S:
-            return _bars(start_s, count, beat_s, beats_per_bar)
-    return []
-
-
-def _closing_bars(start_s: float, duration_s: float, bpm: float, beats_per_bar: int) -> list[Bar]:
-    """Bars up to the last chord, which is left enough time to ring."""
-    beat_s = 60 / bpm
-    tail_s = min(max(1.4, 0.07 * duration_s), 3.2, 0.45 * duration_s)
-    room = max(0.0, duration_s - tail_s - start_s) / beat_s
-    beats = math.floor(room + 1e-6)
-    if beats > beats_per_bar:
-        beats -= (beats % beats_per_bar) % 2  # a half bar before the end is well known, one beat is not
-    return _bars(start_s, beats, beat_s, beats_per_bar)
-
-
-def _bars(start_s: float, beats: int, beat_s: float, beats_per_bar: int) -> list[Bar]:
-    full, rest = divmod(beats, beats_per_bar)
-    sizes = [beats_per_bar] * full
-    if rest == 1 and full:
-        sizes[-1] += 1  # a bar of one beat stumbles; a longer one breathes
-    elif rest:
-        sizes.append(rest)
-    firsts = itertools.accumulate(sizes, initial=0)
-    return [
-        Bar(start_s=start_s + first * beat_s, beats=size, beat_s=beat_s)
-        for first, size in zip(firsts, sizes, strict=False)
-    ]
-
-
-def _sections(runs: list[list[Bar]], duration_s: float, scenes: Sequence[Scene], drive: float) -> tuple[Section, ...]:
-    """Split what is between two cuts into phrases of four or eight bars and give each its energy."""
-    most = 4 if sum(map(len, runs)) < 24 else 8
-    phrases: list[list[Bar]] = []
-    on_cut: list[bool] = []
-    for number, run in enumerate(runs):
-        for place, bar in enumerate(run):
-            if place == 0 or (len(phrases[-1]) >= most and len(run) - place >= 2):
-                phrases.append([])
-                on_cut.append(place == 0 and number > 0)
-            phrases[-1].append(bar)
-    return tuple(
-        Section(
-            start_s=phrase[0].start_s,
-            bars=len(phrase),
-            energy=_energy(index, phrase, duration_s, scenes, drive),
-            on_cut=on_cut[index],
+def _rests(runs: Sequence[Run], hits: Sequence[Hit], final_s: float) -> Iterable[Span]:
+    """From each stop to the end of its run; one that has no run stops the band up to the next bar."""
+    for hit in hits:
+        if hit.kind != "stop" or hit.at_s >= final_s:
+            continue
+        run = next(
+            (run for run in runs if run.bars and run.bars[0].start_s <= hit.at_s < run.bars[-1].end_s - ROUNDING_S),
+            None,
         )
-        for index, phrase in enumerate(phrases)
-    )
+        if run:
+            ends = [bar.end_s for bar in run.bars if bar.end_s > hit.at_s + 0.3] if run.mark != "stop" else []
+            yield Span(start_s=hit.at_s, end_s=ends[0] if ends else run.bars[-1].end_s)
 
 
-def _energy(index: int, group: Sequence[Bar], duration_s: float, scenes: Sequence[Scene], drive: float) -> float:
-    """A form that grows to its climax at three quarters, bent by what the picture does, alternating for contrast."""
-    middle = (group[0].start_s + group[-1].end_s) / 2
-    place = middle / duration_s
+def _sections(
+    runs: Sequence[Run], duration_s: float, scenes: Sequence[Scene], drive: float, wishes: Wishes
+) -> tuple[Section, ...]:
+    """Split what is between two borders into phrases of four or eight bars and give each its energy."""
+    most = 4 if sum(len(run.bars) for run in runs) < 24 else 8
+    phrases: list[tuple[str, bool, list[Bar]]] = []  # mark, whether it begins with weight, bars
+    for number, run in enumerate(runs):
+        building = _building(run) if number + 1 < len(runs) and runs[number + 1].mark == "drop" else 0
+        for place, bar in enumerate(run.bars):
+            left = len(run.bars) - place
+            full = phrases and len(phrases[-1][2]) >= most and left >= 2 and run.mark != "stop"
+            if place == 0 or (full and left >= building) or left == building:
+                mark = "build" if left <= building else run.mark if run.mark in {"drop", "stop"} else ""
+                phrases.append((mark, place == 0 and run.mark not in {"", "stop"}, []))
+            phrases[-1][2].append(bar)
+    sections: list[Section] = []
+    for index, (mark, on_cut, phrase) in enumerate(phrases):
+        middle_s = (phrase[0].start_s + phrase[-1].end_s) / 2
+        asked = _asked(wishes.segments, middle_s)
+        energy = _energy(index, middle_s, duration_s, scenes, drive, level=wishes.loops)
+        if mark == "build":
+            energy = min(energy, _FULL - 0.2)
+        elif mark == "drop":
+            energy = max(energy, _FULL)
+        energy = energy if asked is None else asked
+        rise = min(0.4, energy - 0.15) if mark == "build" and asked is None else 0.0
+        sections.append(
+            Section(start_s=phrase[0].start_s, bars=len(phrase), energy=energy, on_cut=on_cut, mark=mark, rise=rise)
+        )
+    return tuple(sections)
+
+
+def _building(run: Run) -> int:
+    """How many bars before a drop lead to it."""
+    if run.mark == "stop":
+        return 0
+    count = len(run.bars)
+    return min(count, 4 if count > 11 else 2 if count > 3 else 1)
+
+
+def _asked(segments: Sequence[Segment], at_s: float) -> float | None:
+    """The energy that was asked for at a time."""
+    segment = segment_at(segments, at_s)
+    return segment.energy if segment else None
+
+
+def segment_at(segments: Sequence[Segment], at_s: float) -> Segment | None:
+    return next((segment for segment in reversed(segments) if segment.start_s <= at_s), None)
+
+
+def _energy(
+    index: int, middle_s: float, duration_s: float, scenes: Sequence[Scene], drive: float, *, level: bool
+) -> float:
+    """A form that grows to its climax at three quarters, or stays where it is, bent by what the picture does, alternating for contrast."""
+    place = middle_s / duration_s
     arc = float(np.interp(place, [0.0, 0.12, 0.45, 0.55, 0.8, 1.0], [0.42, 0.65, 0.8, 0.6, 1.0, 0.72]))
     if duration_s < 12:  # no time for an introduction
         arc = 0.5 + 0.5 * arc
+    if level:
+        arc = 0.75
     levels = [0.7 * scene.motion + 0.3 * scene.brightness for scene in scenes] or [0.5]
-    here = next((level for scene, level in zip(scenes, levels, strict=False) if middle < scene.end_s), levels[-1])
+    here = next((level for scene, level in zip(scenes, levels, strict=False) if middle_s < scene.end_s), levels[-1])
     spread = max(levels) - min(levels)
     picture = (here - min(levels)) / spread if spread > 0.05 else 0.5
-    level = 0.5 * arc + 0.25 * picture + 0.25 * drive + (0.06 if index % 2 else -0.04)
+    energy = 0.5 * arc + 0.25 * picture + 0.25 * drive + (0.06 if index % 2 else -0.04)
     if index % 5 == 4 and place < 0.8:  # a long piece breathes before its climax
-        level -= 0.38
-    return min(1.0, max(0.08, level))
+        energy -= 0.38
+    return min(1.0, max(0.08, energy))
 
 
 def _snap(time_s: float, bars: Sequence[Bar]) -> float:
     bar = [bar for bar in bars if bar.start_s <= time_s + ROUNDING_S][-1]
-    return bar.at(round((time_s - bar.start_s) / bar.beat_s * 2) / 2)
+    return bar.at(min(bar.beats, round((time_s - bar.start_s) / bar.beat_s * 2) / 2))

@@ -1,0 +1,98 @@
+"""Moments: where something was asked for everybody is there at once, and after a stop nobody."""
+
+from collections.abc import Callable, Sequence
+
+from worker.domain import Span
+from worker.engines.sketch.harmony import Chord, nearest_pitch, voicing
+from worker.engines.sketch.kit import RISE_S
+from worker.engines.sketch.patches import PATCHES
+from worker.engines.sketch.score import Hit, Note, Part
+from worker.engines.sketch.timeline import Timeline
+
+_AROUND_S = 0.06
+"""Who plays so near to a moment plays at it: two strokes would blur it."""
+_STAB_S, _HELD_S = 0.2, 0.8
+_SHORTEST_S = 0.03
+_ORDER = ("comp", "arp", "lead", "counter", "bass", "pad")
+"""Who strikes, where nobody drums: the first that strikes at all, else the first."""
+_STROKES: dict[str, dict[str, float]] = {
+    "accent": {"crash": 0.65, "kick": 0.95},
+    "downbeat": {"crash": 0.85, "kick": 1.0},
+    "drop": {"crash": 1.0, "kick": 1.0, "floor tom": 0.9},
+    "stop": {"snare": 0.9, "kick": 1.0},
+}
+
+
+def meet(
+    parts: Sequence[Part], strokes: list[Hit], timeline: Timeline, chord_at: Callable[[float], Chord], *, drums: bool
+) -> None:
+    """Strike every hit when it was asked for, to the sample, and silence what would sound in a rest."""
+    for hit in timeline.hits:
+        for part in parts:
+            part.notes = [_gathered(note, hit.at_s) for note in part.notes]
+        strokes[:] = [
+            stroke._replace(start_s=hit.at_s) if abs(stroke.start_s - hit.at_s) < _AROUND_S else stroke
+            for stroke in strokes
+        ]
+    for rest in timeline.rests:
+        _silence(parts, strokes, rest)
+    for hit in timeline.hits:
+        held_s = _STAB_S if any(rest.start_s <= hit.at_s < rest.end_s for rest in timeline.rests) else _HELD_S
+        if drums:
+            struck = _STROKES[hit.kind]
+            strokes[:] = [stroke for stroke in strokes if stroke.start_s != hit.at_s or stroke.sound not in struck]
+            strokes += [
+                Hit(hit.at_s, sound, loud) for sound, loud in struck.items() if held_s > _STAB_S or sound != "crash"
+            ]
+        _strike(parts, hit.at_s, held_s, chord_at(hit.at_s), alone=not drums)
+    for part in parts:
+        part.notes.sort()
+    strokes.sort()
+
+
+def _gathered(note: Note, at_s: float) -> Note:
+    if abs(note.start_s - at_s) >= _AROUND_S:
+        return note
+    return Note(at_s, max(_SHORTEST_S, note.start_s + note.length_s - at_s), note.pitch, note.velocity)
+
+
+def _silence(parts: Sequence[Part], strokes: list[Hit], rest: Span) -> None:
+    """Nothing is struck in a rest, and what was held ends with it; strings, cymbals and rooms ring."""
+    for part in parts:
+        part.notes = [
+            note._replace(length_s=min(note.length_s, _STAB_S if note.start_s == rest.start_s else rest.start_s - note.start_s))
+            if note.start_s <= rest.start_s
+            else note
+            for note in part.notes
+            if not rest.start_s < note.start_s < rest.end_s - _AROUND_S and not 0 < rest.start_s - note.start_s < _SHORTEST_S
+        ]  # fmt: skip
+    strokes[:] = [
+        stroke
+        for stroke in strokes
+        if not rest.start_s < stroke.start_s + RISE_S * (stroke.sound == "rise") < rest.end_s - _AROUND_S
+        and not (rest.start_s < stroke.start_s < rest.end_s - _AROUND_S)
+        and not (stroke.sound == "rise" and stroke.start_s < rest.start_s < stroke.start_s + RISE_S)
+        and not (stroke.sound in {"crash", "open", "rise"} and stroke.start_s == rest.start_s)
+    ]
+
+
+def _strike(parts: Sequence[Part], at_s: float, held_s: float, chord: Chord, *, alone: bool) -> None:
+    """A chord of one player, or more of it if there is one already; who strikes alone does so with all its weight."""
+    here = [part for role in _ORDER for part in parts if part.role == role]
+    striking = [part for part in here if not PATCHES[part.instrument].sustained] or here
+    for part in striking[:2] if alone else here[:1]:
+        centre = PATCHES[part.instrument].centre
+        played = {note.pitch for note in part.notes if note.start_s == at_s}
+        wanted = (
+            voicing(chord, 3, None, min(67, centre - 3))
+            if PATCHES[part.instrument].chordal and part.role != "bass"
+            else ()
+        )
+        root = nearest_pitch(centre - 19 if part.role != "bass" else centre, (chord.root,))
+        pitches = {*wanted, root, root + 12} if alone and wanted else {*wanted} or {root}
+        loud = 1.0 if alone else 0.9
+        part.notes = [
+            note._replace(velocity=max(note.velocity, loud)) if note.start_s == at_s else note for note in part.notes
+        ]
+        if len(played) < 2:
+            part.notes += [Note(at_s, held_s, pitch, loud) for pitch in sorted(pitches - played)]
