@@ -50,7 +50,10 @@ def main() -> None:
         hits = moments(seconds, turn)
         heard = fit(composed(genre, seconds, hits), RATE, film(seconds).scenes, [hit.at_s for hit in hits])
         errors += heard.hit_errors_s
-        told = (f"{hit.kind[:4]} {'none' if late is None else f'{1000 * late:.0f}':>4}" for hit, late in zip(hits, heard.hit_errors_s, strict=True))
+        told = (
+            f"{hit.kind[:4]} {'none' if late is None else f'{1000 * late:.0f}':>4}"
+            for hit, late in zip(hits, heard.hit_errors_s, strict=True)
+        )
         print(f"{genre:14} {'  '.join(told)}", flush=True)
     known = np.abs([late for late in errors if late is not None])
     print(

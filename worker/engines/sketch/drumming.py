@@ -50,7 +50,7 @@ def _roll(measure: Measure, style: Style) -> list[Hit]:
     voice, steps = _FILLS.get(style.drums, _USUAL)[0], 4 * measure.bar.beats
     bars = measure.place + measure.left + 1
     hits: list[Hit] = []
-    for step in range(steps):
+    for step in range(steps - 2 * (measure.left == 0)):  # before the drop even the roll holds its breath
         done = (measure.place + step / steps) / bars
         if step % (4 if done < 0.25 else 2 if done < 0.6 else 1) == 0:
             hits.append(Hit(measure.bar.at(step / 4), voice, 0.3 + 0.55 * done))

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from worker.domain import Hit, Segment
-from worker.engines.sketch.bars import TOLERANCE_S, Bar, Metre
+from worker.engines.sketch.bars import Bar, Metre
 
 LONGEST_END_S = 3.2
 """A hit so near to the end is the last chord, if it leaves that time to ring."""
 _SILENT_S, _LONG_S = 0.5, 2.6
 """The shortest silence after a stop, and the bar of which half is silence enough."""
-_GOING = frozenset({"downbeat", "drop", "stop"})
+SAME_S = 0.12
+"""A cut so near to a hit is met by it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +38,10 @@ def lay(
     hits = sorted((hit for hit in wishes.hits if hit.at_s < duration_s), key=lambda hit: hit.at_s)
     land_s = None if wishes.loops else landing(hits, duration_s)
     until_s = duration_s if wishes.loops else land_s or duration_s - ringing(duration_s)[0]
-    goals = _goals(hits, wishes.segments, until_s, 60 / metre.bpm)
+    goals = _goals(hits, wishes.segments, cuts_s, until_s, 60 / metre.bpm)
     path = _Path(metre, [Run("")], 0.0, [])
     for number, (at_s, mark) in enumerate(goals):
-        between = [cut for cut in cuts_s if path.end_s < cut < at_s - TOLERANCE_S]
+        between = [cut for cut in cuts_s if path.end_s + SAME_S < cut < at_s - SAME_S]
         path.pass_by(between, _accents(hits, path.end_s, at_s), at_s, mark)
         path.reach(at_s, mark)
         if mark == "stop":
@@ -48,7 +49,7 @@ def lay(
             path.fall_silent(at_s, after, cuts_s)
     end_s = duration_s if wishes.loops else land_s
     path.pass_by(
-        [cut for cut in cuts_s if cut > path.end_s and (end_s is None or cut < end_s - TOLERANCE_S)],
+        [cut for cut in cuts_s if cut > path.end_s and (end_s is None or cut < end_s - SAME_S)],
         _accents(hits, path.end_s, until_s), end_s, "",
     )  # fmt: skip
     if wishes.loops:
@@ -69,9 +70,15 @@ def landing(hits: Sequence[Hit], duration_s: float) -> float | None:
     return max((hit.at_s for hit in hits if shortest <= duration_s - hit.at_s <= longest), default=None)
 
 
-def _goals(hits: Sequence[Hit], segments: Sequence[Segment], until_s: float, beat_s: float) -> list[tuple[float, str]]:
-    """What is to have a bar line, in order: hits that are no mere strokes, and segments that no hit begins."""
-    goals = [(hit.at_s, str(hit.kind)) for hit in hits if hit.kind in _GOING and hit.at_s < until_s - 0.5 * beat_s]
+def _goals(
+    hits: Sequence[Hit], segments: Sequence[Segment], cuts_s: Sequence[float], until_s: float, beat_s: float
+) -> list[tuple[float, str]]:
+    """What is to have a bar line, in order: hits that are no mere strokes or have a cut beside them, and segments that no hit begins."""
+    goals: list[tuple[float, str]] = []
+    for hit in hits:
+        mere = hit.kind == "accent" and all(abs(hit.at_s - cut) > SAME_S for cut in cuts_s)
+        if not mere and hit.at_s < until_s - 0.5 * beat_s:
+            goals.append((hit.at_s, "downbeat" if hit.kind == "accent" else hit.kind))
     taken = [at_s for at_s, _ in goals]
     goals += [
         (segment.start_s, "segment")

@@ -22,6 +22,7 @@ LEVELS: dict[str, tuple[float, float, float]] = {
 
 
 _DYING_DB = 6.0
+"""The last chord sinks by that, and what rings in a rest."""
 
 
 def mix(score: Score, check: Callable[[], None]) -> Wave:
@@ -101,5 +102,10 @@ def _ridden(wave: Wave, score: Score) -> Wave:
     borders = np.stack([edges - RATE // 50, edges], axis=1).ravel()  # 20 ms from one to the next
     places = [0, *borders, last, wave.shape[1]]
     values = [*np.stack([change_db, ends_db], axis=1).ravel(), change_db[-1] - _DYING_DB]
-    gain = 10 ** (np.interp(np.arange(wave.shape[1], dtype=np.float32), places, values) / 20)
+    times = np.arange(wave.shape[1], dtype=np.float32)
+    gain_db = np.interp(times, places, values)
+    for rest in score.rests:
+        start, end = round(rest.start_s * RATE) + RATE // 5, round(rest.end_s * RATE)
+        gain_db += np.interp(times, [start, end - RATE // 50, end], [0.0, -_DYING_DB, 0.0])
+    gain = 10 ** (gain_db / 20)
     return wave * gain.astype(np.float32)

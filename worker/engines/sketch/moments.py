@@ -9,17 +9,17 @@ from worker.engines.sketch.patches import PATCHES
 from worker.engines.sketch.score import Hit, Note, Part
 from worker.engines.sketch.timeline import Timeline
 
-_AROUND_S = 0.06
-"""Who plays so near to a moment plays at it: two strokes would blur it."""
+_BEFORE_S, _AFTER_S = 0.12, 0.06
+"""Who plays so shortly before or after a moment plays at it: a stroke before would drown it, one behind blur it."""
 _STAB_S, _HELD_S = 0.2, 0.8
 _SHORTEST_S = 0.03
 _ORDER = ("comp", "arp", "lead", "counter", "bass", "pad")
 """Who strikes, where nobody drums: the first that strikes at all, else the first."""
 _STROKES: dict[str, dict[str, float]] = {
-    "accent": {"crash": 0.65, "kick": 0.95},
-    "downbeat": {"crash": 0.85, "kick": 1.0},
-    "drop": {"crash": 1.0, "kick": 1.0, "floor tom": 0.9},
-    "stop": {"snare": 0.9, "kick": 1.0},
+    "accent": {"crash": 0.9, "snare": 0.8, "kick": 1.0},
+    "downbeat": {"crash": 0.9, "snare": 0.8, "kick": 1.0},
+    "drop": {"crash": 1.0, "snare": 1.0, "kick": 1.0, "floor tom": 1.0},
+    "stop": {"snare": 1.0, "kick": 1.0, "floor tom": 0.8},
 }
 
 
@@ -31,7 +31,9 @@ def meet(
         for part in parts:
             part.notes = [_gathered(note, hit.at_s) for note in part.notes]
         strokes[:] = [
-            stroke._replace(start_s=hit.at_s) if abs(stroke.start_s - hit.at_s) < _AROUND_S else stroke
+            stroke._replace(start_s=hit.at_s)
+            if _belongs(stroke.start_s, hit.at_s) and stroke.sound != "rise"
+            else stroke
             for stroke in strokes
         ]
     for rest in timeline.rests:
@@ -50,8 +52,12 @@ def meet(
     strokes.sort()
 
 
+def _belongs(start_s: float, at_s: float) -> bool:
+    return -_BEFORE_S < start_s - at_s < _AFTER_S
+
+
 def _gathered(note: Note, at_s: float) -> Note:
-    if abs(note.start_s - at_s) >= _AROUND_S:
+    if not _belongs(note.start_s, at_s):
         return note
     return Note(at_s, max(_SHORTEST_S, note.start_s + note.length_s - at_s), note.pitch, note.velocity)
 
@@ -64,13 +70,13 @@ def _silence(parts: Sequence[Part], strokes: list[Hit], rest: Span) -> None:
             if note.start_s <= rest.start_s
             else note
             for note in part.notes
-            if not rest.start_s < note.start_s < rest.end_s - _AROUND_S and not 0 < rest.start_s - note.start_s < _SHORTEST_S
+            if not rest.start_s < note.start_s < rest.end_s - _AFTER_S and not 0 < rest.start_s - note.start_s < _SHORTEST_S
         ]  # fmt: skip
     strokes[:] = [
         stroke
         for stroke in strokes
-        if not rest.start_s < stroke.start_s + RISE_S * (stroke.sound == "rise") < rest.end_s - _AROUND_S
-        and not (rest.start_s < stroke.start_s < rest.end_s - _AROUND_S)
+        if not rest.start_s < stroke.start_s + RISE_S * (stroke.sound == "rise") < rest.end_s - _AFTER_S
+        and not (rest.start_s < stroke.start_s < rest.end_s - _AFTER_S)
         and not (stroke.sound == "rise" and stroke.start_s < rest.start_s < stroke.start_s + RISE_S)
         and not (stroke.sound in {"crash", "open", "rise"} and stroke.start_s == rest.start_s)
     ]

@@ -4,6 +4,7 @@ Cuts become section borders when the tempo needs to bend by at most four percent
 A cut that is out of reach gets an accent on the nearest half beat instead. Hits always have their moment.
 """
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -11,10 +12,8 @@ import numpy as np
 
 from worker.domain import Hit, Scene, Segment, Span
 from worker.engines.sketch.bars import ROUNDING_S, Bar, metre
-from worker.engines.sketch.laying import Run, Wishes, lay
+from worker.engines.sketch.laying import SAME_S, Run, Wishes, lay
 
-_SAME_S = 0.1
-"""A cut so near to a hit needs no stroke of its own."""
 _FULL = 0.92
 """The least energy after a drop, and a build's at its end less a step."""
 
@@ -75,7 +74,7 @@ def lay_out(
             time_s
             for time_s in snapped
             if time_s < final_s - 0.05
-            and all(abs(time_s - hit.at_s) > _SAME_S for hit in hits)
+            and all(abs(time_s - hit.at_s) > SAME_S for hit in hits)
             and not any(rest.start_s <= time_s < rest.end_s for rest in rests)
         ),
         hits=tuple(hits),
@@ -131,11 +130,13 @@ def _sections(
 
 
 def _building(run: Run) -> int:
-    """How many bars before a drop lead to it."""
-    if run.mark == "stop":
+    """How many bars before a drop lead to it: a whole one at least, where there is one."""
+    if run.mark == "stop" or not run.bars:
         return 0
     count = len(run.bars)
-    return min(count, 4 if count > 11 else 2 if count > 3 else 1)
+    beats = run.bars[0].beats * (4 if count > 11 else 2 if count > 3 else 1)
+    lengths = itertools.accumulate(bar.beats for bar in reversed(run.bars))
+    return next((number for number, length in enumerate(lengths, 1) if length >= beats), count)
 
 
 def _asked(segments: Sequence[Segment], at_s: float) -> float | None:
