@@ -1,7 +1,7 @@
 """Harmony: chords of a key, progressions written in scale degrees, and voices that move as little as they can."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -92,15 +92,20 @@ def parallels(before: Sequence[int], now: Sequence[int]) -> int:
     )
 
 
-def ground(chords: Sequence[Chord], free: Sequence[bool], centre: int) -> list[int]:
+def ground(
+    chords: Sequence[Chord], free: Sequence[bool], centre: int, held: Mapping[int, int] | None = None
+) -> list[int]:
     """The bass under `chords` as MIDI pitches, moving by as little as it can: where `free`, the third may lie lowest, else the root.
+    Some may be `held`, by their numbers.
 
     The cheapest way through all chords (Viterbi): a bass that knows where it goes, up or down.
     """
     ways: dict[int, tuple[float, list[int]]] = {}
-    for chord, inverts in zip(chords, free, strict=True):
+    for number, (chord, inverts) in enumerate(zip(chords, free, strict=True)):
         classes = chord.tones[: 2 if inverts else 1]
         places = [pitch for pitch in range(centre - 5, centre + 10) if pitch % 12 in classes]
+        if held and number in held:
+            places = [held[number]]
         stay = {p: 0.12 * abs(p - centre - 1) + (0.0 if p % 12 == chord.root else 0.6) for p in places}
         ways = {
             place: min((cost + _leap(place - last) + stay[place], [*way, place]) for last, (cost, way) in ways.items())

@@ -17,7 +17,6 @@ from worker.pipeline.direct.keys import Key
 class Measure:
     bar: Bar
     chord: Chord
-    following: Chord
     energy: float
     section: int
     place: int
@@ -53,9 +52,7 @@ def harmonise(timeline: Timeline, key: Key, style: Style, rng: np.random.Generat
         first = timeline.sections[0].bars if timeline.sections else 0  # at home, before anybody leaves it
         led = [tonicising(*pair, key) for pair in itertools.pairwise(symbols)]
         symbols = [*symbols[:first], *led[first:], *symbols[max(first, len(symbols) - 1) :]]
-    chords = [
-        chord(key, symbol, style.chord_size) for symbol in [*symbols, symbols[0] if timeline.loops and symbols else "1"]
-    ]
+    chords = [chord(key, symbol, style.chord_size) for symbol in symbols]
     places = (
         (index, section, place) for index, section in enumerate(timeline.sections) for place in range(section.bars)
     )
@@ -63,7 +60,6 @@ def harmonise(timeline: Timeline, key: Key, style: Style, rng: np.random.Generat
         Measure(
             bar=bar,
             chord=now,
-            following=following,
             energy=section.energy_at(place),
             section=index,
             place=place,
@@ -72,9 +68,7 @@ def harmonise(timeline: Timeline, key: Key, style: Style, rng: np.random.Generat
             on_cut=section.on_cut and place == 0,
             mark=section.mark,
         )
-        for bar, (index, section, place), (now, following) in zip(
-            timeline.bars, places, itertools.pairwise(chords), strict=True
-        )
+        for bar, (index, section, place), now in zip(timeline.bars, places, chords, strict=True)
     ]
 
 

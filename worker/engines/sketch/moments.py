@@ -7,6 +7,7 @@ from worker.engines.sketch.harmony import Chord, nearest_pitch, voicing
 from worker.engines.sketch.kit import RISE_S
 from worker.engines.sketch.patches import PATCHES
 from worker.engines.sketch.score import Hit, Note, Part
+from worker.engines.sketch.take import Frame
 from worker.engines.sketch.timeline import Timeline
 
 _BEFORE_S, _AFTER_S = 0.12, 0.06
@@ -24,7 +25,7 @@ _STROKES: dict[str, dict[str, float]] = {
 
 
 def meet(
-    parts: Sequence[Part], strokes: list[Hit], timeline: Timeline, chord_at: Callable[[float], Chord], *, drums: bool
+    parts: Sequence[Part], strokes: list[Hit], timeline: Timeline, chord_at: Callable[[float], Chord], frame: Frame
 ) -> None:
     """Strike every hit when it was asked for, to the sample, and silence what would sound in a rest."""
     for hit in timeline.hits:
@@ -40,13 +41,17 @@ def meet(
         _silence(parts, strokes, rest)
     for hit in timeline.hits:
         held_s = _STAB_S if any(rest.start_s <= hit.at_s < rest.end_s for rest in timeline.rests) else _HELD_S
-        if drums:
+        players = frame.cast_at(hit.at_s)
+        if players.drums:
             struck = _STROKES[hit.kind]
             strokes[:] = [stroke for stroke in strokes if stroke.start_s != hit.at_s or stroke.sound not in struck]
             strokes += [
                 Hit(hit.at_s, sound, loud) for sound, loud in struck.items() if held_s > _STAB_S or sound != "crash"
             ]
-        _strike(parts, hit.at_s, held_s, chord_at(hit.at_s), alone=not drums)
+        here = [
+            part for role in _ORDER for part in parts if part.role == role and part.instrument == getattr(players, role)
+        ]
+        _strike(here, hit.at_s, held_s, chord_at(hit.at_s), alone=not players.drums)
     for part in parts:
         part.notes.sort()
     strokes.sort()
@@ -84,9 +89,8 @@ def _silence(parts: Sequence[Part], strokes: list[Hit], rest: Span) -> None:
 
 def _strike(parts: Sequence[Part], at_s: float, held_s: float, chord: Chord, *, alone: bool) -> None:
     """A chord of one player, or more of it if there is one already; who strikes alone does so with all its weight."""
-    here = [part for role in _ORDER for part in parts if part.role == role]
-    striking = [part for part in here if not PATCHES[part.instrument].sustained] or here
-    for part in striking[:2] if alone else here[:1]:
+    striking = [part for part in parts if not PATCHES[part.instrument].sustained] or parts
+    for part in striking[:2] if alone else parts[:1]:
         centre = PATCHES[part.instrument].centre
         played = {note.pitch for note in part.notes if note.start_s == at_s}
         wanted = (
