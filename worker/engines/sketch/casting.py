@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from worker.domain import Direction
 from worker.engines.sketch.patches import PATCHES
@@ -21,6 +21,7 @@ from worker.pipeline.direct.vocabulary import (
 _NO_DRUMS = re.compile(
     r"\b(?:no|without|drumless|beatless)\b[^.,;]{0,20}\b(?:drums?|percussion|beats?)\b|\bdrumless\b|\bbeatless\b"
 )
+_NOT = re.compile(r"\b(?:no|without)\b[^.,;]*", re.IGNORECASE)
 _KITS = {"electronic drums": "machine", "brushed drums": "brushes", "timpani": "orchestral", "hand percussion": "hands"}
 
 
@@ -87,6 +88,21 @@ def cast(direction: Direction, genre: str, excluded: str = "") -> Cast:
         drums=not refused and bool(PERCUSSION & set(named) or (style.drums and not left_out)),
         kit=style.kit if kit == "machine" and style.kit in {"retro", "dusty"} else kit,
     )
+
+
+def recast(players: Cast, direction: Direction, genre: str, excluded: str, prompt: str) -> Cast:
+    """Who plays where `prompt` is heard beside the direction: the instruments it names, else those of a genre it names, before the others."""
+    unwanted = " ".join(_NOT.findall(prompt))
+    wanted = _NOT.sub("", prompt)
+    named = find_instruments(wanted)
+    if not named and (genres := find_genres(wanted)):
+        style = STYLES[genres[0]]
+        named = tuple(dict.fromkeys(name for name in (style.lead, style.comp, style.pad) if name))
+    if not named and not unwanted:
+        return players
+    heard = replace(direction, instruments=(*named, *direction.instruments), description=prompt)
+    drums = bool(PERCUSSION & set(named)) or (players.drums and not _NO_DRUMS.search(prompt.lower()))
+    return replace(cast(heard, genre, f"{excluded} {unwanted}"), drums=drums, kit=players.kit)
 
 
 def _instruments(direction: Direction) -> list[str]:

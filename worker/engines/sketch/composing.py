@@ -2,12 +2,13 @@
 
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from worker.domain import Direction, Scene, Span
+from worker.domain import Direction, Scene, Segment, Span
 from worker.engines.sketch.bars import ROUNDING_S
-from worker.engines.sketch.casting import cast, genre_of
+from worker.engines.sketch.casting import cast, genre_of, recast
 from worker.engines.sketch.harmony import Chord
 from worker.engines.sketch.laying import Wishes
 from worker.engines.sketch.measures import Measure, harmonise
@@ -16,9 +17,9 @@ from worker.engines.sketch.room import leave_room, share
 from worker.engines.sketch.score import Part, Score
 from worker.engines.sketch.styles import STYLES
 from worker.engines.sketch.take import Frame, Take, take
-from worker.engines.sketch.timeline import Timeline, lay_out
+from worker.engines.sketch.timeline import Timeline, lay_out, segment_at
 from worker.pipeline.direct.keys import Key, find_key
-from worker.pipeline.direct.vocabulary import GENRES, MOODS, Mood, find_moods
+from worker.pipeline.direct.vocabulary import GENRES, MOODS, Mood, find_instruments, find_moods
 
 SLOWEST, FASTEST = 40.0, 220.0
 
@@ -33,18 +34,23 @@ def compose(
     moods = [MOODS[mood] for mood in find_moods(direction.mood)]
     tempo = min(FASTEST, max(SLOWEST, direction.tempo_bpm))
     wishes = wishes or Wishes()
+    wishes = replace(wishes, segments=tuple(_felt(segment) for segment in wishes.segments))
     timeline = lay_out(duration_s, scenes, tempo, 4, _drive(genre, moods), wishes)
+    told = [segment_at(wishes.segments, middle_s) for middle_s in timeline.middles_s]
     players = cast(direction, genre, excluded)
     frame = Frame(
         duration_s=duration_s,
         timeline=timeline,
         key=_key_of(direction, moods),
         style=style,
-        casts=(players,),
+        casts=tuple(
+            recast(players, direction, genre, excluded, segment.prompt) if segment and segment.prompt else players
+            for segment in told or [None]
+        ),
         words=f"{genre}|{direction.key}|{direction.tempo_bpm}",
     )
     rng = frame.dice(seed)
-    made = take(frame, harmonise(timeline, frame.key, style, rng), rng)
+    made = take(frame, harmonise(timeline, frame.key, style, rng, [_shade(segment) for segment in told]), rng)
     parts = _parts(made)
     strokes = sorted(stroke for _, stroke in made.strokes)
     if timeline.hits:
@@ -72,6 +78,21 @@ def _parts(made: Take) -> list[Part]:
         part = parts.setdefault((voice.role, voice.instrument), Part(voice.role, voice.instrument, []))
         part.notes = sorted([*part.notes, *(note for _, note in voice.notes)])
     return list(parts.values())
+
+
+def _felt(segment: Segment) -> Segment:
+    """The segment with its words' energy, where none is asked for: a player who is named is heard."""
+    moods = find_moods(segment.prompt or "")
+    if segment.energy is not None or not moods:
+        return segment
+    energy = float(np.mean([MOODS[mood].energy for mood in moods]))
+    return replace(segment, energy=max(energy, 0.4) if find_instruments(segment.prompt or "") else energy)
+
+
+def _shade(segment: Segment | None) -> bool | None:
+    """Whether a segment's words are dark; None: they say nothing of it."""
+    moods = find_moods(segment.prompt or "") if segment else ()
+    return float(np.mean([MOODS[mood].valence for mood in moods])) < 0.45 if moods else None
 
 
 def _key_of(direction: Direction, moods: Sequence[Mood]) -> Key:

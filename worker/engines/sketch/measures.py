@@ -1,6 +1,7 @@
 """Measures: each bar of the timeline with its chord, its energy and its place in the phrase."""
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,14 +37,21 @@ class Measure:
         return self.mark == "build" and self.left == 0
 
 
-def harmonise(timeline: Timeline, key: Key, style: Style, rng: np.random.Generator) -> list[Measure]:
-    """Choose two progressions, one for the theme and one for contrast, and end on a cadence."""
+def harmonise(
+    timeline: Timeline, key: Key, style: Style, rng: np.random.Generator, dark: Sequence[bool | None] = ()
+) -> list[Measure]:
+    """Choose two progressions, one for the theme and one for contrast, and end on a cadence.
+
+    Sections that are to be `dark`, or not, where the key is not, or is, go to the relative key, which has the same notes.
+    """
     pool = style.dark if key.is_dark else style.bright
     order = rng.permutation(len(pool))
     theme, contrast = (pool[order[index]].split() for index in (0, 1))
     symbols: list[str] = []
     for index, section in enumerate(timeline.sections):
         run = contrast if index % 4 == 2 and len(timeline.sections) > 3 else theme
+        if index < len(dark) and dark[index] not in {None, key.is_dark}:
+            run = [_relative(symbol, key) for symbol in (style.dark if dark[index] else style.bright)[0].split()]
         symbols += [run[(bar // style.bars_per_chord) % len(run)] for bar in range(section.bars)]
     if len(symbols) > 2:
         symbols[0] = theme[0] if theme[0] in {"1", "6", "4"} else "1"
@@ -64,12 +72,21 @@ def harmonise(timeline: Timeline, key: Key, style: Style, rng: np.random.Generat
             section=index,
             place=place,
             left=section.bars - place - 1,
-            opening=index == 0 and len(timeline.sections) > 2 and section.mark != "drop" and not timeline.loops,
+            opening=index == 0
+            and len(timeline.sections) > 2
+            and section.mark not in {"drop", "told"}
+            and not timeline.loops,
             on_cut=section.on_cut and place == 0,
             mark=section.mark,
         )
         for bar, (index, section, place), now in zip(timeline.bars, places, chords, strict=True)
     ]
+
+
+def _relative(symbol: str, key: Key) -> str:
+    """The symbol of a chord of the relative key in this one: its first degree is the third of a dark key, the sixth of a bright one."""
+    step = 2 if key.is_dark else 5
+    return "".join(str((int(sign) - 1 + step) % 7 + 1) if sign.isdigit() else sign for sign in symbol)
 
 
 def tonicising(symbol: str, following: str, key: Key) -> str:

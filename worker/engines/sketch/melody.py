@@ -22,7 +22,7 @@ def sing(measures: list[Measure], key: Key, style: Style, centre: int, rng: np.r
     last = home
     for measure in measures:
         rests = (
-            measure.section % 4 == 3 and measures[-1].section > 5 and measure.mark != "drop"
+            measure.section % 4 == 3 and measures[-1].section > 5 and measure.mark not in {"drop", "told"}
         )  # a long tune is missed
         if measure.energy < 0.36 or rests or measure.holds or (measure.opening and measure.place < 2):
             continue

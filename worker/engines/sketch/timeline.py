@@ -28,7 +28,7 @@ class Section:
     on_cut: bool
     """It begins with weight: the picture changes there, or something was asked for."""
     mark: str = ""
-    """"drop", "stop" (nobody plays), or "build", which leads to a drop."""
+    """"drop", "build", which leads to one, "stop" (nobody plays), or "told": a segment's words are heard."""
     rise: float = 0.0
     """By how much less energy it begins than it ends with."""
 
@@ -50,6 +50,12 @@ class Timeline:
     rests: tuple[Span, ...] = ()
     """After a stop."""
     loops: bool = False
+
+    @property
+    def middles_s(self) -> list[float]:
+        """Of the sections."""
+        edges = [*(section.start_s for section in self.sections), self.final_s]
+        return [(start_s + end_s) / 2 for start_s, end_s in itertools.pairwise(edges)]
 
 
 def lay_out(
@@ -115,7 +121,8 @@ def _sections(
     sections: list[Section] = []
     for index, (mark, on_cut, phrase) in enumerate(phrases):
         middle_s = (phrase[0].start_s + phrase[-1].end_s) / 2
-        asked = _asked(wishes.segments, middle_s)
+        segment = segment_at(wishes.segments, middle_s)
+        asked, told = (segment.energy, "told" if segment.prompt else "") if segment else (None, "")
         energy = _energy(index, middle_s, duration_s, scenes, drive, level=wishes.loops)
         if mark == "build":
             energy = min(energy, _FULL - 0.2)
@@ -124,7 +131,9 @@ def _sections(
         energy = energy if asked is None else asked
         rise = min(0.4, energy - 0.15) if mark == "build" and asked is None else 0.0
         sections.append(
-            Section(start_s=phrase[0].start_s, bars=len(phrase), energy=energy, on_cut=on_cut, mark=mark, rise=rise)
+            Section(
+                start_s=phrase[0].start_s, bars=len(phrase), energy=energy, on_cut=on_cut, mark=mark or told, rise=rise
+            )
         )
     return tuple(sections)
 
@@ -137,12 +146,6 @@ def _building(run: Run) -> int:
     beats = run.bars[0].beats * (4 if count > 11 else 2 if count > 3 else 1)
     lengths = itertools.accumulate(bar.beats for bar in reversed(run.bars))
     return next((number for number, length in enumerate(lengths, 1) if length >= beats), count)
-
-
-def _asked(segments: Sequence[Segment], at_s: float) -> float | None:
-    """The energy that was asked for at a time."""
-    segment = segment_at(segments, at_s)
-    return segment.energy if segment else None
 
 
 def segment_at(segments: Sequence[Segment], at_s: float) -> Segment | None:
