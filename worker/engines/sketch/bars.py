@@ -67,7 +67,7 @@ class Metre:
         beats = length_s * self.asked_bpm / 60
         for unit in (self.beats, 2, 1):
             count = round(beats / unit) * unit
-            if count > 0 and abs(count / length_s * 60 / self.asked_bpm - 1) <= BEND:
+            if count > 0 and abs(count / length_s * 60 / self.asked_bpm - 1) <= BEND + ROUNDING_S:
                 return self.bars(start_s, count, length_s / count)
         return []
 
@@ -95,7 +95,7 @@ class Metre:
         """Whole bars up to the end of the one in which a beat is on the moment, or none."""
         length_s = moment_s - start_s
         count = round(length_s * self.bpm / 60)
-        if count < 1 or abs(count / length_s * 60 / self.asked_bpm - 1) > BEND:
+        if count < 1 or abs(count / length_s * 60 / self.asked_bpm - 1) > BEND + ROUNDING_S:
             return []
         return self.bars(start_s, math.ceil(count / self.beats) * self.beats, length_s / count)
 

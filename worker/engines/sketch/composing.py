@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from worker.engines.sketch.casting import cast, genre_of, recast
 from worker.engines.sketch.harmony import Chord
 from worker.engines.sketch.laying import Wishes
 from worker.engines.sketch.measures import Measure, harmonise
+from worker.engines.sketch.mending import remade, touched
 from worker.engines.sketch.moments import meet
 from worker.engines.sketch.room import leave_room, share
 from worker.engines.sketch.score import Part, Score
@@ -24,11 +25,22 @@ from worker.pipeline.direct.vocabulary import GENRES, MOODS, Mood, find_instrume
 SLOWEST, FASTEST = 40.0, 220.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """A part that is to be made anew, of what another seed made."""
+
+    part: Span
+    seed: int
+
+
 def compose(
     duration_s: float, scenes: Sequence[Scene], direction: Direction, seed: int, excluded: str = "",
-    speech: Sequence[Span] = (), wishes: Wishes | None = None,
+    speech: Sequence[Span] = (), wishes: Wishes | None = None, again: Again | None = None,
 ) -> Score:  # fmt: skip
-    """The same clip, direction, wishes and seed give the same score, whatever else is made beside it; it leaves room for `speech`."""
+    """The same clip, direction, wishes and seed give the same score, whatever else is made beside it; it leaves room for `speech`.
+
+    With `again` the seed is that of a part alone, and the rest is as another made it.
+    """
     genre = genre_of(direction)
     style = STYLES[genre]
     moods = [MOODS[mood] for mood in find_moods(direction.mood)]
@@ -49,8 +61,11 @@ def compose(
         ),
         words=f"{genre}|{direction.key}|{direction.tempo_bpm}",
     )
-    rng = frame.dice(seed)
+    rng = frame.dice(again.seed if again else seed)
     made = take(frame, harmonise(timeline, frame.key, style, rng, [_shade(segment) for segment in told]), rng)
+    window = touched(timeline, again.part, duration_s) if again else None
+    if window:
+        made = remade(frame, made, window, seed)
     parts = _parts(made)
     strokes = sorted(stroke for _, stroke in made.strokes)
     if timeline.hits:
@@ -68,6 +83,8 @@ def compose(
         key=frame.key,
         style=style,
         kit=players.kit,
+        loops=timeline.loops,
+        mended=window,
     )
 
 

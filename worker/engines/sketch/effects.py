@@ -47,7 +47,12 @@ def reverberate(wave: Wave, decay_s: float) -> Wave:
     return oaconvolve(wave, _room(decay_s), axes=1)[:, : wave.shape[1]]
 
 
-def pumped(hits: Sequence[Hit], samples: int, depth: float) -> Wave:
+def around(wave: Wave, lead: int) -> Wave:
+    """A loop with `lead` samples of it more on either side, for effects that remember."""
+    return np.pad(wave, [(0, 0)] * (wave.ndim - 1) + [(lead, lead)], mode="wrap") if lead else wave
+
+
+def pumped(hits: Sequence[Hit], samples: int, depth: float, *, loops: bool = False) -> Wave:
     """The level of everything but the kick, pushed down by it."""
     gain = np.ones(samples, np.float32)
     span = int(0.4 * RATE)
@@ -58,13 +63,16 @@ def pumped(hits: Sequence[Hit], samples: int, depth: float) -> Wave:
             first = round(hit.start_s * RATE)
             last = min(samples, first + span)
             gain[first:last] = np.minimum(gain[first:last], dip[: max(0, last - first)])
+            if loops and (beyond := min(samples, first + span - samples)) > 0:
+                gain[:beyond] = np.minimum(gain[:beyond], dip[samples - first :][:beyond])
     return gain
 
 
-def worn(wave: Wave) -> Wave:
-    """What an old record makes of music: a slow wow, a dull top."""
+def worn(wave: Wave, turn: int = 0) -> Wave:
+    """What an old record makes of music: a slow wow, a dull top. The wow comes again every `turn` samples, if that is to be."""
     t = np.arange(wave.shape[1])
-    place = t + 26 * np.sin(2 * np.pi * 0.55 * t / RATE) + 3 * np.sin(2 * np.pi * 5.1 * t / RATE)
+    slow, fast = (max(1, round(hz * turn / RATE)) / turn if turn else hz / RATE for hz in (0.55, 5.1))
+    place = t + 26 * np.sin(2 * np.pi * slow * t) + 3 * np.sin(2 * np.pi * fast * t)
     return band(np.stack([np.interp(place, t, side) for side in wave]).astype(np.float32), 35.0, 6800.0)
 
 

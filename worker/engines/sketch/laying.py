@@ -1,7 +1,7 @@
 """Laying bars from moment to moment: hits have one of theirs before segments, and segments before cuts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from worker.domain import Hit, Segment
 from worker.engines.sketch.bars import Bar, Metre
@@ -48,12 +48,10 @@ def lay(
             after = goals[number + 1][0] if number + 1 < len(goals) else until_s
             path.fall_silent(at_s, after, cuts_s)
     end_s = duration_s if wishes.loops else land_s
-    path.pass_by(
-        [cut for cut in cuts_s if cut > path.end_s and (end_s is None or cut < end_s - SAME_S)],
-        _accents(hits, path.end_s, until_s), end_s, "",
-    )  # fmt: skip
+    left = [cut for cut in cuts_s if cut > path.end_s and (end_s is None or cut < end_s - SAME_S)]
+    path.pass_by(left, _accents(hits, path.end_s, until_s), end_s, "end" if wishes.loops else "")
     if wishes.loops:
-        path.append(metre.whole(path.end_s, duration_s) if duration_s > path.end_s + 0.5 * metre.slowest_s else [])
+        path.close(duration_s)
     else:
         path.append(metre.onto(path.end_s, land_s) if land_s else metre.closing(path.end_s, duration_s))
     return path.runs, path.missed, path.end_s
@@ -124,6 +122,8 @@ class _Path:
     def _leaves(self, from_s: float, goal_s: float | None, mark: str) -> bool:
         if goal_s is None:
             return True
+        if mark == "end":
+            return bool(self.metre.exactly(from_s, goal_s))
         room_s = (self.metre.beats if mark == "drop" else 1) * self.metre.slowest_s
         if goal_s - from_s < room_s:
             return False
@@ -138,6 +138,14 @@ class _Path:
             self.runs.append(Run(mark))
         elif first and mark != "segment":
             self.runs, self.end_s = [Run(mark)], at_s
+
+    def close(self, at_s: float) -> None:
+        """Fill the time up to where a loop begins again."""
+        whole = self.metre.whole(0.0, at_s) if self.end_s == 0 else self.metre.onto(self.end_s, at_s)
+        self.append(whole)
+        if last := next((run.bars for run in reversed(self.runs) if run.bars), None):
+            last[-1] = replace(last[-1], breath_s=last[-1].breath_s + at_s - self.end_s)
+        self.end_s = at_s
 
     def fall_silent(self, at_s: float, after_s: float, cuts_s: Sequence[float]) -> None:
         """Rest after a stop: up to what comes next, if that is soon, else for a bar, of slow music for half of it."""

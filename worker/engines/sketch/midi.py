@@ -8,13 +8,14 @@ from itertools import accumulate, pairwise
 import mido
 
 from worker.domain import TONICS
+from worker.engines.sketch.bars import ROUNDING_S, Bar
 from worker.engines.sketch.score import Hit, Note, Part, Score
-from worker.engines.sketch.timeline import ROUNDING_S, Bar
 
 BEAT = 960
 """Ticks in one."""
 DRUMS = 9
 """The channel that General MIDI has for them, counted from 0."""
+_CHANNELS = [channel for channel in range(16) if channel != DRUMS]
 PROGRAMS = {
     "piano": 0, "electric piano": 4, "bells": 14, "vibraphone": 11, "marimba": 12, "kalimba": 108, "organ": 16,
     "nylon guitar": 24, "acoustic guitar": 25, "ukulele": 24, "electric guitar clean": 27, "electric guitar": 29,
@@ -39,7 +40,7 @@ def midi(score: Score, title: str) -> bytes:
     file = mido.MidiFile(type=1, ticks_per_beat=BEAT, charset="utf-8")
     file.tracks.append(_track(title, _tempi(clock, score)))
     for number, part in enumerate(score.parts):
-        channel = number if number < DRUMS else number + 1
+        channel = _CHANNELS[number % len(_CHANNELS)]  # some share one where segments have many players
         file.tracks.append(_track(f"{part.role} {part.instrument}", _notes(part, channel, clock)))
     if score.hits:
         file.tracks.append(_track("drums", _strokes(score.hits, clock)))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from worker.engines.sketch.effects import band, dust, glued, pumped, reverberate, shaped, tone, worn
+from worker.engines.sketch.effects import around, band, dust, glued, pumped, reverberate, shaped, tone, worn
 from worker.engines.sketch.performing import play, strike
 from worker.engines.sketch.score import Hit, Part, Score
 from worker.engines.sketch.tones import RATE, Wave, panned
@@ -21,6 +21,8 @@ LEVELS: dict[str, tuple[float, float, float]] = {
 }
 
 
+_LEAD = 6 * RATE
+"""What effects hear of a loop before it begins: longer than the longest room."""
 _DYING_DB = 6.0
 """The last chord sinks by that, and what rings in a rest."""
 
@@ -29,7 +31,6 @@ def mix(score: Score, check: Callable[[], None]) -> Wave:
     """The finished stereo sum, (2, round(duration * RATE)), peak 0.8. `check` is called now and then and may raise."""
     wave = gathered(score, score.parts, score.hits, check)
     if score.style.dust:
-        wave = worn(wave)
         wave += dust(wave)
     check()
     wave = shaped(wave, tone(wave, score.style.tilt_db, score.style.low_db))
@@ -38,36 +39,47 @@ def mix(score: Score, check: Callable[[], None]) -> Wave:
 
 
 def gathered(score: Score, parts: Sequence[Part], hits: Sequence[Hit], check: Callable[[], None]) -> Wave:
-    """Some of a score's players, balanced and in the room: those of each are what those of all have of it."""
+    """Some of a score's players, balanced and in the room, on a record that is worn where the style has one: all that is a sum.
+
+    A loop has `_LEAD` samples of it more on either side.
+    """
     style = score.style
     samples = round(score.duration_s * RATE)
     music, low, room = (np.zeros((2, samples), np.float32) for _ in range(3))
     for part in parts:
         level_db, place, share = LEVELS[part.role]
-        dry = play(part, samples, check)
+        dry = play(part, samples, check, loops=score.loops)
         dry *= panned(place) * 2**0.5 * _gain(dry, level_db)
         bus = low if part.role == "bass" else music
         bus += dry
         room += share * dry
     check()
     if hits:
-        dry, wet = strike(hits, score.kit, samples, check)
+        dry, wet = strike(hits, score.kit, samples, check, loops=score.loops)
         gain = _gain(dry, LEVELS["drums"][0])
         low += gain * dry
         room += gain * wet / max(style.reverb, 0.05) * 0.3
     check()
+    lead = _LEAD if score.loops else 0
+    music, low, room = (around(bus, lead) for bus in (music, low, room))
     wave = band(music, 95.0, 20000.0) + style.reverb * reverberate(room, style.reverb_s)
     if style.pump:
-        wave *= pumped(score.hits, samples, style.pump)
+        wave *= around(pumped(score.hits, samples, style.pump, loops=score.loops), lead)
     wave += low
     check()
-    return wave
+    return worn(wave, samples if score.loops else 0) if style.dust else wave
 
 
 def finished(wave: Wave, score: Score) -> Wave:
     """The sum of all, glued together, its sections as loud as they are to be."""
-    wave = _ridden(glued(wave), score)
+    wave = _ridden(heard(glued(wave), score), score)
     return 0.8 * wave / (np.abs(wave).max() + 1e-9)
+
+
+def heard(wave: Wave, score: Score) -> Wave:
+    """A loop without what effects hear of it before and behind."""
+    lead = _LEAD if score.loops else 0
+    return wave[:, lead : lead + round(score.duration_s * RATE)]
 
 
 def _gain(dry: Wave, level_db: float) -> np.float32:
@@ -98,10 +110,12 @@ def _ridden(wave: Wave, score: Score) -> Wave:
     energies = np.array([energy for _, energy in score.sections])
     slope_db = max(range_db, 0.5 * range_db / max(float(np.ptp(energies)), 0.1))
     change_db = np.clip(slope_db * (energies - energies.max()) + levels_db.max() - levels_db, -range_db, 8.0)
-    ends_db = change_db + 0.35 * np.diff(change_db, append=change_db[-1])
+    ends_db = change_db + 0.35 * np.diff(change_db, append=change_db[0 if score.loops else -1])
     borders = np.stack([edges - RATE // 50, edges], axis=1).ravel()  # 20 ms from one to the next
     places = [0, *borders, last, wave.shape[1]]
     values = [*np.stack([change_db, ends_db], axis=1).ravel(), change_db[-1] - _DYING_DB]
+    if score.loops:
+        places[-2:], values[-1] = [last - RATE // 50, last], change_db[0]
     times = np.arange(wave.shape[1], dtype=np.float32)
     gain_db = np.interp(times, places, values)
     for rest in score.rests:

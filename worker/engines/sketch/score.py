@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from worker.domain import Span
+from worker.engines.sketch.bars import Bar
 from worker.engines.sketch.styles import Style
-from worker.engines.sketch.timeline import Bar
 from worker.pipeline.direct.keys import Key
 
 
@@ -51,6 +51,10 @@ class Score:
     """When the last chord is struck, which rings to the end."""
     rests: tuple[Span, ...] = ()
     """Where only what was struck before rings."""
+    loops: bool = False
+    """What rings beyond the end rings at the beginning."""
+    mended: Span | None = None
+    """What another seed made."""
     key: Key
     style: Style
     kit: str

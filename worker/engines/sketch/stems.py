@@ -13,9 +13,9 @@ import numpy.typing as npt
 from scipy.ndimage import uniform_filter1d
 
 from worker.domain import Anatomy, Clip, Options, Samples, Variant
-from worker.engines.sketch.effects import dust, shaped, tone, worn
+from worker.engines.sketch.effects import dust, shaped, tone
 from worker.engines.sketch.engine import score_of
-from worker.engines.sketch.mixing import finished, gathered
+from worker.engines.sketch.mixing import finished, gathered, heard
 from worker.engines.sketch.score import Score
 from worker.engines.sketch.tones import RATE, Wave
 
@@ -56,20 +56,16 @@ def stems(score: Score, track: Samples) -> Iterator[tuple[str, Samples]]:
 
     Raises Different, at once.
     """
-    style = score.style
     given = gathered(score, score.parts, score.hits, _go_on)
-    if track.shape != given.shape:
-        raise Different(f"The track has {track.shape} samples, what is composed {given.shape}")
-    noise: Wave | None = None
-    if style.dust:
-        given = worn(given)
-        noise = dust(given)
-        given += noise
-    response = tone(given, style.tilt_db, style.low_db)
+    noise = dust(given) if score.style.dust else np.zeros(1, np.float32)
+    given += noise
+    response = tone(given, score.style.tilt_db, score.style.low_db)
     line = shaped(given, response)
     mix = finished(line, score)
+    if track.shape != mix.shape:
+        raise Different(f"The track has {track.shape} samples, what is composed {mix.shape}")
     mix -= mix.mean(axis=1, keepdims=True)
-    for wave, most_db in ((mix, LIKE_DB), (line, REMAINS_DB)):
+    for wave, most_db in ((mix, LIKE_DB), (heard(line, score), REMAINS_DB)):
         gain = measured(track, wave)
         if (left_db := _level_db(track - wave * gain, track)) > most_db:
             raise Different(f"{left_db:.1f} dB of the track are not in what is composed")
@@ -79,14 +75,10 @@ def stems(score: Score, track: Samples) -> Iterator[tuple[str, Samples]]:
             yield f"{part.role} {part.instrument}", gathered(score, [part], [], _go_on)
         if score.hits:
             yield "drums", gathered(score, [], score.hits, _go_on)
+        if score.style.dust:
+            yield "dust", np.broadcast_to(noise, line.shape)
 
-    def shares() -> Iterator[tuple[str, Samples]]:
-        for name, alone in each():
-            yield name, shaped(worn(alone) if style.dust else alone, response) * gain
-        if noise is not None:
-            yield "dust", shaped(np.broadcast_to(noise, track.shape), response) * gain
-
-    return shares()
+    return ((name, heard(shaped(alone, response), score) * gain) for name, alone in each())
 
 
 def _go_on() -> None:
