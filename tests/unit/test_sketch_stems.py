@@ -9,6 +9,7 @@ import pytest
 
 from tests.unit.clips import clip, direction
 from worker.domain import Options, Track, Variant
+from worker.engines.sketch.bars import Bar
 from worker.engines.sketch.effects import glued
 from worker.engines.sketch.engine import score_of
 from worker.engines.sketch.kit import SOUNDS
@@ -16,7 +17,6 @@ from worker.engines.sketch.midi import BEAT, DRUMS, KEYS, PROGRAMS, midi
 from worker.engines.sketch.mixing import mix
 from worker.engines.sketch.patches import PATCHES
 from worker.engines.sketch.stems import Different, measured, stems
-from worker.engines.sketch.timeline import Bar
 from worker.engines.sketch.tones import RATE
 from worker.pipeline.finish.master import master
 
