@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
 
 import typer
 
 from rhythmai.commands.arguments import Data
 from rhythmai.commands.hints import goes_on, hint
-from rhythmai.commands.jobs import Seed, Video, address
+from rhythmai.commands.jobs import Seed, address
 from rhythmai.commands.running import command
 from rhythmai.table import Json, plain_text, show_json
 
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
 @command
 async def brief(
-    video: Video,
+    video: Annotated[
+        str,
+        typer.Argument(metavar="JOB|VIDEO", help="A path or URL of a film, or the id of a brief that was asked for."),
+    ],
     request: Annotated[str, typer.Option(help="What the music should be like.")] = "",
     variants: Annotated[int | None, typer.Option(min=1, max=8, help="How many directions (default: 3).")] = None,
     seed: Seed = None,
@@ -30,13 +34,16 @@ async def brief(
 ) -> None:
     """Have a film seen, heard and described, without any music; as JSON `rhythmai submit --brief` plays it, edited or not."""
     from rhythmai.connection import connect
-    from rhythmai.errors import JobFailed
+    from rhythmai.errors import BadInput, JobFailed
     from rhythmai.events import JobChanged, JobDeleted
     from rhythmai.screen import Screen
 
     async with connect(data) as client:
-        url = await address(client, video)
-        job_id = await client.submit_brief(url, request, variants=variants, seed=seed, duration=duration)
+        try:
+            job_id = UUID(video)
+        except ValueError:
+            url = await address(client, video)
+            job_id = await client.submit_brief(url, request, variants=variants, seed=seed, duration=duration)
         with goes_on(job_id, data), Screen(stderr=True) as screen:
             async for event in client.watch(job_id, trouble=screen.trouble):
                 if isinstance(event, JobDeleted):
@@ -44,15 +51,17 @@ async def brief(
                 if isinstance(event, JobChanged) and not event.ended:
                     screen.event(event)
         job = await client.job(job_id)
+    if job.kind != "brief":
+        raise BadInput(f"Job {job_id} is no brief: `rhythmai brief VIDEO` makes one")
     if job.brief is None:
         raise JobFailed(f"The brief {f'failed: {job.error}' if job.error else f'was {job.status}'}")
     for note in job.notes:
         typer.echo(f"  {plain_text(note)}", err=True)
     if as_json:
-        show_json({"video_url": url, **job.brief.model_dump(mode="json", exclude_none=True)})
+        show_json({"video_url": job.video_url, **job.brief.model_dump(mode="json", exclude_none=True)})
     else:
         print(*(f"{name:9} {plain_text(told)}" for name, told in lines(job.brief)), sep="\n")
-        hint(data, {"Keep it": "brief VIDEO --json > brief.json", "Play it": "submit --brief brief.json"})
+        hint(data, {"Keep it": f"brief {job_id} --json > brief.json", "Play it": "submit --brief brief.json"})
 
 
 def lines(brief: Brief) -> Iterator[tuple[str, str]]:

@@ -220,4 +220,4 @@ async def _watch(job_id: UUID, data: Path | None) -> None:
                 screen.event(event)
     if not (isinstance(event, JobChanged) and event.status == "completed"):
         raise typer.Exit(1)
-    hint(data, {"Save it": f"download {job_id}"})
+    hint(data, {"Save it": f"download {job_id}"} if event.total_count else {"Read it": f"brief {job_id}"})

@@ -145,11 +145,12 @@ async def test_everything_over_api_url_alone(stack):
 
 async def test_a_brief_is_read_edited_and_played(stack):
     """A brief is told to people or written as JSON, and what it says is played for the film that was uploaded for it."""
-    asked = ("brief", FILM, "--variants", 1, "--seed", 7, "--request", "calm piano")
-    out = await stack.call(*asked)
+    out = await stack.call("brief", FILM, "--variants", 1, "--seed", 7, "--request", "calm piano")
     assert re.search(r"^film      4\.0 s\ncuts      2\.00\n", out)
     assert "\nseed      7\n1.        " in out
-    brief = json.loads(await stack.call(*asked, "--json"))
+    briefed = await stack.sql("select id from public.jobs where kind = 'brief'")
+    assert await stack.call("watch", briefed) == "Completed.\n"
+    brief = json.loads(await stack.call("brief", briefed, "--json"))
     (stack.place / "brief.json").write_text(json.dumps(brief | {"hits": [{"at": 2, "kind": "stop"}]}))
     job_id = (await stack.call("submit", "--brief", "brief.json")).strip()
     assert "Completed: 1 of 1." in await stack.call("watch", job_id)
@@ -157,6 +158,7 @@ async def test_a_brief_is_read_edited_and_played(stack):
     assert (job["video_url"], job["hits"]) == (brief["video_url"], [{"at": 2, "kind": "stop"}])
     (result,) = job["results"]
     assert (result["seed"], result["prompt"]) == (7, brief["directions"][0]["prompt"])
+    assert f"Job {job_id} is no brief: `rhythmai brief VIDEO` makes one" in await stack.refused("brief", job_id)
     code, out, err = await call("brief", "http://127.0.0.1:1/a.mp4", cwd=stack.place, **stack.alone)
     assert (code, out) == (1, "")
     assert "\nrhythmai: The brief failed: " in err
