@@ -54,10 +54,10 @@ async def measure(trees: list[Tree]) -> None:
             job = await made(db)
             await db.execute("select queue.finish(id, attempt, worker_id) from public.jobs where id = $1", UUID(job))
             await db.close()
-            servers.append((tree.name, job, *await stack.enter_async_context(tree.runs("-m", "edge_api")), ""))
+            served = await stack.enter_async_context(tree.runs("-m", "edge_api"))
+            servers += [(tree.name, job, *served, ""), (f"{tree.name}, of a job that runs", running, *served, "")]
         servers.append(("peer", job, *await stack.enter_async_context(tree.runs(PEER)), ""))
-        servers.append(("now, of a job that runs", running, *servers[1][2:4], ""))
-        servers.append(("now, 304", *servers[1][1:4], "If-None-Match: *\r\n"))
+        servers.append(("now, 304", job, *served, "If-None-Match: *\r\n"))
         postgres = psutil.Process(trees[0].server.pid)
         for _ in range(ROUNDS):
             for name, job, url, process, header in servers:

@@ -5,6 +5,14 @@
 -- jobs away from a worker (queue.sweep, queue.leave) locks it FOR UPDATE. So no job is claimed behind their back, while
 -- beats and claims of one worker do not wait for each other.
 
+-- Milliseconds of the epoch.
+create function private.now_ms() returns bigint
+language sql volatile set search_path = ''
+as $$
+  select (extract(epoch from clock_timestamp()) * 1000)::bigint;
+$$;
+comment on function private.now_ms() is 'Milliseconds of the epoch; a function of its own so that tests can move it.';
+
 -- A worker process begins. Each start is a new row: the id tells incarnations of one worker apart.
 create function queue.register(p_name text, p_kinds text[], p_engines text[], p_version text, p_lease interval, p_slots integer default 2) returns bigint
 language sql set search_path = ''
@@ -71,7 +79,7 @@ language plpgsql set search_path = ''
 as $$
 declare
   v_worker public.workers := private.worker_row(p_worker, false);
-  v_ms bigint := extract(epoch from clock_timestamp()) * 1000;
+  v_ms bigint := private.now_ms();
 begin
   -- Nobody was heard for long: the database was out of reach, not every worker dead. From the first beat on, the others have
   -- ten seconds to be heard as well.

@@ -111,7 +111,7 @@ declare
   v_count integer := 0;
   v_since timestamptz := private.database_since();
 begin
-  perform setval('private.swept_ms', (extract(epoch from clock_timestamp()) * 1000)::bigint);
+  perform setval('private.swept_ms', private.now_ms());
   perform private.count_room();
   for v_worker in
     select w.id, w.name from public.workers w

@@ -86,7 +86,7 @@ create function queue.claim(p_worker bigint, p_timeout interval) returns jsonb
 language plpgsql set search_path = ''
 as $$
 declare
-  v_ms bigint := extract(epoch from clock_timestamp()) * 1000;
+  v_ms bigint := private.now_ms();
   v_swept bigint := coalesce(pg_sequence_last_value('private.swept_ms'), 0);
   v_since_ms bigint := abs(v_ms - v_swept); -- also when the clock was set back
   v_sweep boolean := v_since_ms >= 1000;

@@ -11,14 +11,6 @@
 -- because somebody was called just now, owes a look at what waits then: the next beat of any worker pays it, and calls anew
 -- for what it finds, until nothing waits or all who could take it have been called.
 
--- Milliseconds of the epoch.
-create function private.now_ms() returns bigint
-language sql volatile set search_path = ''
-as $$
-  select (extract(epoch from clock_timestamp()) * 1000)::bigint;
-$$;
-comment on function private.now_ms() is 'Milliseconds of the epoch; a function of its own so that tests can move it.';
-
 -- How many jobs wait that workers could take now, or webhooks that are due; not counted beyond p_most. Short walks, as the claim's.
 create function private.waiting(p_what text, p_engine text, p_most bigint) returns bigint
 language plpgsql stable set search_path = '' set enable_seqscan = off
@@ -103,7 +95,9 @@ begin
                      ('brief', ''), ('pack', ''), ('webhook', '')) w (what, engine)
        where private.waiting(w.what, w.engine, 1) > 0 order by random()
     loop
-      perform private.count_room();
+      if abs(private.now_ms() - coalesce(pg_sequence_last_value('private.swept_ms'), 0)) >= 1000 then -- nobody claims, and so nobody counted
+        perform private.count_room();
+      end if;
       perform private.wake(v_call.what, v_call.engine);
     end loop;
   end if;

@@ -49,8 +49,7 @@ class Clock:
         await self._forget()
 
     async def _forget(self) -> None:
-        forgotten = ", ".join(f"setval('private.{name}', 0)" for name in self.HINTS)
-        await self.db.execute(f"select setval('private.hearing', 1), {forgotten}")
+        await self.db.execute("select " + ", ".join(f"setval('private.{name}', 1, false)" for name in self.HINTS))
 
 
 async def idle(db: Any, count: int, engine: str = "sketch", slots: int = 2) -> list[int]:

@@ -20,7 +20,7 @@ async def test_a_small_fleet_is_called_as_a_whole(db, queue, clock):
     for _ in range(3):
         await queue.insert()
     assert await called(db) == [("generate", "", 10, 10)] * 3
-    assert await db.fetchval("select last_value from private.owed_ms") == 0
+    assert await db.fetchval("select pg_sequence_last_value('private.owed_ms')") is None
 
 
 async def test_a_few_of_a_large_fleet_are_called(db, queue, clock):
