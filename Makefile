@@ -23,6 +23,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 export VIDEO ?=
 # Deno trusts the roots this machine trusts, as pip and npm do: a company's proxy signs with its own.
 export DENO_TLS_CA_STORE ?= mozilla,system
+# Tests start hundreds of processes: without it each compiles all that it imports anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 help:
 	@sed -n '/^# /!q; s/^# //p' Makefile

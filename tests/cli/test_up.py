@@ -66,7 +66,8 @@ def gone(family) -> bool:
 
 @pytest.mark.slow
 async def test_a_stack_lives_and_dies_well(place):
-    """`env` points at it, a second one is refused, a killed child comes back, SIGTERM leaves no process, data are kept."""
+    """`env` points at it, a second one is refused, a killed child comes back, SIGTERM leaves no process, data are kept; after
+    kill -9 the next `up` ends what was left behind, Postgres too, and starts on the same ports."""
     data, port, db_port = place
     script = data.parent / "extra.sql"
     script.write_text("create table if not exists public.extra (id int)")
@@ -105,6 +106,12 @@ async def test_a_stack_lives_and_dies_well(place):
         assert again["SUPABASE_KEY"] == variables["SUPABASE_KEY"]
         assert again["JWT_SECRET"] != variables["JWT_SECRET"]
         assert await ask(again["DATABASE_URL"], f"select count(*) from public.jobs where id = '{job}'") == 1
+
+        family = up.family()
+        await up.stop(signal.SIGKILL)
+        up = await Up.start(data, port, db_port)
+        assert gone(family)
+        assert await is_up(f"http://127.0.0.1:{port}")
     finally:
         await up.stop(signal.SIGINT)
     events = [json.loads(line) for line in "".join(up.said).splitlines()]
@@ -151,21 +158,6 @@ async def test_a_stack_that_ends_is_none_any_more(place):
         ending = True
     assert seen
     assert not any(seen)
-
-
-@pytest.mark.slow
-async def test_a_killed_stack_is_taken_over(place):
-    """After kill -9 the next `up` ends what was left behind, Postgres too, and starts on the same ports."""
-    data, port, db_port = place
-    up = await Up.start(data, port, db_port)
-    family = up.family()
-    await up.stop(signal.SIGKILL)
-    up = await Up.start(data, port, db_port)
-    try:
-        assert gone(family)
-        assert await is_up(f"http://127.0.0.1:{port}")
-    finally:
-        await up.stop(signal.SIGTERM)
 
 
 def test_trouble_is_told_and_requests_are_not(capsys):

@@ -13,6 +13,7 @@ from typing import Self
 
 from tests.docs.blocks import Block
 from tests.hosted.programs import clean
+from tests.warm.start import warm
 
 READY = {"edge_api": "Listening on", "worker": "worker.ready", "supabase_standin": "gateway.ready"}
 
@@ -24,7 +25,11 @@ class Shell:
         self.folder = folder
         self._state = folder.parent / "state"
         self._state.write_text("")
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        rhythmai = folder.parent / "bin" / "rhythmai"
+        rhythmai.parent.mkdir(exist_ok=True)
+        rhythmai.write_text(f'#!/bin/sh\nexec {shlex.join(warm("rhythmai"))} "$@"\n')
+        rhythmai.chmod(0o755)
+        path = f"{rhythmai.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}"
         self._environment = clean({"PATH": path, "HOME": str(folder), "XDG_DATA_HOME": str(folder), **environment})
         self._started: list[tuple[subprocess.Popen, threading.Thread]] = []
 

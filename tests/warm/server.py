@@ -19,6 +19,8 @@ import socket
 import sys
 from pathlib import Path
 
+import aiohttp.connector
+
 import rhythmai
 
 LARGEST = 2**20
@@ -49,6 +51,8 @@ def become(call: dict, files: list[int]) -> str:
     os.chdir(call["cwd"])
     os.environ.clear()
     os.environ.update(call["environ"])
+    if trusted := os.environ.get("SSL_CERT_FILE"):  # aiohttp made its context when it was imported
+        aiohttp.connector._SSL_CONTEXT_VERIFIED.load_verify_locations(trusted)
     sys.argv = [call["module"], *call["arguments"]]
     sys.stdin = open(0, closefd=False)  # noqa: SIM115
     sys.stdout = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), write_through=True)
