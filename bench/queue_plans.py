@@ -19,7 +19,7 @@ STATEMENTS = {
 """Name to (function, pattern in its source)."""
 
 PARAMETERS = {
-    "p_kind": ("text", "'generate'"), "p_lane": ("text", "'batch'"), "p_engines": ("text[]", "array['', 'sketch']"),
+    "p_kinds": ("text[]", "array['generate', 'generate']"), "p_kind": ("text", "'generate'"), "p_lane": ("text", "'batch'"), "p_engines": ("text[]", "array['', 'sketch']"),
     "p_engine": ("text", "''"), "p_tenant": ("text", "'t7'"), "p_priority": ("smallint", "0::smallint"),
     "v_turns": ("bigint[]", "array[{served}, 0]"), "v_round": ("bigint", "{served} >> 32"), "v_worker.id": ("bigint", "1"),
     "topic": ("text", "'job:00000000-0000-4000-8000-000000000000'"),

@@ -127,9 +127,28 @@ async def test_a_merge_s_options_are_those_of_the_api(db):
     assert sum(takes(models.Merge, body) for body in bodies) > 20
 
 
-@pytest.mark.parametrize("option", [{"steps": 100}, {"guidance": 20}])
+async def test_a_brief_s_options_are_those_of_the_api(db):
+    """It takes some of gen's, and no others."""
+    bodies = [
+        {"video_url": "https://example.com/a.mp4"} | body
+        for body in GEN
+        if "user_request" not in body and "video_url" not in body
+    ]
+
+    async def refused(body):
+        options = {name: value for name, value in body.items() if name != "video_url"}
+        return await db.fetchval("select private.options_error('brief', $1, false)", options) is not None
+
+    assert await differing(models.Brief, bodies, refused) == []
+    assert sum(takes(models.Brief, body) for body in bodies) > 20
+
+
+MEND = {"start": 1, "end": 2, "seed": 3, "gain_db": 0, "master_url": "https://a"}
+
+
+@pytest.mark.parametrize("option", [{"steps": 100}, {"guidance": 20}, {"mend": MEND}])
 async def test_operators_options_are_theirs(db, option):
-    """Steps and guidance cost GPU time: a user's insert is refused by their name, the service's is taken."""
+    """Steps and guidance cost GPU time, and a part names addresses to read: a user's insert is refused by their name, the service's is taken."""
     with pytest.raises(asyncpg.InvalidParameterValueError, match=f"unknown field {next(iter(option))}"):
         async with ALICES.acts(db):
             await db.execute(INSERT, "https://example.com/a.mp4", "", option)
