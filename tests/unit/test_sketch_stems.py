@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.unit.clips import clip, direction
-from worker.domain import Options, Track, Variant
+from worker.domain import Hit, Options, Segment, Track, Variant
 from worker.engines.sketch.bars import Bar
 from worker.engines.sketch.effects import glued
 from worker.engines.sketch.engine import score_of
@@ -21,10 +21,11 @@ from worker.engines.sketch.tones import RATE
 from worker.pipeline.finish.master import master
 
 FILM = clip(7.0, (2.6, 4.9))
+USUAL = Options()
 
 
-def scored(genre="house", seed=5, film=FILM, **wanted):
-    return score_of(film, Variant(index=0, seed=seed, direction=direction(genre, **wanted)), Options())
+def scored(genre="house", seed=5, film=FILM, options=USUAL, **wanted):
+    return score_of(film, Variant(index=0, seed=seed, direction=direction(genre, **wanted)), options)
 
 
 def stored(score):
@@ -50,6 +51,24 @@ def test_the_stems_of_a_track_are_the_track(genre):
     assert list(made)[: len(score.parts)] == [f"{part.role} {part.instrument}" for part in score.parts]
     assert list(made)[len(score.parts) :] == ["drums"] * bool(score.hits) + ["dust"] * score.style.dust
     assert all(wave.shape == track.shape and level_db(wave, track) > -40 for wave in made.values())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options(loop=True),
+        Options(
+            hits=(Hit(at_s=3.1, kind="stop"), Hit(at_s=5.2, kind="drop")),
+            segments=(Segment(start_s=0, energy=0.2), Segment(start_s=4.0, prompt="flute and drums", energy=1.0)),
+        ),
+    ],
+    ids=["loop", "moments"],
+)
+def test_loops_and_moments_are_taken_apart_too(options):
+    """What rings beyond the end of a loop is in its stems' beginnings; a stop's rest and a segment's own players are in theirs."""
+    score = scored("lo-fi", options=options)
+    track = stored(score)
+    assert level_db(track - sum(wave for _, wave in stems(score, track)), track) < -30
 
 
 def test_a_stem_has_one_player():
