@@ -32,7 +32,7 @@ _STROKES: dict[str, dict[str, float]] = {
 def meet(
     parts: Sequence[Part], strokes: list[Hit], timeline: Timeline, chord_at: Callable[[float], Chord], frame: Frame
 ) -> None:
-    """Strike every hit when it was asked for, to the sample, and silence what would sound in a rest."""
+    """Strike every hit when it was asked for, to the sample, and silence what would sound in a rest. After the last chord all are strong."""
     for hit in timeline.hits:
         for part in parts:
             part.notes = [_gathered(note, hit.at_s) for note in part.notes]
@@ -50,7 +50,7 @@ def meet(
         if soon := following is not None and following.at_s - hit.at_s < _CLOSE_S:
             held_s = _STAB_S
         if players.drums:
-            struck = _STROKES[hit.kind]
+            struck = _STROKES[hit.kind if hit.at_s < timeline.final_s else "drop"]
             strokes[:] = [stroke for stroke in strokes if stroke.start_s != hit.at_s or stroke.sound not in struck]
             strokes += [
                 Hit(hit.at_s, sound, loud) for sound, loud in struck.items() if held_s > _STAB_S or sound != "crash"
