@@ -10,8 +10,8 @@ LONGEST_END_S = 3.2
 """A hit so near to the end is the last chord, if it leaves that time to ring."""
 _SILENT_S, _LONG_S = 0.5, 2.6
 """The shortest silence after a stop, and the bar of which half is silence enough."""
-SAME_S = 0.12
-"""A cut so near to a hit is met by it."""
+SAME_S = 0.3
+"""A cut so near to a hit is met by it: a stroke of its own would drown the hit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,16 +39,17 @@ def lay(
     land_s = None if wishes.loops else landing(hits, duration_s)
     until_s = duration_s if wishes.loops else land_s or duration_s - ringing(duration_s)[0]
     goals = _goals(hits, wishes.segments, cuts_s, until_s, 60 / metre.bpm)
+    free = [cut for cut in cuts_s if all(abs(cut - hit.at_s) > SAME_S for hit in hits)]
     path = _Path(metre, [Run("")], 0.0, [])
     for number, (at_s, mark) in enumerate(goals):
-        between = [cut for cut in cuts_s if path.end_s + SAME_S < cut < at_s - SAME_S]
+        between = [cut for cut in free if path.end_s < cut < at_s]
         path.pass_by(between, _accents(hits, path.end_s, at_s), at_s, mark)
         path.reach(at_s, mark)
         if mark == "stop":
             after = goals[number + 1][0] if number + 1 < len(goals) else until_s
-            path.fall_silent(at_s, after, cuts_s)
+            path.fall_silent(at_s, after, free)
     end_s = duration_s if wishes.loops else land_s
-    left = [cut for cut in cuts_s if cut > path.end_s and (end_s is None or cut < end_s - SAME_S)]
+    left = [cut for cut in free if cut > path.end_s and (end_s is None or cut < end_s)]
     path.pass_by(left, _accents(hits, path.end_s, until_s), end_s, "end" if wishes.loops else "")
     if wishes.loops:
         path.close(duration_s)
