@@ -19,7 +19,7 @@ from worker.pipeline.finish.master import SILENCE, Loud, ceiling_db, recorded
 
 _EXACT = {"flac", "pcm_s16le"}
 _SHORT_S, _LONG_S = 0.020, 0.300
-"""Of a crossfade: of what is nearly the same, and of what has nothing to do with each other (with 0.1 s the seam meter hears that)."""
+"""Of a crossfade: where the new part goes on from the old music, and where it has nothing to do with it (with 0.1 s the seam meter hears that)."""
 _AROUND = 64
 """Samples beside a crossfade that have a say in what peaks between its own."""
 _HAIR = 10 ** (0.1 / 20)
@@ -64,11 +64,11 @@ class FfmpegMender:
         ceiling = 10 ** (ceiling_db(format) / 20)
         new = turned(raised, limiting(peak_curve(raised, rate), ceiling), rate)
         new *= np.float32(min(1.0, ceiling / max(true_peak(new, rate), SILENCE)))
-        mixed = kept.samples
+        old, mixed, new = kept.samples, kept.samples, np.broadcast_to(new, kept.steps.shape)
         mixed[:, first:end] = new[:, first:end]
-        for place, begins in ((first, True), (end, False)):
+        for place, way in ((first, 1), (end, -1)):
             if loop or 0 < place < count:
-                _join(mixed, kept.samples, place, begins, (end - first) // 2, rate, ceiling * _HAIR)
+                _join(mixed, old, new, place, way, (end - first) // 2, rate, ceiling * _HAIR)
         steps = kept.steps.copy()
         steps[:, first:end] = dithered(mixed[:, first:end])
         made = replace(kept, steps=steps).samples
@@ -76,19 +76,20 @@ class FfmpegMender:
         return recorded(loud, steps, track, format, tags, scenes, hits)
 
 
-def _join(mixed: Samples, old: Samples, place: int, begins: bool, room: int, rate: int, most: float) -> None:
-    """Lead from the old samples into the new ones where the part begins, and back before it ends; no peak is to pass `most`."""
+def _join(mixed: Samples, old: Samples, new: Samples, place: int, way: int, room: int, rate: int, most: float) -> None:
+    """Lead over from the old into the new samples where the part begins (`way` is 1), or back before it ends (-1); no peak is to pass `most`.
+
+    An engine that leads in and out has the old music beside the part, too, and goes on from it: a moment is enough. What has nothing
+    to do with the old music takes its time.
+    """
     long, short = (min(room, round(seconds * rate)) for seconds in (_LONG_S, _SHORT_S))
-
-    def there(length: int) -> slice:
-        return slice(place, place + length) if begins else slice(place - length, place)
-
-    same = alike(old[:, there(long)], mixed[:, there(long)])
-    fade = there(round(long + same * (short - long)))
-    around = slice(max(0, fade.start - _AROUND), fade.stop + _AROUND)
-    ways = old[:, fade], mixed[:, fade].copy()
+    beside = (place - (way > 0) - way * np.arange(long)) % old.shape[1]  # what loops goes on at its other end
+    length = round(long + alike(old[:, beside], new[:, beside]) * (short - long))
+    fade = slice(place, place + length) if way > 0 else slice(place - length, place)
+    before, after = (old[:, fade], new[:, fade])[::way]
+    same, around = alike(before, after), slice(max(0, fade.start - _AROUND), fade.stop + _AROUND)
     for sameness in (same, (1 + same) / 2, 1.0):  # the last adds nothing to either's peaks
-        mixed[:, fade] = crossfade(*(ways if begins else ways[::-1]), sameness)
+        mixed[:, fade] = crossfade(before, after, sameness)
         if true_peak(mixed[:, around], rate) <= most:
             break
 
