@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.unit.test_master import RATE, TAGS, decoded
 from tests.unit.test_master_ends import seams, take
-from worker.domain import LOOP_S, Kept, Mending, Span, Track
+from worker.domain import FULL, LOOP_S, Kept, Mending, Span, Track
 from worker.errors import Rejected, WorkerError
 from worker.pipeline.finish.audio_file import write
 from worker.pipeline.finish.loudness import integrated_lufs, true_peak
@@ -107,6 +107,15 @@ PARTS = ((2.0, 4.5), (6.0, 8.5))
 def heard(steps, places_s):
     """What the seam meter says of a track, up to where its end fades."""
     return seams.listen(steps[:, : round(10.4 * RATE)].mean(axis=0) / 32768, RATE, places_s).heard
+
+
+def test_where_two_loud_sounds_meet_no_peak_is_added():
+    """Two tones at the ceiling that have nothing in common would add up to 3 dB over it, were their powers to add up to 1."""
+    t = np.arange(round(SECONDS * RATE)) / RATE
+    low, high = (np.stack([0.88 * np.sin(2 * np.pi * hz * t)] * 2).astype(np.float32) for hz in (220, 331))
+    kept = Kept(steps=np.round(low * FULL).astype(np.int16), sample_rate=RATE)
+    out = steps_of(mended(high, 3.0, 7.0, kept=kept, mending=asked(3.0, 7.0, 0.0)).data) / np.float32(32768)
+    assert 20 * np.log10(true_peak(out, RATE)) <= -1.0
 
 
 @pytest.mark.parametrize("lead_s", [0.0, 0.8])
