@@ -12,12 +12,11 @@ from worker.domain import Hit, Kept, Latents, Mending, Recording, Samples, Scene
 from worker.errors import Rejected, WorkerError
 from worker.pipeline.finish.audio_file import dithered
 from worker.pipeline.finish.crossfade import alike, crossfade
-from worker.pipeline.finish.decoding import decode, listen
 from worker.pipeline.finish.ends import shaped
+from worker.pipeline.finish.fit_files import decoded
 from worker.pipeline.finish.loudness import integrated_lufs, limiting, peak_curve, true_peak, turned
 from worker.pipeline.finish.master import SILENCE, Loud, ceiling_db, recorded
 
-_EXACT = {"flac", "pcm_s16le"}
 _SHORT_S, _LONG_S = 0.020, 0.300
 """Of a crossfade: where the new part goes on from the old music, and where it has nothing to do with it (with 0.1 s the seam meter hears that)."""
 _AROUND = 64
@@ -31,12 +30,9 @@ class FfmpegMender:
 
     async def read(self, master: Path, latents: Path | None) -> Kept:
         """Raises Rejected (not_audio, too_long, cannot_mend) and Unavailable."""
-        sound = await listen(master)
-        if sound.codec not in _EXACT or not 1 <= sound.channels <= 2:
-            raise _cannot(f"its file is {sound.codec} with {sound.channels} channels, which no track of ours is")
-        raw = await decode(master, sound, "s16le", sound.rate_hz, sound.channels)
-        steps = np.ascontiguousarray(np.frombuffer(raw, "<i2").reshape(-1, sound.channels).T)
-        return Kept(steps=steps, sample_rate=sound.rate_hz, latents=_latents(latents) if latents else None)
+        samples, rate = await decoded(master)
+        steps = np.round(samples * 32768).astype(np.int16)  # as libav divided them
+        return Kept(steps=steps, sample_rate=rate, latents=_latents(latents) if latents else None)
 
     def mend(
         self,
@@ -101,8 +97,7 @@ def _latents(file: Path) -> Latents:
     try:
         return np.asarray(load_file(file)["latents"], np.float16)
     except (SafetensorError, KeyError, ValueError) as error:
-        raise _cannot(f"what its engine has to know of it cannot be read ({error})") from None
-
-
-def _cannot(why: str) -> Rejected:
-    return Rejected(f"The track cannot be mended: {why}; make it again as a whole", code="cannot_mend")
+        raise Rejected(
+            f"The track cannot be mended: what its engine has to know of it cannot be read ({error}); make it again as a whole",
+            code="cannot_mend",
+        ) from None
