@@ -92,13 +92,25 @@ def test_loudness_is_minus_14_and_true_peak_under_minus_1(level):
     assert 20 * np.log10(true_peak(wave)) <= -1.0
 
 
-@pytest.mark.parametrize("loudness_lufs", [-30, -23, -16, -12])
+@pytest.mark.parametrize("loudness_lufs", [-30, -23, -16, -14, -12])
 def test_a_track_is_as_loud_as_asked_for(loudness_lufs):
     """Podcasts and broadcasts have targets of their own."""
     recording = made(music(6.0), 6.0, loudness_lufs=loudness_lufs)
     wave, _ = decoded(recording)
     assert integrated_lufs(wave, RATE) == pytest.approx(loudness_lufs, abs=0.3)
     assert recording.loudness_lufs == pytest.approx(loudness_lufs, abs=0.3)
+    assert 20 * np.log10(true_peak(wave)) <= -1.0
+
+
+@pytest.mark.parametrize("loudness_lufs", [-23, -16, -14])
+@pytest.mark.parametrize("format", ["mp3", "m4a"])
+def test_a_lossy_track_is_as_loud_as_asked_for(format, loudness_lufs):
+    """Under the lower ceiling, too, and as it is heard when it is decoded."""
+    recording = made(music(6.0), 6.0, loudness_lufs=loudness_lufs, format=format)
+    wave, _ = decoded(recording)
+    assert integrated_lufs(wave, RATE) == pytest.approx(loudness_lufs, abs=0.3)
+    assert recording.loudness_lufs == pytest.approx(loudness_lufs, abs=0.3)
+    assert recording.true_peak_db <= -2.0
     assert 20 * np.log10(true_peak(wave)) <= -1.0
 
 

@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -22,17 +23,21 @@ def noise(seed):
     return 0.1 * np.random.default_rng(seed).standard_normal((2, 4 * RATE), np.float32)
 
 
-OLD = master(
-    Track(index=0, samples=noise(1), sample_rate=RATE), duration_s=4.0, loudness_lufs=-14, format="flac", tags={}
-)
-MENDING = Mending(start_s=1.0, end_s=2.5, seed=77, gain_db=OLD.gain_db, master_url=MASTER)
+MENDING = Mending(start_s=1.0, end_s=2.5, seed=77, gain_db=-2.5, master_url=MASTER)
+
+
+@cache
+def old():
+    """A finished track."""
+    track = Track(index=0, samples=noise(1), sample_rate=RATE)
+    return master(track, duration_s=4.0, loudness_lufs=-14, format="flac", tags={})
 
 
 @pytest.fixture
 def mend(run, pipeline, seams):
     """Run a job that mends; `mend.asked` are the arguments with which its engine was asked."""
     pipeline.master = master
-    fetch, kept = seams.fetch, {MASTER: OLD.data, LATENTS: save({"latents": np.ones((3, 2), np.float16)})}
+    fetch, kept = seams.fetch, {MASTER: old().data, LATENTS: save({"latents": np.ones((3, 2), np.float16)})}
     latents = np.zeros((3, 2), np.float16)
 
     def mends(clip, variant, part, options, cancelled):
@@ -56,7 +61,7 @@ def mend(run, pipeline, seams):
 
 
 def wave(data):
-    return decoded(replace(OLD, data=data))[0]
+    return decoded(replace(old(), data=data))[0]
 
 
 def stored(seams, url):
@@ -69,16 +74,16 @@ async def test_a_part_is_made_anew_and_the_rest_is_kept(mend, seams):
     await mend()
     variant, part, _, cancelled = mend.asked
     assert (variant.index, variant.seed, variant.direction.title, cancelled) == (0, 5, "old", False)
-    assert (part.start_s, part.end_s, part.seed, part.gain_db) == (1.0, 2.5, 77, OLD.gain_db)
+    assert (part.start_s, part.end_s, part.seed, part.gain_db) == (1.0, 2.5, 77, -2.5)
     assert (part.sample_rate, part.samples.shape, part.latents) == (RATE, (2, 4 * RATE), None)
     assert mend.thread.startswith("engine")
     (row,) = seams.rows
-    assert (row.gain_db, row.mended, row.seed, row.duration_s) == (OLD.gain_db, Span(start_s=1.0, end_s=2.5), 77, 4.0)
-    old, new = wave(OLD.data), wave(stored(seams, row.audio_url))
+    assert (row.gain_db, row.mended, row.seed, row.duration_s) == (-2.5, Span(start_s=1.0, end_s=2.5), 77, 4.0)
+    before, new = wave(old().data), wave(stored(seams, row.audio_url))
     outside = np.r_[0:RATE, round(2.5 * RATE) : 4 * RATE]
-    assert np.array_equal(new[:, outside], old[:, outside])
-    assert not np.array_equal(new, old)
-    assert row.peaks != OLD.peaks
+    assert np.array_equal(new[:, outside], before[:, outside])
+    assert not np.array_equal(new, before)
+    assert row.peaks != old().peaks
     assert row.fit is not None
     assert seams.composed == []
     assert not seams.folder.exists()
@@ -90,9 +95,9 @@ async def test_what_an_engine_had_to_make_anew_beside_the_part_is_told(mend, sea
     await mend()
     (row,) = seams.rows
     assert row.mended == Span(start_s=0.5, end_s=4.0)
-    old, new = wave(OLD.data), wave(stored(seams, row.audio_url))
-    assert np.array_equal(new[:, : RATE // 2], old[:, : RATE // 2])
-    assert (new[:, 3 * RATE :] != old[:, 3 * RATE :]).mean() > 0.9
+    before, new = wave(old().data), wave(stored(seams, row.audio_url))
+    assert np.array_equal(new[:, : RATE // 2], before[:, : RATE // 2])
+    assert (new[:, 3 * RATE :] != before[:, 3 * RATE :]).mean() > 0.9
 
 
 async def test_latents_go_to_the_engine_and_new_ones_are_kept(mend, seams):
@@ -108,7 +113,7 @@ async def test_a_lossy_track_keeps_a_flac_again(mend, seams):
     (row,) = seams.rows
     assert Path(row.audio_url).suffix == ".mp3"
     new = wave(stored(seams, row.master_url))
-    assert np.array_equal(new[:, :RATE], wave(OLD.data)[:, :RATE])
+    assert np.array_equal(new[:, :RATE], wave(old().data)[:, :RATE])
 
 
 @pytest.mark.parametrize(("start_s", "end_s"), [(3.0, 4.2), (5.0, 6.0), (2.0, 2.0), (2.0, 1.0), (-1.0, 2.0)])

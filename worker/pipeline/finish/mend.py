@@ -12,14 +12,13 @@ from worker.domain import Hit, Kept, Latents, Mending, Recording, Samples, Scene
 from worker.errors import Rejected, WorkerError
 from worker.pipeline.finish.audio_file import dithered
 from worker.pipeline.finish.crossfade import alike, crossfade
-from worker.pipeline.finish.decoding import decode, listen
 from worker.pipeline.finish.ends import shaped
+from worker.pipeline.finish.fit_files import decoded
 from worker.pipeline.finish.loudness import integrated_lufs, limiting, peak_curve, true_peak, turned
 from worker.pipeline.finish.master import SILENCE, Loud, ceiling_db, recorded
 
-_EXACT = {"flac", "pcm_s16le"}
 _SHORT_S, _LONG_S = 0.020, 0.300
-"""Of a crossfade: of what is nearly the same, and of what has nothing to do with each other (with 0.1 s the seam meter hears that)."""
+"""Of a crossfade: where the new part goes on from the old music, and where it has nothing to do with it (with 0.1 s the seam meter hears that)."""
 _AROUND = 64
 """Samples beside a crossfade that have a say in what peaks between its own."""
 _HAIR = 10 ** (0.1 / 20)
@@ -31,12 +30,9 @@ class FfmpegMender:
 
     async def read(self, master: Path, latents: Path | None) -> Kept:
         """Raises Rejected (not_audio, too_long, cannot_mend) and Unavailable."""
-        sound = await listen(master)
-        if sound.codec not in _EXACT or not 1 <= sound.channels <= 2:
-            raise _cannot(f"its file is {sound.codec} with {sound.channels} channels, which no track of ours is")
-        raw = await decode(master, sound, "s16le", sound.rate_hz, sound.channels)
-        steps = np.ascontiguousarray(np.frombuffer(raw, "<i2").reshape(-1, sound.channels).T)
-        return Kept(steps=steps, sample_rate=sound.rate_hz, latents=_latents(latents) if latents else None)
+        samples, rate = await decoded(master)
+        steps = np.round(samples * 32768).astype(np.int16)  # as libav divided them
+        return Kept(steps=steps, sample_rate=rate, latents=_latents(latents) if latents else None)
 
     def mend(
         self,
@@ -64,11 +60,11 @@ class FfmpegMender:
         ceiling = 10 ** (ceiling_db(format) / 20)
         new = turned(raised, limiting(peak_curve(raised, rate), ceiling), rate)
         new *= np.float32(min(1.0, ceiling / max(true_peak(new, rate), SILENCE)))
-        mixed = kept.samples
+        old, mixed, new = kept.samples, kept.samples, np.broadcast_to(new, kept.steps.shape)
         mixed[:, first:end] = new[:, first:end]
-        for place, begins in ((first, True), (end, False)):
+        for place, way in ((first, 1), (end, -1)):
             if loop or 0 < place < count:
-                _join(mixed, kept.samples, place, begins, (end - first) // 2, rate, ceiling * _HAIR)
+                _join(mixed, old, new, place, way, (end - first) // 2, rate, ceiling * _HAIR)
         steps = kept.steps.copy()
         steps[:, first:end] = dithered(mixed[:, first:end])
         made = replace(kept, steps=steps).samples
@@ -76,19 +72,20 @@ class FfmpegMender:
         return recorded(loud, steps, track, format, tags, scenes, hits)
 
 
-def _join(mixed: Samples, old: Samples, place: int, begins: bool, room: int, rate: int, most: float) -> None:
-    """Lead from the old samples into the new ones where the part begins, and back before it ends; no peak is to pass `most`."""
+def _join(mixed: Samples, old: Samples, new: Samples, place: int, way: int, room: int, rate: int, most: float) -> None:
+    """Lead over from the old into the new samples where the part begins (`way` is 1), or back before it ends (-1); no peak is to pass `most`.
+
+    An engine that leads in and out has the old music beside the part, too, and goes on from it: a moment is enough. What has nothing
+    to do with the old music takes its time.
+    """
     long, short = (min(room, round(seconds * rate)) for seconds in (_LONG_S, _SHORT_S))
-
-    def there(length: int) -> slice:
-        return slice(place, place + length) if begins else slice(place - length, place)
-
-    same = alike(old[:, there(long)], mixed[:, there(long)])
-    fade = there(round(long + same * (short - long)))
-    around = slice(max(0, fade.start - _AROUND), fade.stop + _AROUND)
-    ways = old[:, fade], mixed[:, fade].copy()
+    beside = (place - (way > 0) - way * np.arange(long)) % old.shape[1]  # what loops goes on at its other end
+    length = round(long + alike(old[:, beside], new[:, beside]) * (short - long))
+    fade = slice(place, place + length) if way > 0 else slice(place - length, place)
+    before, after = (old[:, fade], new[:, fade])[::way]
+    same, around = alike(before, after), slice(max(0, fade.start - _AROUND), fade.stop + _AROUND)
     for sameness in (same, (1 + same) / 2, 1.0):  # the last adds nothing to either's peaks
-        mixed[:, fade] = crossfade(*(ways if begins else ways[::-1]), sameness)
+        mixed[:, fade] = crossfade(before, after, sameness)
         if true_peak(mixed[:, around], rate) <= most:
             break
 
@@ -100,8 +97,7 @@ def _latents(file: Path) -> Latents:
     try:
         return np.asarray(load_file(file)["latents"], np.float16)
     except (SafetensorError, KeyError, ValueError) as error:
-        raise _cannot(f"what its engine has to know of it cannot be read ({error})") from None
-
-
-def _cannot(why: str) -> Rejected:
-    return Rejected(f"The track cannot be mended: {why}; make it again as a whole", code="cannot_mend")
+        raise Rejected(
+            f"The track cannot be mended: what its engine has to know of it cannot be read ({error}); make it again as a whole",
+            code="cannot_mend",
+        ) from None
