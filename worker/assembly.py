@@ -202,7 +202,7 @@ async def serve(
         for_players=for_players if settings.previews else None,
         previewer=FfmpegPreviewer(partial(covers, settings.origin)) if settings.previews else None,
         signer=signer,
-        fit=partial(fit, count_tokens=count_tokens) if reads_captions else str,
+        fit=partial(fit, count_tokens=count_tokens) if reads_captions or not engines else str,
         work_dir=settings.work_dir,
         turn=Turn(timedelta(seconds=settings.job_timeout_s / 2)),
         mastering=mastering_pool,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.pipeline.direct.replies import read_reply
+from worker.pipeline.direct.replies import read_hits, read_reply
 
 ITEM = {
     "title": "Slow Tide",
@@ -97,11 +97,12 @@ json_values = st.recursive(
 def test_no_reply_raises(text):
     """Any JSON and any text is read without an exception."""
     assert len(read_reply(text, 3)) <= 3
+    assert all(hit.at_s >= 0 for hit in read_hits(text))
 
 
 def test_deep_nesting_is_survived():
     """A reply of a hundred thousand brackets is nothing."""
-    assert read_reply('{"a":' * 100_000, 3) == ()
+    assert read_reply('{"a":' * 100_000, 3) == read_hits('{"at":' * 100_000) == ()
 
 
 THREE = json.dumps(
