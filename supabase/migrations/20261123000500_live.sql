@@ -9,7 +9,7 @@
 -- are not all called: of those who have room for such a job about 32 are, and two more for each job that waits. A large fleet is
 -- called at most four times a second for each kind. Both may be too little, and so whoever calls a part of a fleet, or nobody
 -- because somebody was called just now, owes a look at what waits then: the next beat of any worker pays it, and calls anew
--- for what it finds, until nothing waits or all who could take it have been called.
+-- for what it finds, until nothing waits that anybody has room for.
 
 -- How many jobs wait that workers could take now, or webhooks that are due; not counted beyond p_most. Short walks, as the claim's.
 create function private.waiting(p_what text, p_engine text, p_most bigint) returns bigint
@@ -39,6 +39,21 @@ end
 $$;
 comment on function private.waiting(text, text, bigint) is 'How many jobs of a kind and engine are ready, or webhooks due; not counted beyond a limit.';
 
+-- Of a small fleet everybody, and everybody sends webhooks.
+create function private.room(p_what text, p_engine text) returns bigint
+language plpgsql stable set search_path = ''
+as $$
+declare
+  v_hearing bigint := coalesce(pg_sequence_last_value('private.hearing'), 1);
+begin
+  if v_hearing <= 32 or p_what = 'webhook' then
+    return v_hearing;
+  end if;
+  return coalesce(pg_sequence_last_value(to_regclass('private.room_' || coalesce(nullif(p_engine, ''), p_what))), v_hearing);
+end
+$$;
+comment on function private.room(text, text) is 'How many workers have room for a job of a kind and engine: a hint.';
+
 -- Wake workers, by NOTIFY and by Realtime: p_what is a kind of job or 'webhook'; who lacks p_engine sleeps on, and of `workers` that
 -- could take it about as many as `lookers` look. A wake-up that cannot be sent is no reason to fail.
 create function private.wake(p_what text, p_engine text default '') returns void
@@ -48,8 +63,8 @@ declare
   v_ms bigint := private.now_ms();
   v_woken bigint := coalesce(pg_sequence_last_value(to_regclass('private.woken_' || p_what)), 0);
   v_owed bigint := nullif(pg_sequence_last_value('private.owed_ms'), 0);
-  v_workers bigint := coalesce(pg_sequence_last_value('private.hearing'), 1);
-  v_pause bigint := least(250, (v_workers - 20) / 4);
+  v_pause bigint := least(250, (coalesce(pg_sequence_last_value('private.hearing'), 1) - 20) / 4);
+  v_workers bigint := private.room(p_what, p_engine);
   v_lookers bigint := case p_what when 'webhook' then 8 else 32 end;
   v_told jsonb;
 begin
@@ -59,10 +74,7 @@ begin
   end if;
   perform setval(to_regclass('private.woken_' || p_what), v_ms);
   if v_workers > v_lookers and p_what <> 'webhook' then
-    v_workers := coalesce(pg_sequence_last_value(to_regclass('private.room_' || coalesce(nullif(p_engine, ''), p_what))), v_workers);
-    if v_workers > v_lookers then
-      v_lookers := v_lookers + 2 * private.waiting(p_what, p_engine, v_workers / 2);
-    end if;
+    v_lookers := v_lookers + 2 * private.waiting(p_what, p_engine, v_workers / 2);
   end if;
   if v_workers > v_lookers then
     perform setval('private.owed_ms', least(v_ms + 300, v_owed));
@@ -79,27 +91,30 @@ end
 $$;
 comment on function private.wake(text, text) is 'Shorten the sleep of workers: a hint.';
 
--- In any order, or the first engine of a kind would keep the others from being called.
+-- In any order, or the first engine of a kind would keep the others from being called. Where nobody has room nobody is called:
+-- whoever gets some looks by himself.
 create function private.pay_wakes() returns void
 language plpgsql set search_path = ''
 as $$
 declare
   v_owed bigint := pg_sequence_last_value('private.owed_ms');
-  v_call record;
+  v_ms bigint;
 begin
-  if v_owed > 0 and (private.now_ms() - v_owed) not between -1000 and -1 then -- or the clock was set back
+  if v_owed > 0 then
+    v_ms := private.now_ms();
+    if v_owed > v_ms and v_owed <= v_ms + 1000 then -- not yet; later still it can only be if the clock was set back
+      return;
+    end if;
     perform setval('private.owed_ms', 0); -- before the look: what comes from now on owes one of its own
-    for v_call in
-      select w.what, w.engine
-        from (values ('generate', ''), ('generate', 'mmaudio'), ('generate', 'acestep'), ('generate', 'sketch'), ('merge', ''),
-                     ('brief', ''), ('pack', ''), ('webhook', '')) w (what, engine)
-       where private.waiting(w.what, w.engine, 1) > 0 order by random()
-    loop
-      if abs(private.now_ms() - coalesce(pg_sequence_last_value('private.swept_ms'), 0)) >= 1000 then -- nobody claims, and so nobody counted
-        perform private.count_room();
-      end if;
-      perform private.wake(v_call.what, v_call.engine);
-    end loop;
+    if abs(v_ms - coalesce(pg_sequence_last_value('private.swept_ms'), 0)) >= 1000 then -- nobody claims, and so nobody counted
+      perform private.count_room();
+    end if;
+    perform private.wake(k.what, k.engine)
+       from (select w.what, w.engine
+               from (values ('generate', ''), ('generate', 'mmaudio'), ('generate', 'acestep'), ('generate', 'sketch'), ('merge', ''),
+                            ('brief', ''), ('pack', ''), ('webhook', '')) w (what, engine)
+              where private.room(w.what, w.engine) > 0 and private.waiting(w.what, w.engine, 1) > 0
+              order by random()) k;
   end if;
 end
 $$;

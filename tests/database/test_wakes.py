@@ -75,7 +75,7 @@ async def test_a_large_fleet_is_called_four_times_a_second(db, queue, clock):
 
 
 async def test_what_nobody_took_is_called_again(db, queue, clock):
-    """When those who looked had no luck, others are called 300 ms later, and so on; when nobody has room, whoever may have got some is, once."""
+    """When those who looked had no luck, others are called 300 ms later, and so on until nobody has room."""
     [worker, *_] = await idle(db, 200)
     beat = "select * from queue.beat($1, '{}', '{}')"
     await queue.insert()
@@ -91,7 +91,7 @@ async def test_what_nobody_took_is_called_again(db, queue, clock):
     for _ in range(10):
         await clock.passes(300)
         await db.execute(beat, worker)
-    assert await called(db) == [("generate", "", 1, 1)]
+    assert await called(db) == []
 
 
 async def test_no_engine_keeps_another_from_being_called(db, queue, clock):
@@ -105,6 +105,20 @@ async def test_no_engine_keeps_another_from_being_called(db, queue, clock):
         await clock.passes(300)
         await db.execute("select * from queue.beat($1, '{}', '{}')", worker)
     assert seen == {"sketch", "acestep"}
+
+
+async def test_jobs_for_an_engine_that_nobody_has_take_no_turn(db, queue, clock):
+    """They wait, and those of others are called for as if they did not."""
+    [worker, *_] = await idle(db, 200)
+    await queue.insert(engine="acestep")
+    await clock.passes(300)
+    await called(db)
+    for _ in range(5):
+        await queue.insert(engine="sketch")
+        await clock.passes(300)
+        await db.execute("select * from queue.beat($1, '{}', '{}')", worker)
+        await clock.passes(300)
+    assert {engine for _, engine, *_ in await called(db)} == {"sketch"}
 
 
 async def test_few_are_called_for_webhooks(db, queue, clock):

@@ -31,6 +31,18 @@ async def test_a_full_box_does_not_ask_what_is_due():
     assert asked == [0]
 
 
+@pytest.mark.parametrize(("workers", "gets_up"), [(1, True), (32, True), (10**12, False)])
+async def test_few_of_a_large_fleet_get_up_for_a_job_that_is_due(workers, gets_up):
+    """All of them know when it is: a small fleet gets up as a whole, of a large one some do, and the others sleep on."""
+
+    class Due(MemoryQueue):
+        async def next_due(self):
+            return timedelta(seconds=1)
+
+    listening = listener(Due(), None, fleet=lambda: workers)
+    assert (await listening.poll() < timedelta(seconds=2)) is gets_up
+
+
 async def test_a_wake_up_during_the_claim_is_not_lost():
     """The wake-up is cleared before the claim: one that comes while the claim answers "nothing" leads to another claim."""
     queue = MemoryQueue()
