@@ -49,7 +49,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 class ByModule(LoadScopeScheduling):
-    """A module stays with one worker, for it shares a database and hosts; what breaks services runs one after the other."""
+    """A module stays with one worker, for it shares a database and hosts; what breaks services, or imports for seconds, stays with one, too."""
 
     BREAKING = (
         "tests/chaos/",
@@ -58,6 +58,11 @@ class ByModule(LoadScopeScheduling):
         "tests/cli/test_supervisor",
         "tests/api/test_api_database",
     )
+    DIFFUSERS = (
+        "tests/engine/test_acestep_",
+        "tests/engine/test_mmaudio_weights",
+        "tests/worker/test_whole_engines",
+    )  # what imports that, or a hub's client
     LIVE = tuple(f"tests/browser/test_{name}" for name in ("in_step", "live", "mix", "restarts"))
 
     def _split_scope(self, nodeid: str) -> str:
@@ -65,6 +70,8 @@ class ByModule(LoadScopeScheduling):
             return "breaking"
         if nodeid.startswith("tests/browser/"):  # two browsers, two projects: half of the time each
             return "browser, live" if nodeid.startswith(self.LIVE) else "browser"
+        if nodeid.startswith(self.DIFFUSERS):
+            return "diffusers"
         return "oldest" if "[oldest" in nodeid else nodeid.partition("::")[0]
 
 

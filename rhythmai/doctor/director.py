@@ -9,10 +9,9 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import openai
 from av.video.frame import VideoFrame
 
 from rhythmai.buckets import Buckets
@@ -21,6 +20,9 @@ from rhythmai.errors import RhythmAIError
 from rhythmai.sample import make_sample
 from worker.pipeline.look.stills import to_jpeg
 from worker.settings import Settings
+
+if TYPE_CHECKING:
+    import openai
 
 CHECK: Final = "director"
 ASK: Final = "What colour fills the picture? One word."
@@ -33,6 +35,8 @@ async def examine(settings: Settings) -> list[Finding]:
     if not settings.base_url:
         said = "no vision-language model: local rules write the directions"
         return [note(CHECK, said, "Set BASE_URL and API_KEY for better ones")]
+    import openai  # takes a second
+
     client = openai.AsyncOpenAI(
         api_key=settings.api_key or "none", base_url=settings.base_url, max_retries=0, timeout=settings.vlm_timeout_s
     )
@@ -99,6 +103,8 @@ async def _refusal(
     client: openai.AsyncOpenAI, model: str, seen: list[dict[str, Any]], options: dict[str, Any] | None = None
 ) -> str:
     """Why the endpoint does not take that; empty when it does."""
+    import openai
+
     try:
         await _ask(client, model, seen, options)
     except openai.APIStatusError as error:

@@ -42,14 +42,14 @@ async def history(request, db):
 
 
 @pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
-@pytest.mark.parametrize("name", STATEMENTS)
-async def test_every_step_walks_its_index_in_order(db, history, name, mode):
+async def test_every_step_walks_its_index_in_order(db, history, mode):
     """No sort of a backlog, no scan of a table, and the index that was made for it."""
-    plan = await explain(db, name, mode=mode)
-    assert INDEXES[name] in plan, plan
-    assert "Seq Scan" not in plan, plan
-    few = name == "jobs of a dead worker" or (name.startswith("walk") and plan.count("Sort Key") == 1)
-    assert "Sort" not in plan or few, plan  # a handful, or the heads of a worker's engines
+    for name in STATEMENTS:
+        plan = await explain(db, name, mode=mode)
+        assert INDEXES[name] in plan, (name, plan)
+        assert "Seq Scan" not in plan, (name, plan)
+        few = name == "jobs of a dead worker" or (name.startswith("walk") and plan.count("Sort Key") == 1)
+        assert "Sort" not in plan or few, (name, plan)  # a handful, or the heads of a worker's engines
 
 
 async def test_a_claim_scans_no_table(db, history):
@@ -86,25 +86,23 @@ async def test_a_held_snapshot_does_not_slow_claims_down(db, queue, dial):
     snapshot = holder.transaction(isolation="repeatable_read")
     await snapshot.start()
     await holder.fetchval("select count(*) from public.jobs")
-    first = await read_by_claims(db, queue, 100)
-    await read_by_claims(db, queue, 800)
-    last = await read_by_claims(db, queue, 100)
+    first = await read_by_claims(db, queue, 50)
+    await read_by_claims(db, queue, 300)
+    last = await read_by_claims(db, queue, 50)
     await snapshot.rollback()
     assert last <= 3 * max(first, 2)
 
 
-@pytest.mark.parametrize("status", [None, *Status])
-async def test_lists_of_jobs_walk_indexes(db, history, status):
+async def test_lists_of_jobs_walk_indexes(db, history):
     """`rhythmai jobs`, with each status, and the last ends of `rhythmai top` read as many rows as they show, whatever the history."""
-    wanted = None if status is None else [status.value]
     counted = "select seq_scan, idx_tup_fetch from pg_stat_xact_user_tables where relid = 'public.jobs'::regclass"
-    async with db.transaction():
-        before = await db.fetchrow(counted)
-        await db.fetch(JOBS, wanted, 20)
-        await db.fetch(LAST, 20)
-        scans, fetched = (now - then for now, then in zip(await db.fetchrow(counted), before, strict=True))
-    assert scans == 0
-    assert fetched <= 20 * 12
+    for wanted in (None, *([status.value] for status in Status)):
+        async with db.transaction():
+            before = await db.fetchrow(counted)
+            await db.fetch(JOBS, wanted, 20)
+            await db.fetch(LAST, 20)
+            scans, fetched = (now - then for now, then in zip(await db.fetchrow(counted), before, strict=True))
+        assert (scans, fetched <= 20 * 12) == (0, True), wanted
 
 
 async def test_a_sweep_after_a_pause_reads_little(db, queue):
