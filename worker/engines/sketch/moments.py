@@ -11,7 +11,7 @@ from worker.engines.sketch.score import Hit, Note, Part
 from worker.engines.sketch.take import Frame
 from worker.engines.sketch.timeline import Timeline
 
-_BEFORE_S, _AFTER_S = 0.12, 0.06
+_BEFORE_S, _AFTER_S = 0.15, 0.06
 """Who plays so shortly before or after a moment plays at it: a stroke before would drown it, one behind blur it."""
 _STAB_S, _HELD_S = 0.2, 0.8
 _SHORTEST_S = 0.03
