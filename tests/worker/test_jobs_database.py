@@ -28,11 +28,11 @@ async def test_a_write_waits_for_the_database(queue, insert, db, database_url):
 async def test_a_write_outlives_a_database_that_is_away(line, db, insert, write):
     """Guards `patiently` around each fenced write: while nobody answers at all it is tried again, not given up."""
     queue = await PostgresQueue.connect(
-        line.url, name="far", kinds=("generate",), engines=(), version="",
+        line.url, name="far", kinds=("generate", "brief"), engines=(), version="",
         lease=timedelta(minutes=1), job_timeout=timedelta(minutes=1),
     )  # fmt: skip
     await queue.ready("")
-    await insert()
+    await insert(kind="brief" if write == "put_brief" else "generate")
     job = await queue.claim()
     line.cut()
     writing = asyncio.create_task(WRITES[write](queue, job.lease))

@@ -39,8 +39,8 @@ create function private.options_error(p_kind text, p_options jsonb, p_operator b
 
 -- One more argument: without a default beside the old signature, or with one in its place.
 create function queue.register(
-  p_name text, p_kinds text[], p_engines text[], p_version text, p_lease interval, p_gpu_memory bigint
-) returns bigint language sql as $$ select queue.register(p_name, p_kinds, p_engines, p_version, p_lease) $$;
+  p_name text, p_kinds text[], p_engines text[], p_version text, p_lease interval, p_slots integer, p_gpu_memory bigint
+) returns bigint language sql as $$ select queue.register(p_name, p_kinds, p_engines, p_version, p_lease, p_slots) $$;
 create function queue.beat(p_worker bigint, p_jobs uuid[], p_attempts integer[], p_gpu_memory bigint)
 returns table (job_id uuid, attempt integer, verdict text) language sql as $$ select * from queue.beat(p_worker, p_jobs, p_attempts) $$;
 alter function queue.put_result(uuid, integer, bigint, jsonb) rename to put_result_before;
