@@ -1,6 +1,6 @@
 # make demo [VIDEO=path-or-url]   a video in, three tracks out; no account, keys, GPU or Docker
 # make test                       everything this machine can prove (checks, then tests); brings PyTorch, 2.6 GB
-# make test-all                   the same at length: the oldest Postgres, too, long fuzz, ten minutes of chaos
+# make test-all                   the same at length: the oldest Postgres, too, long fuzz, ten minutes of chaos, a soak, every engine's demo
 # make check | fmt                format, lint, types, import rules | repair what can be repaired
 # make chaos [JOBS=200] [FOR=600]  several workers while everything around them breaks; one line at the end
 # make soak [FOR=1800]          worker, API and stand-in under mixed load: memory, descriptors, files, connections; writes bench/soak.*

@@ -15,6 +15,7 @@ from rhythmai.sample import make_sample
 from tests.hosted.fake import fake_project
 from tests.hosted.gateway import JWT_SECRET
 from tests.hosted.programs import Program, clean
+from tests.warm.start import warm
 
 LEGACY = {role: jwt.encode({"role": role, "exp": 4_000_000_000}, JWT_SECRET) for role in ("anon", "service_role")}
 
@@ -32,7 +33,7 @@ def command(folder, environment, *arguments):
     """The console script in a process of its own."""
     (folder / "empty").mkdir(exist_ok=True)
     return subprocess.run(
-        [sys.executable, "-P", "-m", "rhythmai", *arguments], cwd=folder / "empty", env=clean(environment),
+        [*warm("rhythmai"), *arguments], cwd=folder / "empty", env=clean(environment),
         capture_output=True, text=True, check=False,
     )  # fmt: skip
 

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import re
-import sys
 from datetime import timedelta
 from uuid import uuid4
 
@@ -16,6 +15,7 @@ import pytest
 from rich.cells import cell_len
 
 from tests.cli.terminal import Terminal
+from tests.warm.start import warm
 from worker.domain import Licence, Result
 from worker.jobs import PostgresQueue
 
@@ -172,7 +172,7 @@ async def test_ids_are_never_folded(url, columns):
     ]  # fmt: skip
     await connection.close()
     terminal = await Terminal.start(
-        sys.executable, "-m", "rhythmai", "jobs", environment=os.environ | {"DATABASE_URL": url}, columns=columns
+        *warm("rhythmai"), "jobs", environment=os.environ | {"DATABASE_URL": url}, columns=columns
     )
     assert await terminal.ended() == 0
     header, *lines = terminal.said.splitlines()

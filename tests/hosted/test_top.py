@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 
 import asyncpg
 import pytest
 
 from tests.cli.terminal import Terminal
 from tests.database.desk import EMPTY, Queue, connect
+from tests.warm.start import warm
 from tests.worker.line import Line
 
 
@@ -93,7 +93,7 @@ async def test_a_live_screen(database_url):
     db = await asyncpg.connect(database_url)
     await db.execute(EMPTY)
     async with Line(database_url) as line:
-        command = (sys.executable, "-m", "rhythmai", "top", "--every", "0.1")
+        command = (*warm("rhythmai"), "top", "--every", "0.1")
         terminal = await Terminal.start(*command, environment=os.environ | {"DATABASE_URL": line.url}, columns=200)
         await terminal.shows("0 jobs wait")
         await db.execute("insert into public.jobs (video_url) values ('https://example.com/a.mp4')")

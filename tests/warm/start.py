@@ -29,7 +29,10 @@ def _door(*beside: str) -> Path:
     door = Path(folder.name) / "door"
     command = [sys.executable, HERE / "server.py", door, *beside]
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
-    atexit.register(server.communicate)
+    atexit.register(server.wait)
+    assert server.stdin is not None
+    atexit.register(server.stdin.close)  # before that: what is registered last runs first
     assert server.stdout is not None
-    assert server.stdout.readline() == b"ready\n"
+    with server.stdout as said:
+        assert said.readline() == b"ready\n"
     return door
