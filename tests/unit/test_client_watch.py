@@ -57,25 +57,17 @@ class Project:
             if message["event"] == "phx_join":
                 self.joins.append(message)
                 refused = len(self.joins) <= self.refuse_joins
-                payload = (
-                    {"status": "error", "response": {"reason": "Unauthorized"}}
-                    if refused
-                    else {"status": "ok", "response": {"postgres_changes": []}}
-                )
-                await socket.send_json(
-                    {"topic": TOPIC, "event": "phx_reply", "ref": message["ref"], "payload": payload}
-                )
+                response = {"reason": "Unauthorized"} if refused else {"postgres_changes": []}
+                payload = {"status": "error" if refused else "ok", "response": response}
+                reply = {"topic": TOPIC, "event": "phx_reply", "ref": message["ref"], "payload": payload}
+                await socket.send_json(reply)
                 if not refused:
                     self.joined.set()
         return socket
 
     async def push(self, event, payload):
-        frame = {
-            "topic": TOPIC,
-            "event": "broadcast",
-            "ref": None,
-            "payload": {"type": "broadcast", "event": event, "payload": payload},
-        }
+        message = {"type": "broadcast", "event": event, "payload": payload}
+        frame = {"topic": TOPIC, "event": "broadcast", "ref": None, "payload": message}
         await self.sockets[-1].send_json(frame)
 
     def result(self, index):
