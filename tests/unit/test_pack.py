@@ -197,7 +197,9 @@ def test_a_timeline_has_the_film_and_its_track():
     assert "<video" not in markers.written(cues_at(25), "track.flac")["markers.xml"].split("track.flac", 1)[1]
 
 
-@pytest.mark.parametrize(("fps", "rate"), [(12.5, 23.976), (14.99, 23.976), (29.97, 29.97), (120, 60)])
+@pytest.mark.parametrize(
+    ("fps", "rate"), [(1, 23.976), (10, 23.976), (12.5, 23.976), (14.99, 23.976), (29.97, 29.97), (120, 60)]
+)
 def test_a_rate_without_timecode_takes_the_nearest(fps, rate):
     """Timecode counts 24 to 60 frames a second; times stay what they are."""
     assert markers.rate_of(fps) == pytest.approx(rate, abs=0.001)

@@ -35,7 +35,7 @@ def written(cues: Cues, track: str) -> dict[str, str]:
 
 def rate_of(fps: float) -> float:
     """The film's, as timecode counts it; the nearest one where it has none for it."""
-    return RationalTime.nearest_smpte_timecode_rate(fps)
+    return RationalTime.nearest_smpte_timecode_rate(max(fps, 24000 / 1001))  # far under the lowest it knows, it says 0
 
 
 def timeline(cues: Cues, track: str, counted: float) -> Timeline:
