@@ -12,6 +12,7 @@ import asyncio
 import io
 from collections.abc import Iterator
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -22,7 +23,7 @@ from bench.listen_page import Film, Take, page
 from bench.pipeline_films import FILMS, FOLDER
 from rhythmai.sample import make_sample
 from tests.unit.media import BLACK, BLUE, GREEN, GREY, RED, WHITE, write_video
-from worker.domain import Clip, Options, Recording, Samples, Variant
+from worker.domain import Clip, Hit, Options, Recording, Samples, Variant
 from worker.loading import load_engine
 from worker.pipeline.direct.local_describer import LocalDescriber
 from worker.pipeline.finish.for_players import for_players
@@ -39,6 +40,8 @@ DRAWN = {
     "a very short one": [(GREEN, 1.5), (RED, 2)],
 }
 """Colours and seconds of the scenes."""
+ASKED = {"three acts": (Hit(at_s=11.3, kind="drop"), Hit(at_s=18.4, kind="stop")), "a dark one": (Hit(at_s=6.0),)}
+"""Moments that somebody asks for; in other films they are the director's."""
 
 
 def films() -> Iterator[tuple[str, Path]]:
@@ -57,7 +60,7 @@ def films() -> Iterator[tuple[str, Path]]:
         yield name, path
 
 
-async def composed(file: Path, name: str, engine: Engine) -> tuple[Clip, Take]:
+async def composed(title: str, file: Path, name: str, engine: Engine) -> tuple[Clip, Take]:
     """What is seen of the film, and the music that the engine makes for it."""
     options, viewer = Options(seed=1), None
     async with aclosing(ChildLooker().look(file, None, engine.frames)) as looks:
@@ -69,13 +72,18 @@ async def composed(file: Path, name: str, engine: Engine) -> tuple[Clip, Take]:
                 viewer.see(one)
     if viewer:
         viewer.end()
-    (direction,), *_ = await LocalDescriber().describe(clip, "", 1)
+    (direction,), _, proposed = await LocalDescriber().describe(clip, "", 1)
+    hits = ASKED.get(title, proposed)
+    options = replace(options, hits=hits)
     (track,) = engine.compose(clip, [Variant(index=0, seed=1, direction=direction)], options, lambda: False)
-    made = master(track, duration_s=clip.duration_s, loudness_lufs=-14, format="wav", tags={}, scenes=clip.scenes)
+    made = master(
+        track, duration_s=clip.duration_s, loudness_lufs=-14, format="wav", tags={}, scenes=clip.scenes, hits=hits
+    )
     assert made.fit is not None
     return clip, Take(
         engine=name,
         direction=direction,
+        hits=hits,
         recording=made,
         samples=_decoded(made),
         rate=track.sample_rate,
@@ -93,9 +101,7 @@ def _decoded(made: Recording) -> Samples:
 
 def loaded(asked: str) -> Engine:
     name, _, model = asked.partition(":")
-    engine = load_engine(Settings(engine=name, **NOBODY, **({MODEL[name]: model} if model else {})))  # type: ignore[arg-type]
-    assert engine is not None
-    return engine
+    return load_engine(Settings(engine=name, **NOBODY, **({MODEL[name]: model} if model else {})), name)  # type: ignore[arg-type]
 
 
 async def main() -> None:
@@ -111,7 +117,7 @@ async def main() -> None:
     for title, file in [(path.name, path) for path in asked.films] or films():
         takes = []
         for name, engine in engines.items():
-            clip, take = await composed(file, name, engine)
+            clip, take = await composed(title, file, name, engine)
             takes.append(take)
         shown.append(Film(title=title, clip=clip, takes=tuple(takes)))
         print(f"{title}: {clip.duration_s:.1f} s, {len(clip.cuts_s)} cuts", flush=True)

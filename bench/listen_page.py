@@ -12,7 +12,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from worker.domain import Clip, Direction, Fit, Recording, Samples
+from worker.domain import Clip, Direction, Fit, Hit, Recording, Samples
 
 ROWS, COLUMNS = 144, 960
 LOWEST_HZ, HIGHEST_HZ, RANGE_DB = 40, 16_000, 80
@@ -26,6 +26,7 @@ class Take:
 
     engine: str
     direction: Direction
+    hits: tuple[Hit, ...]
     recording: Recording
     samples: Samples  # (channels, n)
     rate: int
@@ -70,6 +71,7 @@ def _take(film: Film, take: Take) -> str:
     fit = take.fit
     figures = {
         "cuts on a beat": _cuts(fit),
+        "moments": _hits(take),
         "follows the picture": _figure(fit.curve, ".2f", f"(chance {fit.curve_chance or 0:.2f})"),
         "loudness": _figure(made.loudness_lufs, ".1f", "LUFS"),
         "range": _figure(fit.lra_lu, ".1f", "LU"),
@@ -83,7 +85,7 @@ def _take(film: Film, take: Take) -> str:
     return (
         f"<article><h3>{escape(take.engine)} <small>{escape(take.direction.title)}: {escape(take.direction.prompt)}</small></h3>"
         f'<div class="sound" data-length="{length_s}"><img src="{picture}" alt="spectrogram">'
-        f'{_lines("cut", film.clip.cuts_s, length_s)}{_lines("beat", fit.beats_s, length_s)}<i class="head"></i></div>'
+        f'{_lines("cut", film.clip.cuts_s, length_s)}{_lines("hit", [hit.at_s for hit in take.hits], length_s)}{_lines("beat", fit.beats_s, length_s)}<i class="head"></i></div>'
         f'<audio controls preload="metadata" src="{_inline("audio/mp4", take.played)}"></audio><dl>{told}</dl></article>'
     )
 
@@ -92,6 +94,12 @@ def _cuts(fit: Fit) -> str:
     if not fit.cuts or fit.chance is None:
         return "no beat" if fit.cuts else "no cuts"
     return f"{fit.on_beat} of {fit.cuts}, by chance {fit.cuts * fit.chance:.1f}"
+
+
+def _hits(take: Take) -> str:
+    late = zip(take.hits, take.fit.hit_errors_s, strict=True)
+    told = (f"{hit.kind} " + ("not heard" if late_s is None else f"{1000 * late_s:+.0f} ms") for hit, late_s in late)
+    return ", ".join(told) or "none"
 
 
 def _figure(value: float | None, form: str, unit: str) -> str:
@@ -148,7 +156,7 @@ section { background: #fff; border-radius: 10px; padding: 1rem; box-shadow: 0 1p
 .stills { height: 68px; margin-top: .6rem } .stills img { position: absolute; height: 100%; object-fit: cover }
 .sound { margin-top: .35rem; padding-bottom: 11px; cursor: pointer } .sound img { display: block; width: 100%; height: 132px }
 i { position: absolute; pointer-events: none }
-.cut { top: 0; bottom: 0; width: 0; border-left: 1px dashed #fffc } .beat { bottom: 2px; height: 7px; width: 2px; background: #7fdcff }
+.cut { top: 0; bottom: 0; width: 0; border-left: 1px dashed #fffc } .hit { top: 0; height: 9px; width: 9px; margin-left: -4px; border-radius: 50%; background: #ffc46b } .beat { bottom: 2px; height: 7px; width: 2px; background: #7fdcff }
 .head { top: 0; bottom: 0; left: 0; width: 2px; background: #fff; opacity: 0 } .head.on { opacity: 1 }
 audio { width: 100%; height: 36px; margin-top: .5rem }
 dl { display: flex; flex-wrap: wrap; gap: .2rem 1.4rem; margin: .5rem 0 0 } dt { color: #6a6678; font-size: .8rem }
@@ -156,7 +164,7 @@ dd { margin: 0; font-variant-numeric: tabular-nums }
 @media (prefers-color-scheme: dark) { body { background: #16151c; color: #e9e7f0 } section { background: #211f2a } small, p, dt { color: #a09bb0 } }
 </style>
 <h1>Films and their music</h1>
-<p>Dashed lines are cuts of the film, the ticks below are beats as they are heard on the sound. A click on a spectrogram
+<p>Dashed lines are cuts of the film, dots are moments that the music is to meet, the ticks below are beats as they are heard on the sound. A click on a spectrogram
 (40 Hz to 16 kHz, 80 dB) plays from there; another engine's track goes on where the one before was.</p>
 <main>
 """
