@@ -63,7 +63,8 @@ class Story:
 
     def from_answer(self, job: Job) -> Iterator[Event]:
         """All that is new in a REST answer: the plan, then results, so that the end of the job is the last event."""
-        yield from self._plan(job.directions, "rest")
+        if job.kind != "pack":  # its direction is that of a track that is there already
+            yield from self._plan(job.directions, "rest")
         for result in job.results:
             yield from self._result(result, "rest")
         yield from self._standing(job, "rest")

@@ -218,6 +218,9 @@ async def _watch(job_id: UUID, data: Path | None) -> None:
         with goes_on(job_id, data), Screen() as screen:
             async for event in client.watch(job_id, trouble=screen.trouble):
                 screen.event(event)
+            if isinstance(event, JobChanged):
+                for note in (await client.job(job_id)).notes:
+                    screen.say(f"  {note}", "yellow", hang=2)
     if not (isinstance(event, JobChanged) and event.status == "completed"):
         raise typer.Exit(1)
     hint(data, {"Save it": f"download {job_id}"} if event.total_count else {"Read it": f"brief {job_id}"})

@@ -175,5 +175,8 @@ async def _parts(client: Client, video: str, track: int | None, audio: str | Non
     tracks = {result.index + 1: result.audio_url for result in _made(job) if result.audio_url}
     music = tracks.get(track or min(tracks, default=0))
     if not music:
-        raise BadInput(f"Job {job_id} has no track {track}: it has {', '.join(map(str, tracks)) or 'none'}")
+        which = (
+            f"no track {track}: it has {', '.join(map(str, tracks))}" if tracks else f"no tracks, it is a {job.kind}"
+        )
+        raise BadInput(f"Job {job_id} has {which}")
     return job.video_url, music

@@ -12,8 +12,8 @@ begin
   select * into v_track from public.results r where r.job_id = p_job.id and r.index = p_variant;
   if not found then
     raise exception using errcode = 'RY409', hint = 'not_ready', message = case when p_job.finished_at is null
-      then format('track %s of this job is not there yet; ask again when it is', coalesce(p_variant, 0))
-      else format('this job has ended without track %s', coalesce(p_variant, 0)) end;
+      then format('variant %s of this job is not there yet; ask again when it is', coalesce(p_variant, 0))
+      else format('this job has ended without variant %s', coalesce(p_variant, 0)) end;
   end if;
   return v_track;
 end
@@ -44,7 +44,7 @@ begin
   end if;
   if v_why is not null then
     raise exception using errcode = 'RY409', hint = 'cannot_mend',
-      message = format('this part of track %s cannot be made anew: %s; another take of the whole is made without start and end', r.index, v_why);
+      message = format('this part of variant %s cannot be made anew: %s; another take of the whole is made without start and end', r.index, v_why);
   end if;
   return jsonb_strip_nulls(jsonb_build_object(
     'start', p_start, 'end', least(p_end, r.duration), 'seed', r.seed, 'gain_db', r.gain_db, 'master_url', private.lossless(r),

@@ -111,7 +111,7 @@ async def test_a_part_ends_with_its_track_at_the_latest(db, queue, made):
 async def test_a_track_that_is_not_there_is_waited_for(db, made, question):
     """Of a job that has ended without it, too, the code is not_ready."""
     job = await made()
-    with pytest.raises(asyncpg.PostgresError, match="has ended without track 0") as refusal:
+    with pytest.raises(asyncpg.PostgresError, match="has ended without variant 0") as refusal:
         await db.fetchval(question, job, None, 0, *((1, 2) if question == AGAIN else ()))
     assert (refusal.value.sqlstate, refusal.value.hint) == ("RY409", "not_ready")
 
@@ -181,7 +181,7 @@ async def test_without_a_variant_the_best_track_is_packed(db, queue, scores, pac
     job = await queue.submit()
     worker = await queue.worker()
     claimed = await worker.claim()
-    with pytest.raises(asyncpg.PostgresError, match="track 0 of this job is not there yet"):
+    with pytest.raises(asyncpg.PostgresError, match="variant 0 of this job is not there yet"):
         await db.fetchval(PACK, job, None, None)
     for index, score in enumerate(scores):
         await worker.put(claimed, index, fit=None if score is None else {"score": score})

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.media import RED, write_video
+
 BENCH = Path(__file__).parents[2] / "bench"
 ASKED = sorted(
     path.name for path in BENCH.glob("*.py") if "ArgumentParser(" in path.read_text() and "__main__" in path.read_text()
@@ -44,3 +46,13 @@ def test_a_bench_answers_when_asked(answers, name: str):
     code, said = answers[name]
     assert code == 0, said
     assert "usage: " in said
+
+
+def test_make_listen_has_its_page(tmp_path):
+    """Guards the way of `make listen` from a film to what is heard and seen: nothing else composes as it does."""
+    film, page = tmp_path / "film.mp4", tmp_path / "listen.html"
+    write_video(film, [(RED, 2)])
+    listen = (sys.executable, "-m", "bench.listen", str(film), "--to", str(page))
+    done = subprocess.run(listen, capture_output=True, text=True, check=False, cwd=BENCH.parent)
+    assert done.returncode == 0, done.stderr
+    assert "data:audio/mp4" in page.read_text()

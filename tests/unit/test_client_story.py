@@ -82,6 +82,14 @@ def test_the_plan_is_told_once():
     assert late == [PlanMade, ResultReady, JobChanged]
 
 
+def test_a_pack_has_nothing_to_come():
+    """Its direction is that of a track that is there already, so only the pack itself is told."""
+    answer = {"job_id": uuid4(), "kind": "pack", "status": "completed", "directions": [{"index": 0, "title": "Dawn"}]}
+    answer["results"] = [{"index": 0, "pack_url": "https://example.com/a.zip"}]
+    told = [type(event) for event in Story(uuid4()).from_answer(Job.model_validate(answer))]
+    assert told == [ResultReady, JobChanged]
+
+
 def test_a_stage_of_a_newer_server_is_told():
     """An unknown stage is passed on."""
     story = Story(uuid4())

@@ -28,6 +28,73 @@ async def test_a_job_makes_one_row_for_each_variant(run, seams):
     assert not seams.folder.exists()
 
 
+<<<<<<< HEAD
+=======
+async def test_options_that_the_engine_does_not_know_are_named(run, seams):
+    """Of what was asked for, each result says what was of no use; what nobody asked for is not mentioned."""
+    await run(options=Options(negative_prompt="drums", steps=8, guidance=3.0))
+    assert {row.ignored for row in seams.rows} == {("negative_prompt", "steps")}
+    seams.rows.clear()
+    await run(options=Options(negative_prompt=None, seed=3))
+    assert {row.ignored for row in seams.rows} == {()}
+
+
+HITS = (Hit(at_s=1.5, kind="drop"), Hit(at_s=1.75))
+SEGMENTS = (Segment(start_s=0.0, prompt="harp"), Segment(start_s=1.0, energy=0.9))
+
+
+async def test_asked_moments_and_segments_are_planned_played_and_heard(run, seams):
+    """They stand in the saved plan; the engine gets them, and whoever hears the finished track, too."""
+    await run(options=Options(hits=HITS, segments=SEGMENTS), asked_plan=(direction("mine"),), total_count=1)
+    assert (seams.plan.hits, seams.plan.segments) == (HITS, SEGMENTS)
+    assert (seams.options.hits, seams.options.segments) == (HITS, SEGMENTS)
+    assert seams.heard_hits == HITS
+
+
+async def test_what_a_film_is_too_short_for_is_noted(run, seams):
+    """Hits and segments behind the end of what is set to music are named once each; what lies before it is not."""
+    hits = tuple(Hit(at_s=at_s) for at_s in (1.0, 2.0, 30.5, 30.5))
+    await run(options=Options(hits=hits, segments=(Segment(start_s=0.0, energy=1.0), Segment(start_s=4.0, energy=0.1))))
+    assert seams.notes == [
+        "The music ends at 2 s: it leaves out the hit at 2 s, the hit at 30.5 s, the segment at 4 s."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "written", "holds"),
+    [
+        (None, False, HITS[:1]),
+        ((), False, ()),
+        (HITS[1:], False, HITS[1:]),
+        (None, True, ()),
+        (HITS[1:], True, HITS[1:]),
+    ],
+)
+async def test_which_moments_hold(run, seams, asked, written, holds):
+    """Those asked for, also where they are none; else what the director proposes, who does not speak where directions are hand-written."""
+    seams.proposed = HITS[:1]
+    await run(options=Options(hits=asked), asked_plan=(direction("mine"),) if written else (), total_count=1)
+    assert (seams.plan.hits, seams.options.hits, seams.heard_hits) == (holds, holds, holds)
+
+
+async def test_a_retry_plays_what_was_planned(run, seams):
+    """The saved plan holds: a director that is asked again might say otherwise."""
+    variants = (Variant(index=0, seed=1, direction=direction("kept")),)
+    plan = Plan(variants=variants, describer="vlm", hits=HITS, segments=SEGMENTS)
+    await run(plan=plan, total_count=1)
+    assert (seams.options.hits, seams.options.segments, seams.heard_hits) == (HITS, SEGMENTS, HITS)
+
+
+async def test_only_moments_that_were_asked_for_can_be_ignored(run, seams):
+    """An engine without moments has not ignored anything where the user wants none."""
+    seams.ignores = frozenset({"hits", "segments", "loop"})
+    for asked in (None, ()):
+        await run(options=Options(hits=asked), total_count=1)
+    await run(options=Options(hits=HITS, segments=SEGMENTS, loop=True), total_count=1)
+    assert [row.ignored for row in seams.rows] == [(), (), ("hits", "loop", "segments")]
+
+
+>>>>>>> stranger
 async def test_each_result_says_under_which_licence_it_stands(run, seams):
     """Its row and its file name the licence of the engine's weights, and a merge the track's."""
     await run()

@@ -17,7 +17,7 @@ from worker.pipeline.equipment import Equipment
 from worker.pipeline.finishing import Finishing
 from worker.pipeline.kept import fetch_kept, part_of
 from worker.pipeline.listen import Listening
-from worker.pipeline.plan import for_speech, planned
+from worker.pipeline.plan import for_speech, planned, unmet
 from worker.pipeline.preview_job import preview
 from worker.pipeline.video import fetch_video, public_url
 from worker.ports import Engine
@@ -87,6 +87,8 @@ class GenerateJob:
             with timings.of("describe"):
                 plan, clip = await together(self._plan(first), self._seen(first, looks))
 
+        if late := unmet(plan, clip.duration_s):
+            await queue.note(job.lease, late)
         await queue.set_stage(job.lease, Stage.COMPOSING)
         clip = replace(clip, speech=listening.spans)  # as far as it was heard: no track waits for the ear
         missing = [

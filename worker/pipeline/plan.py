@@ -25,6 +25,13 @@ def planned(directions: Sequence[Direction], describer: str, options: Options, p
     return Plan(variants=tuple(variants), describer=describer, hits=tuple(hits), segments=options.segments)
 
 
+def unmet(plan: Plan, duration_s: float) -> str | None:
+    """What is said of moments and segments for which the film is too short."""
+    behind = [("hit", hit.at_s) for hit in plan.hits] + [("segment", segment.start_s) for segment in plan.segments]
+    told = dict.fromkeys(f"the {what} at {at_s:g} s" for what, at_s in behind if at_s >= duration_s)
+    return f"The music ends at {duration_s:g} s: it leaves out {', '.join(told)}." if told else None
+
+
 def for_speech(direction: Direction, fit: Callable[[str], str]) -> Direction:
     """Music under words: engines that go by a caption are told to leave room. `fit` trims it to what they see."""
     prompt = direction.prompt
