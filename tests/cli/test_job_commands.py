@@ -117,11 +117,7 @@ async def test_everything_over_api_url_alone(stack):
     assert await stack.call("cancel", take, waiting) == f"{take} completed\n{waiting} cancelled\n"
 
     files = "select count(*) from storage.objects where name like $1"
-<<<<<<< HEAD
     assert await stack.sql(files, f"{take}/%") == "2"  # the MP3, and the FLAC by which it can be mended
-=======
-    assert await stack.sql(files, f"{take}/%") == "2"  # the MP3 and its master
->>>>>>> stranger
     assert await stack.call("delete", take, waiting) == f"{take} completed\n{waiting} cancelled\n"
     assert str(take) in await stack.refused("watch", take)
     async with asyncio.timeout(60):

@@ -160,7 +160,9 @@ def test_a_machine_of_its_own(rhythmai, doctor, healthy, sql, database_url):
     sql(database_url, "alter role rhythmai_worker nologin")
     assert (code, fails(found), [check for check, verdict in found if verdict == "note"]) == (0, [], [])
     assert "with a worker's key" in found["environment", "ok"][0]
-    assert [line for line in found["database", "ok"] if "as rhythmai_worker, which may call 25 functions" in line], found
+    assert [line for line in found["database", "ok"] if "as rhythmai_worker, which may call 25 functions" in line], (
+        found
+    )
     assert "joined the private topic `jobs`" in found["realtime", "ok"][0]
     assert any("put, read and deleted" in line for line in found["storage", "ok"])
 

@@ -29,6 +29,15 @@ async def test_asked_moments_and_segments_are_planned_played_and_heard(run, seam
     assert seams.heard_hits == HITS
 
 
+async def test_what_a_film_is_too_short_for_is_noted(run, seams):
+    """Hits and segments behind the end of what is set to music are named once each; what lies before it is not."""
+    hits = tuple(Hit(at_s=at_s) for at_s in (1.0, 2.0, 30.5, 30.5))
+    await run(options=Options(hits=hits, segments=(Segment(start_s=0.0, energy=1.0), Segment(start_s=4.0, energy=0.1))))
+    assert seams.notes == [
+        "The music ends at 2 s: it leaves out the hit at 2 s, the hit at 30.5 s, the segment at 4 s."
+    ]
+
+
 @pytest.mark.parametrize(
     ("asked", "written", "holds"),
     [
