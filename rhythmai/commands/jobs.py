@@ -120,9 +120,14 @@ async def again(
 ) -> None:
     """Ask for another take of a job, of one of its tracks, or of a part of that; prints the id of the new job."""
     from rhythmai.connection import connect
+    from rhythmai.errors import BadInput
 
     _check_part(start, end)
     async with connect(data) as client:
+        if start is not None and track is None and (count := (await client.job(job_id)).total_count) > 1:
+            raise BadInput(
+                f"--start {start:g} --end {end:g} is a part of one track, and there are {count}: name it with --track"
+            )
         made = await client.again(
             job_id, seed=seed, variant=track - 1 if track else None, engine=engine, start=start, end=end
         )

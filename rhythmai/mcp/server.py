@@ -192,8 +192,8 @@ class Tools:
 
     async def _save(self, client: Client, job_id: UUID, result: Result, output: str | None) -> Path:
         """Where the result is; one that has its own name there was saved before, or is by another call meanwhile."""
-        url = str(result.video_url or result.audio_url)
-        name = "merged" if result.video_url else f"track-{result.index + 1}"
+        url = str(result.video_url or result.pack_url or result.audio_url)
+        name = "merged" if result.video_url else "pack" if result.pack_url else f"track-{result.index + 1}"
         own = f"music-{job_id}/{name}{PurePosixPath(urlsplit(url).path).suffix}"
         if not output and (path := self.folder.has(own)):
             return path

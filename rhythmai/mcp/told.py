@@ -41,6 +41,7 @@ class Told(BaseModel):
     film: Annotated[str | None, Field(description="Where the new film of a merge is saved.")]
     film_url: str | None
     film_licence: Annotated[Licence | None, Field(description="Its track's; null where that is none of ours.")]
+    pack: Annotated[str | None, Field(description="The file of a track that was packed for editing programs.")]
     notes: Annotated[tuple[str, ...], Field(description="What went otherwise than asked.")]
     error: Annotated[str | None, Field(description="Why it failed.")]
 
@@ -63,10 +64,12 @@ class Told(BaseModel):
             )
             for result in job.results if result.audio_url
         }  # fmt: skip
+        packed = next((files.get(result.index) for result in job.results if result.pack_url), None)
         film = next((result for result in job.results if result.video_url), None)
         return cls(
             job_id=job.job_id, status=job.status, progress=job.progress, eta_s=job.eta_s,
             tracks=tuple(tracks[index] for index in sorted(tracks)),
             film=files.get(film.index) if film else None, film_url=film.video_url if film else None,
-            film_licence=film.licence if film else None, notes=job.notes, error=job.error,
+            film_licence=film.licence if film else None,
+            pack=packed, notes=job.notes, error=job.error,
         )  # fmt: skip

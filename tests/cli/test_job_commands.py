@@ -53,6 +53,7 @@ async def test_a_track_is_packed(stack):
     options = ("--variants", 2, "--seed", 7, "--request", "lo-fi piano", "--engine", "sketch", "--hit", 99)
     job_id = (await stack.call("submit", FILM, *options)).strip()
     assert "leaves out the hit at 99 s" in await stack.call("watch", job_id)
+    assert "name it with --track" in await stack.refused("again", job_id, "--start", 1, "--end", 2)
     file = (await stack.call("pack", job_id, "--track", 2, "--into", "for the editor")).strip()
     assert file == f"for the editor/music-{job_id[:8]}-2.zip"
     result = json.loads(await stack.sql("select queue.answer($1)", job_id))["results"][1]

@@ -63,7 +63,8 @@ def files(folder: Path) -> dict[str, int]:
 
 
 async def test_an_assistant_scores_a_film(stack, root):
-    """A film of the folder is uploaded, its tracks are saved while progress is told, one is made again, and one is merged under it."""
+    """A film of the folder is uploaded, its tracks are saved while progress is told, one is made again, and one is merged
+    under it; what somebody else has packed is saved as well."""
     told = []
 
     async def hear(progress: float, total: float | None, message: str | None) -> None:
@@ -95,6 +96,11 @@ async def test_an_assistant_scores_a_film(stack, root):
         assert film["film_licence"] == ours
         other = await use(client, "merge", job_id=made["job_id"], video=str(root / "film.mp4"))
         assert other["film"] == str(root / f"music-{other['job_id']}" / "merged.mp4")
+
+        packing = await stack.sql("select queue.pack($1)", made["job_id"])
+        await stack.call("watch", packing)
+        packed = await use(client, "job", job_id=packing)
+        assert packed["pack"] == str(root / f"music-{packing}" / "pack.zip")
 
         before = files(root)
         assert await use(client, "job", job_id=made["job_id"]) == made

@@ -121,6 +121,7 @@ def _walk(
         walk.see(packet)
         # Frames may be stored out of order: what is asked for ends within the seconds after it.
         if walk is seen[0] and (walk.behind(allowed_s + 2) or walk.count > MAX_FPS * (allowed_s + 2)):
+            walk.stopped = True
             break
     for walk in walks.values():
         walk.end()
@@ -181,7 +182,7 @@ def _footage(
         hidden_s=picture.hidden_s,
         picture_s=min(picture.length_s, duration_s),
         duration_s=duration_s,
-        fps=picture.count / picture.length_s,
+        fps=picture.rate,
         timed=picture.timed,
         pace=0 if picture.timed else picture.pace,
         jumps=jumps,

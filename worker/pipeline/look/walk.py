@@ -29,6 +29,8 @@ class Walk:
         self.count = self.keys = self._unpresented = 0
         self.frame: Frame | None = None
         """The first that could be decoded."""
+        self.stopped = False
+        """Whether there is more of it."""
         self._untimed = untimed
         self._hidden = 0
         self._shown: tuple[int, int] | None = None
@@ -97,6 +99,13 @@ class Walk:
     def length_s(self) -> float:
         first, end = self.span
         return float((end - first) * self.tick)
+
+    @property
+    def rate(self) -> float:
+        """Frames a second. Of a walk that stopped they are counted as they are decoded: some that are shown before the last one lie behind it."""
+        if self.stopped and (ticks := max(self._decoded, default=0) - min(self._decoded, default=0)):
+            return float((len(self._decoded) - 1) / (ticks * self.tick))
+        return self.count / self.length_s
 
     @property
     def hidden_s(self) -> float:
