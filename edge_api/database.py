@@ -242,7 +242,7 @@ def _translated(error: asyncpg.PostgresError) -> Problem | None:
         case "RY409":
             return Problem("cannot_mend" if error.hint == "cannot_mend" else "not_ready", said)
         case "22023":
-            return Problem("invalid_request", said)
+            return Problem("invalid_request", said.removeprefix("options."))  # a column; bodies have its members
     if isinstance(error, UNFIT):
         # Messages of these classes name roles and functions, never values.
         log.error("database.unfit", error=said, remedy="check DATABASE_URL and run `rhythmai migrate`")

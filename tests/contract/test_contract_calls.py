@@ -141,11 +141,11 @@ async def test_no_hits_are_none_and_left_out_is_left_to_the_director(gen, db):
     [
         (
             {"segments": [{"start": 4}, {"start": 4}]},
-            "options.segments[1].start must be after that of the segment before",
+            "segments[1].start must be after that of the segment before",
         ),
         (
             {"loop": True, "format": "m4a"},
-            "options.loop: m4a files have a gap at each end; a loop is flac or wav",
+            "loop: m4a files have a gap at each end; a loop is flac or wav",
         ),
     ],
 )

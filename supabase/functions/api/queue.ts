@@ -163,7 +163,7 @@ function translated(error: unknown): unknown {
     case "RY409":
       return new Problem(error.hint as Code, error.message);
     case "22023":
-      return new Problem("invalid_request", error.message);
+      return new Problem("invalid_request", error.message.replace(/^options\./, "")); // a column; bodies have its members
   }
   switch (error.code.slice(0, 2)) {
     case "08": // connection
