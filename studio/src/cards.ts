@@ -1,7 +1,7 @@
 /** What is shown of jobs: a card for each direction, which becomes a track. */
 import type { Job, Track } from "./api.ts";
 import { met } from "./moments.ts";
-import { say, words } from "./strings.ts";
+import { clock, say, words } from "./strings.ts";
 import { ended, tracksOf } from "./watch.ts";
 
 export interface Card {
@@ -17,10 +17,11 @@ export interface Card {
   track: Track | null;
 }
 
-/** What is worth saying of how a track fits its film: nothing that chance gives in one of ten cases. */
+/** What is new in a track, and what is worth saying of how it fits its film: nothing that chance gives in one of ten cases. */
 export function praise({ job, index, track }: Card): string[] {
   const fit = track?.fit;
   return [
+    track?.mended ? say(words.tracks.mended, { start: clock(track.mended.start, 1), end: clock(track.mended.end, 1) }) : "",
     fit?.hits ? say(words.tracks.moments, { met: met(fit.hits), asked: fit.hits.length }) : "",
     fit && fit.on_beat > 0 && fit.luck < 0.1 ? say(words.tracks.onBeat, { met: fit.on_beat, cuts: fit.cuts }) : "",
     track && job.best === index ? words.tracks.best : "",

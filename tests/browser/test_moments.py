@@ -113,7 +113,7 @@ async def test_a_part_is_made_anew_and_a_track_is_packed(world: World, files, ax
     await hand.plan("Dawn")
     await hand.result(index=0, **track | {"mended": {"start_s": 2, "end_s": 4}})
     await hand.finish()
-    await page.get_by_text("take 2 · new from 0:02.0 to 0:04.0").wait_for()
+    await page.get_by_text("new from 0:02.0 to 0:04.0").wait_for()
     await page.get_by_role("button", name="Pack Dawn for editors").first.click()
     hand = await world.hand()
     await hand.result(index=0, pack_url=url)
