@@ -93,7 +93,7 @@ as $$
 begin
   if p_variant >= j.total_count or p_variant < 0 then
     raise exception using errcode = '22023',
-      message = format('variant %s does not exist; this job has variants 0 to %s', p_variant, j.total_count - 1);
+      message = format('variant %s does not exist; this job has variants 0 to %s, which are its tracks 1 to %s', p_variant, j.total_count - 1, j.total_count);
   end if;
 end
 $$;

@@ -171,7 +171,8 @@ begin
     'metadata', coalesce(j.options -> 'metadata', '{}'),
     'created_at', j.created_at, 'started_at', j.started_at, 'finished_at', j.finished_at,
     'expires_at', j.finished_at + (select s.keep_for from private.settings s),
-    'directions', private.directions(j.plan), 'hits', private.hits(j.plan), 'segments', private.segments(j.plan),
+    'directions', private.directions(case when j.kind <> 'pack' then j.plan end), -- a pack plays nothing
+    'hits', private.hits(j.plan), 'segments', private.segments(j.plan),
     'brief', case when j.finished_at is not null then j.brief end,
     'engine', coalesce(nullif(j.engine, ''), 'auto'), 'waiting_for', private.waiting_for(j),
     'queue_position', private.queue_position(j))::jsonb || private.progress(j, v_count);

@@ -6,7 +6,6 @@ import json
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-import asyncpg
 import jsonschema_rs
 import pytest
 
@@ -16,11 +15,6 @@ from tests.contract.keys import bearer
 
 AUDIO = "https://example.com/track.flac"
 MERGE = {"video_url": VIDEO, "audio_url": AUDIO}
-MOMENTS = {
-    "hits": [{"at_s": 2, "kind": "drop"}, {"at_s": 7.5, "kind": "accent"}],
-    "segments": [{"start_s": 0, "prompt": None, "energy": 0.2}, {"start_s": 4, "prompt": "drums", "energy": None}],
-}
-"""As a worker saves them with its plan."""
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
 
 
@@ -105,54 +99,6 @@ async def test_a_plan_is_kept_as_it_was_written(gen, db):
     assert (json.loads(row["options"]), row["total_count"], row["user_request"]) == ({"plan": plan, "seed": 3}, 2, "")
     wish = "select user_request from public.jobs where id = $1"
     assert await db.fetchval(wish, UUID(await gen())) == ""
-
-
-async def test_moments_and_segments_are_kept_and_told_of_the_plan(api, gen, hand, db):
-    """What is asked stands in the options; what holds is told once the plan is there, as gen takes it."""
-    asked = {
-        "hits": [{"at": 2, "kind": "drop"}, {"at": 7.5}],
-        "segments": [{"start": 0, "energy": 0.2}, {"start": 4, "prompt": "drums"}],
-        "loop": True,
-        "variants": 1,
-    }
-    job = await gen(**asked)
-    assert json.loads(await db.fetchval("select options from public.jobs where id = $1", UUID(job))) == asked
-    _, view = await ask(api, "get", f"/api/v1/job/{job}")
-    assert (view["hits"], view["segments"], view["brief"]) == ([], [], None)
-    await hand.claim(job)
-    await hand.plan("piano", **MOMENTS)
-    _, view = await ask(api, "get", f"/api/v1/job/{job}")
-    assert view["hits"] == [{"at": 2, "kind": "drop"}, {"at": 7.5, "kind": "accent"}]
-    assert view["segments"] == [
-        {"start": 0, "prompt": None, "energy": 0.2},
-        {"start": 4, "prompt": "drums", "energy": None},
-    ]
-
-
-async def test_no_hits_are_none_and_left_out_is_left_to_the_director(gen, db):
-    """An empty list is kept, null is not."""
-    options = "select options from public.jobs where id = $1"
-    assert json.loads(await db.fetchval(options, UUID(await gen(hits=[])))) == {"hits": []}
-    assert json.loads(await db.fetchval(options, UUID(await gen(hits=None, segments=None)))) == {}
-
-
-@pytest.mark.parametrize(
-    ("fields", "said"),
-    [
-        (
-            {"segments": [{"start": 4}, {"start": 4}]},
-            "segments[1].start must be after that of the segment before",
-        ),
-        (
-            {"loop": True, "format": "m4a"},
-            "loop: m4a files have a gap at each end; a loop is flac or wav",
-        ),
-    ],
-)
-async def test_what_does_not_go_together_is_refused(api, fields, said):
-    """Two fields, or two segments, that contradict each other are 422 in one sentence."""
-    status, problem = await ask(api, "post", "/api/v1/gen", json={"video_url": VIDEO, **fields})
-    assert (status, problem["code"], problem["detail"]) == (422, "invalid_request", said)
 
 
 async def test_results_appear_one_by_one(api, gen, hand):
@@ -267,62 +213,6 @@ async def test_a_bad_idempotency_key_is_refused(api, key):
     assert (status, problem["code"]) == (422, "invalid_request")
 
 
-async def repeated(api, db, job, key="", **wish) -> tuple[dict, asyncpg.Record]:
-    """Another take of a job: its options and its row."""
-    headers = {"Idempotency-Key": key} if key else {}
-    status, answer = await ask(api, "post", f"/api/v1/job/{job}/again", json=wish, headers=headers)
-    assert status == 200, answer
-    row = await db.fetchrow("select * from public.jobs where id = $1", UUID(answer["job_id"]))
-    return json.loads(row["options"]), row
-
-
-async def test_again_plays_the_old_directions(api, gen, hand, db):
-    """A new take keeps video, wish, options and directions and drops the old seed; `variant` and `seed` pick one."""
-    job = await gen(seed=5, variants=3, format="wav", user_request="calm")
-    await hand.claim(job)
-    await hand.plan("piano", "strings", "drums")
-    directions = [{"title": name, "prompt": name} for name in ("piano", "strings", "drums")]
-    options, row = await repeated(api, db, job)
-    assert options == {"format": "wav", "plan": directions}
-    assert (row["video_url"], row["user_request"], row["total_count"], row["plan"]) == (VIDEO, "calm", 3, None)
-    options, row = await repeated(api, db, job, variant=1, seed=42)
-    assert (options, row["total_count"]) == ({"format": "wav", "plan": directions[1:2], "seed": 42}, 1)
-
-
-async def test_again_before_there_is_a_plan_copies_the_request(api, gen, db):
-    """Without a plan the options are copied; a hand-written plan counts as one."""
-    options, _ = await repeated(api, db, await gen(variants=4, negative_prompt="vocals"))
-    assert options == {"variants": 4, "negative_prompt": "vocals"}
-    options, _ = await repeated(api, db, await gen(plan=[{"prompt": "one"}, {"prompt": "two"}]), variant=1)
-    assert options == {"plan": [{"prompt": "two"}]}
-
-
-async def test_again_leaves_out_what_only_operators_may_ask_for(api, gen, db):
-    """Another take of a job that an operator gave more steps to is an ordinary one."""
-    job = await gen(format="wav")
-    await db.execute(
-        'update public.jobs set options = options || \'{"steps": 100, "guidance": 20}\' where id = $1', UUID(job)
-    )
-    options, _ = await repeated(api, db, job)
-    assert options == {"format": "wav"}
-
-
-async def test_again_is_idempotent_by_its_key(api, gen, hand, db):
-    """A repeated `again` is one job, also when the plan was written in between."""
-    job, key = await gen(), uuid4().hex
-    _, first = await repeated(api, db, job, key)
-    await hand.claim(job)
-    await hand.plan("piano", "strings", "drums")
-    assert await repeated(api, db, job, key) == ({}, first)
-
-
-async def test_again_refuses_what_is_not_there(api, gen):
-    """An unknown job is 404, a variant beyond the last is 422 and says which there are."""
-    assert (await ask(api, "post", f"/api/v1/job/{uuid4()}/again"))[0] == 404
-    status, problem = await ask(api, "post", f"/api/v1/job/{await gen()}/again", json={"variant": 3})
-    assert (status, problem["detail"]) == (422, "variant 3 does not exist; this job has variants 0 to 2")
-
-
 async def test_a_job_waits_for_the_engine_that_it_asks_for(api, gen, hand, db):
     """`engine` is told back, and `waiting_for` while no worker has it; a job that leaves it open waits for none."""
 
@@ -340,16 +230,6 @@ async def test_a_job_waits_for_the_engine_that_it_asks_for(api, gen, hand, db):
     await db.execute("select queue.leave($1)", box)
     assert await told(job) == ("acestep", "engine")
     assert "acestep" not in (await ask(api, "get", "/healthz"))[1]["engines"]
-
-
-async def test_again_keeps_the_engine_unless_it_is_told_otherwise(api, gen, db):
-    """Another take is made by what made the first, or by what the body names."""
-    job = await gen(engine="acestep")
-    for wish, engine in (({}, "acestep"), ({"engine": "sketch"}, "sketch"), ({"engine": "auto"}, "")):
-        options, row = await repeated(api, db, job, **wish)
-        assert (row["engine"], options) == (engine, {})
-    status, problem = await ask(api, "post", f"/api/v1/job/{job}/again", json={"engine": "lyria"})
-    assert (status, problem["errors"][0]["field"]) == (422, "engine")
 
 
 async def test_the_description_is_served(api):

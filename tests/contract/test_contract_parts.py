@@ -1,4 +1,4 @@
-"""Briefs, parts that are made anew, and packs, on both hosts."""
+"""Moments, briefs, parts that are made anew, and packs, on both hosts."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ import pytest
 
 from tests.contract.conftest import VIDEO, ask
 from tests.contract.keys import bearer
-from tests.contract.test_contract_calls import AUDIO, MOMENTS
+from tests.contract.test_contract_calls import AUDIO
 
+MOMENTS = {
+    "hits": [{"at_s": 2, "kind": "drop"}, {"at_s": 7.5, "kind": "accent"}],
+    "segments": [{"start_s": 0, "prompt": None, "energy": 0.2}, {"start_s": 4, "prompt": "drums", "energy": None}],
+}
+"""As a worker saves them with its plan."""
 BRIEF = {
     "duration": 12.0,
     "scenes": [{"start": 0, "end": 7.3, "brightness": 0.5, "saturation": 0.2, "warmth": 0.1, "motion": 0.7}],
@@ -202,7 +207,7 @@ async def test_a_track_is_packed(api, finished, hand, db, body):
     assert (view["kind"], view["status"], view["results"]) == (
         "pack", "completed", [{"index": 0, "pack_url": "https://example.com/a.zip"}],
     )  # fmt: skip
-    assert [direction["title"] for direction in view["directions"]] == ["piano"]
+    assert view["directions"] == []  # nothing is to come
     assert view["hits"] == [{"at": 2, "kind": "drop"}, {"at": 7.5, "kind": "accent"}]
 
 
@@ -225,3 +230,51 @@ async def test_a_pack_is_made_once_for_a_key(api, finished):
     assert await ask(api, "post", f"/api/v1/job/{job}/pack", headers=key) == first
     status, problem = await ask(api, "post", f"/api/v1/job/{job}/pack", json={"variant": 0}, headers=key)
     assert (status, problem["code"]) == (422, "idempotency_mismatch")
+
+
+async def test_moments_and_segments_are_kept_and_told_of_the_plan(api, gen, hand, db):
+    """What is asked stands in the options; what holds is told once the plan is there, as gen takes it."""
+    asked = {
+        "hits": [{"at": 2, "kind": "drop"}, {"at": 7.5}],
+        "segments": [{"start": 0, "energy": 0.2}, {"start": 4, "prompt": "drums"}],
+        "loop": True,
+        "variants": 1,
+    }
+    job = await gen(**asked)
+    assert json.loads(await db.fetchval("select options from public.jobs where id = $1", UUID(job))) == asked
+    _, view = await ask(api, "get", f"/api/v1/job/{job}")
+    assert (view["hits"], view["segments"], view["brief"]) == ([], [], None)
+    await hand.claim(job)
+    await hand.plan("piano", **MOMENTS)
+    _, view = await ask(api, "get", f"/api/v1/job/{job}")
+    assert view["hits"] == [{"at": 2, "kind": "drop"}, {"at": 7.5, "kind": "accent"}]
+    assert view["segments"] == [
+        {"start": 0, "prompt": None, "energy": 0.2},
+        {"start": 4, "prompt": "drums", "energy": None},
+    ]
+
+
+async def test_no_hits_are_none_and_left_out_is_left_to_the_director(gen, db):
+    """An empty list is kept, null is not."""
+    options = "select options from public.jobs where id = $1"
+    assert json.loads(await db.fetchval(options, UUID(await gen(hits=[])))) == {"hits": []}
+    assert json.loads(await db.fetchval(options, UUID(await gen(hits=None, segments=None)))) == {}
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (
+            {"segments": [{"start": 4}, {"start": 4}]},
+            "segments[1].start must be after that of the segment before",
+        ),
+        (
+            {"loop": True, "format": "m4a"},
+            "loop: m4a files have a gap at each end; a loop is flac or wav",
+        ),
+    ],
+)
+async def test_what_does_not_go_together_is_refused(api, fields, said):
+    """Two fields, or two segments, that contradict each other are 422 in one sentence."""
+    status, problem = await ask(api, "post", "/api/v1/gen", json={"video_url": VIDEO, **fields})
+    assert (status, problem["code"], problem["detail"]) == (422, "invalid_request", said)
