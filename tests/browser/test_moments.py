@@ -116,6 +116,7 @@ async def test_a_part_is_made_anew_and_a_track_is_packed(world: World, files, ax
     await page.get_by_text("new from 0:02.0 to 0:04.0").wait_for()
     await page.get_by_role("button", name="Pack Dawn for editors").first.click()
     hand = await world.hand()
+    await page.wait_for_timeout(600)  # what moves sooner after a click is excused
     await hand.result(index=0, pack_url=url)
     await hand.finish()
     await page.get_by_role("link", name="Download pack").wait_for()
