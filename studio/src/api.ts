@@ -62,3 +62,10 @@ export async function call<Answer>(
   }
   return await once<Answer>(method, path, body, { ...key, ...options.headers });
 }
+
+/** Deletes a job with its files; one that is gone needs no deletion. */
+export async function erase(id: string): Promise<void> {
+  await call("DELETE", `/api/v1/job/${id}?files=true`).catch((error) => {
+    if (!(error instanceof Refused) || error.status !== 404) throw error;
+  });
+}

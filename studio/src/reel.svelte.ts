@@ -1,5 +1,6 @@
 /** The film of the page: what can be played of it, and its way into Storage. */
 import { type Job, message } from "./api.ts";
+import { say, size, words } from "./strings.ts";
 import { Pace, upload } from "./upload.ts";
 
 export interface Film {
@@ -20,6 +21,14 @@ export interface Sending {
   stopped: boolean;
   failed: string | null;
   abort: AbortController;
+}
+
+const LARGEST = 512 * 2 ** 20;
+
+/** Why a file of the disk is no film that we take; empty where it may be one. */
+export function refusal({ name, type, size: bytes }: File): string {
+  if (!type.startsWith("video/") && !/\.(mp4|mov|m4v|mkv|webm|avi|mpe?g|ts|ogv|3gp|wmv|flv)$/i.test(name)) return say(words.start.notFilm, { name });
+  return bytes > LARGEST ? say(words.start.tooLarge, { name, size: size(bytes) }) : "";
 }
 
 export class Reel {

@@ -14,8 +14,8 @@ export const words = {
     notFilm: "{name} is not a film. Drop a video file, such as MP4, MOV or WebM.",
     notLink: "That is no link. It begins with https:// and leads to a video file.",
     tooLarge: "{name} has {size}. A film may have 512 MB: make it shorter or smaller.",
-    keptDays: "Your film goes to {host} and stays {days}, or until you delete it. Without music it is removed after a day.",
-    keptOn: "Your film goes to {host} and stays until you delete it. Without music it is removed after a day.",
+    keptDays: "Your film goes to {host} and stays {days}, or until you delete it. Without music or a plan it is removed after a day.",
+    keptOn: "Your film goes to {host} and stays until you delete it. Without music or a plan it is removed after a day.",
     another: "Another film",
   },
   wish: {

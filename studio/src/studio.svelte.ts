@@ -1,27 +1,25 @@
 /** The state of the page: a film, its way into Storage, the jobs that make music for it, and the one that puts a track under it. */
-import { type Job, type Schemas, type Span, type Track, Refused, call, message } from "./api.ts";
+import { type Job, type Schemas, type Span, type Track, call, erase, message } from "./api.ts";
 import { type Card, deal } from "./cards.ts";
 import { type Config, config } from "./config.ts";
 import { watch } from "./live.ts";
 import { save } from "./download.ts";
+import { Packs } from "./packs.svelte.ts";
 import { Player } from "./player.svelte.ts";
-import { type Film, Reel } from "./reel.svelte.ts";
-import { type Moment, asked, mark } from "./moments.ts";
+import { type Film, Reel, refusal } from "./reel.svelte.ts";
 import { type Recent, forget, recent, remember } from "./recent.ts";
 import { NOWHERE, type Route, format, parse } from "./route.ts";
-import { say, size, words } from "./strings.ts";
+import { say, words } from "./strings.ts";
 import { sample } from "./upload.ts";
 import { ended, tracksOf } from "./watch.ts";
-
-const LARGEST = 512 * 2 ** 20;
+import { Wish } from "./wish.svelte.ts";
 
 export class Studio {
   readonly player = new Player();
   readonly reel = new Reel();
   config = $state.raw<Config | null>(null);
-  wish = $state({ text: "", variants: 3, seconds: null as number | null, original: true, format: "flac", seed: null as number | null, engine: "auto", loudness: "-14", loop: false, moments: [] as Moment[], plan: [] as Schemas["Direction"][] });
-  /** Where the pack of a card lies, by the card's key; empty while it is made. */
-  packs = $state.raw<Record<string, string>>({});
+  readonly wish = new Wish();
+  readonly packs = new Packs();
   /** The title of a track that is about to be put under the film. */
   putting = $state("");
   /** The music is asked for, and waits for the film to arrive. */
@@ -62,15 +60,10 @@ export class Studio {
 
   /** A film from the disk: plays at once, while it is on its way. */
   take(file: File): void {
-    this.complaint = "";
-    if (!file.type.startsWith("video/") && !/\.(mp4|mov|m4v|mkv|webm|avi|mpe?g|ts|ogv|3gp|wmv|flv)$/i.test(file.name)) {
-      this.complaint = say(words.start.notFilm, { name: file.name });
-    } else if (file.size > LARGEST) {
-      this.complaint = say(words.start.tooLarge, { name: file.name, size: size(file.size) });
-    } else {
-      this.putOn({ name: file.name, src: URL.createObjectURL(file), file, url: null });
-      void this.send(file);
-    }
+    this.complaint = refusal(file);
+    if (this.complaint) return;
+    this.putOn({ name: file.name, src: URL.createObjectURL(file), file, url: null });
+    void this.send(file);
   }
 
   async takeSample(): Promise<void> {
@@ -103,18 +96,9 @@ export class Studio {
     this.complaint = "";
     const { film } = this.reel;
     if (!film?.url) return;
-    const { format: kind, engine, loudness, loop, moments, plan } = this.wish;
     try {
-      const { job_id } = await call<Schemas["Made"]>("POST", "/api/v1/gen", {
-        ...this.wished(film),
-        format: kind,
-        ...asked(moments, this.planning),
-        ...(this.planning && { plan }),
-        ...(loudness !== "-14" && { loudness_lufs: Number(loudness) }),
-        ...(loop && ["flac", "wav"].includes(kind) && { loop }),
-        ...(engine !== "auto" && { engine }),
-      });
-      this.go({ ...NOWHERE, job: job_id });
+      const { job_id } = await call<Schemas["Made"]>("POST", "/api/v1/gen", this.wish.music(film, this.planning));
+      this.go({ ...NOWHERE, job: job_id, beside: this.route.brief ? [this.route.brief] : [] });
     } catch (error) {
       this.complaint = message(error);
     } finally {
@@ -125,78 +109,44 @@ export class Studio {
   /** Asks what the music could be, before any is made. */
   async plan(): Promise<void> {
     await this.tell(async () => {
-      const { job_id } = await call<Schemas["Made"]>("POST", "/api/v1/brief", this.wished(this.reel.film!));
+      const { job_id } = await call<Schemas["Made"]>("POST", "/api/v1/brief", this.wish.brief(this.reel.film!));
       this.go({ ...NOWHERE, brief: job_id });
     });
   }
 
-  private wished({ name, url: video_url }: Film) {
-    const { text, variants, seconds, original, format: kind, seed } = this.wish;
-    return {
-      video_url,
-      variants,
-      ...(text.trim() && { user_request: text.trim() }),
-      ...(seconds && { duration: seconds }),
-      ...(seed != null && { seed }),
-      metadata: {
-        name: name.replace(/\p{Cc}/gu, "").slice(0, 200),
-        original: original ? "kept" : "gone",
-        format: kind,
-        ...(seconds && { seconds: String(seconds) }),
-      },
-    };
-  }
-
-  /** A part of a track anew, as a further take. */
-  async mend(card: Card, part: Span): Promise<void> {
-    await this.tell(async () => {
-      const { job_id } = await call<Schemas["Made"]>("POST", `/api/v1/job/${card.job.job_id}/again`, { variant: card.index, ...part });
-      this.go({ ...this.route, takes: [...this.route.takes, job_id] });
-    });
-  }
-
   /** The track with all that an editor wants of it, in one file. */
-  async pack(card: Card): Promise<void> {
-    const put = (url?: string) => {
-      const { [card.key]: _, ...others } = this.packs;
-      this.packs = url === undefined ? others : { ...others, [card.key]: url };
-    };
-    put("");
+  async pack({ key, job, index, title }: Card): Promise<void> {
+    this.packs.put(key, "");
     await this.tell(async () => {
-      const { job_id } = await call<Schemas["Made"]>("POST", `/api/v1/job/${card.job.job_id}/pack`, { variant: card.index });
-      watch(job_id, {
-        job: (job) => {
-          if (!ended(job)) return;
-          const url = job.results.map((result) => ("pack_url" in result ? result.pack_url : "")).find(Boolean);
-          put(url);
-          if (!url) this.complaint = say(words.tracks.notPacked, { title: card.title, why: job.error ?? words.job.cancelled });
-        },
-        lost: () => {},
-        gone: () => put(),
-      });
+      const { job_id } = await call<Schemas["Made"]>("POST", `/api/v1/job/${job.job_id}/pack`, { variant: index });
+      this.go({ ...this.route, beside: [...this.route.beside, job_id] });
+      this.packs.wait(key, job_id, (why) => (this.complaint = say(words.tracks.notPacked, { title, why })));
     });
-    if (this.complaint) put();
+    if (this.complaint) this.packs.put(key);
   }
 
-  /** The same direction with a new seed, or all of them in the place of a job that failed. */
-  async again(card: Card | null): Promise<void> {
+  /** The same direction with a new seed, or a part of its track; without a card all of them, in the place of a job that failed. */
+  async again(card: Card | null, part?: Span): Promise<void> {
     if (!this.job) return;
+    const { job_id: old } = card?.job ?? this.job;
     await this.tell(async () => {
-      const path = `/api/v1/job/${(card?.job ?? this.job)!.job_id}/again`;
-      const { job_id } = await call<Schemas["Made"]>("POST", path, card ? { variant: card.index } : {});
-      this.go(card ? { ...this.route, takes: [...this.route.takes, job_id] } : { ...NOWHERE, job: job_id });
+      const { job_id } = await call<Schemas["Made"]>("POST", `/api/v1/job/${old}/again`, card ? { variant: card.index, ...part } : {});
+      const { takes, beside } = this.route;
+      this.go(card ? { ...this.route, takes: [...takes, job_id] } : { ...NOWHERE, job: job_id, beside: [...beside, old] });
     });
   }
 
   /** The card once more, by other words. */
   async compose(card: Card, prompt: string): Promise<void> {
     await this.tell(async () => {
-      const { video_url, metadata } = this.job!;
+      const { video_url, metadata, hits, segments } = this.job!;
       const { job_id } = await call<Schemas["Made"]>("POST", "/api/v1/gen", {
         video_url,
         ...(metadata.format && { format: metadata.format }),
         ...(metadata.seconds && { duration: Number(metadata.seconds) }),
         ...((this.config?.engines?.length ?? 0) > 1 && { engine: card.track!.engine }), // whose words they are
+        ...(hits.length && { hits }),
+        ...(segments.length && { segments }),
         plan: [{ prompt, title: card.title, description: card.description, tempo_bpm: card.tempo, key: card.musicalKey }],
         metadata,
       });
@@ -229,13 +179,9 @@ export class Studio {
   /** Deletes the film and all music of it, for everybody. */
   async remove(): Promise<void> {
     try {
-      const { job, takes, merges } = this.route;
-      for (const id of [...merges, ...takes, job!]) {
-        await call("DELETE", `/api/v1/job/${id}?files=true`).catch((error) => {
-          if (!(error instanceof Refused) || error.status !== 404) throw error; // what is gone needs no deletion
-        });
-      }
-      this.forget(job!);
+      const { job, brief, takes, merges, beside } = this.route;
+      for (const id of [...merges, ...takes, ...beside, (job ?? brief)!]) await erase(id);
+      if (job) this.forget(job);
       this.leave();
       this.removed = true;
       this.announce(words.job.removed);
@@ -285,7 +231,7 @@ export class Studio {
       this.complaint = "";
       void this.player.select(null);
       if (!same) this.putOn(null);
-      if (!same) Object.assign(this.wish, { moments: [], plan: [] });
+      if (!same) this.wish.forget();
     }
     const wanted = [route.job, route.brief, ...route.takes, this.last].filter((id) => id !== null);
     for (const [id, stop] of this.watches) {
@@ -342,11 +288,7 @@ export class Studio {
   private consider(job: Job, before: Job | null): void {
     this.reel.follow(job);
     this.player.speech = job.speech ?? [];
-    if (!job.brief || before?.brief) return;
-    const { directions, hits, seed } = job.brief;
-    const found = hits.reduce((moments, { at, kind }) => mark(moments, at, kind ?? "accent"), this.wish.moments);
-    const { seconds, original } = job.metadata;
-    Object.assign(this.wish, { plan: directions, seed, moments: found, seconds: seconds ? Number(seconds) : null, original: original !== "gone" });
+    if (job.brief && !before?.brief) this.wish.take(job);
   }
 
   private async list(): Promise<void> {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from playwright.async_api import Page
 
 from tests.browser.conftest import DESKTOP, PHONE, World
 from tests.browser.test_states import sound
@@ -13,6 +14,14 @@ DIRECTIONS = [
      "instruments": ["piano"], "tempo_bpm": 72, "key": "D minor", "mood": "calm"}
     for title in ("Dawn", "Dusk")
 ]  # fmt: skip
+
+
+async def all_is_deleted(world: World, page: Page) -> None:
+    """Plans, takes and packs go with the music: each of them reads the film, and would keep it."""
+    await page.get_by_role("button", name="Delete film and music").click()
+    await page.get_by_role("button", name="Delete", exact=True).click()
+    await page.get_by_text("Film and music are deleted.").first.wait_for()
+    assert await world.db.fetchval("select count(*) from public.jobs") == 0
 
 
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
@@ -72,10 +81,11 @@ async def test_a_plan_is_changed_before_there_is_music(world: World, files, axe,
     assert wish["plan"] == [DIRECTIONS[0] | {"prompt": "Dawn, loud brass"}]
     assert (wish["hits"], wish["seed"]) == ([{"at": 2, "kind": "drop"}], 42)
     await page.get_by_role("heading", name="Tracks").wait_for()
+    await all_is_deleted(world, page)
 
 
 async def test_a_plan_that_fails_says_why(world: World, files):
-    """The sentence of the job stands where the plan would."""
+    """The sentence of the job stands where the plan would; it can be deleted as music can."""
     page = await world.open()
     await page.set_input_files("input[type=file]", files / "film.mp4")
     await page.get_by_text("film.mp4 has arrived").first.wait_for()
@@ -83,6 +93,7 @@ async def test_a_plan_that_fails_says_why(world: World, files):
     hand = await world.hand()
     await hand.fail("not_a_video", "That is no film")
     await page.get_by_text("The film could not be planned: That is no film").wait_for()
+    await all_is_deleted(world, page)
 
 
 async def test_a_part_is_made_anew_and_a_track_is_packed(world: World, files, axe):
@@ -120,3 +131,4 @@ async def test_a_part_is_made_anew_and_a_track_is_packed(world: World, files, ax
     await hand.result(index=0, pack_url=url)
     await hand.finish()
     await page.get_by_role("link", name="Download pack").wait_for()
+    await all_is_deleted(world, page)

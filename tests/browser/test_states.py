@@ -109,7 +109,7 @@ async def test_a_job_that_fails_says_what_to_do(world: World, files, axe):
     await page.get_by_text("Choose a file that is a film.").wait_for()
     await sound(world, page, axe, "failed")
     await page.get_by_role("button", name="Try once more").click()
-    await page.wait_for_url(lambda url: job not in url and "#job=" in url)
+    await page.wait_for_url(lambda url: url.endswith(f"&beside={job}"))  # which reads the film, too, and goes with it
     await page.get_by_role("button", name="Another film").first.click()
     await page.get_by_text("Drop a film here").wait_for()
     await page.get_by_role("link", name="Open A film").first.wait_for()
