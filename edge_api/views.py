@@ -21,8 +21,8 @@ MOST: Final = 64
 Asked = tuple[UUID, UUID | None]
 """A job, and for whom."""
 Answer = tuple[str, str, str]
-"""The job's version, "" while it waits; its progress, "" unless it runs; and the rest of it, "" where this version was seen. Both are JSON
-objects, as text."""
+"""The job's version, "" until it has a stage or has ended; its progress, "" unless it is in a stage; and the rest of it, "" where this
+version was seen. Both are JSON objects, as text."""
 Ask = Callable[[Sequence[Asked], Sequence[str]], Awaitable[Sequence[Answer | None]]]
 """Asks for jobs of which these versions were seen, "" for none; answers None of one that is not there for its caller."""
 REMEMBERED: Final = 1000

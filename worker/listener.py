@@ -160,11 +160,9 @@ class Listener:
             log.exception("queue.bug", again_in_s=round(sleep.total_seconds(), 1))
             return sleep
         self._failures = 0
-        return (
-            sleep
-            if due is None or not among_few(self.fleet())
-            else min(sleep, due + timedelta(milliseconds=random.uniform(0, 50)))
-        )
+        if due is None or not among_few(self.fleet()):
+            return sleep
+        return min(sleep, due + timedelta(milliseconds=random.uniform(0, 50)))
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._running.pop(task, None)

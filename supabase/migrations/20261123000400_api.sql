@@ -155,7 +155,7 @@ begin
     select jsonb_agg(v -> 'direction' order by (v ->> 'index')::integer) into v_plan
       from jsonb_array_elements(v_old.plan -> 'variants') v;
     v_plan := coalesce(v_plan, v_options -> 'plan');
-    v_options := jsonb_strip_nulls(v_options - 'seed' || jsonb_build_object('seed', p_seed, 'engine', coalesce(v_engine, nullif(v_old.engine, '')), 'mend', v_mend));
+    v_options := jsonb_strip_nulls(v_options || jsonb_build_object('seed', p_seed, 'engine', coalesce(v_engine, nullif(v_old.engine, '')), 'mend', v_mend));
     if v_plan is not null then
       v_options := v_options - 'variants' || jsonb_build_object('plan',
         case when v_variant is null then v_plan else jsonb_build_array(v_plan -> v_variant) end);

@@ -195,8 +195,8 @@ comment on function queue.view(uuid, uuid) is 'queue.answer for a caller who may
 
 -- Many of them in one question, each for a caller of its own, in the order asked, without the answer where this version of it was
 -- seen. The answer of a job that has ended depends on its row and on how long jobs are kept, since nobody writes results any more;
--- of one that runs on its row, its results, and its progress, which moves with time and is told apart. Jobs that wait have the
--- version '', one that is not there for the caller null.
+-- of one that runs on its row, its results, and its progress, which moves with time and is told apart. Jobs without a stage, which
+-- wait or were just claimed, have the version '', one that is not there for the caller null.
 create function queue.views(p_jobs uuid[], p_users uuid[], p_seen text[]) returns table (version text, progress jsonb, answer jsonb)
 language plpgsql stable set search_path = ''
 as $$

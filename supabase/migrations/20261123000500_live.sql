@@ -6,10 +6,10 @@
 --                     event 'deleted'  the job is gone
 
 -- Whose turn it is to look when work has come. A look costs Postgres about as much as a beat, so that a thousand idle workers
--- are not all called: of those who have room for such a job about 32 are, and two more for each job that waits. A large fleet is
--- called at most four times a second for each kind. Both may be too little, and so whoever calls a part of a fleet, or nobody
--- because somebody was called just now, owes a look at what waits then: the next beat of any worker pays it, and calls anew
--- for what it finds, until nothing waits that anybody has room for.
+-- are not all called: of those who have room for such a job about 32 are, and two more for each job that waits; of all about
+-- eight for a webhook. A large fleet is called at most four times a second for each kind. All of this may be too little, and so
+-- whoever calls a part of a fleet, or nobody because somebody was called just now, owes a look at what waits then: the next beat
+-- of any worker pays it, and calls anew for what it finds, until nothing waits that anybody has room for.
 
 -- How many jobs wait that workers could take now, or webhooks that are due; not counted beyond p_most. Short walks, as the claim's.
 create function private.waiting(p_what text, p_engine text, p_most bigint) returns bigint

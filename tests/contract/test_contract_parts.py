@@ -184,10 +184,10 @@ async def test_a_track_that_is_not_there_is_not_ready(api, gen, tail):
     """While the job waits, or where it ended without it."""
     part = {"start": 1, "end": 2, "variant": 0} if tail == "again" else {"variant": 0}
     job = await gen()
-    for method in ("get", "delete"):
-        status, problem = await ask(api, "post", f"/api/v1/job/{job}/{tail}", json=part)
-        assert (status, problem["code"]) == (409, "not_ready")
+    for method, said in (("get", "is not there yet"), ("delete", "has ended without variant 0")):
         await ask(api, method, f"/api/v1/job/{job}")
+        status, problem = await ask(api, "post", f"/api/v1/job/{job}/{tail}", json=part)
+        assert (status, problem["code"], said in problem["detail"]) == (409, "not_ready", True)
 
 
 @pytest.mark.parametrize("body", [None, {}, {"variant": 0}, {"variant": None}])
