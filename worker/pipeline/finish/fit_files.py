@@ -12,7 +12,7 @@ import ffmpeg
 import imageio_ffmpeg
 import numpy as np
 
-from worker.domain import AUDIO_FORMATS, Clip, Fit, Samples
+from worker.domain import AUDIO_FORMATS, Clip, Facts, Fit, Samples
 from worker.errors import Rejected
 from worker.pipeline.finish.command import opened
 from worker.pipeline.finish.complaints import in_words
@@ -38,7 +38,7 @@ async def fit_files(film: Path, track: Path, hits_s: Sequence[float] = ()) -> Fi
     """Raises Rejected (what `ChildLooker.look` raises, not_audio, too_long) and Unavailable."""
     from worker.pipeline.finish.fit import fit  # brings scipy's filters, which decoding needs not
 
-    clip, (samples, rate) = await together(_seen(film), decoded(track))
+    clip, (samples, rate, _) = await together(_seen(film), decoded(track))
     found = await asyncio.to_thread(fit, samples, rate, clip.scenes, hits_s)
     return FilesFit(fit=found, film_s=clip.duration_s, track_s=samples.shape[1] / rate)
 
@@ -50,8 +50,8 @@ async def _seen(film: Path) -> Clip:
     return clips[-1]
 
 
-async def decoded(track: Path, longest_s: float = LONGEST_S) -> tuple[Samples, int]:
-    """The sound of a track, (1 or 2, samples), and its rate; of 16 bits each sample is what it is in the file.
+async def decoded(track: Path, longest_s: float = LONGEST_S) -> tuple[Samples, int, Facts]:
+    """The sound of a track, (1 or 2, samples), its rate, and what it says of itself; of 16 bits each sample is what it is in the file.
 
     Raises Rejected (not_audio, too_long), Unavailable.
     """
@@ -69,7 +69,7 @@ async def decoded(track: Path, longest_s: float = LONGEST_S) -> tuple[Samples, i
         raise Rejected(f"The track cannot be decoded ({why}); export it again, for example as FLAC", code="not_audio")
     whole = len(ended.output) // (4 * channels) * channels
     samples = np.frombuffer(ended.output, "<f4", whole).reshape(-1, channels).T
-    return np.nan_to_num(samples), rate
+    return np.nan_to_num(samples), rate, heard.facts
 
 
 def _command(track: Path, sound: Sound, rate: int, channels: int) -> list[str]:
