@@ -162,7 +162,7 @@ def _energy(
         arc = 0.5 + 0.5 * arc
     if level:
         arc = 0.75
-    levels = [0.7 * scene.motion + 0.3 * scene.brightness for scene in scenes] or [0.5]
+    levels = [scene.liveliness for scene in scenes] or [0.5]
     here = next((level for scene, level in zip(scenes, levels, strict=False) if middle_s < scene.end_s), levels[-1])
     spread = max(levels) - min(levels)
     picture = (here - min(levels)) / spread if spread > 0.05 else 0.5
