@@ -33,7 +33,7 @@ LOOP = Wishes(loops=True)
     st.lists(st.tuples(st.floats(0, 0.999), st.sampled_from(["accent", "drop", "stop", "downbeat"])), max_size=3),
 )  # fmt: skip
 def test_bars_fill_the_film_exactly(duration_s, places, bpm, hits):
-    """The last bar ends with the film; from thirteen beats on no tempo bends by more than four percent; no chord ends it."""
+    """The last bar ends with the film; from thirteen beats on, or to a border, no tempo bends by more than four percent; no chord ends it."""
     cuts = sorted({round(place * duration_s, 3) for place in places} - {0.0, round(duration_s, 3)})
     wanted = Wishes(loops=True, hits=tuple(Hit(at_s=place * duration_s, kind=kind) for place, kind in hits))
     timeline = lay_out(duration_s, clip(duration_s, cuts).scenes, bpm, 4, 0.5, wanted)
@@ -43,7 +43,9 @@ def test_bars_fill_the_film_exactly(duration_s, places, bpm, hits):
     if not hits:
         assert timeline.bars[0].start_s == 0
         assert not any(bar.breath_s > 1e-6 for bar in timeline.bars)
-    if duration_s > 13 * 60 / bpm or hits:
+    # Of a shorter loop with one border, that at its beginning, the whole is filled, whatever it costs in tempo.
+    bordered = bool(timeline.sections[1:] or (timeline.bars and timeline.bars[0].start_s > 0))
+    if duration_s > 13 * 60 / bpm or bordered:
         assert all(abs(60 / bar.beat_s / bpm - 1) <= BEND + 2e-6 for bar in timeline.bars) or not timeline.bars[1:]
 
 

@@ -31,6 +31,11 @@ class Scene:
     """0 is cold (blue), 1 is warm (red and yellow)."""
     motion: float
 
+    @property
+    def liveliness(self) -> float:
+        """0..1, as music goes by it."""
+        return 0.7 * self.motion + 0.3 * self.brightness
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:

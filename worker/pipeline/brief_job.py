@@ -5,7 +5,6 @@ What it tells is what `gen` takes: music that is made of it is the same every ti
 
 from __future__ import annotations
 
-from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from worker.domain import Clip, Direction, Job, Plan, Scene, Span, Stage
 from worker.pipeline.equipment import Equipment
 from worker.pipeline.listen import speech_of
 from worker.pipeline.plan import for_speech, planned
-from worker.pipeline.video import fetch_video, public_url
+from worker.pipeline.video import fetch_video, looked_at, public_url
 from worker.ports import Looker
 from worker.timings import Timings
 from worker.together import together
@@ -45,11 +44,8 @@ async def brief(job: Job, folder: Path, timings: Timings, has: Equipment) -> Non
 
 
 async def _looked_at(looker: Looker, file: Path, duration_s: float | None, timings: Timings) -> Clip:
-    """The clip after the longest look."""
     with timings.of("look"):
-        async with aclosing(looker.look(file, duration_s)) as looks:
-            clips = [one async for one in looks if isinstance(one, Clip)]
-    return clips[-1]
+        return await looked_at(looker, file, duration_s)
 
 
 def told(clip: Clip, plan: Plan) -> dict[str, Any]:

@@ -46,10 +46,12 @@ class Finishing:
         """Raises what `Pipeline.run` raises."""
         direction, options, mending = variant.direction, self.job.options, self.job.options.mend
         seed = variant.seed if track.seed is None else track.seed
+        finish = partial(self.has.master, track, duration_s=self.duration_s, loudness_lufs=options.loudness_lufs)
         if mending and self.kept:
             seed = mending.seed  # by which most of it came to be, and all that a later part is to fit
             span = track.mended or Span(start_s=mending.start_s, end_s=mending.end_s)
             track = replace(track, mended=replace(span, end_s=min(span.end_s, self.kept.duration_s)))
+            finish = partial(self.has.mender.mend, track, self.kept, mending)
         facts = of_track(self.engine, seed, direction.prompt)
         tags = {
             "title": direction.title,
@@ -58,13 +60,8 @@ class Finishing:
             "job": str(self.job.lease.job_id),
             "copyright": str(self.engine.licence),
         }
-        work: Callable[..., Recording]
-        if mending and self.kept:
-            work = partial(self.has.mender.mend, track, self.kept, mending)
-        else:
-            work = partial(self.has.master, track, duration_s=self.duration_s, loudness_lufs=options.loudness_lufs)
         work = partial(
-            work, format=options.format, tags=tags, scenes=self.scenes, hits=self.plan.hits,
+            finish, format=options.format, tags=tags, scenes=self.scenes, hits=self.plan.hits,
             loop=options.loop and "loop" not in self.engine.ignores,
         )  # fmt: skip
         with self.timings.of("master"):

@@ -6,17 +6,15 @@ import asyncio
 import hashlib
 import shutil
 from collections.abc import Mapping
-from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
-from worker.domain import Clip, Job, Options, Packed, Plan, Result, Stage, Variant
+from worker.domain import Job, Options, Packed, Plan, Result, Stage, Variant
 from worker.errors import Rejected
 from worker.pipeline.equipment import Equipment
-from worker.pipeline.video import fetch_video
-from worker.ports import Looker
+from worker.pipeline.video import fetch_video, looked_at
 from worker.timings import Timings
 from worker.together import together
 
@@ -39,7 +37,7 @@ async def pack(job: Job, folder: Path, timings: Timings, has: Equipment) -> None
         )
     await has.queue.set_stage(job.lease, Stage.PACKING)
     with timings.of("look"):
-        clip = await _seen(has.looker, video, options)
+        clip = await looked_at(has.looker, video, options.duration_s)  # as long as for composers by scenes
     known = await has.queue.known_speech(job.lease)
     clip = replace(clip, speech=known.spans if known else ())
     film = urlsplit(job.video_url)._replace(query="", fragment="").geturl()
@@ -65,13 +63,6 @@ def _asked(job: Job) -> tuple[Plan, Options]:
     )
     plan = replace(job.plan, variants=(made,))
     return plan, replace(job.options, hits=plan.hits, segments=plan.segments)
-
-
-async def _seen(looker: Looker, video: Path, options: Options) -> Clip:
-    """The film, looked at as long as composers by scenes have it looked at."""
-    async with aclosing(looker.look(video, options.duration_s)) as looks:
-        clips = [look async for look in looks if isinstance(look, Clip)]
-    return clips[-1]
 
 
 async def _put(job: Job, folder: Path, packed: Packed, has: Equipment) -> str:

@@ -31,11 +31,7 @@ class Pipeline(Equipment):
             folder = Path(name)
             match job.kind:
                 case Kind.MERGE:
-                    await merge(
-                        job, folder, timings,
-                        queue=self.queue, fetcher=self.fetcher, ear=self.ear, merger=self.merger, storage=self.storage,
-                        signer=self.signer,
-                    )  # fmt: skip
+                    await merge(job, folder, timings, self)
                 case Kind.BRIEF:
                     await brief(job, folder, timings, self)
                 case Kind.PACK:

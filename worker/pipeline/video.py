@@ -1,13 +1,14 @@
-"""The video of a job, fetched."""
+"""The video of a job, fetched, and looked at to its last frame where nothing waits for the first look."""
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from pathlib import Path
 
-from worker.domain import Job
+from worker.domain import Clip, Job
 from worker.errors import Rejected
-from worker.ports import Fetcher
+from worker.ports import Fetcher, Looker
 
 
 def public_url(job: Job) -> str | None:
@@ -25,3 +26,10 @@ async def fetch_video(job: Job, fetcher: Fetcher, into: Path) -> Path:
             code="too_large",
         )
     return file
+
+
+async def looked_at(looker: Looker, file: Path, duration_s: float | None) -> Clip:
+    """The clip after the longest look. Raises what `Looker.look` raises."""
+    async with aclosing(looker.look(file, duration_s)) as looks:
+        clips = [look async for look in looks if isinstance(look, Clip)]
+    return clips[-1]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from worker.domain import Clip, Hit, Options, Scene, Segment
+from worker.domain import Clip, Hit, Options, Segment
 
 SECTION_S = 6.0
 """Shorter scenes are one section with what comes before them: music has no form at the pace of cuts."""
@@ -59,7 +59,7 @@ def _by_scenes(clip: Clip) -> list[_Section]:
     for scene in clip.scenes:
         start_s, left_s = scene.start_s, clip.duration_s - scene.start_s
         if not sections or (start_s - sections[-1].start_s >= SECTION_S and left_s >= SECTION_S / 2):
-            sections.append(_Section(start_s, _level(scene)))
+            sections.append(_Section(start_s, scene.liveliness))
     return sections or [_Section(0.0, 0.5)]
 
 
@@ -98,10 +98,6 @@ def _words(segment: Segment) -> str:
 
 def _energy(clip: Clip, start_s: float, end_s: float) -> float:
     """How lively the pictures of a stretch are in the mean."""
-    shown = [(min(end_s, scene.end_s) - max(start_s, scene.start_s), _level(scene)) for scene in clip.scenes]
+    shown = [(min(end_s, scene.end_s) - max(start_s, scene.start_s), scene.liveliness) for scene in clip.scenes]
     seconds = sum(length for length, _ in shown if length > 0)
     return sum(length * level for length, level in shown if length > 0) / seconds if seconds else 0.5
-
-
-def _level(scene: Scene) -> float:
-    return 0.7 * scene.motion + 0.3 * scene.brightness

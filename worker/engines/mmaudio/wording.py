@@ -42,15 +42,13 @@ def told(options: Options, windows: Windows, latents_per_s: float) -> Told:
             beside.append(words)
     if options.loop:
         beside = [_joined(words, LOOPING) for words in beside]
-    last_s = windows.starts[-1]
-    several = last_s > 0
+    last = windows.starts[-1]
     windows = windows.split(borders, fade=round(FADE_S * latents_per_s))
     heard = windows.stretches or (0,) * len(windows)
-    if several and not options.loop:
+    if last > 0 and not options.loop:
         ends = len(beside)
         heard = tuple(
-            ends if start == last_s and own == ends - 1 else own
-            for start, own in zip(windows.starts, heard, strict=True)
+            ends if start == last and own == ends - 1 else own for start, own in zip(windows.starts, heard, strict=True)
         )
         beside.append(_joined(beside[-1], ENDING))
     return Told(windows, tuple(beside), heard)

@@ -34,8 +34,11 @@ class Run:
 def lay(
     duration_s: float, cuts_s: Sequence[float], metre: Metre, wishes: Wishes
 ) -> tuple[list[Run], list[float], float]:
-    """Runs up to the last chord, the cuts that no bar line reaches, and when that chord is struck (a loop: never, at the end)."""
-    hits = sorted((hit for hit in wishes.hits if hit.at_s < duration_s), key=lambda hit: hit.at_s)
+    """Runs up to the last chord, the cuts that no bar line reaches, and when that chord is struck (a loop: never, at the end).
+
+    Hits are in order and within the film.
+    """
+    hits = wishes.hits
     land_s = None if wishes.loops else landing(hits, duration_s)
     until_s = duration_s if wishes.loops else land_s or duration_s - ringing(duration_s)[0]
     goals = _goals(hits, wishes.segments, cuts_s, until_s, 60 / metre.bpm)

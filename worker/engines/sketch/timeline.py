@@ -6,7 +6,7 @@ A cut that is out of reach gets an accent on the nearest half beat instead. Hits
 
 import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -65,9 +65,9 @@ def lay_out(
     """Bars for a clip. `drive` 0..1 is the energy the direction asks for."""
     wishes = wishes or Wishes()
     cuts = [scene.start_s for scene in scenes[1:] if 0.4 < scene.start_s < duration_s - 0.8]
-    hits = sorted((hit for hit in wishes.hits if hit.at_s < duration_s), key=lambda hit: hit.at_s)
+    hits = tuple(sorted((hit for hit in wishes.hits if hit.at_s < duration_s), key=lambda hit: hit.at_s))
     time = metre(asked_bpm, beats_per_bar, cuts, [hit.at_s for hit in hits])
-    runs, missed, final_s = lay(duration_s, cuts, time, wishes)
+    runs, missed, final_s = lay(duration_s, cuts, time, replace(wishes, hits=hits))
     bars = tuple(bar for run in runs for bar in run.bars)
     rests = tuple(_rests(runs, hits, final_s))
     snapped = sorted({_snap(cut, bars) for cut in missed if bars and bars[0].start_s <= cut < final_s})
@@ -83,7 +83,7 @@ def lay_out(
             and all(abs(time_s - hit.at_s) > SAME_S for hit in hits)
             and not any(rest.start_s <= time_s < rest.end_s for rest in rests)
         ),
-        hits=tuple(hits),
+        hits=hits,
         rests=rests,
         loops=wishes.loops,
     )
@@ -162,7 +162,7 @@ def _energy(
         arc = 0.5 + 0.5 * arc
     if level:
         arc = 0.75
-    levels = [0.7 * scene.motion + 0.3 * scene.brightness for scene in scenes] or [0.5]
+    levels = [scene.liveliness for scene in scenes] or [0.5]
     here = next((level for scene, level in zip(scenes, levels, strict=False) if middle_s < scene.end_s), levels[-1])
     spread = max(levels) - min(levels)
     picture = (here - min(levels)) / spread if spread > 0.05 else 0.5

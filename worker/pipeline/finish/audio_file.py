@@ -5,11 +5,13 @@ import subprocess
 import tempfile
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 
 import av
 import imageio_ffmpeg
 import numpy as np
+import numpy.typing as npt
 
 from worker.domain import FULL, Samples, Steps
 from worker.errors import Rejected, Unavailable
@@ -65,18 +67,26 @@ def write(
         own = _own_tags(tags)
         comment = "\x1a" * (len(own) - len(_comment("")))
     given = tags | ({"comment": comment} if comment else {})
+    whole = floats(samples) if kind.sample_format == "fltp" else dithered(samples)
     with tempfile.TemporaryDirectory(prefix="rhythmai-") as folder:  # lengths and the index are written last, in front
         path = Path(folder) / f"track.{format}"
         try:
-            (_encode_outside if format == "mp3" else _encode)(samples, rate, kind, path, given)
+            (_encode_outside if format == "mp3" else encode)(whole, rate, kind, path, given)
         except (av.FFmpegError, OSError) as error:
             raise Unavailable(f"Writing {format} failed: {error}", code="encoder") from error
         return path.read_bytes().replace(_comment(comment), own, 1 if own else 0)
 
 
-def _encode(samples: Samples | Steps, rate: int, kind: FileFormat, path: Path, tags: dict[str, str]) -> None:
-    layout = "stereo" if samples.shape[0] == 2 else "mono"
-    with av.open(str(path), "w", format=kind.container, container_options={"movflags": "+faststart"}) as output:
+def encode(
+    whole: Samples | Steps | npt.NDArray[np.int32],
+    rate: int,
+    kind: FileFormat,
+    file: Path | BytesIO,
+    tags: dict[str, str],
+) -> None:
+    """Write samples, (1 or 2, n), which are in the kind's sample format; of 32 bits FLAC keeps the upper 24."""
+    layout = "stereo" if whole.shape[0] == 2 else "mono"
+    with av.open(file, "w", format=kind.container, container_options={"movflags": "+faststart"}) as output:
         output.metadata.update(tags)
         stream = output.add_stream(kind.codec, rate=rate, options=dict(kind.options))
         assert isinstance(stream, av.AudioStream)
@@ -84,8 +94,7 @@ def _encode(samples: Samples | Steps, rate: int, kind: FileFormat, path: Path, t
         stream.format = kind.sample_format
         if kind.bit_rate:
             stream.bit_rate = kind.bit_rate
-        whole = floats(samples) if kind.sample_format == "fltp" else dithered(samples)
-        for first in range(0, samples.shape[1], rate):
+        for first in range(0, whole.shape[1], rate):
             part = whole[:, first : first + rate]
             rows = part if kind.sample_format == "fltp" else part.T.reshape(1, -1)
             frame = av.AudioFrame.from_ndarray(rows.copy(), format=kind.sample_format, layout=layout)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import ffmpeg
 import imageio_ffmpeg
 import numpy as np
 
-from worker.domain import AUDIO_FORMATS, Clip, Fit, Samples
+from worker.domain import AUDIO_FORMATS, Facts, Fit, Samples
 from worker.errors import Rejected
 from worker.pipeline.finish.command import opened
 from worker.pipeline.finish.complaints import in_words
@@ -21,6 +20,7 @@ from worker.pipeline.look.answers import Heard
 from worker.pipeline.look.child import Limits, run_child
 from worker.pipeline.look.footage import Sound
 from worker.pipeline.look.look import ChildLooker, ask_decoder
+from worker.pipeline.video import looked_at
 from worker.together import together
 
 LONGEST_S = 900.0
@@ -38,20 +38,14 @@ async def fit_files(film: Path, track: Path, hits_s: Sequence[float] = ()) -> Fi
     """Raises Rejected (what `ChildLooker.look` raises, not_audio, too_long) and Unavailable."""
     from worker.pipeline.finish.fit import fit  # brings scipy's filters, which decoding needs not
 
-    clip, (samples, rate) = await together(_seen(film), decoded(track))
+    looker = ChildLooker(max_duration_s=LONGEST_S)
+    clip, (samples, rate, _) = await together(looked_at(looker, film, None), decoded(track))
     found = await asyncio.to_thread(fit, samples, rate, clip.scenes, hits_s)
     return FilesFit(fit=found, film_s=clip.duration_s, track_s=samples.shape[1] / rate)
 
 
-async def _seen(film: Path) -> Clip:
-    """The film, looked at for as long as it takes."""
-    async with aclosing(ChildLooker(max_duration_s=LONGEST_S).look(film, None)) as looks:
-        clips = [look async for look in looks if isinstance(look, Clip)]
-    return clips[-1]
-
-
-async def decoded(track: Path, longest_s: float = LONGEST_S) -> tuple[Samples, int]:
-    """The sound of a track, (1 or 2, samples), and its rate; of 16 bits each sample is what it is in the file.
+async def decoded(track: Path, longest_s: float = LONGEST_S) -> tuple[Samples, int, Facts]:
+    """The sound of a track, (1 or 2, samples), its rate, and what it says of itself; of 16 bits each sample is what it is in the file.
 
     Raises Rejected (not_audio, too_long), Unavailable.
     """
@@ -69,7 +63,7 @@ async def decoded(track: Path, longest_s: float = LONGEST_S) -> tuple[Samples, i
         raise Rejected(f"The track cannot be decoded ({why}); export it again, for example as FLAC", code="not_audio")
     whole = len(ended.output) // (4 * channels) * channels
     samples = np.frombuffer(ended.output, "<f4", whole).reshape(-1, channels).T
-    return np.nan_to_num(samples), rate
+    return np.nan_to_num(samples), rate, heard.facts
 
 
 def _command(track: Path, sound: Sound, rate: int, channels: int) -> list[str]:

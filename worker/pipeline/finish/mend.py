@@ -30,7 +30,7 @@ class FfmpegMender:
 
     async def read(self, master: Path, latents: Path | None) -> Kept:
         """Raises Rejected (not_audio, too_long, cannot_mend) and Unavailable."""
-        samples, rate = await decoded(master)
+        samples, rate, _ = await decoded(master)
         steps = np.round(samples * 32768).astype(np.int16)  # as libav divided them
         return Kept(steps=steps, sample_rate=rate, latents=_latents(latents) if latents else None)
 

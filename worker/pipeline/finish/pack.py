@@ -21,9 +21,6 @@ from worker.pipeline.finish.audio_file import FORMATS
 from worker.pipeline.finish.cues import Cues
 from worker.pipeline.finish.fit_files import decoded
 from worker.pipeline.finish.stem_file import FULL, Steps24, write_24
-from worker.pipeline.look.answers import Heard
-from worker.pipeline.look.child import Limits
-from worker.pipeline.look.look import ask_decoder
 from worker.ports import Stems
 
 NO_MARKERS: Final = (
@@ -46,11 +43,9 @@ class TrackPacker:
 
     async def pack(self, track: Path, into: Path, clip: Clip, plan: Plan, options: Options, film: str) -> Packed:
         told = options.packs or {}
-        longest_s = float(told["duration"]) + _LONGER_S
-        heard, _ = await ask_decoder("listen", track, longest_s, expect=Heard, limits=Limits())
-        samples, rate = await decoded(track, longest_s)
+        samples, rate, facts = await decoded(track, float(told["duration"]) + _LONGER_S)
         cues = Cues(clip=clip, film=film, plan=plan, told=told, beats_s=(), anatomy=None)
-        work = partial(_packed, self.stems, cues, options, track, into, samples, rate, heard.facts)
+        work = partial(_packed, self.stems, cues, options, track, into, samples, rate, facts)
         try:
             return await asyncio.get_running_loop().run_in_executor(self.at_work, work)
         except BrokenExecutor as error:
