@@ -16,7 +16,7 @@ from worker.errors import Cancelled, Rejected
 if TYPE_CHECKING:
     from worker.engines.acestep.engine import AceStepEngine
 
-RATE, FRAME = 48_000, 1920
+RATE = 48_000
 FILM = clip(10.0)
 NEW = Variant(index=1, seed=9, direction=direction("jazz", instruments=("trumpet",), prompt="drums"))
 FAST = Options(steps=2)
