@@ -60,7 +60,10 @@ class ByModule(LoadScopeScheduling):
     )
     DIFFUSERS = (
         "tests/engine/test_acestep_",
+        "tests/engine/test_licences",
+        "tests/engine/test_mmaudio_second_oracle",
         "tests/engine/test_mmaudio_weights",
+        "tests/engine/test_start",
         "tests/worker/test_whole_engines",
     )  # what imports that, or a hub's client
     LIVE = tuple(f"tests/browser/test_{name}" for name in ("in_step", "live", "mix", "restarts"))

@@ -11,7 +11,6 @@ from rhythmai.cli import app
 from tests.docs.blocks import DOCS, blocks
 
 PAGES = [DOCS.parent / "README.md", DOCS.parent / "supabase_standin" / "README.md", *sorted(DOCS.rglob("*.md"))]
-OUTPUT = {"", "text", "json"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.engine.acestep import load
 from tests.unit.clips import clip, direction
 from worker.domain import Options, Variant
 from worker.engines.acestep.checkpoints import Lock, checked, missing, model_named
@@ -29,12 +30,6 @@ VARIANTS = [
 ]
 
 
-def load(models_dir: Path) -> AceStepEngine:
-    from worker.engines.acestep.engine import AceStepEngine  # seconds of diffusers: not for whoever only collects
-
-    return AceStepEngine.load(TINY.name, models_dir, "cpu")
-
-
 @pytest.fixture(scope="module")
 def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("models")
@@ -43,7 +38,7 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def engine(models_dir: Path) -> AceStepEngine:
     """Its checkpoint is not there, and made."""
-    return load(models_dir)
+    return load(TINY.name, models_dir, "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +167,7 @@ def test_a_changed_file_is_not_loaded(engine, models_dir: Path, tmp_path: Path):
     content[-1] ^= 1
     file.write_bytes(content)
     with pytest.raises(Misconfigured, match=r"diffusion_pytorch_model\.safetensors is not what was pulled"):
-        load(tmp_path)
+        load(TINY.name, tmp_path, "cpu")
     file.unlink()
     assert missing(TINY, tmp_path) == ["vae/diffusion_pytorch_model.safetensors"]
 

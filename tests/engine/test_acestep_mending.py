@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 import torch
 
+from tests.engine.acestep import load
 from tests.unit.clips import clip, direction
 from worker.domain import LOOP_S, Options, Part, Segment, Variant
-from worker.engines.acestep.engine import AceStepEngine
 from worker.errors import Cancelled, Rejected
 
-RATE, FRAME = 48_000, 1920
+if TYPE_CHECKING:
+    from worker.engines.acestep.engine import AceStepEngine
+
+RATE = 48_000
 FILM = clip(10.0)
 NEW = Variant(index=1, seed=9, direction=direction("jazz", instruments=("trumpet",), prompt="drums"))
 FAST = Options(steps=2)
@@ -19,7 +24,7 @@ FAST = Options(steps=2)
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> AceStepEngine:
-    return AceStepEngine.load("tiny-random", tmp_path_factory.mktemp("models"), "cpu")
+    return load("tiny-random", tmp_path_factory.mktemp("models"), "cpu")
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine import acestep
 from worker.domain import MIT
 from worker.engines.acestep import checkpoints
-from worker.engines.acestep.engine import AceStepEngine
 from worker.engines.licences import commercial, licence_of
 from worker.engines.mmaudio import models
 from worker.engines.mmaudio.engine import MMAudioEngine
@@ -25,7 +25,7 @@ def test_every_checkpoint_has_a_licence(engine: MMAudioEngine):
     assert {(row.licence.name, row.licence.commercial) for row in checkpoints.MODELS.values()} == {("MIT", True)}
 
 
-@pytest.mark.parametrize("make", [lambda at: SketchEngine(), lambda at: AceStepEngine.load("tiny-random", at, "cpu")])
+@pytest.mark.parametrize("make", [lambda at: SketchEngine(), lambda at: acestep.load("tiny-random", at, "cpu")])
 def test_what_has_nobodys_weights_is_ours(make, tmp_path: Path):
     """The sketch has no weights, and the random ones of the tests are made here: MIT, and free to sell."""
     assert make(tmp_path).licence == MIT

@@ -1,16 +1,9 @@
 """The seam meter hears what it should: hard cuts, level steps and blur, and nothing in one piece of music."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-SPEC = importlib.util.spec_from_file_location("seams", Path(__file__).parents[2] / "bench" / "seams.py")
-seams = importlib.util.module_from_spec(SPEC)
-sys.modules["seams"] = seams
-SPEC.loader.exec_module(seams)
+from bench import seams
 
 RATE, SECONDS = 44100, 30
 AT = [6.0, 12.0, 18.0, 24.0]

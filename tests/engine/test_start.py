@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from worker.engines.acestep.engine import AceStepEngine
+from tests.engine import acestep
 from worker.engines.device import choose_device
 from worker.engines.mmaudio.engine import MMAudioEngine
 from worker.errors import Misconfigured
@@ -29,19 +29,19 @@ def test_a_device_that_is_not_here_is_named(device: str, gpus: int, words: str):
 
 
 @pytest.mark.parametrize(
-    ("engine", "model", "device", "words"),
+    ("load", "model", "device", "words"),
     [
-        (MMAudioEngine, "huge", "cpu", "MMAUDIO_MODEL='huge' is not a model: choose one of small_16k"),
-        (MMAudioEngine, "small_44k", "cpu", "rhythmai models pull small_44k"),
-        (MMAudioEngine, "large_44k_v2", "cpu", "missing weights/mmaudio_large_44k_v2.pth, ext_weights/v1-44.pth"),
-        (AceStepEngine, "huge", "cpu", "ACESTEP_MODEL='huge' is not a model: choose one of xl-turbo, turbo, tiny-random"),
-        (AceStepEngine, "xl-turbo", "cpu", "run `rhythmai models pull acestep-xl-turbo`, or set ENGINE=sketch"),
-        (AceStepEngine, "tiny-random", "gpu", "DEVICE='gpu' is no device"),
+        (MMAudioEngine.load, "huge", "cpu", "MMAUDIO_MODEL='huge' is not a model: choose one of small_16k"),
+        (MMAudioEngine.load, "small_44k", "cpu", "rhythmai models pull small_44k"),
+        (MMAudioEngine.load, "large_44k_v2", "cpu", "missing weights/mmaudio_large_44k_v2.pth, ext_weights/v1-44.pth"),
+        (acestep.load, "huge", "cpu", "ACESTEP_MODEL='huge' is not a model: choose one of xl-turbo, turbo, tiny-random"),
+        (acestep.load, "xl-turbo", "cpu", "run `rhythmai models pull acestep-xl-turbo`, or set ENGINE=sketch"),
+        (acestep.load, "tiny-random", "gpu", "DEVICE='gpu' is no device"),
     ],
 )  # fmt: skip
-def test_a_worker_that_cannot_start_says_what_to_do(tmp_path: Path, engine, model: str, device: str, words: str):
+def test_a_worker_that_cannot_start_says_what_to_do(tmp_path: Path, load, model: str, device: str, words: str):
     """An unknown model, missing weights or a wrong device are one line with the remedy."""
     with pytest.raises(Misconfigured) as caught:
-        engine.load(model, tmp_path, device)
+        load(model, tmp_path, device)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -1,22 +1,16 @@
 """Ends of tracks: what dies away by itself is left alone, all else fades, and what loops meets itself."""
 
-import importlib.util
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from bench import seams
 from tests.unit.test_master import RATE, decoded
 from worker.domain import LOOP_S, Track
 from worker.pipeline.finish.crossfade import alike, crossfade
 from worker.pipeline.finish.loudness import integrated_lufs, true_peak
 from worker.pipeline.finish.master import master
-
-SPEC = importlib.util.spec_from_file_location("seams", Path(__file__).parents[2] / "bench" / "seams.py")
-seams = sys.modules.setdefault("seams", importlib.util.module_from_spec(SPEC))
-SPEC.loader.exec_module(seams)
 
 
 def take(seconds, seed=1, rate=RATE):

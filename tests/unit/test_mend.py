@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench import seams
 from tests.unit.test_master import RATE, TAGS, decoded
-from tests.unit.test_master_ends import seams, take
+from tests.unit.test_master_ends import take
 from worker.domain import FULL, LOOP_S, Kept, Mending, Span, Track
 from worker.errors import Rejected, WorkerError
 from worker.pipeline.finish.audio_file import write

@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -136,7 +137,7 @@ async def test_another_engines_track_has_no_stems_and_no_note(packed):
 async def test_a_worker_without_the_extra_says_so(packed, monkeypatch):
     """Without opentimelineio and mido the pack has no markers and no MIDI, and a note tells what to install; stems it has."""
     for name in ("opentimelineio", "mido", "worker.pipeline.finish.markers", "worker.engines.sketch.midi"):
-        monkeypatch.setitem(__import__("sys").modules, name, None)
+        monkeypatch.setitem(sys.modules, name, None)
     made, pack = await packed(recorded())
     assert made.notes == (NO_MARKERS,)
     assert {name.partition("/")[0] for name in pack} == {"track.flac", "cues.json", "stems"}

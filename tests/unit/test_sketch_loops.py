@@ -1,14 +1,11 @@
 """Loops: whole bars fill the film, the last one leads into the first, and nobody hears where it begins again."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench import seams
 from tests.unit.clips import clip, direction
 from tests.unit.hearing import RATE
 from worker.domain import Hit, Options, Variant
@@ -18,11 +15,6 @@ from worker.engines.sketch.composing import compose
 from worker.engines.sketch.laying import Wishes
 from worker.engines.sketch.timeline import lay_out
 from worker.pipeline.direct.vocabulary import GENRES
-
-SPEC = importlib.util.spec_from_file_location("seams", Path(__file__).parents[2] / "bench" / "seams.py")
-seams = importlib.util.module_from_spec(SPEC)
-sys.modules["seams"] = seams
-SPEC.loader.exec_module(seams)
 
 LOOP = Wishes(loops=True)
 

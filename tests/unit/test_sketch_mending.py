@@ -76,6 +76,7 @@ def test_the_window_is_the_bars_that_the_part_touches(start_s, length_s, genre, 
     assert made.mended.end_s >= part[1] - 1e-6
     longest = max(bar.end_s - bar.start_s for bar in timeline.bars)
     assert start_s - made.mended.start_s <= longest + (24.0 - timeline.final_s)
+    assert made.mended.end_s - part[1] <= longest + (24.0 - timeline.final_s)
     held = [note for one in made.parts for note in one.notes if note.start_s < made.mended.start_s - 0.06]
     assert all(note.start_s + note.length_s < made.mended.start_s + 0.15 for note in held)
 

@@ -2,12 +2,12 @@
 
 import io
 
-import av
 import mido
 import numpy as np
 import pytest
 
 from tests.unit.clips import clip, direction
+from tests.unit.test_master import decoded
 from worker.domain import Hit, Options, Segment, Track, Variant
 from worker.engines.sketch.bars import Bar
 from worker.engines.sketch.effects import glued
@@ -32,9 +32,7 @@ def stored(score):
     """What is in the file of the track, (2, samples)."""
     raw = Track(index=0, samples=mix(score, lambda: None), sample_rate=RATE)
     made = master(raw, duration_s=score.duration_s, loudness_lufs=-14, format="flac", tags={})
-    with av.open(io.BytesIO(made.data)) as file:
-        frames = [frame.to_ndarray().reshape(-1, 2).T for frame in file.decode(audio=0)]
-    return np.concatenate(frames, axis=1).astype(np.float32) / np.float32(32768)
+    return decoded(made)[0]
 
 
 def level_db(wave, of):

@@ -70,8 +70,7 @@ def attend(caller: socket.socket) -> str | None:
     for file in files:
         os.close(file)
     ended = os.pidfd_open(program)
-    while ended not in (ready := select.select([ended, caller], [], [])[0]):
-        assert ready
+    while ended not in select.select([ended, caller], [], [])[0]:
         number = caller.recv(1)
         os.kill(program, number[0] if number else signal.SIGKILL)
         if not number:
