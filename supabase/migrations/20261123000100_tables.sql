@@ -212,68 +212,34 @@ create index jobs_heard on public.jobs (tenant, md5(video_url), seq desc)
 --   woken_<what>          when workers were woken last for a kind of job or for webhooks.
 --   owed_ms               from when on a beat shall look whether that was enough; 0: it was.
 --   hearing, room_<what>  how many workers hear of it, and how many of them have room for a job of a kind, or for an engine.
-create sequence private.served_generate_interactive minvalue 0;
-create sequence private.served_generate_batch minvalue 0;
-create sequence private.served_generate_interactive_mmaudio minvalue 0;
-create sequence private.served_generate_batch_mmaudio minvalue 0;
-create sequence private.served_generate_interactive_acestep minvalue 0;
-create sequence private.served_generate_batch_acestep minvalue 0;
-create sequence private.served_generate_interactive_sketch minvalue 0;
-create sequence private.served_generate_batch_sketch minvalue 0;
-create sequence private.served_merge_interactive minvalue 0;
-create sequence private.served_merge_batch minvalue 0;
-create sequence private.served_brief_interactive minvalue 0;
-create sequence private.served_brief_batch minvalue 0;
-create sequence private.served_pack_interactive minvalue 0;
-create sequence private.served_pack_batch minvalue 0;
-create sequence private.swept_ms minvalue 0;
-create sequence private.beat_ms minvalue 0;
-create sequence private.heard_ms minvalue 0;
-create sequence private.hearing minvalue 0;
-create sequence private.woken_generate minvalue 0;
-create sequence private.woken_merge minvalue 0;
-create sequence private.woken_brief minvalue 0;
-create sequence private.woken_pack minvalue 0;
-create sequence private.woken_webhook minvalue 0;
-create sequence private.owed_ms minvalue 0;
-create sequence private.room_generate minvalue 0;
-create sequence private.room_merge minvalue 0;
-create sequence private.room_brief minvalue 0;
-create sequence private.room_pack minvalue 0;
-create sequence private.room_mmaudio minvalue 0;
-create sequence private.room_acestep minvalue 0;
-create sequence private.room_sketch minvalue 0;
-comment on sequence private.hearing is 'How many workers live: a hint.';
-comment on sequence private.woken_generate is 'When workers were woken for a generate job, in milliseconds of the epoch: a hint.';
-comment on sequence private.woken_merge is 'When workers were woken for a merge job, in milliseconds of the epoch: a hint.';
-comment on sequence private.woken_brief is 'When workers were woken for a brief job, in milliseconds of the epoch: a hint.';
-comment on sequence private.woken_pack is 'When workers were woken for a pack job, in milliseconds of the epoch: a hint.';
-comment on sequence private.woken_webhook is 'When workers were woken for a webhook, in milliseconds of the epoch: a hint.';
-comment on sequence private.owed_ms is 'From when on a beat shall look whether a wake-up was enough, in milliseconds of the epoch; 0: it was. A hint.';
-comment on sequence private.room_generate is 'How many workers have room for a generate job: a hint.';
-comment on sequence private.room_merge is 'How many workers have room for a merge job: a hint.';
-comment on sequence private.room_brief is 'How many workers have room for a brief job: a hint.';
-comment on sequence private.room_pack is 'How many workers have room for a pack job: a hint.';
-comment on sequence private.room_mmaudio is 'How many workers have room for a job for mmaudio: a hint.';
-comment on sequence private.room_acestep is 'How many workers have room for a job for acestep: a hint.';
-comment on sequence private.room_sketch is 'How many workers have room for a job for sketch: a hint.';
-comment on sequence private.served_generate_interactive is 'The turn of the last interactive generate job claimed: a hint.';
-comment on sequence private.served_generate_batch is 'The turn of the last batch generate job claimed: a hint.';
-comment on sequence private.served_generate_interactive_mmaudio is 'The same of jobs for mmaudio.';
-comment on sequence private.served_generate_batch_mmaudio is 'The same of jobs for mmaudio.';
-comment on sequence private.served_generate_interactive_acestep is 'The same of jobs for acestep.';
-comment on sequence private.served_generate_batch_acestep is 'The same of jobs for acestep.';
-comment on sequence private.served_generate_interactive_sketch is 'The same of jobs for sketch.';
-comment on sequence private.served_generate_batch_sketch is 'The same of jobs for sketch.';
-comment on sequence private.served_merge_interactive is 'The turn of the last interactive merge job claimed: a hint.';
-comment on sequence private.served_merge_batch is 'The turn of the last batch merge job claimed: a hint.';
-comment on sequence private.served_brief_interactive is 'The turn of the last interactive brief job claimed: a hint.';
-comment on sequence private.served_brief_batch is 'The turn of the last batch brief job claimed: a hint.';
-comment on sequence private.served_pack_interactive is 'The turn of the last interactive pack job claimed: a hint.';
-comment on sequence private.served_pack_batch is 'The turn of the last batch pack job claimed: a hint.';
-comment on sequence private.swept_ms is 'When the last sweep ran, in milliseconds of the epoch: a hint.';
-comment on sequence private.beat_ms is 'When any worker beat last, in milliseconds of the epoch: a hint.';
-comment on sequence private.heard_ms is 'Since when workers can be heard again after a silence of all of them, in milliseconds of the epoch: a hint.';
+do $$
+declare
+  v_hint record;
+begin
+  for v_hint in
+    select concat_ws('_', 'served', k.kind, l.lane, k.engine) as name,
+           format('The turn of the last %s %s job%s claimed: a hint.', l.lane, k.kind, ' for ' || k.engine) as tells
+      from (values ('generate', null), ('generate', 'mmaudio'), ('generate', 'acestep'), ('generate', 'sketch'),
+                   ('merge', null), ('brief', null), ('pack', null)) k (kind, engine),
+           unnest(array['interactive', 'batch']) l (lane)
+    union all
+    select 'woken_' || w.what, format('When workers were woken for %s, in milliseconds of the epoch: a hint.', w.what)
+      from unnest(array['generate', 'merge', 'brief', 'pack', 'webhook']) w (what)
+    union all
+    select 'room_' || r.what, format('How many workers have room for %s: a hint.', r.what)
+      from unnest(array['generate', 'merge', 'brief', 'pack', 'mmaudio', 'acestep', 'sketch']) r (what)
+    union all values
+      ('hearing', 'How many workers live: a hint.'),
+      ('owed_ms', 'From when on a beat shall look whether a wake-up was enough, in milliseconds of the epoch; 0: it was. A hint.'),
+      ('swept_ms', 'When the last sweep ran, in milliseconds of the epoch: a hint.'),
+      ('beat_ms', 'When any worker beat last, in milliseconds of the epoch: a hint.'),
+      ('heard_ms', 'Since when workers can be heard again after a silence of all of them, in milliseconds of the epoch: a hint.')
+  loop
+    execute format('create sequence private.%I minvalue 0', v_hint.name);
+    execute format('comment on sequence private.%I is %L', v_hint.name, v_hint.tells);
+  end loop;
+end
+$$;
 
 create table public.results (
   job_id uuid not null references public.jobs (id) on delete cascade,

@@ -86,9 +86,9 @@ async def test_a_held_snapshot_does_not_slow_claims_down(db, queue, dial):
     snapshot = holder.transaction(isolation="repeatable_read")
     await snapshot.start()
     await holder.fetchval("select count(*) from public.jobs")
-    first = await read_by_claims(db, queue, 50)
-    await read_by_claims(db, queue, 300)
-    last = await read_by_claims(db, queue, 50)
+    first = await read_by_claims(db, queue, 100)
+    await read_by_claims(db, queue, 800)
+    last = await read_by_claims(db, queue, 100)
     await snapshot.rollback()
     assert last <= 3 * max(first, 2)
 
