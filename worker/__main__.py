@@ -8,15 +8,16 @@ import os
 import signal
 import sys
 
-from rhythmai.project import log as logs
-from rhythmai.project.extras import what_to_install
-from worker.errors import Misconfigured
-from worker.pipeline.look.confinement import hide
-from worker.scratch import scratch
-from worker.settings import SECRETS, read_settings
-
 
 def main() -> None:
+    # Not above: each process that masters runs what stands there.
+    from rhythmai.project import log as logs
+    from rhythmai.project.extras import what_to_install
+    from worker.errors import Misconfigured
+    from worker.pipeline.look.confinement import hide
+    from worker.scratch import scratch
+    from worker.settings import SECRETS, read_settings
+
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the worker has its own way to end
     hide()
     logs.configure()

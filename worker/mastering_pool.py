@@ -7,27 +7,23 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
-from importlib import import_module
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
-from worker.pipeline.look.child import NICE
-from worker.pipeline.look.confinement import die_with, hide
+from worker.pipeline.look.confinement import die_with
 
 T = TypeVar("T")
 MOST = 3
 """As many as a usual job has variants."""
-LOADED = ("worker.pipeline.finish.mend", "worker.pipeline.finish.fit", "pyloudnorm")
-"""What a process has ready before its first track."""
 
 
 class MasteringPool(Executor):
-    """At most `at_once` processes, started when they are first needed or by `open`. One that dies takes what is being
-    mastered along, and nothing that comes later.
+    """At most `at_once` processes, forked when they are first needed, or by `open`, from one that has loaded all they need
+    (mastering_process.py). One that dies takes what is being mastered along, and nothing that comes later.
     """
 
     def __init__(self, at_once: int | None = None) -> None:
@@ -35,14 +31,15 @@ class MasteringPool(Executor):
         self._pool = self._new()
 
     def open(self) -> None:
-        """Have the processes load what they need; does not wait for them."""
+        """Have the processes started; does not wait for them."""
         for _ in range(self._at_once):
             self.submit(os.getpid)
 
     def submit(self, work: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         try:
             return self._pool.submit(work, *args, **kwargs)
-        except BrokenProcessPool:
+        except (BrokenProcessPool, ConnectionError):
+            time.sleep(0.1)  # what they are forked from may be dying, too
             self._pool = self._new()
             return self._pool.submit(work, *args, **kwargs)
 
@@ -50,17 +47,11 @@ class MasteringPool(Executor):
         self._pool.shutdown(wait, cancel_futures=cancel_futures)
 
     def _new(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(
-            self._at_once, mp_context=get_context("spawn"), initializer=_settle_in, initargs=(os.getpid(),)
-        )
+        context = get_context("forkserver")
+        context.set_forkserver_preload(["worker.mastering_process", __name__])
+        return ProcessPoolExecutor(self._at_once, mp_context=context, initializer=_settle_in)
 
 
-def _settle_in(parent: int) -> None:
+def _settle_in() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the worker, which drains
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # of a pool's processes each has one track and one core
-    hide()
-    die_with(parent)
-    with suppress(OSError):
-        os.nice(NICE)
-    for name in LOADED:
-        import_module(name)
+    die_with(os.getppid())

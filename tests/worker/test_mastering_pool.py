@@ -54,8 +54,9 @@ def test_nobody_reads_its_memory(mastering_pool):
     assert mastering_pool.submit(eval, "__import__('ctypes').CDLL(None).prctl(3)").result(60) == 0  # PR_GET_DUMPABLE
 
 
-def test_a_process_that_dies_takes_only_its_own_work_along(mastering_pool):
+@pytest.mark.parametrize("victim", ["os.getpid()", "os.getppid()"], ids=["one", "what they are forked from"])
+def test_a_process_that_dies_takes_only_its_own_work_along(mastering_pool, victim):
     """What is mastered next is mastered by a new one."""
     with pytest.raises(BrokenProcessPool):
-        mastering_pool.submit(os._exit, 1).result(60)
+        mastering_pool.submit(exec, f"import os, time; os.kill({victim}, 9); time.sleep(60)").result(60)
     assert mastering_pool.submit(abs, -1).result(60) == 1
