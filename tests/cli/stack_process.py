@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.warm.start import warm
+from tests.warm.start import STACK, warm
 
 TOO_LONG_S = 120
 """Nothing is timed here: this only keeps a lost line from being waited for without end."""
@@ -58,7 +58,7 @@ class Up:
         """Start it and wait until it says that it runs."""
         up = cls(
             await asyncio.create_subprocess_exec(
-                *RHYTHMAI, "up", "--data", str(data), "--port", str(port), "--db-port", str(db_port), *map(str, more),
+                *warm("rhythmai", *STACK), "up", "--data", str(data), "--port", str(port), "--db-port", str(db_port), *map(str, more),
                 cwd=data.parent, env=clean_environment(**environment),
                 stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
             )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import threading
 from typing import Self
 
-from tests.warm.start import warm
+from tests.warm.start import STACK, warm
 
 OURS = ("SUPABASE_", "DATABASE_URL", "JWT_SECRET", "API_", "BASE_URL", "ENGINE", "WORKER_", "XDG_DATA_HOME")
 
@@ -23,7 +22,7 @@ class Program:
     """A context in which `python -m <module>` runs; entered once it said `ready`."""
 
     def __init__(self, module: str, ready: str, environment: dict[str, str], cwd: object = None) -> None:
-        self._command = [sys.executable, "-P", "-m", module] if module == "worker" else warm(module)
+        self._command = warm(module, *STACK)
         self._ready = ready
         self._environment = clean(environment)
         self._cwd = cwd

@@ -53,6 +53,7 @@ def become(call: dict, files: list[int]) -> str:
     os.environ.update(call["environ"])
     if trusted := os.environ.get("SSL_CERT_FILE"):  # aiohttp made its context when it was imported
         aiohttp.connector._SSL_CONTEXT_VERIFIED.load_verify_locations(trusted)
+    sys.executable = str(Path(DOOR).with_name("python"))  # for the programs that this one starts
     sys.argv = [call["module"], *call["arguments"]]
     sys.stdin = open(0, closefd=False)  # noqa: SIM115
     sys.stdout = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), write_through=True)
@@ -101,10 +102,11 @@ def serve(listener: socket.socket) -> str | None:
 
 
 if __name__ == "__main__":
-    warm_up(*sys.argv[2:])
+    DOOR, *beside = sys.argv[1:]
+    warm_up(*beside)
     sys.path[0] = str(Path(__file__).parents[2])
     with socket.socket(socket.AF_UNIX) as door:
-        door.bind(sys.argv[1])
+        door.bind(DOOR)
         door.listen(100)
         print("ready", flush=True)
         module = serve(door)

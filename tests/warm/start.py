@@ -10,6 +10,18 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
+CALLER = HERE / "caller.py"
+STACK = ("worker.assembly", "worker.loading", "worker.engines.sketch.engine")
+"""What the programs of a stack import that the others do not."""
+PYTHON = """#!/bin/sh
+case "$1 $2 $3" in
+  "-P -m worker" | "-P -m edge_api" | "-P -m supabase_standin") shift 2;;
+  "-m worker "* | "-m edge_api "* | "-m supabase_standin "*) shift;;
+  *) exec '{python}' "$@";;
+esac
+exec '{python}' -IS '{caller}' '{door}' "$@"
+"""
+"""In place of sys.executable: what a program starts is warm, too."""
 
 
 def warm(module: str, *beside: str) -> tuple[str, ...]:
@@ -17,7 +29,12 @@ def warm(module: str, *beside: str) -> tuple[str, ...]:
 
     `beside` are modules that are imported already, more than usual. What looks at the process itself (its environment in /proc, its children, what it imports) starts the module itself.
     """
-    return (sys.executable, "-IS", str(HERE / "caller.py"), str(_door(*beside)), module)
+    return (sys.executable, "-IS", str(CALLER), str(_door(*beside)), module)
+
+
+def warm_python() -> Path:
+    """A `python` whose programs of a stack are warm."""
+    return _door(*STACK).with_name("python")
 
 
 @functools.cache
@@ -26,7 +43,9 @@ def _door(*beside: str) -> Path:
     folder = tempfile.TemporaryDirectory(prefix="rhythmai-warm-")
     Path(folder.name).chmod(0o755)
     atexit.register(folder.cleanup)
-    door = Path(folder.name) / "door"
+    door, python = Path(folder.name) / "door", Path(folder.name) / "python"
+    python.write_text(PYTHON.format(caller=CALLER, door=door, python=sys.executable))
+    python.chmod(0o755)
     command = [sys.executable, HERE / "server.py", door, *beside]
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
     atexit.register(server.wait)
