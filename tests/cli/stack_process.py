@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.warm.start import STACK, warm
+from tests.warm.start import warm
 
 TOO_LONG_S = 120
 """Nothing is timed here: this only keeps a lost line from being waited for without end."""
@@ -54,11 +54,19 @@ class Up:
         self.said: list[str] = []
 
     @classmethod
-    async def start(cls, data: Path, port: int, db_port: int, *more: str | Path, **environment: str) -> Up:
+    async def start(
+        cls,
+        data: Path,
+        port: int,
+        db_port: int,
+        *more: str | Path,
+        program: tuple[str, ...] | None = None,
+        **environment: str,
+    ) -> Up:
         """Start it and wait until it says that it runs."""
         up = cls(
             await asyncio.create_subprocess_exec(
-                *warm("rhythmai", *STACK), "up", "--data", str(data), "--port", str(port), "--db-port", str(db_port), *map(str, more),
+                *(program or warm("rhythmai")), "up", "--data", str(data), "--port", str(port), "--db-port", str(db_port), *map(str, more),
                 cwd=data.parent, env=clean_environment(**environment),
                 stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
             )

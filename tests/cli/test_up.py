@@ -22,6 +22,7 @@ from rhythmai.local.settings import LocalSettings
 from rhythmai.local.stack import local_stack
 from tests.cli.stack_process import RHYTHMAI, Up, call, clean_environment
 from tests.cli.terminal import Terminal
+from tests.warm.start import warm
 
 SIGNS = {"edge_api": "Listening on", "supabase_standin": r"gateway\.ready", "worker": r"worker\.ready"}
 """Each child and what it says when it is there."""
@@ -71,7 +72,7 @@ async def test_a_stack_lives_and_dies_well(place):
     data, port, db_port = place
     script = data.parent / "extra.sql"
     script.write_text("create table if not exists public.extra (id int)")
-    up = await Up.start(data, port, db_port, "--sql", script, LOCAL_JWT_SECRET="s" * 32)
+    up = await Up.start(data, port, db_port, "--sql", script, program=RHYTHMAI, LOCAL_JWT_SECRET="s" * 32)
     try:
         variables = await environment(data)
         assert variables["SUPABASE_URL"] == variables["API_URL"] == f"http://127.0.0.1:{port}"
@@ -101,7 +102,7 @@ async def test_a_stack_lives_and_dies_well(place):
         code, _, err = await call("env", "--data", data, cwd=data.parent)
         assert (code, err.count("\n")) == (1, 1)
 
-        up = await Up.start(data, port, db_port)
+        up = await Up.start(data, port, db_port, program=RHYTHMAI)
         again = await environment(data)
         assert again["SUPABASE_KEY"] == variables["SUPABASE_KEY"]
         assert again["JWT_SECRET"] != variables["JWT_SECRET"]
@@ -109,7 +110,7 @@ async def test_a_stack_lives_and_dies_well(place):
 
         family = up.family()
         await up.stop(signal.SIGKILL)
-        up = await Up.start(data, port, db_port)
+        up = await Up.start(data, port, db_port, program=RHYTHMAI)
         assert gone(family)
         assert await is_up(f"http://127.0.0.1:{port}")
     finally:
@@ -125,7 +126,7 @@ async def test_a_stack_lives_and_dies_well(place):
 async def test_people_are_told_in_sentences(place):
     """In a terminal `up` says where everything is and what becomes of jobs, in words, without a line a request."""
     data, port, db_port = place
-    command = (*RHYTHMAI, "up", "--data", data, "--port", port, "--db-port", db_port)
+    command = (*warm("rhythmai"), "up", "--data", data, "--port", port, "--db-port", db_port)
     terminal = await Terminal.start(*command, environment=clean_environment(), cwd=data.parent)
     # A worker is ready when the database says so; its own line may come later.
     await terminal.shows(r"ready to compose with sketch sketch-1\n", ever=True)

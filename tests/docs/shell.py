@@ -13,7 +13,7 @@ from typing import Self
 
 from tests.docs.blocks import Block
 from tests.hosted.programs import clean
-from tests.warm.start import STACK, warm, warm_python
+from tests.warm.start import warm, warm_python
 
 READY = {"edge_api": "Listening on", "worker": "worker.ready", "supabase_standin": "gateway.ready"}
 
@@ -27,7 +27,7 @@ class Shell:
         self._state.write_text("")
         rhythmai = folder.parent / "bin" / "rhythmai"
         rhythmai.parent.mkdir(exist_ok=True)
-        rhythmai.write_text(f'#!/bin/sh\nexec {shlex.join(warm("rhythmai", *STACK))} "$@"\n')
+        rhythmai.write_text(f'#!/bin/sh\nexec {shlex.join(warm("rhythmai"))} "$@"\n')
         rhythmai.chmod(0o755)
         rhythmai.with_name("python").symlink_to(warm_python())
         path = f"{rhythmai.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}"

@@ -7,7 +7,7 @@ import subprocess
 import threading
 from typing import Self
 
-from tests.warm.start import STACK, warm
+from tests.warm.start import warm
 
 OURS = ("SUPABASE_", "DATABASE_URL", "JWT_SECRET", "API_", "BASE_URL", "ENGINE", "WORKER_", "XDG_DATA_HOME")
 
@@ -22,7 +22,7 @@ class Program:
     """A context in which `python -m <module>` runs; entered once it said `ready`."""
 
     def __init__(self, module: str, ready: str, environment: dict[str, str], cwd: object = None) -> None:
-        self._command = warm(module, *STACK)
+        self._command = warm(module)
         self._ready = ready
         self._environment = clean(environment)
         self._cwd = cwd

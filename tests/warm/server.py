@@ -28,10 +28,12 @@ LARGEST = 2**20
 BESIDE = (
     "edge_api.app",
     "supabase_standin.gateway",
+    "worker.assembly",
+    "worker.engines.sketch.engine",
     "worker.pipeline.finish.fit_files",
     "worker.pipeline.look.reading",
 )
-"""What the two servers import when they run, and commands that look at files."""
+"""What servers and workers import when they run, and commands that look at files."""
 
 
 def warm_up(*names: str) -> None:

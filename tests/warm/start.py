@@ -11,8 +11,6 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 CALLER = HERE / "caller.py"
-STACK = ("worker.assembly", "worker.loading", "worker.engines.sketch.engine")
-"""What the programs of a stack import that the others do not."""
 PYTHON = """#!/bin/sh
 case "$1 $2 $3" in
   "-P -m worker" | "-P -m edge_api" | "-P -m supabase_standin") shift 2;;
@@ -33,8 +31,8 @@ def warm(module: str, *beside: str) -> tuple[str, ...]:
 
 
 def warm_python() -> Path:
-    """A `python` whose programs of a stack are warm."""
-    return _door(*STACK).with_name("python")
+    """A `python` whose programs are warm."""
+    return _door().with_name("python")
 
 
 @functools.cache
