@@ -8,6 +8,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
@@ -142,10 +143,17 @@ async def drop(url: str, name: str) -> None:
             return
 
 
+@contextmanager
+def copied(postgres: Postgres, template: str) -> Iterator[str]:
+    """The superuser's URL of a fresh database."""
+    name = f"test_{secrets.token_hex(6)}"
+    asyncio.run(execute(postgres.url(), f"create database {name} template {template} strategy file_copy"))
+    yield postgres.url(name)
+    asyncio.run(drop(postgres.url(), name))
+
+
 @pytest.fixture(scope="module")
 def database_url(postgres: Postgres, template: str) -> Iterator[str]:
     """A fresh database of the module's own, baseline and migrations applied; the URL is the superuser's."""
-    name = f"test_{secrets.token_hex(6)}"
-    asyncio.run(execute(postgres.url(), f"create database {name} template {template}"))
-    yield postgres.url(name)
-    asyncio.run(drop(postgres.url(), name))
+    with copied(postgres, template) as url:
+        yield url
