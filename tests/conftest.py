@@ -135,6 +135,14 @@ def template(postgres: Postgres) -> str:
     return TEMPLATE
 
 
+@pytest.fixture(scope="session")
+def plain(postgres: Postgres) -> str:
+    """The name of a database with the baseline and nothing of ours, to be copied."""
+    asyncio.run(execute(postgres.url(), "create database plain"))
+    asyncio.run(execute(postgres.url("plain"), BASELINE.read_text()))
+    return "plain"
+
+
 async def drop(url: str, name: str) -> None:
     """Also while a client that has just gone is being cleared away."""
     while True:

@@ -58,20 +58,9 @@ async def test_users_see_the_contract_s_columns(db, jobs):
     """What the REST contract does not tell of a job, its own user does not read either; everything it tells they do."""
     told = await db.fetchval("select queue.answer($1)", jobs["alice"])
     computed = {
-        "job_id",
-        "completed_count",
-        "results",
-        "queue_position",
-        "metadata",
-        "expires_at",
-        "directions",
-        "hits",
-        "segments",
-        "progress",
-        "eta_s",
-        "waiting_for",
-        "best",
-    }
+        "job_id", "completed_count", "results", "queue_position", "metadata", "expires_at", "directions", "hits", "segments", "progress",
+        "eta_s", "waiting_for", "best",
+    }  # fmt: skip
     async with ALICES.acts(db):
         await db.fetch(f"select id, {', '.join(sorted(told.keys() - computed))} from public.jobs")
         await db.fetch(f"select job_id, {', '.join(told['results'][0])} from public.results")

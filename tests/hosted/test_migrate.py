@@ -11,47 +11,17 @@ import asyncpg
 import pytest
 
 from rhythmai import schema
-from supabase_standin import BASELINE
 from tests.cli.stack_process import BASE, call
-from tests.conftest import copied, execute
+from tests.conftest import copied
 
 VERSIONS = [migration.version for migration in schema.bundled()]
 LAST = VERSIONS[-1]
 
 
-@pytest.fixture(scope="module")
-def shaped(postgres):
-    """The name of a database of the shape of a Supabase project, without migrations."""
-    with copied(postgres, "template1") as url:
-        asyncio.run(execute(url, BASELINE.read_text()))
-        yield urlsplit(url).path[1:]
-
-
-@pytest.fixture(scope="module")
-def migrated(postgres, shaped):
-    """The name of one with ours."""
-
-    async def migrate(url: str) -> None:
-        connection = await asyncpg.connect(url)
-        await schema.migrate(connection, schema.bundled())
-        await connection.close()
-
-    with copied(postgres, shaped) as url:
-        asyncio.run(migrate(url))
-        yield urlsplit(url).path[1:]
-
-
 @pytest.fixture
-def project_url(postgres, shaped):
-    """A project's database, without migrations."""
-    with copied(postgres, shaped) as url:
-        yield url
-
-
-@pytest.fixture
-def migrated_url(postgres, migrated):
-    """A project's database with our migrations, as `rhythmai migrate` records them."""
-    with copied(postgres, migrated) as url:
+def project_url(postgres, plain):
+    """A database of the shape of a Supabase project, without migrations."""
+    with copied(postgres, plain) as url:
         yield url
 
 
@@ -114,31 +84,33 @@ async def test_who_comes_second_is_told(project_url, tmp_path):
     await other.close()
 
 
-def test_another_statement_is_drift(rhythmai, migrated_url, sql):
+def test_another_statement_is_drift(rhythmai, project_url, sql):
     """A recorded migration with other statements is refused by name, and nothing is changed."""
+    assert rhythmai("migrate", DATABASE_URL=project_url).code == 0
     sql(
-        migrated_url,
+        project_url,
         "update supabase_migrations.schema_migrations set statements = array['select 1'] where version = $1",
         VERSIONS[0],
     )
-    sql(migrated_url, "delete from supabase_migrations.schema_migrations where version = $1", LAST)
-    refused = rhythmai("migrate", DATABASE_URL=migrated_url)
+    sql(project_url, "delete from supabase_migrations.schema_migrations where version = $1", LAST)
+    refused = rhythmai("migrate")
     assert refused.code == 1
     assert VERSIONS[0] in refused.err
     status = rhythmai("migrate", "--status")
     assert status.code == 1
     assert f"altered   {VERSIONS[0]}" in status.out
     assert f"pending   {LAST}" in status.out
-    assert len(sql(migrated_url, "select from supabase_migrations.schema_migrations")) == len(VERSIONS) - 1
+    assert len(sql(project_url, "select from supabase_migrations.schema_migrations")) == len(VERSIONS) - 1
 
 
-def test_an_unknown_migration_is_drift_until_allowed(rhythmai, migrated_url, sql):
+def test_an_unknown_migration_is_drift_until_allowed(rhythmai, project_url, sql):
     """A recorded migration that is not ours is refused, unless --allow-unknown says that it is the project's own."""
+    assert rhythmai("migrate", DATABASE_URL=project_url).code == 0
     sql(
-        migrated_url,
+        project_url,
         "insert into supabase_migrations.schema_migrations (version, name) values ('20991231000000', 'theirs')",
     )
-    refused = rhythmai("migrate", DATABASE_URL=migrated_url)
+    refused = rhythmai("migrate")
     assert refused.code == 1
     assert "20991231000000_theirs" in refused.err
     assert rhythmai("migrate", "--allow-unknown").code == 0
@@ -173,15 +145,16 @@ def test_we_find_what_the_cli_applied(rhythmai, project_url, supabase_cli, sql):
 
 
 @pytest.mark.slow
-def test_repair_ends_drift(rhythmai, migrated_url, supabase_cli, sql):
+def test_repair_ends_drift(rhythmai, project_url, supabase_cli, sql):
     """What the refusal advises works: `supabase migration repair` records our statements again."""
+    assert rhythmai("migrate", DATABASE_URL=project_url).code == 0
     sql(
-        migrated_url,
+        project_url,
         "update supabase_migrations.schema_migrations set statements = array['select 1'] where version = $1",
         LAST,
     )
-    assert rhythmai("migrate", DATABASE_URL=migrated_url).code == 1
-    supabase_cli("migration", "repair", "--status", "applied", LAST, "--yes", remote=migrated_url)
+    assert rhythmai("migrate").code == 1
+    supabase_cli("migration", "repair", "--status", "applied", LAST, "--yes", remote=project_url)
     assert rhythmai("migrate").code == 0
 
 

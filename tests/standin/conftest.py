@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import json
 import shutil
@@ -21,10 +20,9 @@ from realtime import AsyncRealtimeClient
 from yarl import URL
 
 from rhythmai.local.postgres import Postgres
-from supabase_standin import BASELINE
 from supabase_standin.gateway import Gateway, GatewaySettings
 from supabase_standin.realtime.limits import Limits
-from tests.conftest import copied, execute
+from tests.conftest import copied
 from tests.standin.delivering import asked, cache, deliver, film, session, tickets
 from tests.standin.wire import Wire
 
@@ -33,14 +31,6 @@ __all__ = ["asked", "cache", "deliver", "film", "session", "tickets"]
 JWT_SECRET = "super-secret-jwt-token-with-at-least-32-characters-long"
 SECRET_KEY = "sb_secret_0123456789abcdef"
 PUBLISHABLE_KEY = "sb_publishable_0123456789abcdef"
-
-
-@pytest.fixture(scope="session")
-def plain(postgres: Postgres) -> str:
-    """The name of a database with the baseline and nothing of ours, to be copied."""
-    asyncio.run(execute(postgres.url(), "create database plain"))
-    asyncio.run(execute(postgres.url("plain"), BASELINE.read_text()))
-    return "plain"
 
 
 @pytest.fixture(scope="module")

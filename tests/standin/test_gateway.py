@@ -129,12 +129,9 @@ async def test_browsers_of_any_origin_may_call_the_gateways(gateway, http):
 
 async def test_the_process_tells_when_it_is_ready_and_leaves_on_sigterm(settings):
     """`python -m supabase_standin` prints one line when ready; SIGTERM says goodbye to sockets and exits 0."""
+    command = (sys.executable, "-m", "supabase_standin")
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "supabase_standin",
-        env=process_environment(settings),
-        stdout=asyncio.subprocess.PIPE,
+        *command, env=process_environment(settings), stdout=asyncio.subprocess.PIPE
     )
     ready = (await process.stdout.readline()).decode()
     url = ready.removeprefix("gateway.ready ").strip()
