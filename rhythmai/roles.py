@@ -48,7 +48,7 @@ async def admit(connection: asyncpg.Connection, role: Role, database_url: str) -
     password = secrets.token_urlsafe(24)
     statement = await connection.fetchval(
         "select format('alter role %I login password %L', r.rolname, $2::text) from pg_roles r where r.rolname = $1",
-        role.name_in_database, _verifier(password),
+        role.name_in_database, verifier(password),
     )  # fmt: skip
     if statement is None:
         raise BadInput(f"The database has no role {role.name_in_database}: run `rhythmai migrate`")
@@ -69,12 +69,12 @@ def _access(owner: SplitResult, role: str, password: str) -> Access:
     return Access(url=url, other=None)
 
 
-def _verifier(password: str) -> str:
+def verifier(password: str, iterations: int = ITERATIONS) -> str:
     """What Postgres keeps of a password (RFC 5803): made here, so that the password itself is in no log of statements."""
     salt = secrets.token_bytes(16)
-    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, ITERATIONS)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, iterations)
     stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
     server = hmac.digest(salted, b"Server Key", "sha256")
     return "SCRAM-SHA-256${}:{}${}:{}".format(
-        ITERATIONS, *(base64.b64encode(part).decode() for part in (salt, stored, server))
+        iterations, *(base64.b64encode(part).decode() for part in (salt, stored, server))
     )

@@ -8,6 +8,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
@@ -20,6 +21,9 @@ from supabase_standin import BASELINE
 
 # Three workers share the processor: small networks gain nothing from threads, and lose much where cores are shared.
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+# Asking the tests' Postgres for TLS, which it has not, makes a context for each connection; who wants TLS says so in the address.
+os.environ["PGSSLMODE"] = "disable"
 
 ROOT = Path(__file__).parent.parent
 MIGRATIONS = ROOT / "supabase" / "migrations"
@@ -131,6 +135,14 @@ def template(postgres: Postgres) -> str:
     return TEMPLATE
 
 
+@pytest.fixture(scope="session")
+def plain(postgres: Postgres) -> str:
+    """The name of a database with the baseline and nothing of ours, to be copied."""
+    asyncio.run(execute(postgres.url(), "create database plain"))
+    asyncio.run(execute(postgres.url("plain"), BASELINE.read_text()))
+    return "plain"
+
+
 async def drop(url: str, name: str) -> None:
     """Also while a client that has just gone is being cleared away."""
     while True:
@@ -142,10 +154,17 @@ async def drop(url: str, name: str) -> None:
             return
 
 
+@contextmanager
+def copied(postgres: Postgres, template: str) -> Iterator[str]:
+    """The superuser's URL of a fresh database."""
+    name = f"test_{secrets.token_hex(6)}"
+    asyncio.run(execute(postgres.url(), f"create database {name} template {template} strategy file_copy"))
+    yield postgres.url(name)
+    asyncio.run(drop(postgres.url(), name))
+
+
 @pytest.fixture(scope="module")
 def database_url(postgres: Postgres, template: str) -> Iterator[str]:
     """A fresh database of the module's own, baseline and migrations applied; the URL is the superuser's."""
-    name = f"test_{secrets.token_hex(6)}"
-    asyncio.run(execute(postgres.url(), f"create database {name} template {template}"))
-    yield postgres.url(name)
-    asyncio.run(drop(postgres.url(), name))
+    with copied(postgres, template) as url:
+        yield url

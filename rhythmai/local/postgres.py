@@ -19,6 +19,8 @@ from urllib.parse import quote
 
 import psutil
 
+from rhythmai.roles import verifier
+
 SUPERUSER: Final = "postgres"
 UNPRIVILEGED: Final = "pgserver"
 """The system user Postgres runs as when we are root: it refuses to be root itself."""
@@ -160,7 +162,7 @@ class Postgres:
 
     def _initialise(self) -> None:
         with tempfile.NamedTemporaryFile("w", prefix="rhythmai-", delete=False) as file:
-            file.write(self.password)
+            file.write(verifier(self.password, 1))  # nobody guesses it: each connection would count to 4096 for nothing
         secret = Path(file.name)
         try:
             if self._user:

@@ -36,7 +36,7 @@ async def test_one_hostile_client_stops_nobody(tmp_path, database_url, monkeypat
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     limited = tmp_path / "limited"
     limited.mkdir()
-    process = await start(limited, **GOOD, DATABASE_URL=database_url)
+    process = await start(limited, cold=True, **GOOD, DATABASE_URL=database_url)
     resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (1024, 1024))
     try:
         assert process.stdout is not None

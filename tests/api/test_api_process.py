@@ -13,6 +13,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests.warm.start import warm
+
 ROOT = Path(__file__).parents[2]
 KEPT = ("PATH", "HOME", "LANG", "SYSTEMROOT", "VIRTUAL_ENV")
 GOOD = {
@@ -23,10 +25,10 @@ GOOD = {
 }
 
 
-async def start(folder: Path, **environment: str) -> asyncio.subprocess.Process:
+async def start(folder: Path, *, cold: bool = False, **environment: str) -> asyncio.subprocess.Process:
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "edge_api",
+        *((sys.executable, "-m", "edge_api") if cold else warm("edge_api")),
         cwd=folder, env={**kept, "PYTHONPATH": str(ROOT), **environment},
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
@@ -101,7 +103,8 @@ async def test_it_serves_until_told_to_stop(tmp_path, database_url, names):
     key, database = names
     (tmp_path / ".env").write_text(f"{key}={GOOD['SUPABASE_KEY']}\nSOMETHING_ELSE=1\nCORS_ORIGINS=\n")
     environment = {name: value for name, value in GOOD.items() if name != "SUPABASE_KEY"}
-    process = await start(tmp_path, **environment, **{database: database_url, "METRICS_PORT": "0"})
+    cold = database == "DATABASE_URL"  # once with all its imports
+    process = await start(tmp_path, cold=cold, **environment, **{database: database_url, "METRICS_PORT": "0"})
     addresses = [(await process.stdout.readline()).decode().split()[-1] for _ in range(2)]
     metrics, address = addresses
     job = "5f0c6d5e-2f6e-4f0e-9a53-0b8f3e4c7a10"

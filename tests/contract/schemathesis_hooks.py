@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from uuid import uuid4
 
+import requests
 import schemathesis
+
+OTHER = requests.Session()
 
 
 @schemathesis.hook
@@ -26,3 +30,10 @@ def before_call(context, case, kwargs) -> None:
         for place, segment in enumerate(segments):
             if isinstance(segment.get("start"), int | float):
                 segment["start"] = place
+
+
+@schemathesis.check
+def the_other_host_keeps_the_contract_too(ctx, response, case) -> None:
+    """What is made for one host is sent to the other, whose answer has to pass the same checks."""
+    answer = case.call(base_url=os.environ["OTHER_HOST"], session=OTHER)
+    case.validate_response(answer, excluded_checks=[the_other_host_keeps_the_contract_too])

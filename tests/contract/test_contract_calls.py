@@ -115,15 +115,8 @@ async def test_results_appear_one_by_one(api, gen, hand):
     loud |= {"audio_preview_url": "https://example.com/track.m4a", "ignored": ["negative_prompt"]}
     loud |= {"licence": {"name": "CC-BY-NC-4.0", "commercial": False, "url": "https://example.com/by-nc"}}
     loud["fit"] = {
-        "cuts": 5,
-        "on_beat": 4,
-        "chance": 0.24,
-        "luck": 0.013,
-        "curve": 0.41,
-        "lra_lu": 4.2,
-        "score": 0.74,
-        "hits": [0.012, None],
-    }
+        "cuts": 5, "on_beat": 4, "chance": 0.24, "luck": 0.013, "curve": 0.41, "lra_lu": 4.2, "score": 0.74, "hits": [0.012, None],
+    }  # fmt: skip
     loud["gain_db"] = -3.25
     await hand.result(index=0, prompt="slow piano", audio_url=AUDIO, seed=7, duration=12, peaks="AIA=", **loud)
     _, view = await ask(api, "get", path.upper().replace("API/V1/JOB", "api/v1/job"))

@@ -12,7 +12,7 @@ from tests.conftest import FUZZ
 from tests.contract.hand import Hand
 from tests.contract.world import LIMIT, World
 
-STEPS = 400 * FUZZ
+STEPS = 200 if FUZZ == 1 else 400 * FUZZ
 STEPS_A_RUN = 50
 
 

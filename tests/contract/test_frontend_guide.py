@@ -18,7 +18,7 @@ from deno import find_deno_bin
 
 from tests.contract.conftest import PUBLISHABLE_KEY
 from tests.contract.hand import Hand
-from tests.contract.hosts import ROOT
+from tests.contract.hosts import HOSTS, ROOT
 from tests.contract.keys import make_token, spoken
 from tests.contract.test_contract_parts import BRIEF
 
@@ -230,12 +230,13 @@ async def deno(place: Path, *arguments: str, **environment: str) -> asyncio.subp
 
 
 @pytest.mark.slow
-async def test_every_snippet_of_the_guide_runs(stack, ann, auth, hand, db, place):
+async def test_every_snippet_of_the_guide_runs(name, stack, ann, auth, hand, db, place):
     """A visitor uploads, submits, watches, merges, follows, looks first and packs; a user signs in, sees her rows change, cancels; all types fit."""
     project_url, _ = stack
     (place / "run.js").write_text(RUN)
-    checked, _ = await (check := await deno(place, "check", "main.ts")).communicate()
-    assert check.returncode == 0, checked.decode()
+    if name == HOSTS[0]:  # types are of no host
+        checked, _ = await (check := await deno(place, "check", "main.ts")).communicate()
+        assert check.returncode == 0, checked.decode()
     running = await deno(place, "run", "--allow-all", "run.js", AUTH_URL=auth)
     story = Story(running, hand, db)
     async with asyncio.timeout(120):

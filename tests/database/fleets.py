@@ -22,14 +22,8 @@ class Clock:
 
     NOW = "create or replace function private.now_ms() returns bigint language sql volatile set search_path = '' as"
     HINTS = (
-        "owed_ms",
-        "woken_generate",
-        "woken_merge",
-        "woken_webhook",
-        "room_generate",
-        "room_sketch",
-        "room_acestep",
-    )
+        "owed_ms", "woken_generate", "woken_merge", "woken_webhook", "room_generate", "room_sketch", "room_acestep",
+    )  # fmt: skip
 
     def __init__(self, db: Any) -> None:
         self.db, self.ms = db, 10**12

@@ -50,14 +50,8 @@ async def test_the_topic_of_a_job_tells_its_story(db, queue):
     job = await queue.submit()
     worker = await queue.worker()
     held = await worker.claim()
-    direction = {
-        "title": "Dawn",
-        "description": "A harp.",
-        "tempo_bpm": 72,
-        "key": "D minor",
-        "prompt": "harp",
-        "mood": "calm",
-    }
+    direction = {"title": "Dawn", "description": "A harp.", "tempo_bpm": 72, "key": "D minor"}
+    direction |= {"prompt": "harp", "mood": "calm"}
     await worker.plan(held, {"variants": [{"index": 0, "seed": 7, "direction": direction}]})
     await worker.stage(held, "composing")
     licence = {"name": "MIT", "commercial": True, "url": "https://s/mit"}

@@ -1,12 +1,15 @@
 """Every step of the queue is a short index walk, whatever ANALYZE last saw."""
 
+import asyncio
+
 import asyncpg
 import pytest
 
 from bench.queue_plans import STATEMENTS, explain
 from rhythmai.commands.operators import JOBS, Status
 from rhythmai.commands.top import LAST
-from tests.database.desk import Queue
+from tests.conftest import copied
+from tests.database.desk import Queue, connect
 
 INDEXES = {
     "walk, priority above 0": "jobs_ready",
@@ -27,42 +30,69 @@ PENDING = (
 )
 
 
-@pytest.fixture(params=[(200, 5000), (5000, 200)], ids=["mostly pending", "mostly finished"])
-async def history(request, db):
-    """A table whose statistics are one-sided, and what happens after ANALYZE: five failures and a running job."""
-    finished, pending = request.param
-    await db.execute(FINISHED, finished)
-    await db.execute(PENDING, pending)
-    await db.execute("analyze public.jobs")
-    queue = Queue(db)
-    worker = await queue.worker()
-    for _ in range(5):
-        await worker.fail(await worker.claim(), again=True)
-    await worker.claim()
+@pytest.fixture(params=[(200, 5000), (5000, 200)], ids=["mostly pending", "mostly finished"], scope="module")
+def filled(request, postgres, template):
+    """The URL of a table whose statistics are one-sided, and what happens after ANALYZE: five failures and a running job."""
+
+    async def fill(url: str) -> None:
+        db = await connect(url)
+        for statement, count in zip((FINISHED, PENDING), request.param, strict=True):
+            await db.execute(statement, count)
+        await db.execute("analyze public.jobs")
+        worker = await Queue(db).worker()
+        for _ in range(5):
+            await worker.fail(await worker.claim(), again=True)
+        await worker.claim()
+        await db.close()
+
+    with copied(postgres, template) as url:
+        asyncio.run(fill(url))
+        yield url
+
+
+@pytest.fixture
+async def history(filled):
+    """A connection to it; what a test does there is undone."""
+    db = await connect(filled)
+    transaction = db.transaction()
+    await transaction.start()
+    yield db
+    await transaction.rollback()
+    await db.close()
 
 
 @pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
-async def test_every_step_walks_its_index_in_order(db, history, mode):
+async def test_every_step_walks_its_index_in_order(history, mode):
     """No sort of a backlog, no scan of a table, and the index that was made for it."""
     for name in STATEMENTS:
-        plan = await explain(db, name, mode=mode)
+        plan = await explain(history, name, mode=mode)
         assert INDEXES[name] in plan, (name, plan)
         assert "Seq Scan" not in plan, (name, plan)
         few = name == "jobs of a dead worker" or (name.startswith("walk") and plan.count("Sort Key") == 1)
         assert "Sort" not in plan or few, (name, plan)  # a handful, or the heads of a worker's engines
 
 
-async def test_a_claim_scans_no_table(db, history):
+async def test_a_claim_scans_no_table(history):
     """The functions themselves, counted: fifty claims read jobs by index only, and few rows each."""
-    worker = await Queue(db).worker()
+    worker = await Queue(history).worker()
     counted = "select seq_scan, idx_tup_fetch from pg_stat_xact_user_tables where relid = 'public.jobs'::regclass"
-    async with db.transaction():
-        before = await db.fetchrow(counted)
-        for _ in range(50):
-            assert await worker.claim()
-        scans, fetched = (now - then for now, then in zip(await db.fetchrow(counted), before, strict=True))
+    before = await history.fetchrow(counted)
+    for _ in range(50):
+        assert await worker.claim()
+    scans, fetched = (now - then for now, then in zip(await history.fetchrow(counted), before, strict=True))
     assert scans == 0
     assert fetched < 50 * 10
+
+
+async def test_lists_of_jobs_walk_indexes(history):
+    """`rhythmai jobs`, with each status, and the last ends of `rhythmai top` read as many rows as they show, whatever the history."""
+    counted = "select seq_scan, idx_tup_fetch from pg_stat_xact_user_tables where relid = 'public.jobs'::regclass"
+    for wanted in (None, *([status.value] for status in Status)):
+        before = await history.fetchrow(counted)
+        await history.fetch(JOBS, wanted, 20)
+        await history.fetch(LAST, 20)
+        scans, fetched = (now - then for now, then in zip(await history.fetchrow(counted), before, strict=True))
+        assert (scans, fetched <= 20 * 12) == (0, True), wanted
 
 
 async def read_by_claims(db: asyncpg.Connection, queue: Queue, count: int) -> float:
@@ -91,18 +121,6 @@ async def test_a_held_snapshot_does_not_slow_claims_down(db, queue, dial):
     last = await read_by_claims(db, queue, 100)
     await snapshot.rollback()
     assert last <= 3 * max(first, 2)
-
-
-async def test_lists_of_jobs_walk_indexes(db, history):
-    """`rhythmai jobs`, with each status, and the last ends of `rhythmai top` read as many rows as they show, whatever the history."""
-    counted = "select seq_scan, idx_tup_fetch from pg_stat_xact_user_tables where relid = 'public.jobs'::regclass"
-    for wanted in (None, *([status.value] for status in Status)):
-        async with db.transaction():
-            before = await db.fetchrow(counted)
-            await db.fetch(JOBS, wanted, 20)
-            await db.fetch(LAST, 20)
-            scans, fetched = (now - then for now, then in zip(await db.fetchrow(counted), before, strict=True))
-        assert (scans, fetched <= 20 * 12) == (0, True), wanted
 
 
 async def test_a_sweep_after_a_pause_reads_little(db, queue):

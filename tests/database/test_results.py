@@ -5,15 +5,8 @@ import pytest
 
 NEWEST_ONLY = True
 FIT = {
-    "cuts": 5,
-    "on_beat": 4,
-    "chance": 0.24,
-    "luck": 0.013,
-    "curve": 0.41,
-    "lra_lu": 4.2,
-    "score": 0.74,
-    "hits": [0.012, None],
-}
+    "cuts": 5, "on_beat": 4, "chance": 0.24, "luck": 0.013, "curve": 0.41, "lra_lu": 4.2, "score": 0.74, "hits": [0.012, None],
+}  # fmt: skip
 
 
 async def test_a_result_is_written_whole(db, queue):

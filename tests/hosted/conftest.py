@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import asyncpg
 import pytest
 
 from rhythmai.cli import main
-from tests.conftest import MIGRATIONS
+from tests.conftest import MIGRATIONS, copied
 from tests.hosted.gateway import running_gateway
 from tests.hosted.pooler import Pooler
 from tests.hosted.supabase_cli import SupabaseCLI
@@ -69,12 +68,10 @@ def sql():
 
 
 @pytest.fixture
-def empty_database(postgres, sql):
+def empty_database(postgres):
     """The URL of a plain, empty database."""
-    name = f"empty_{secrets.token_hex(6)}"
-    sql(postgres.url(), f"create database {name}")
-    yield postgres.url(name)
-    sql(postgres.url(), f"drop database {name} with (force)")
+    with copied(postgres, "template1") as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

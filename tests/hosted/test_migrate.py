@@ -11,19 +11,18 @@ import asyncpg
 import pytest
 
 from rhythmai import schema
-from supabase_standin import BASELINE
 from tests.cli.stack_process import BASE, call
-from tests.conftest import execute
+from tests.conftest import copied
 
 VERSIONS = [migration.version for migration in schema.bundled()]
 LAST = VERSIONS[-1]
 
 
 @pytest.fixture
-def project_url(empty_database):
+def project_url(postgres, plain):
     """A database of the shape of a Supabase project, without migrations."""
-    asyncio.run(execute(empty_database, BASELINE.read_text()))
-    return empty_database
+    with copied(postgres, plain) as url:
+        yield url
 
 
 def test_a_plain_postgres_needs_the_baseline(rhythmai, empty_database):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import json
-import secrets
 import shutil
 import tempfile
 import time
@@ -22,10 +20,9 @@ from realtime import AsyncRealtimeClient
 from yarl import URL
 
 from rhythmai.local.postgres import Postgres
-from supabase_standin import BASELINE
 from supabase_standin.gateway import Gateway, GatewaySettings
 from supabase_standin.realtime.limits import Limits
-from tests.conftest import drop, execute
+from tests.conftest import copied
 from tests.standin.delivering import asked, cache, deliver, film, session, tickets
 from tests.standin.wire import Wire
 
@@ -36,21 +33,11 @@ SECRET_KEY = "sb_secret_0123456789abcdef"
 PUBLISHABLE_KEY = "sb_publishable_0123456789abcdef"
 
 
-@pytest.fixture(scope="session")
-def plain(postgres: Postgres) -> str:
-    """The name of a database with the baseline and nothing of ours, to be copied."""
-    asyncio.run(execute(postgres.url(), "create database plain"))
-    asyncio.run(execute(postgres.url("plain"), BASELINE.read_text()))
-    return "plain"
-
-
 @pytest.fixture(scope="module")
 def database_url(postgres: Postgres, request: pytest.FixtureRequest) -> Iterator[str]:
     """A fresh database of the module's own; a module whose `COPY_OF` says "template" has our migrations in it."""
-    name, source = f"test_{secrets.token_hex(6)}", request.getfixturevalue(getattr(request.module, "COPY_OF", "plain"))
-    asyncio.run(execute(postgres.url(), f"create database {name} template {source}"))
-    yield postgres.url(name)
-    asyncio.run(drop(postgres.url(), name))
+    with copied(postgres, request.getfixturevalue(getattr(request.module, "COPY_OF", "plain"))) as url:
+        yield url
 
 
 def mint(

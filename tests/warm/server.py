@@ -5,11 +5,12 @@ A caller (caller.py) sends a module, arguments, folder and environment, and its 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import importlib
 import io
-import json
+import marshal
 import os
 import pkgutil
 import runpy
@@ -17,6 +18,7 @@ import select
 import signal
 import socket
 import sys
+import threading
 from pathlib import Path
 
 import aiohttp.connector
@@ -42,7 +44,7 @@ def warm_up(*names: str) -> None:
         if not name.endswith("__main__"):
             importlib.import_module(name)
     gc.collect()
-    gc.freeze()  # a program's end would go through all of it
+    gc.freeze()  # no program goes through all of it
 
 
 def become(call: dict, files: list[int]) -> str:
@@ -51,9 +53,11 @@ def become(call: dict, files: list[int]) -> str:
         os.dup2(file, number)
         os.close(file)
     os.chdir(call["cwd"])
+    known = os.environ.get("SSL_CERT_FILE")
     os.environ.clear()
-    os.environ.update(call["environ"])
-    if trusted := os.environ.get("SSL_CERT_FILE"):  # aiohttp made its context when it was imported
+    os.environb.update(call["environ"])
+    trusted = os.environ.get("SSL_CERT_FILE")
+    if trusted and trusted != known:  # aiohttp made its context when it was imported
         aiohttp.connector._SSL_CONTEXT_VERIFIED.load_verify_locations(trusted)
     sys.executable = str(Path(DOOR).with_name("python"))  # for the programs that this one starts
     sys.argv = [call["module"], *call["arguments"]]
@@ -69,7 +73,7 @@ def attend(caller: socket.socket) -> str | None:
     program = os.fork()
     if program == 0:
         caller.close()
-        return become(json.loads(message), files)
+        return become(marshal.loads(message), files)
     for file in files:
         os.close(file)
     ended = os.pidfd_open(program)
@@ -103,6 +107,21 @@ def serve(listener: socket.socket) -> str | None:
             calls -= 1
 
 
+def run(module: str) -> None:
+    """Runs it and ends as Python does, but takes nothing apart of what was imported: that is most of a short program's time."""
+    code = 0
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            raise
+        code = end.code or 0
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
     DOOR, *beside = sys.argv[1:]
     warm_up(*beside)
@@ -113,4 +132,4 @@ if __name__ == "__main__":
         print("ready", flush=True)
         module = serve(door)
     if module:
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        run(module)
