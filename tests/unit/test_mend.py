@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import seams
+from tests.conftest import FUZZ
 from tests.unit.test_master import RATE, TAGS, decoded
 from tests.unit.test_master_ends import take
 from worker.domain import FULL, LOOP_S, Kept, Mending, Span, Track
@@ -41,6 +42,18 @@ def old():
     return finished(take_of(1))
 
 
+@cache
+def other():
+    """Another one."""
+    return finished(take_of(2))
+
+
+@cache
+def looped():
+    """One that loops."""
+    return finished(take(SECONDS + LOOP_S), "wav", loop=True)
+
+
 def asked(start_s, end_s, gain_db=None):
     return Mending(
         start_s=start_s,
@@ -61,7 +74,7 @@ def mended(samples, start_s, end_s, *, kept=None, span=None, format="flac", mend
     return FfmpegMender().mend(track, kept, how, format=format, tags=TAGS, loop=loop)
 
 
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=4 if FUZZ == 1 else 10)
 @given(
     edges=st.tuples(st.floats(0, SECONDS), st.floats(0, SECONDS)).map(sorted).filter(lambda edges: edges[1] > edges[0]),
     format=st.sampled_from(["flac", "wav"]),
@@ -88,10 +101,10 @@ def test_every_sample_outside_the_part_is_the_old_one(edges, format, whole):
 def test_the_new_part_is_raised_as_the_old_track_was():
     """The kept gain, and no new search for loudness: a part that is quieter by 12 dB stays so beside what is around it."""
     new = steps_of(mended(take_of(2) * np.float32(0.25), 3.0, 9.0).data)
-    whole = steps_of(finished(take_of(2)).data)
+    whole = steps_of(other().data)
     part = slice(4 * RATE, 8 * RATE)
     fall_db = 10 * np.log10((whole[:, part] ** 2.0).mean() / (new[:, part] ** 2.0).mean())
-    gains_db = finished(take_of(2)).gain_db - old().gain_db
+    gains_db = other().gain_db - old().gain_db
     assert fall_db - gains_db == pytest.approx(12.04, abs=0.2)
 
 
@@ -142,7 +155,7 @@ def test_a_part_at_an_end_of_the_track_has_one_seam_that_is_not_heard(start_s, e
 
 def test_the_seam_meter_hears_a_part_that_is_set_in_hard():
     """Without crossfades there are seams."""
-    hard, new = steps_of(old().data), steps_of(finished(take_of(2)).data)
+    hard, new = steps_of(old().data), steps_of(other().data)
     for start_s, end_s in PARTS:
         part = slice(round(start_s * RATE), round(end_s * RATE))
         hard[:, part] = new[:, part]
@@ -199,7 +212,7 @@ def test_of_a_lossy_track_the_kept_flac_is_the_base(format):
 @pytest.mark.parametrize(("start_s", "end_s"), [(0.0, 3.0), (8.0, 12.0), (4.0, 6.0)])
 def test_a_mended_loop_loops(start_s, end_s):
     """A part at one of its ends leads over from the other end, and back."""
-    loops = finished(take(SECONDS + LOOP_S), "wav", loop=True)
+    loops = looped()
     kept = Kept(steps=steps_of(loops.data), sample_rate=RATE)
     new = mended(
         take_of(2), start_s, end_s, kept=kept, loop=True, loops=True, mending=asked(start_s, end_s, loops.gain_db)
@@ -244,7 +257,7 @@ async def test_latents_are_read_and_what_is_none_is_told(tmp_path):
     from safetensors.numpy import save
 
     track, latents = tmp_path / "track.wav", tmp_path / "latents"
-    track.write_bytes(finished(take_of(1), "wav").data)
+    track.write_bytes(old().data)
     held = np.arange(6, dtype=np.float16).reshape(2, 3)
     latents.write_bytes(save({"latents": held}))
     assert np.array_equal((await FfmpegMender().read(track, latents)).latents, held)
