@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import seams
+from tests.conftest import FUZZ
 from tests.unit.clips import clip, direction
 from tests.unit.hearing import RATE
 from worker.domain import Hit, Options, Variant
@@ -19,7 +20,7 @@ from worker.pipeline.direct.vocabulary import GENRES
 LOOP = Wishes(loops=True)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=50 if FUZZ == 1 else 150)
 @given(
     st.floats(0.2, 120.0), st.lists(st.floats(0, 1), max_size=6), st.floats(40, 220),
     st.lists(st.tuples(st.floats(0, 0.999), st.sampled_from(["accent", "drop", "stop", "downbeat"])), max_size=3),
