@@ -20,7 +20,7 @@ from worker.pipeline.finish.merge import FfmpegMerger
 from worker.pipeline.look.answers import Heard, Measured, Refusal, Seen
 
 ROOT = Path(__file__).parents[2]
-MANY = 12 if FUZZ == 1 else 40 * FUZZ
+MANY, FEW = (12, 4) if FUZZ == 1 else (40 * FUZZ, 8)
 ANSWERS = {
     "look": TypeAdapter(Seen | Refusal),
     "measure": TypeAdapter(Measured | Refusal),
@@ -117,7 +117,7 @@ async def test_noise(tmp_path) -> None:
 
 async def test_the_worker_lives_on(tmp_path) -> None:
     """The looker itself turns every damaged file into a clip or a refusal, one child each."""
-    for path in damaged(tmp_path, write_video(tmp_path / "valid.mp4"), 4 * FUZZ):
+    for path in damaged(tmp_path, write_video(tmp_path / "valid.mp4"), FEW):
         with suppress(Rejected):
             assert isinstance(await look(path), Clip)
 
@@ -127,8 +127,8 @@ async def test_damaged_merges(tmp_path) -> None:
     into = tmp_path / "into"
     into.mkdir()
     video, sound = write_video(tmp_path / "valid.mp4"), write_sound(tmp_path / "valid.mp3", 1)
-    pairs = [(bad, sound) for bad in damaged(tmp_path, video, 4 * FUZZ)] + [
-        (video, bad) for bad in damaged(tmp_path, sound, 4 * FUZZ)
+    pairs = [(bad, sound) for bad in damaged(tmp_path, video, FEW)] + [
+        (video, bad) for bad in damaged(tmp_path, sound, FEW)
     ]
     for bad_video, bad_sound in pairs:
         with suppress(Rejected):

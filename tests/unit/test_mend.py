@@ -37,21 +37,9 @@ take_of = cache(partial(take, SECONDS))
 
 
 @cache
-def old():
+def old(seed=1):
     """A finished track."""
-    return finished(take_of(1))
-
-
-@cache
-def other():
-    """Another one."""
-    return finished(take_of(2))
-
-
-@cache
-def looped():
-    """One that loops."""
-    return finished(take(SECONDS + LOOP_S), "wav", loop=True)
+    return finished(take_of(seed))
 
 
 def asked(start_s, end_s, gain_db=None):
@@ -101,10 +89,10 @@ def test_every_sample_outside_the_part_is_the_old_one(edges, format, whole):
 def test_the_new_part_is_raised_as_the_old_track_was():
     """The kept gain, and no new search for loudness: a part that is quieter by 12 dB stays so beside what is around it."""
     new = steps_of(mended(take_of(2) * np.float32(0.25), 3.0, 9.0).data)
-    whole = steps_of(other().data)
+    whole = steps_of(old(2).data)
     part = slice(4 * RATE, 8 * RATE)
     fall_db = 10 * np.log10((whole[:, part] ** 2.0).mean() / (new[:, part] ** 2.0).mean())
-    gains_db = other().gain_db - old().gain_db
+    gains_db = old(2).gain_db - old().gain_db
     assert fall_db - gains_db == pytest.approx(12.04, abs=0.2)
 
 
@@ -155,7 +143,7 @@ def test_a_part_at_an_end_of_the_track_has_one_seam_that_is_not_heard(start_s, e
 
 def test_the_seam_meter_hears_a_part_that_is_set_in_hard():
     """Without crossfades there are seams."""
-    hard, new = steps_of(old().data), steps_of(other().data)
+    hard, new = steps_of(old().data), steps_of(old(2).data)
     for start_s, end_s in PARTS:
         part = slice(round(start_s * RATE), round(end_s * RATE))
         hard[:, part] = new[:, part]
@@ -212,7 +200,7 @@ def test_of_a_lossy_track_the_kept_flac_is_the_base(format):
 @pytest.mark.parametrize(("start_s", "end_s"), [(0.0, 3.0), (8.0, 12.0), (4.0, 6.0)])
 def test_a_mended_loop_loops(start_s, end_s):
     """A part at one of its ends leads over from the other end, and back."""
-    loops = looped()
+    loops = finished(take(SECONDS + LOOP_S), "wav", loop=True)
     kept = Kept(steps=steps_of(loops.data), sample_rate=RATE)
     new = mended(
         take_of(2), start_s, end_s, kept=kept, loop=True, loops=True, mending=asked(start_s, end_s, loops.gain_db)

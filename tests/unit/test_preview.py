@@ -62,15 +62,8 @@ async def test_other_films_get_one(tmp_path, name) -> None:
     """What cameras, editors and recorders write becomes H.264 and AAC in an MP4 that begins at once, as long as the film."""
     made = await preview(film(tmp_path / f"film.{name}", *ODD[name]))
     found = facts(made)
-    assert found == {
-        "codec": "h264",
-        "pixels": "yuv420p",
-        "size": (96, 64),
-        "sounds": [("aac", 48000)],
-        "fast": True,
-        "seconds": found["seconds"],
-    }
-    assert found["seconds"] == pytest.approx(2, abs=0.1)
+    assert found.pop("seconds") == pytest.approx(2, abs=0.1)
+    assert found == {"codec": "h264", "pixels": "yuv420p", "size": (96, 64), "sounds": [("aac", 48000)], "fast": True}
 
 
 async def test_a_foreign_film_gets_one_without_being_drawn_anew(tmp_path) -> None:
@@ -110,18 +103,9 @@ async def test_a_film_that_lies_down_stands_up(tmp_path) -> None:
 async def test_a_heavy_film_is_made_lighter(tmp_path) -> None:
     """A foreign film of many bytes a second is drawn anew though its picture would do."""
     noise = (
-        "-f",
-        "lavfi",
-        "-i",
-        "testsrc2=s=640x480:d=1,noise=alls=100:allf=t",
-        "-c:v",
-        "libx264",
-        "-preset",
-        "ultrafast",
-        "-qp",
-        "4",
+        "-f lavfi -i testsrc2=s=640x480:d=1,noise=alls=100:allf=t -c:v libx264 -preset ultrafast -qp 4 -pix_fmt yuv420p"
     )
-    source = make(tmp_path / "film.mp4", *noise, "-pix_fmt", "yuv420p")
+    source = make(tmp_path / "film.mp4", *noise.split())
     made = await preview(source, url="https://example.com/a.mp4")
     assert made.stat().st_size < source.stat().st_size / 2
 
