@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,18 @@ CONTAINERS = {
 """A usual pair of codecs for each container."""
 
 
+@lru_cache(maxsize=4)
+def gradient(colour: tuple[int, ...], size: tuple[int, int]) -> np.ndarray:
+    """A colour that becomes brighter to the right, (height, width, 3)."""
+    width, height = size
+    shade = np.linspace(0.7, 1.0, width)[np.newaxis, :, np.newaxis]
+    return np.broadcast_to(shade * np.array(colour, float), (height, width, 3)).astype(np.uint8)
+
+
 def picture(colour: Sequence[int], at: int, size: tuple[int, int]) -> np.ndarray:
     """A gradient in one colour with a small square that moves on every frame."""
     width, height = size
-    shade = np.linspace(0.7, 1.0, width)[np.newaxis, :, np.newaxis]
-    image = np.broadcast_to(shade * np.array(colour, float), (height, width, 3)).astype(np.uint8)
+    image = gradient(tuple(colour), size).copy()
     side = max(2, height // 8)
     left = at * 3 % max(1, width - side)
     image[height // 2 : height // 2 + side, left : left + side] = 255 - np.array(colour, np.uint8)

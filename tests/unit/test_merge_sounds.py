@@ -19,7 +19,7 @@ from worker.pipeline.finish.merge import FfmpegMerger
 def ambisonic(path: Path, *more: str) -> Path:
     """First-order Ambisonics as Opus, which libav does not fold into stereo."""
     waves = "0.3*sin(880*2*PI*t)|0.2*sin(660*2*PI*t)|0.2*sin(550*2*PI*t)|0.2*sin(440*2*PI*t)"
-    sound = f"-f lavfi -i aevalsrc={waves}:c=4.0:s=48000:d=6"
+    sound = f"-f lavfi -i aevalsrc={waves}:c=4.0:s=48000:d=2"
     layout = "channelmap=channel_layout=ambisonic\\ 1:map=0|1|2|3"
     ffmpeg(
         f"{TEST_CARD} {sound}",
@@ -36,20 +36,20 @@ def ambisonic(path: Path, *more: str) -> Path:
 async def test_a_sound_that_cannot_be_folded_is_heard(tmp_path) -> None:
     """Ambisonics is mixed in by its channel for all directions."""
     result = await merged(ambisonic(tmp_path / "a.mkv"), mode="mix")
-    assert lengths(result.file) == pytest.approx((6, 6, 6), abs=0.03)
+    assert lengths(result.file) == pytest.approx((2, 2, 2), abs=0.03)
     sound = read_sound(result.file)
-    assert loudness(sound, 1, 5, 880) > 0.1
-    assert loudness(sound, 1, 5, 1000) > 0.1
+    assert loudness(sound, 0.3, 1.7, 880) > 0.1
+    assert loudness(sound, 0.3, 1.7, 1000) > 0.1
     assert result.notes == ()
 
 
 async def test_many_channels_without_places_are_heard(tmp_path) -> None:
     """Three channels that no layout knows are mixed in, too."""
     waves = "|".join(f"0.2*sin({hz}*2*PI*t)" for hz in (440, 550, 660, 770, 880))
-    sound = f"-f lavfi -i aevalsrc={waves}:s=48000:d=6"
+    sound = f"-f lavfi -i aevalsrc={waves}:s=48000:d=2"
     ffmpeg(f"{TEST_CARD} {sound} {H264} -c:a pcm_s16le {tmp_path / 'a.mkv'}")
     result = await merged(tmp_path / "a.mkv", mode="mix")
-    assert loudness(read_sound(result.file), 1, 5, 770) > 0.01
+    assert loudness(read_sound(result.file), 0.3, 1.7, 770) > 0.01
 
 
 async def test_music_that_cannot_be_folded_is_heard(tmp_path) -> None:
@@ -62,13 +62,13 @@ async def test_music_that_cannot_be_folded_is_heard(tmp_path) -> None:
 
 async def test_a_sound_that_cannot_be_decoded_gives_way_to_the_next(tmp_path) -> None:
     """The job's notes name both."""
-    other = "-f lavfi -i sine=frequency=770:duration=6:sample_rate=48000"
+    other = "-f lavfi -i sine=frequency=770:duration=2:sample_rate=48000"
     file = tmp_path / "a.mov"
     ffmpeg(f"{TEST_CARD} {TONE} {other} {H264} -map 0 -map 1 -map 2 -c:a:0 aac -c:a:1 pcm_s16le {file}")
     result = await merged(broken(file, "audio"), mode="mix")
     sound = read_sound(result.file)
-    assert loudness(sound, 1, 5, 770) > 0.05
-    assert loudness(sound, 1, 5, 1000) > 0.1
+    assert loudness(sound, 0.3, 1.7, 770) > 0.05
+    assert loudness(sound, 0.3, 1.7, 1000) > 0.1
     assert "(aac, mono) cannot be used; another of its sounds (pcm_s16le)" in result.notes[0]
 
 
@@ -77,7 +77,7 @@ async def test_without_a_sound_that_can_be_decoded_the_music_plays_alone(tmp_pat
     file = tmp_path / "a.mov"
     ffmpeg(f"{TEST_CARD} {TONE} {H264} -c:a aac {file}")
     result = await merged(broken(file, "audio"), mode="mix", duck=True)
-    assert loudness(read_sound(result.file), 1, 5, 1000) > 0.1
+    assert loudness(read_sound(result.file), 0.3, 1.7, 1000) > 0.1
     assert result.notes == ("The video's own sound (aac, mono) cannot be used, so the music plays alone.",)
 
 
@@ -86,7 +86,7 @@ async def test_without_a_sound_that_can_be_decoded_the_music_plays_alone(tmp_pat
 @pytest.mark.parametrize("kind", ["noise", "chord", "clicks"])
 async def test_no_merge_is_over_its_ceiling(tmp_path, mode, gain_db, kind) -> None:
     """At most -1 dBTP in the decoded file, however loud the music was made."""
-    t = np.arange(4 * RATE) / RATE
+    t = np.arange(2 * RATE) / RATE
     wave = {
         "noise": np.random.default_rng(1).uniform(-0.9, 0.9, len(t)),
         "chord": 0.3 * sum(np.sign(np.sin(2 * np.pi * hz * t)) for hz in (110, 277, 331)),
@@ -99,7 +99,7 @@ async def test_no_merge_is_over_its_ceiling(tmp_path, mode, gain_db, kind) -> No
         frame.sample_rate = RATE
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    video = write_video(tmp_path / "a.mp4", [((200, 0, 0), 4)])
+    video = write_video(tmp_path / "a.mp4", [((200, 0, 0), 2)])
     into = tmp_path / "into"
     into.mkdir()
     result = await FfmpegMerger().merge(video, loud, into, Options(mode=mode, music_gain_db=gain_db))

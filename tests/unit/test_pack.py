@@ -5,6 +5,7 @@ import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import cache
 
 import av
 import mido
@@ -33,6 +34,7 @@ TOLD = {
 ADDRESS = "https://example.com/films/holiday.mp4"
 
 
+@cache
 def recorded(film=FILM, variant=VARIANT, format="flac"):
     """The file of a track."""
     (made,) = SketchEngine().compose(film, [variant], Options(), lambda: False)

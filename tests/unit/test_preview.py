@@ -62,15 +62,8 @@ async def test_other_films_get_one(tmp_path, name) -> None:
     """What cameras, editors and recorders write becomes H.264 and AAC in an MP4 that begins at once, as long as the film."""
     made = await preview(film(tmp_path / f"film.{name}", *ODD[name]))
     found = facts(made)
-    assert found == {
-        "codec": "h264",
-        "pixels": "yuv420p",
-        "size": (96, 64),
-        "sounds": [("aac", 48000)],
-        "fast": True,
-        "seconds": found["seconds"],
-    }
-    assert found["seconds"] == pytest.approx(2, abs=0.1)
+    assert found.pop("seconds") == pytest.approx(2, abs=0.1)
+    assert found == {"codec": "h264", "pixels": "yuv420p", "size": (96, 64), "sounds": [("aac", 48000)], "fast": True}
 
 
 async def test_a_foreign_film_gets_one_without_being_drawn_anew(tmp_path) -> None:
@@ -95,15 +88,14 @@ async def test_a_foreign_film_gets_one_without_being_drawn_anew(tmp_path) -> Non
 )
 async def test_it_is_at_most_720p_and_even(tmp_path, shape, size) -> None:
     """The long side has at most 1280 pixels and the short one 720, nothing is made larger, and both are even."""
-    source = film(tmp_path / "film.mkv", "-pix_fmt", "yuv444p", shape=shape, seconds=0.4)
+    source = film(tmp_path / "film.mkv", "-preset", "ultrafast", "-pix_fmt", "yuv444p", shape=shape, seconds=0.2)
     assert facts(await preview(source))["size"] == size
 
 
 async def test_a_film_that_lies_down_stands_up(tmp_path) -> None:
     """A rotation that only the container knows is done to the picture."""
-    lying = film(
-        tmp_path / "lying.mp4", "-c:v", "libx265", "-x265-params", "log-level=error", shape="1920x1080", seconds=0.4
-    )
+    hevc = ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error")
+    lying = film(tmp_path / "lying.mp4", *hevc, shape="1920x1080", seconds=0.2)
     source = make(tmp_path / "film.mp4", "-display_rotation", "90", "-i", lying, "-c", "copy")
     assert facts(await preview(source))["size"] == (720, 1280)
 
@@ -111,18 +103,9 @@ async def test_a_film_that_lies_down_stands_up(tmp_path) -> None:
 async def test_a_heavy_film_is_made_lighter(tmp_path) -> None:
     """A foreign film of many bytes a second is drawn anew though its picture would do."""
     noise = (
-        "-f",
-        "lavfi",
-        "-i",
-        "nullsrc=s=640x480:d=1,geq=random(1)*255:128:128",
-        "-c:v",
-        "libx264",
-        "-qp",
-        "4",
-        "-pix_fmt",
-        "yuv420p",
+        "-f lavfi -i testsrc2=s=640x480:d=1,noise=alls=100:allf=t -c:v libx264 -preset ultrafast -qp 4 -pix_fmt yuv420p"
     )
-    source = make(tmp_path / "film.mp4", *noise)
+    source = make(tmp_path / "film.mp4", *noise.split())
     made = await preview(source, url="https://example.com/a.mp4")
     assert made.stat().st_size < source.stat().st_size / 2
 

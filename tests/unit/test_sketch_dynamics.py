@@ -8,7 +8,7 @@ import pytest
 from scipy.io import wavfile
 
 from tests.unit.clips import clip, direction
-from worker.domain import Options, Track, Variant
+from worker.domain import Options, Variant
 from worker.engines.sketch import SketchEngine
 from worker.engines.sketch.composing import compose
 from worker.engines.sketch.performing import play
@@ -22,13 +22,7 @@ def test_quiet_genres_have_a_range_of_five_units(genre):
     """Mastered, half a minute of them has 5 LU of loudness range (EBU Tech 3342) at least, even where the film is one even scene."""
     variant = Variant(index=0, seed=3, direction=direction(genre, tempo_bpm=80))
     (made,) = SketchEngine().compose(clip(30.0, motions=(0.5,)), [variant], Options(), lambda: False)
-    recording = master(
-        Track(index=0, samples=made.samples, sample_rate=RATE),
-        duration_s=30.0,
-        loudness_lufs=-14,
-        format="wav",
-        tags={},
-    )
+    recording = master(made, duration_s=30.0, loudness_lufs=-14, format="wav", tags={})
     rate, samples = wavfile.read(io.BytesIO(recording.data))
     assert pyloudnorm.Meter(rate).loudness_range(samples / np.iinfo(samples.dtype).max) >= 5.0
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.conftest import FUZZ
 from tests.unit.clips import clip, direction
 from tests.unit.hearing import RATE, level_db
 from worker.domain import Hit, Options, Variant
@@ -38,7 +39,7 @@ def starts(made):
     )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=20 if FUZZ == 1 else 60)
 @given(
     st.floats(1.0, 25.0),
     hits,
@@ -61,7 +62,7 @@ def test_every_hit_is_struck_to_the_sample(duration_s, places, cuts, genre, bpm)
     assert all(note.length_s > 0 for part in made.parts for note in part.notes)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=50 if FUZZ == 1 else 150)
 @given(st.floats(1.0, 60.0), hits, st.lists(st.floats(0, 1), max_size=6), st.floats(40, 220))
 def test_bars_follow_each_other_up_to_every_hit(duration_s, places, cuts, bpm):
     """Bars have no gap but breaths of less than a beat, no tempo is more than four percent from what was asked for, and there is an end."""
@@ -76,7 +77,7 @@ def test_bars_follow_each_other_up_to_every_hit(duration_s, places, cuts, bpm):
         assert 0 <= bar.breath_s < 60 / bpm / (1 - BEND)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=50 if FUZZ == 1 else 150)
 @given(
     st.lists(st.tuples(st.floats(1.6, 7.0), st.sampled_from(["drop", "stop", "downbeat"])), min_size=1, max_size=6),
     st.floats(60, 180),

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.conftest import FUZZ
 from tests.unit.clips import clip, direction
 from tests.unit.hearing import level_db
 from worker.domain import Hit, Options, Segment, Variant
@@ -25,7 +26,7 @@ def notes(part, start_s, end_s):
     return [note for note in part.notes if start_s - 0.05 <= note.start_s < end_s - 0.05]
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=40 if FUZZ == 1 else 120)
 @given(
     st.lists(st.tuples(st.floats(0.0, 1.0), st.none() | st.floats(0, 1)), min_size=1, max_size=6, unique_by=lambda one: one[0]),
     st.floats(3.0, 60.0), st.floats(40, 220),

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.conftest import FUZZ
 from tests.unit.clips import clip, direction
 from worker.engines.sketch.bars import BEND, ROUNDING_S, TOLERANCE_S
 from worker.engines.sketch.composing import compose
@@ -17,7 +18,7 @@ from worker.pipeline.direct.vocabulary import GENRES
 durations = st.floats(0.2, 180.0)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=50 if FUZZ == 1 else 150)
 @given(durations, st.lists(st.floats(0, 1), max_size=12), st.floats(40, 220), st.sampled_from([3, 4]))
 def test_bars_follow_each_other_without_gap(duration_s, places, bpm, beats_per_bar):
     """Bars fill the time from 0 to the last chord, inside the clip, at tempi within four percent of the asked one."""
@@ -34,7 +35,7 @@ def test_bars_follow_each_other_without_gap(duration_s, places, bpm, beats_per_b
         assert any(bar.start_s - ROUNDING_S <= accent < bar.end_s for bar in timeline.bars)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=33 if FUZZ == 1 else 100)
 @given(st.floats(60, 180), st.lists(st.floats(3.0, 9.0), min_size=1, max_size=6))
 def test_cuts_seconds_apart_are_all_met(bpm, lengths):
     """Cuts at least five beats apart each get a bar line within 80 ms, or an accent when four percent are not enough."""

@@ -77,12 +77,12 @@ async def test_a_job_says_where_somebody_speaks_and_its_merge_goes_by_that(worke
     """Heard once, within the part that is set to music, for the whole film; a merge before which no job has heard it listens itself."""
     words = voice()
     said_s = len(words) / RATE
-    film = film_of(tmp_path / "talk.mp4", said(16, (1, words), (10, words)))
+    film = film_of(tmp_path / "talk.mp4", said(12, (1, words), (7, words)))
     url = await worker.upload(film.read_bytes())
     music = await worker.upload(film.read_bytes(), "music.mp4")
     options = json.dumps({"audio_url": music, "mode": "mix", "duck": True})
     alone = await worker.until_ended(await insert(kind="merge", video_url=url, options=options))
-    assert [span["start"] for span in alone["speech"]] == pytest.approx([1, 10], abs=0.15)
+    assert [span["start"] for span in alone["speech"]] == pytest.approx([1, 7], abs=0.15)
 
     done = await worker.until_ended(await insert(video_url=url, options='{"variants": 1, "duration": 4}'))
     assert (done["status"], done["notes"]) == ("completed", [])
