@@ -26,21 +26,14 @@ async def sound(world: World, page: Page, axe: str, state: str, *others: Viewpor
         await page.set_viewport_size(viewport)
         for scheme, rules in (("light", "{ runOnly: 'color-contrast' }"), ("dark", "{}")):
             await page.emulate_media(color_scheme=scheme)
-            await page.evaluate(SETTLED)
-            found = await page.evaluate(f"axe.run({rules}).then({VIOLATIONS})")
-            assert found == [], (state, viewport, scheme)
+            assert await page.evaluate(f"axe.run({rules}).then({VIOLATIONS})") == [], (state, viewport, scheme)
         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (state, viewport)
         assert await page.evaluate(SMALL) == [], (state, viewport)
     world.complaints[:] = ours  # axe measures with inline styles
-    await page.evaluate(
-        "(ours) => shifts.splice(0, Infinity, ...ours)", shifts
-    )  # a window of another size lays all out anew
+    # A window of another size lays all out anew.
+    await page.evaluate("(ours) => shifts.splice(0, Infinity, ...ours)", shifts)
 
 
-SETTLED = """
-Promise.allSettled(document.getAnimations().filter(({ effect }) => effect.target.checkVisibility()).map(({ finished }) => finished))
-"""
-"""What moves has come to rest; in a closed <details> nothing ever does."""
 VIOLATIONS = "({ violations }) => violations.map(({ id, nodes }) => [id, nodes[0].html])"
 SMALL = """
 () => [...document.querySelectorAll("button, a, label.check, label.button, summary, select, input:not([type=checkbox], [type=file])")]
