@@ -87,5 +87,4 @@ def film(path: Path, seconds: float = FILM_S, picture: str = "libx264") -> None:
 
 def wav(path: Path, tone_hz: float, seconds: float = FILM_S) -> None:
     time = np.arange(round(seconds * RATE)) / RATE
-    tone = (0.3 * np.sin(2 * np.pi * tone_hz * time)).astype(np.float32)
-    write_wav(path, np.stack([tone, tone]))
+    write_wav(path, (0.3 * np.sin(2 * np.pi * tone_hz * time))[np.newaxis].astype(np.float32))
