@@ -38,6 +38,10 @@ DESKTOP: ViewportSize = {"width": 1280, "height": 800}
 LONG_S = 20
 PHONE: ViewportSize = {"width": 360, "height": 740}
 TABLET: ViewportSize = {"width": 768, "height": 1024}
+on_a_phone = pytest.mark.parametrize(
+    "viewport", [PHONE, pytest.param(DESKTOP, marks=pytest.mark.long)], ids=["phone", "desktop"]
+)
+"""And in `make test-all` on a desktop, which is audited on each walk."""
 
 
 @pytest.fixture(scope="session")

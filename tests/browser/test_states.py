@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from playwright.async_api import Page, ViewportSize
 
-from tests.browser.conftest import DESKTOP, PHONE, TABLET, World, until
+from tests.browser.conftest import DESKTOP, TABLET, World, on_a_phone, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 LICENCES = (
@@ -43,9 +43,10 @@ SMALL = """
 """
 
 
-async def test_every_state_is_sound(world: World, files, axe):
+@on_a_phone
+async def test_every_state_is_sound(world: World, files, axe, viewport):
     """Empty, uploading, waiting, directions, two of three tracks, each with what its licence allows, a mix under speech, done; on a tablet, too."""
-    page = await world.open(viewport=PHONE)
+    page = await world.open(viewport=viewport)
     await sound(world, page, axe, "empty", DESKTOP)
     hold = asyncio.Event()
 
