@@ -20,7 +20,7 @@ import aiohttp
 import asyncpg
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Route, ViewportSize, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Route, async_playwright
 
 from rhythmai.local.postgres import free_port
 from supabase_standin.gateway import Gateway, GatewaySettings
@@ -34,13 +34,12 @@ from tests.warm.start import warm
 PUBLISHABLE_KEY = "sb_publishable_0123456789abcdef"
 TAP = ROOT / "tests" / "browser" / "tap.js"
 AXE = ROOT / "studio" / "node_modules" / "axe-core" / "axe.min.js"
-DESKTOP: ViewportSize = {"width": 1280, "height": 800}
+DESKTOP = {"width": 1280, "height": 800}
 LONG_S = 20
-PHONE: ViewportSize = {"width": 360, "height": 740}
-TABLET: ViewportSize = {"width": 768, "height": 1024}
-on_a_phone = pytest.mark.parametrize(
-    "viewport", [PHONE, pytest.param(DESKTOP, marks=pytest.mark.long)], ids=["phone", "desktop"]
-)
+PHONE = {"width": 360, "height": 740}
+TABLET = {"width": 768, "height": 1024}
+on_a_desktop = pytest.param(DESKTOP, id="desktop", marks=pytest.mark.long)
+on_a_phone = pytest.mark.parametrize("viewport", [pytest.param(PHONE, id="phone"), on_a_desktop])
 """And in `make test-all` on a desktop, which is audited on each walk."""
 
 
@@ -80,7 +79,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 async def new_context(browser: Browser, **options: Any) -> BrowserContext:
-    context = await browser.new_context(**{"viewport": DESKTOP, "reduced_motion": "reduce", **options})
+    context = await browser.new_context(**{"viewport": DESKTOP, **options})
     await context.add_init_script(path=TAP)
     return context
 
@@ -99,22 +98,14 @@ class World:
     db: asyncpg.Connection | None = None
 
     async def open(
-        self,
-        where: str = "",
-        *,
-        ready: str = "h1",
-        viewport: ViewportSize = DESKTOP,
-        moves: bool = False,
-        answers: dict[str, object] | None = None,
-        **options: Any,
+        self, where="", *, ready="h1", viewport=DESKTOP, moves=False, answers: dict | None = None, **options
     ) -> Page:
         """A page at that # of the address, with options in a browser of its own; `answers` are those of the API and of Auth.
         What it complains of fails the test. Only where it `moves` a film begins by itself."""
         context = await self.alone(**options) if options else self.shared
         page = await context.new_page()
         await page.set_viewport_size(viewport)
-        if moves:
-            await page.emulate_media(reduced_motion="no-preference")
+        await page.emulate_media(reduced_motion="no-preference" if moves else "reduce")
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("console", self._hear)
         for path, answer in (answers or {}).items():

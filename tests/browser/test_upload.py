@@ -65,8 +65,7 @@ async def arrived(world: World, page: Page, line: Line, film: Path) -> None:
     assert line.created == 1
     assert line.offsets == sorted(line.offsets)
     assert line.offsets[0] == 6 * 2**20  # what came before went with the creation
-    large = [file for file in world.storage.rglob("*") if file.is_file() and file.stat().st_size == SIZE]
-    assert film.read_bytes() in [file.read_bytes() for file in large]
+    assert film.read_bytes() in [file.read_bytes() for file in world.storage.rglob("*") if file.stat().st_size == SIZE]
 
 
 async def test_a_film_is_dropped(world: World, files, tmp_path):
