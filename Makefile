@@ -57,9 +57,9 @@ demo: $(VENV)/.local
 	@$(BIN)/python studio/build.py --if-possible
 	@$(BIN)/rhythmai demo $${VIDEO:+"$$VIDEO"}
 
-# chromium sees the page; espeak-ng speaks in tests; ffmpeg's libraries are torchcodec's; pgbouncer is the transaction pooler the queue is tested behind; prometheus draws the dashboard once.
+# chromium (its headless shell) sees the page; espeak-ng speaks in tests; ffmpeg's libraries are torchcodec's; pgbouncer is the transaction pooler the queue is tested behind; prometheus draws the dashboard once.
 system:
-	@missing=; for tool in chromium espeak-ng ffmpeg pgbouncer prometheus; do PATH="$$PATH:/usr/sbin" command -v $$tool > /dev/null || missing+=" $$tool"; done; \
+	@missing=; for tool in chromium-headless-shell espeak-ng ffmpeg pgbouncer prometheus; do PATH="$$PATH:/usr/sbin" command -v $$tool > /dev/null || missing+=" $$tool"; done; \
 	if [ -z "$$missing" ]; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
 	  echo "make: installing$$missing"; \

@@ -29,6 +29,7 @@ from tests.browser.films import as_m4a, click_film, click_track, film, wav
 from tests.contract.hand import Hand
 from tests.contract.hosts import ROOT, Host
 from tests.contract.keys import SECRET, SERVICE_KEY
+from tests.warm.start import warm
 
 PUBLISHABLE_KEY = "sb_publishable_0123456789abcdef"
 TAP = ROOT / "tests" / "browser" / "tap.js"
@@ -37,6 +38,9 @@ DESKTOP = {"width": 1280, "height": 800}
 LONG_S = 20
 PHONE = {"width": 360, "height": 740}
 TABLET = {"width": 768, "height": 1024}
+on_a_desktop = pytest.param(DESKTOP, id="desktop", marks=pytest.mark.long)
+on_a_phone = pytest.mark.parametrize("viewport", [pytest.param(PHONE, id="phone"), on_a_desktop])
+"""And in `make test-all` on a desktop, which is audited on each walk."""
 
 
 @pytest.fixture(scope="session")
@@ -63,11 +67,13 @@ def files(tmp_path_factory) -> Path:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    assert chromium, "chromium is missing: make system installs it"
+    # The shell has no windows to draw around a page: half of the whole browser's processor.
+    chromium = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "google-chrome"))), None)
+    assert chromium, "chromium-headless-shell is missing: make system installs it"
     async with async_playwright() as playwright:
-        # --no-sandbox: Chromium does not run as root with one.
-        browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        # Chromium does not run as root with a sandbox. A process for each page would start cold.
+        arguments = ["--no-sandbox", "--renderer-process-limit=1", "--disable-site-isolation-trials"]
+        browser = await playwright.chromium.launch(executable_path=chromium, args=arguments)
         yield browser
         await browser.close()
 
@@ -92,12 +98,14 @@ class World:
     db: asyncpg.Connection | None = None
 
     async def open(
-        self, where: str = "", *, ready: str = "h1", answers: dict[str, object] | None = None, **options: Any
+        self, where="", *, ready="h1", viewport=DESKTOP, moves=False, answers: dict | None = None, **options
     ) -> Page:
         """A page at that # of the address, with options in a browser of its own; `answers` are those of the API and of Auth.
-        What it complains of fails the test."""
+        What it complains of fails the test. Only where it `moves` a film begins by itself."""
         context = await self.alone(**options) if options else self.shared
         page = await context.new_page()
+        await page.set_viewport_size(viewport)
+        await page.emulate_media(reduced_motion="no-preference" if moves else "reduce")
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("console", self._hear)
         for path, answer in (answers or {}).items():
@@ -119,7 +127,7 @@ class World:
         for context in self.contexts:
             await context.close()
         self.contexts.clear()
-        for page in self.shared.pages:
+        for page in self.shared.pages[1:]:
             chromium = await self.shared.new_cdp_session(page)
             await chromium.send("Storage.clearDataForOrigin", {"origin": self.url, "storageTypes": "local_storage"})
             await page.close()
@@ -173,8 +181,10 @@ async def house(built, browser, postgres, template, tmp_path_factory) -> AsyncIt
     url = f"http://127.0.0.1:{port}"
     async with gateway(folder, port, api_port, postgres.url(name)):
         with api(folder, url, api_port, postgres.url(name)):
-            # A browser of its own for each test is a process more, which starts cold: two seconds of a processor.
-            yield World(url, postgres.url(name), folder / "storage", browser, await new_context(browser))
+            # A browser of its own for each test is a process more, which starts cold; so is the first page of a browser, which stays.
+            shared = await new_context(browser)
+            await (await shared.new_page()).goto(f"{url}/icon.svg")
+            yield World(url, postgres.url(name), folder / "storage", browser, shared)
 
 
 def gateway(folder: Path, port: int, api_port: int, database_url: str) -> Gateway:
@@ -205,6 +215,11 @@ async def world(house: World) -> AsyncIterator[World]:
     assert house.complaints == []
 
 
+async def until(page: Page, condition: str) -> None:
+    """That holds in the page: asked 20 times a second, for asking at each frame makes the page draw each of them."""
+    await page.wait_for_function(f"() => {condition}", polling=50)
+
+
 async def configured(world: World, **told: Any) -> dict[str, Any]:
     """What /config.json says, and that."""
     async with aiohttp.ClientSession() as session, session.get(f"{world.url}/config.json") as answer:
@@ -221,7 +236,7 @@ async def worker(world: World, folder: Path) -> AsyncIterator[None]:
     }  # fmt: skip
     with (folder / "worker.log").open("w") as log:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "worker", cwd=folder, env=environment, stdout=log, stderr=log
+            *warm("worker"), cwd=folder, env=environment, stdout=log, stderr=log
         )
         try:
             yield

@@ -11,7 +11,7 @@ from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 
 RATE = 48_000
-FPS = 25
+FPS = 10
 FILM_S = 6
 
 
@@ -30,7 +30,7 @@ def write_film(path: Path, sound: np.ndarray, layout: str, *, seconds: float, pi
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
         video = container.add_stream(picture, rate=FPS, options={"preset": "ultrafast"} if picture == "libx264" else {})
         video.width, video.height, video.pix_fmt = 320, 180, "yuv420p"
-        audio = container.add_stream("aac", rate=RATE, layout=layout)
+        audio = container.add_stream("aac", rate=RATE, layout=layout, options={"aac_coder": "fast"})
         audio.bit_rate = 256_000
         for i in range(round(seconds * FPS)):
             level = 60 + 60 * (i // FPS % 3)
@@ -87,5 +87,4 @@ def film(path: Path, seconds: float = FILM_S, picture: str = "libx264") -> None:
 
 def wav(path: Path, tone_hz: float, seconds: float = FILM_S) -> None:
     time = np.arange(round(seconds * RATE)) / RATE
-    tone = (0.3 * np.sin(2 * np.pi * tone_hz * time)).astype(np.float32)
-    write_wav(path, np.stack([tone, tone]))
+    write_wav(path, (0.3 * np.sin(2 * np.pi * tone_hz * time))[np.newaxis].astype(np.float32))

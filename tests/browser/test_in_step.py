@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from playwright.async_api import Page
 
-from tests.browser.conftest import World
+from tests.browser.conftest import World, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 async def apart(page: Page) -> np.ndarray:
     """How far the track's clicks are behind the film's, in seconds, in the next seconds."""
     await page.evaluate("listen()")
-    await page.wait_for_function("() => heard.every((clicks) => clicks.length > 4)")
+    await until(page, "heard.every((clicks) => clicks.length > 4)")
     left, right = (np.array(clicks) for clicks in await page.evaluate("heard"))
     return np.array([right[np.argmin(np.abs(right - click))] - click for click in left[:4]])
 
@@ -53,7 +53,7 @@ async def test_at_most_two_tracks_are_decoded(world: World, files):
     chromium = await page.context.new_cdp_session(page)
     for number, decoded in ((1, 1), (2, 2), (3, 3), (2, 3), (3, 3), (1, 4)):
         await page.get_by_role("button", name=f"Play T{number}").click()
-        await page.wait_for_function(f"() => window.analyser && Math.abs(loudest().hz - {220 * number}) < 20")
+        await until(page, f"window.analyser && Math.abs(loudest().hz - {220 * number}) < 20")
         assert await page.evaluate("buffers.length") == decoded
         if decoded == 2:
             continue
@@ -74,7 +74,7 @@ async def test_film_and_track_are_in_step(world: World, files):
     await page.get_by_role("button", name="Play audio/wav").click()
     await page.get_by_role("slider", name="Music").fill("0")
     await page.evaluate("listen()")
-    await page.wait_for_function("() => heard[1].length > 0")  # the track has been loaded
+    await until(page, "heard[1].length > 0")  # the track has been loaded
     assert await in_step(page)
     place = page.get_by_role("slider", name="Place in the film")
     await place.fill("7.2")

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from playwright.async_api import Route
 
-from tests.browser.conftest import World
+from tests.browser.conftest import World, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -113,7 +113,7 @@ async def test_a_job_waits_and_comes_on_until_it_is_cancelled(world: World, file
     hand = await world.hand(job)
     await hand.stage("composing")
     await page.get_by_text(re.compile(r"^Composing, 0 of 3 ready, about \d+ sec left$")).wait_for()
-    await page.wait_for_function("() => document.querySelector('[role=progressbar]').ariaValueNow > 0")
+    await until(page, "document.querySelector('[role=progressbar]').ariaValueNow > 0")
     await page.get_by_role("button", name="Cancel").click()
     await page.get_by_text("Cancelled. Nothing more is made.").first.wait_for()
     assert await world.db.fetchval("select cancel_requested from public.jobs where id::text = $1", job)
@@ -235,12 +235,12 @@ async def test_no_place_is_chosen_in_a_film_that_has_not_come(world: World, file
 async def test_a_link_starts_mute_where_sound_is_forbidden(world: World, files):
     """The film runs without sound until somebody turns it on."""
     job, hand = await begun(world, files, variants=1)
-    page = await world.open(f"#job={job}", ready="video")
-    await page.wait_for_function("() => document.querySelector('video').currentTime > 0.1")
+    page = await world.open(f"#job={job}", ready="video", moves=True)
+    await until(page, "document.querySelector('video').currentTime > 0.1")
     assert await page.evaluate("document.querySelector('video').muted")
     await page.locator(".cut").first.wait_for(state="attached")  # each second another grey
     await page.get_by_role("button", name="Turn the sound on").click()
-    await page.wait_for_function("() => window.analyser && Math.abs(loudest().hz - 110) < 10 && loudest().db > -60")
+    await until(page, "window.analyser && Math.abs(loudest().hz - 110) < 10 && loudest().db > -60")
     await hand.finish()
 
 

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, Route
 
-from tests.browser.conftest import World
+from tests.browser.conftest import World, until
 from tests.browser.films import RATE
 from tests.browser.formula import (
     CLICK_S,
@@ -43,7 +43,8 @@ RENDER = """
 async ({ film, track, filmS, db, speech }) => {
   const [{ Mix }, { duck, fade }] = [await import("/test/graph.js"), await import("/test/mix.js")];
   const context = new OfflineAudioContext(2, filmS * 48000, 48000);
-  const decode = async (url) => context.decodeAudioData(await (await fetch(url)).arrayBuffer());
+  const decoded = (window.decoded ??= {});
+  const decode = async (url) => (decoded[url] ??= await context.decodeAudioData(await (await fetch(url)).arrayBuffer()));
   const [sound, music] = [await decode(film), await decode(track)];
   const mix = new Mix(context);
   mix.set(true, db);
@@ -141,14 +142,14 @@ async def test_what_the_page_plays_is_the_formula(world: World, pieces):
     await page.get_by_role("slider", name="Music").fill(str(MUSIC_DB))
     assert await page.get_by_label("Lower the music under speech").is_checked()
     assert await page.locator("article .speech").count() == len(SPEECH)
-    await page.wait_for_function("() => window.analyser && Math.abs(loudest().hz - 700) < 300")
+    await until(page, "window.analyser && Math.abs(loudest().hz - 700) < 300")
     await page.get_by_role("button", name="Pause Long").click()
     wanted = blocks_db(formula(originals("mono"), music("longer"), SPEECH))[:, 1:]
     for last in (False, False, True):  # a busy machine makes a film stutter: it is listened to again
         await page.get_by_role("slider", name="Place in the film").fill("0")
         await page.evaluate("record()")
         await page.get_by_role("button", name="Play Long").click()
-        await page.wait_for_function("() => document.querySelector('video').ended")
+        await until(page, "document.querySelector('video').ended")
         squares = np.array(await page.evaluate(f"blocks({CLICK_S})"))
         heard = 10 * np.log10(squares + 1e-12)[:, 1:14]  # the track joins at its begin
         try:

@@ -14,7 +14,7 @@ import pytest_asyncio
 from playwright.async_api import Page
 
 from rhythmai.local.postgres import free_port
-from tests.browser.conftest import PUBLISHABLE_KEY, World, api, configured, gateway
+from tests.browser.conftest import PUBLISHABLE_KEY, World, api, configured, gateway, until
 from tests.contract.hosts import ROOT
 from tests.contract.keys import make_token
 
@@ -70,7 +70,7 @@ async def test_a_user_owns_her_jobs(there: World, files):
     assert await other.evaluate(JOIN, [there.url, PUBLISHABLE_KEY, make_token(user), job]) == "SUBSCRIBED"
     hand = await there.hand()
     await hand.plan("Hers", "Also hers", "And this")
-    await other.wait_for_function("() => heard[0] === 'Hers'")
+    await until(other, "heard[0] === 'Hers'")
     for one in (page, hers):
         await one.get_by_role("heading", name="Also hers").wait_for()
     await hand.finish()

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import CDPSession, Page, Request, Route
 
-from tests.browser.conftest import World
+from tests.browser.conftest import World, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SIZE = 14 * 2**20
@@ -55,7 +55,7 @@ async def half(world: World, files, tmp_path) -> tuple[Page, Line, Path]:
     line = Line(page)
     await line.is_there()
     await page.set_input_files("input[type=file]", film)
-    await page.wait_for_function("() => document.querySelector('progress')?.value > 0.6")
+    await until(page, "document.querySelector('progress')?.value > 0.6")
     return page, line, film
 
 
@@ -65,13 +65,13 @@ async def arrived(world: World, page: Page, line: Line, film: Path) -> None:
     assert line.created == 1
     assert line.offsets == sorted(line.offsets)
     assert line.offsets[0] == 6 * 2**20  # what came before went with the creation
-    assert film.read_bytes() in [file.read_bytes() for file in world.storage.rglob("*") if file.is_file()]
+    assert film.read_bytes() in [file.read_bytes() for file in world.storage.rglob("*") if file.stat().st_size == SIZE]
 
 
 async def test_a_film_is_dropped(world: World, files, tmp_path):
     """On the zone: what is no film is refused in one sentence, a film plays and arrives, and another that cannot be played takes
     its place; the light of the zone goes out."""
-    page = await world.open()
+    page = await world.open(moves=True)
     (tmp_path / "notes.txt").write_text("hello")
     chromium = await page.context.new_cdp_session(page)
     box = await page.locator(".zone").bounding_box()
@@ -89,7 +89,7 @@ async def test_a_film_is_dropped(world: World, files, tmp_path):
     await page.get_by_text(re.compile(r"Your film goes to 127\.0\.0\.1:\d+ and stays 30.days, or until")).wait_for()
     assert await page.locator(".zone.over").count() == 0
     await drag(files / "film.mp4", "dragEnter", "dragOver", "drop")
-    await page.wait_for_function("() => document.querySelector('video').currentTime > 0")
+    await until(page, "document.querySelector('video').currentTime > 0")
     await page.get_by_text("film.mp4 has arrived").first.wait_for()
     await drag(files / "old.mp4", "dragEnter", "dragOver", "drop")
     await page.get_by_text("A copy that it can play comes with the music.").wait_for()

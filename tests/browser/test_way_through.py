@@ -9,7 +9,7 @@ import av
 import pytest
 from playwright.async_api import Request
 
-from tests.browser.conftest import World, configured, worker
+from tests.browser.conftest import World, configured, until, worker
 from tests.browser.films import FILM_S
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
@@ -19,7 +19,7 @@ async def test_from_a_film_to_an_mp4_with_music(world: World, files, tmp_path):
     """A film is picked, tracks appear and each is heard, one is used, the MP4 has the film's length and sound; no other host
     is asked, no cookie is set; a reload finds all of it."""
     async with worker(world, tmp_path):
-        page = await world.open()
+        page = await world.open(moves=True)
         hosts: set[str] = set()
         page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
         await page.set_input_files("input[type=file]", files / "film.mp4")
@@ -39,7 +39,7 @@ async def test_from_a_film_to_an_mp4_with_music(world: World, files, tmp_path):
         for title in await page.locator("article h2").all_inner_texts():
             await page.get_by_role("slider", name="Place in the film").fill("0")
             await page.get_by_role("button", name=f"Play {title}", exact=True).click()
-            await page.wait_for_function("() => window.analyser && loudest().db > -60")
+            await until(page, "window.analyser && loudest().db > -60")
         await uses.nth(1).click()
         async with page.expect_download() as coming:
             await page.get_by_role("link", name="Download MP4").click(timeout=60_000)
@@ -94,7 +94,7 @@ async def test_the_sample_takes_one_click(world: World):
 
 async def test_what_moves_stands_where_that_is_asked_for(world: World, files):
     """With reduced motion no film begins by itself; without a choice of engines none is offered."""
-    page = await world.open(reduced_motion="reduce")
+    page = await world.open()
     await page.set_input_files("input[type=file]", files / "film.mp4")
     await page.get_by_text("film.mp4 has arrived").first.wait_for()
     assert await page.evaluate("document.querySelector('video').paused")
