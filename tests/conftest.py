@@ -65,11 +65,12 @@ class ByModule(LoadScopeScheduling):
     DIFFUSERS = (
         "tests/engine/test_acestep_",
         "tests/engine/test_licences",
+        "tests/engine/test_mmaudio_levers",
         "tests/engine/test_mmaudio_second_oracle",
         "tests/engine/test_mmaudio_weights",
         "tests/engine/test_start",
         "tests/worker/test_whole_engines",
-    )  # what imports that, or a hub's client
+    )  # what imports that, or open_clip, or a hub's client
     LIVE = tuple(f"tests/browser/test_{name}" for name in ("in_step", "live", "mix", "restarts"))
 
     def _split_scope(self, nodeid: str) -> str:

@@ -68,8 +68,14 @@ def variant_of():
     return make
 
 
-@pytest.fixture
-def hub() -> Iterator[Hub]:
-    """A hub and a release in one, on loopback."""
+@pytest.fixture(scope="session")
+def one_hub() -> Iterator[Hub]:
     with served() as hub:
         yield hub
+
+
+@pytest.fixture
+def hub(one_hub: Hub) -> Hub:
+    """A hub and a release in one, on loopback, that has nothing yet."""
+    one_hub.forget()
+    return one_hub

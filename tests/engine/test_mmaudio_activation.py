@@ -1,11 +1,8 @@
-"""The anti-aliased activation: its formula, its plain form, its fused kernel."""
+"""The anti-aliased activation: its formula, its plain form; its fused kernel is interpreted with the others in test_mmaudio_kernels."""
 
 from __future__ import annotations
 
 import math
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -55,41 +52,6 @@ def test_the_filter_sums_to_one():
     """A constant stays where it is before the snake."""
     assert sum(TAPS) == pytest.approx(1.0, abs=1e-6)
     assert tuple(reversed(TAPS)) == TAPS
-
-
-INTERPRETED = """
-import torch
-from worker.engines.mmaudio.activation import PLAIN, activate_plain
-from worker.engines.mmaudio.activation_kernel import activate, add_biased
-torch.manual_seed(0)
-for length, last, loud in (
-    (1, True, 1.0), (2, False, 1.0), (5, True, 1.0), (7, False, 30.0), (8, True, 30.0), (9, True, 3e3), (19, True, 1e8),
-    (40, False, 1.0), (1100, False, 3e3),
-):
-    x = loud * (torch.randn(2, length, 3).mT if last else torch.randn(1, 2, length))
-    rate, depth = torch.rand(x.shape[1]) + 0.5, torch.rand(x.shape[1]) + 0.5
-    made, plain = activate(x, rate, depth), activate_plain(x, rate, depth)
-    assert made.stride() == x.stride()
-    assert torch.allclose(made, plain, atol=2e-6 * loud, rtol=0), (length, last, loud, (made - plain).abs().max())
-many = torch.randn(1, 37, 70).mT
-ones = torch.ones(70)
-assert torch.allclose(activate(many, ones, ones), activate_plain(many, ones, ones), atol=2e-6)
-half = many.bfloat16()
-torch.testing.assert_close(activate(half, ones, ones), activate_plain(half, ones, ones), rtol=8e-3, atol=1e-5)
-assert torch.allclose(activate(many, ones, ones, 2 * ones), activate_plain(many, ones, ones, 2 * ones), atol=2e-6)
-torch.testing.assert_close(add_biased(many, many, ones), PLAIN.add_biased(many, many, ones))
-print("equal")
-"""
-
-
-def test_the_fused_kernel_equals_the_plain_form():
-    """Interpreted on the CPU, the Triton kernel gives the same samples: any length, either layout, soft and loud."""
-    pytest.importorskip("triton", reason="Triton is only there on Linux")
-    environment = os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", INTERPRETED], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.stdout.strip() == "equal", done.stderr
 
 
 def test_the_fused_kernel_compiles_for_an_h200():

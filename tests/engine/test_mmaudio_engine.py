@@ -219,10 +219,11 @@ def test_cancelling_ends_a_long_track_between_its_pieces(engine: MMAudioEngine, 
     assert asked_at[-1] == len(rendered) == 1
 
 
-def test_warming_covers_the_usual_shapes(engine: MMAudioEngine):
-    """Three variants of 8 s, the same at 25 frames a second, and full batches of a long film's windows are made ready."""
+def test_warming_covers_the_usual_shapes(engine: MMAudioEngine, monkeypatch):
+    """Three variants of 8 s, the same at 25 frames a second, and full batches of a long film's windows are made ready; a track each is rendered."""
     seen: set[tuple[int, ...]] = set()
-    usual = engine._runtime.velocity
+    usual, rendered = engine._runtime.velocity, []
+    monkeypatch.setattr(engine, "_render", lambda index, latents, cancelled: rendered.append(len(latents)))
 
     def watched(evaluation, x: torch.Tensor, rows, batch) -> torch.Tensor:
         seen.add(tuple(x.shape))
@@ -234,6 +235,7 @@ def test_warming_covers_the_usual_shapes(engine: MMAudioEngine):
     finally:
         engine._runtime.velocity = usual
     assert seen == {(3, 345, 40), (3, 343, 40), (8, 345, 40)}
+    assert rendered == [345, 343, 1292]
 
 
 @pytest.mark.gpu

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,15 @@ from worker.engines.mmaudio.windows import lay
 from worker.errors import Unavailable
 
 
-@pytest.fixture
-def runtime() -> Runtime:
-    """In the precision of a GPU."""
+@pytest.fixture(scope="module")
+def made() -> Runtime:
     return tiny.runtime(dtype=torch.bfloat16)
+
+
+@pytest.fixture
+def runtime(made: Runtime) -> Runtime:
+    """In the precision of a GPU, and each test's own."""
+    return deepcopy(made)
 
 
 def sampled(runtime: Runtime) -> torch.Tensor:

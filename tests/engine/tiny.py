@@ -19,7 +19,7 @@ from worker.engines.mmaudio.checkpoints import SYNC_PREFIX
 from worker.engines.mmaudio.clip_towers import ImageShape, TextShape
 from worker.engines.mmaudio.flow import Flow, FlowShape
 from worker.engines.mmaudio.lengths import RATE_44K
-from worker.engines.mmaudio.models import KERNELS_44K, RATES_44K, Model
+from worker.engines.mmaudio.models import Model
 from worker.engines.mmaudio.runtime import Runtime
 from worker.engines.mmaudio.synchformer import Synchformer, SynchformerShape
 from worker.engines.mmaudio.vae import VAEShape
@@ -29,8 +29,8 @@ TINY = Model(
     rate=RATE_44K,
     flow=FlowShape(latent=40, width=64, heads=1, depth=3, fused=1, v2=True, clip=48, sync=48, text=64),
     vae=VAEShape(mels=128, latent=40, width=32),
-    vocoder=VocoderShape(mels=128, rates=RATES_44K, kernels=KERNELS_44K, channels=64, clamps=True),
-    image=ImageShape(width=64, layers=2, heads=4, embed=48),
+    vocoder=VocoderShape(mels=128, rates=(8, 8, 8), kernels=(16, 16, 16), channels=8, clamps=True),
+    image=ImageShape(width=64, layers=2, heads=4, patch=42, embed=48),
     text=TextShape(width=64, layers=2, heads=4),
     synchformer=SynchformerShape(width=48, depth=2, heads=4),
 )

@@ -43,8 +43,8 @@ def made() -> AceStepPipeline:
     words = Qwen3Config(vocab_size=257, num_hidden_layers=2, max_position_embeddings=4096, **SIZES)
     return AceStepPipeline(
         vae=AutoencoderOobleck(
-            encoder_hidden_size=4, downsampling_ratios=[2, 4, 4, 6, 10], decoder_channels=4, decoder_input_channels=2,
-            audio_channels=2, channel_multiples=[1, 1, 2, 2, 2], sampling_rate=48_000,
+            encoder_hidden_size=4, downsampling_ratios=[10, 12, 16], decoder_channels=4, decoder_input_channels=2,
+            audio_channels=2, channel_multiples=[1, 2, 2], sampling_rate=48_000,
         ),
         text_encoder=Qwen3Model(words),
         tokenizer=PreTrainedTokenizerFast(

@@ -174,7 +174,8 @@ class TextTower(nn.Module):
 
     def __init__(self, shape: TextShape) -> None:
         super().__init__()
-        self.token_embedding = nn.Embedding(shape.vocabulary, shape.width)
+        # Drawing random numbers on the meta device would import TorchDynamo, which takes two seconds.
+        self.token_embedding = nn.Embedding.from_pretrained(torch.zeros(shape.vocabulary, shape.width))
         self.positional_embedding = nn.Parameter(torch.zeros(shape.context, shape.width))
         self.transformer = Layers(shape.width, shape.heads, shape.layers)
         self.ln_final = nn.LayerNorm(shape.width)
