@@ -20,7 +20,7 @@ from tests.cli.stack_process import clean_environment
 from tests.docs.blocks import DOCS, blocks
 from tests.warm.start import warm
 
-pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.slow
 
 
 @asynccontextmanager
