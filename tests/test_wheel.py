@@ -237,13 +237,8 @@ def test_a_stranger_makes_music(stranger, place):
     rhythmai, home = stranger.bin / "rhythmai", {"XDG_DATA_HOME": str(place / "data"), "HOME": str(place)}
     asked = {"_RHYTHMAI_COMPLETE": "complete_bash", "COMP_WORDS": "rhythmai mig", "COMP_CWORD": "1"}
     assert run(rhythmai, cwd=folder, environment=home | asked).split() == ["migrate"]
-    film = (
-        () if FUZZ > 1 else (write_video(folder / "film.mp4"),)
-    )  # 12 s are made in tests/test_end_to_end.py each time
+    # The sample, of 12 s, is played in tests/test_end_to_end.py each time.
+    film = () if FUZZ > 1 else (write_video(folder / "film.mp4"),)
     run(rhythmai, "demo", *film, cwd=folder, environment=home)
-    assert {file.name for file in (folder / "output").iterdir()} >= {
-        "track-1.flac",
-        "track-2.flac",
-        "track-3.flac",
-        "merged.mp4",
-    }
+    made = {"track-1.flac", "track-2.flac", "track-3.flac", "merged.mp4"}
+    assert {file.name for file in (folder / "output").iterdir()} >= made

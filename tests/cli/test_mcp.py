@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -18,6 +17,7 @@ from mcp import Client, StdioServerParameters
 from tests.cli.conftest import FILM
 from tests.cli.stack_process import clean_environment
 from tests.docs.blocks import DOCS, blocks
+from tests.docs.shell import Shell
 from tests.warm.start import warm
 
 pytestmark = pytest.mark.slow
@@ -221,7 +221,7 @@ async def test_the_page_tells_how_a_host_starts_it(stack, root):
     server = json.loads(block.text)["mcpServers"]["rhythmai"]
     arguments = [str(root) if one.startswith("/") else one for one in server["args"]]
     assert server["env"].keys() == {"API_URL"}
-    environment = clean_environment(**stack.alone, PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    environment = Shell(root, stack.alone).environment
     async with Client(StdioServerParameters(command=server["command"], args=arguments, env=environment)) as client:
         waiting = await stack.waiting()
         assert (await use(client, "job", job_id=waiting))["status"] == "pending"
