@@ -124,8 +124,9 @@ async def test_help_tells_users_from_operators(tmp_path):
     ]
 
 
-def test_a_dotenv_is_read(rhythmai):
+def test_a_dotenv_is_read(rhythmai, monkeypatch):
     """`.env` of the working directory counts like the environment."""
+    monkeypatch.delenv("API_URL", raising=False)
     Path(".env").write_text("API_URL=http://127.0.0.1:2\n")
     assert "http://127.0.0.1:2" in rhythmai("submit", "https://example.com/a.mp4").err
 
