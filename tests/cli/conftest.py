@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import asyncpg
@@ -62,8 +66,8 @@ class Stack:
         return await self.sql(insert)
 
 
-@pytest.fixture(scope="session")
-def stack():
+@contextmanager
+def running_stack() -> Iterator[Stack]:
     with tempfile.TemporaryDirectory(prefix="rhythmai-jobs-") as folder:
         place = Path(folder)
         place.chmod(0o755)
@@ -73,3 +77,21 @@ def stack():
         with Program("rhythmai", "stack.ready", clean_environment(INPUT_BUCKETS="films"), place, *command) as up:
             yield Stack(place, Home(place / "data").running().environment)
         assert up.code == 0
+
+
+RUNNING = ExitStack()
+"""The stack, while tests that need it follow one another: beside the others it would cost 3 % of a core."""
+started = functools.cache(lambda: RUNNING.enter_context(running_stack()))
+atexit.register(RUNNING.close)
+
+
+@pytest.fixture
+def stack() -> Stack:
+    return started()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(nextitem: pytest.Function | None) -> None:
+    if nextitem is None or "stack" not in nextitem.fixturenames:
+        RUNNING.close()
+        started.cache_clear()
