@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Final, Self
 
-import httpx
 from storage3.exceptions import StorageApiError
 from storage3.utils import StorageException
 
@@ -26,6 +25,7 @@ class Buckets:
         self._storage = StorageClient(supabase_url, key, timeout_s=TIMEOUT_S, apikey=apikey)
         self._apikey = {"apikey": apikey or key}
         self._client: Any = None
+        self._http: Any = None
 
     async def __aenter__(self) -> Self:
         from supabase import AsyncSupabaseException
@@ -35,6 +35,7 @@ class Buckets:
         except AsyncSupabaseException as error:
             await self._storage.close()
             raise BadInput(f"SUPABASE_URL or SUPABASE_KEY is malformed: {error}") from None
+        self._http = self._storage.http
         return self
 
     async def __aexit__(
@@ -50,13 +51,8 @@ class Buckets:
     async def largest(self) -> int | None:
         """How many bytes an object may have anywhere in the project; None where it does not say."""
 
-        async def ask() -> str | None:
-            async with httpx.AsyncClient(timeout=TIMEOUT_S) as http:
-                answer = await http.options(f"{self._storage.url}/storage/v1/upload/resumable", headers=self._apikey)
-                said: str | None = answer.headers.get("Tus-Max-Size")
-                return said
-
-        said = await self._ask(ask())
+        asking = self._http.options(f"{self._storage.url}/storage/v1/upload/resumable", headers=self._apikey)
+        said = (await self._ask(asking)).headers.get("Tus-Max-Size")
         return int(said) if said and said.isdecimal() else None
 
     async def put(self, bucket: str, path: str, data: bytes, content_type: str) -> str:
@@ -68,9 +64,8 @@ class Buckets:
     async def read(self, url: str) -> bytes:
         """What everybody gets at a public URL."""
 
-        async def get() -> bytes:
-            async with httpx.AsyncClient(timeout=TIMEOUT_S) as http:
-                return (await http.get(url)).raise_for_status().content
+        async def get() -> Any:
+            return (await self._http.get(url)).raise_for_status().content
 
         return bytes(await self._ask(get()))
 

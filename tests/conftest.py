@@ -63,6 +63,7 @@ class ByModule(LoadScopeScheduling):
         "tests/api/test_api_database",
     )
     DIFFUSERS = (
+        "tests/docs/test_benches",
         "tests/engine/test_acestep_",
         "tests/engine/test_licences",
         "tests/engine/test_mmaudio_levers",
@@ -71,6 +72,7 @@ class ByModule(LoadScopeScheduling):
         "tests/engine/test_start",
         "tests/worker/test_whole_engines",
     )  # what imports that, or open_clip, or a hub's client
+    STACK = tuple(f"tests/cli/test_{name}" for name in ("client_page", "job", "mcp"))
     LIVE = tuple(f"tests/browser/test_{name}" for name in ("in_step", "live", "mix", "restarts"))
 
     def _split_scope(self, nodeid: str) -> str:
@@ -78,6 +80,8 @@ class ByModule(LoadScopeScheduling):
             return "breaking"
         if nodeid.startswith("tests/browser/"):  # two browsers, two projects: half of the time each
             return "browser, live" if nodeid.startswith(self.LIVE) else "browser"
+        if nodeid.startswith(self.STACK):
+            return "stack"
         if nodeid.startswith(self.DIFFUSERS):
             return "diffusers"
         return "oldest" if "[oldest" in nodeid else nodeid.partition("::")[0]

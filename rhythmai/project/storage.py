@@ -20,7 +20,7 @@ class StorageClient:
     def __init__(self, supabase_url: str, key: str, *, timeout_s: float, apikey: str = "") -> None:
         self.url, self._key, self._timeout_s = supabase_url.rstrip("/"), key, timeout_s
         self._apikey = apikey or key
-        self._http: httpx.AsyncClient | None = None
+        self.http: httpx.AsyncClient | None = None
         self._client: AsyncClient | None = None
         self._making = asyncio.Lock()
 
@@ -31,9 +31,9 @@ class StorageClient:
         async with self._making:
             if self._client is None:
                 # Reading the system's certificates takes a while: not on the event loop.
-                self._http = self._http or await asyncio.to_thread(httpx.AsyncClient, timeout=self._timeout_s)
+                self.http = self.http or await asyncio.to_thread(httpx.AsyncClient, timeout=self._timeout_s)
                 headers = {"Authorization": f"Bearer {self._key}"}
-                options = AsyncClientOptions(httpx_client=self._http, headers=headers)
+                options = AsyncClientOptions(httpx_client=self.http, headers=headers)
                 self._client = await create_async_client(self.url, self._apikey, options)
             return self._client
 
@@ -42,5 +42,5 @@ class StorageClient:
         return f"{self.url}/storage/v1/object/public/{bucket}/{path}"
 
     async def close(self) -> None:
-        if self._http is not None:
-            await self._http.aclose()
+        if self.http is not None:
+            await self.http.aclose()

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import shlex
-import signal
+import atexit
+import functools
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import asyncpg
-import pytest_asyncio
+import pytest
 
+from rhythmai.local.home import Home
 from rhythmai.local.postgres import free_port
-from tests.cli.stack_process import Up, call, clean_environment
+from tests.cli.stack_process import call, clean_environment
 from tests.cli.terminal import Terminal
+from tests.hosted.conftest import rhythmai
+from tests.hosted.programs import Program
 from tests.unit.media import write_video
 from tests.warm.start import warm
+
+__all__ = ["rhythmai"]
 
 FILM = "it's a film.mp4"
 
@@ -59,17 +66,32 @@ class Stack:
         return await self.sql(insert)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stack():
+@contextmanager
+def running_stack() -> Iterator[Stack]:
     with tempfile.TemporaryDirectory(prefix="rhythmai-jobs-") as folder:
         place = Path(folder)
         place.chmod(0o755)
         write_video(place / FILM, (((220, 30, 20), 2.0), ((20, 40, 220), 2.0)))
-        up = await Up.start(place / "data", free_port(), free_port(), INPUT_BUCKETS="films")
-        try:
-            _, out, _ = await call("env", "--data", place / "data", cwd=place)
-            words = (shlex.split(line)[1] for line in out.splitlines())
-            yield Stack(place, dict(word.split("=", 1) for word in words))
-            assert up.process.returncode is None
-        finally:
-            await up.stop(signal.SIGTERM)
+        ports = ("--port", str(free_port()), "--db-port", str(free_port()))
+        command = ("up", "--data", str(place / "data"), *ports)
+        with Program("rhythmai", "stack.ready", clean_environment(INPUT_BUCKETS="films"), place, *command) as up:
+            yield Stack(place, Home(place / "data").running().environment)
+        assert up.code == 0
+
+
+RUNNING = ExitStack()
+"""The stack, while tests that need it follow one another: beside the others it would cost 3 % of a core."""
+started = functools.cache(lambda: RUNNING.enter_context(running_stack()))
+atexit.register(RUNNING.close)
+
+
+@pytest.fixture
+def stack() -> Stack:
+    return started()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(nextitem: pytest.Function | None) -> None:
+    if nextitem is None or "stack" not in nextitem.fixturenames:
+        RUNNING.close()
+        started.cache_clear()

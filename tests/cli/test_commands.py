@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from tests.cli.stack_process import BASE, RHYTHMAI, call, clean_environment
+from tests.cli.stack_process import RHYTHMAI, call, clean_environment
 from tests.cli.terminal import Terminal
 from tests.warm.start import warm
 
@@ -36,78 +37,54 @@ NOWHERE = ("--data", "nowhere")
         (["cancel", "x"], "x is not the id of a job"),
     ],
 )
-async def test_bad_input_is_one_line(tmp_path, arguments, words):
+def test_bad_input_is_one_line(rhythmai, arguments, words):
     """Bad input is answered with one line that names it, and exit code 1."""
-    (tmp_path / "notes.txt").write_text("x")
-    (tmp_path / "broken.json").write_text("[{")
-    code, _, err = await call(*arguments, cwd=tmp_path)
-    assert code == 1
-    assert err.startswith("rhythmai: ")
-    assert words in err
-    assert err.count("\n") == 1
+    Path("notes.txt").write_text("x")
+    Path("broken.json").write_text("[{")
+    said = rhythmai(*arguments)
+    assert said.code == 1
+    assert said.err.startswith("rhythmai: ")
+    assert words in said.err
+    assert said.err.count("\n") == 1
 
 
-async def test_a_demo_that_cannot_begin_takes_nothing(tmp_path):
+def test_a_demo_that_cannot_begin_takes_nothing(rhythmai):
     """A demo that is refused leaves the files of its folder as they are."""
-    (tmp_path / "notes.txt").write_text("x")
-    (tmp_path / "keep").mkdir()
-    (tmp_path / "keep" / "track-1.flac").write_text("an hour of work")
-    (tmp_path / "a.mp4").write_text("x")
-    code, _, _ = await call("demo", "a.mp4", "--output", "keep", "--data", "notes.txt", cwd=tmp_path)
-    assert code == 1
-    assert (tmp_path / "keep" / "track-1.flac").read_text() == "an hour of work"
+    Path("notes.txt").write_text("x")
+    Path("keep").mkdir()
+    Path("keep/track-1.flac").write_text("an hour of work")
+    Path("a.mp4").write_text("x")
+    assert rhythmai("demo", "a.mp4", "--output", "keep", "--data", "notes.txt").code == 1
+    assert Path("keep/track-1.flac").read_text() == "an hour of work"
 
 
 @pytest.mark.parametrize(
     "arguments", [["submit"], ["submit", "a.mp4", "--variants", "9"], ["up", "--port", "0"], ["play"]]
 )
-async def test_wrong_usage(tmp_path, arguments):
+def test_wrong_usage(rhythmai, arguments):
     """Wrong usage is exit code 2 and points at --help."""
-    code, _, err = await call(*arguments, cwd=tmp_path)
-    assert code == 2
-    assert "--help" in err
-    assert "Traceback" not in err
+    said = rhythmai(*arguments)
+    assert said.code == 2
+    assert "--help" in said.err
 
 
-async def test_an_api_that_is_not_there(tmp_path):
+def test_an_api_that_is_not_there(rhythmai):
     """An API_URL where nobody listens is named in one line."""
-    code, _, err = await call("submit", "https://example.com/a.mp4", cwd=tmp_path, API_URL="http://127.0.0.1:1")
-    assert (code, err.count("\n")) == (1, 1)
-    assert "http://127.0.0.1:1" in err
+    said = rhythmai("submit", "https://example.com/a.mp4", API_URL="http://127.0.0.1:1")
+    assert (said.code, said.err.count("\n")) == (1, 1)
+    assert "http://127.0.0.1:1" in said.err
 
 
-@pytest.mark.parametrize("command", [["submit", "https://example.com/a.mp4"], ["workers"]])
-async def test_a_base_install_is_told_what_to_set(tmp_path, command):
-    """Without the extra `local` the variable to set is named first, and the extra as the other way."""
-    code, _, err = await call(*command, cwd=tmp_path, program=BASE)
-    assert (code, err.count("\n")) == (1, 1)
-    assert f"rhythmai: {'API_URL' if command[0] == 'submit' else 'DATABASE_URL'} is not set" in err
-    assert "rhythmai[local]" in err
-
-
-async def test_a_base_install_says_which_extra_is_missing(tmp_path):
-    """The worker, `demo`, `up` and `mcp` say it in one line; `doctor` goes on with what the API needs."""
-    for program, extra, code in (("worker", "worker", 2), ("demo", "local", 1), ("up", "local", 1), ("mcp", "mcp", 1)):
-        start = (*BASE[:-1], "worker") if program == "worker" else (*BASE, program)
-        ended, _, err = await call(cwd=tmp_path, program=start)
-        assert (ended, err.count("\n")) == (code, 1)
-        assert f"is not installed: pip install 'rhythmai[{extra}]'" in err
-    code, out, err = await call("doctor", cwd=tmp_path, program=BASE)
-    assert (code, err) == (1, "")
-    assert "numpy is not installed: pip install 'rhythmai[worker]'" in out
-    assert "tokens" in out
-
-
-async def test_an_address_without_a_scheme(tmp_path):
+def test_an_address_without_a_scheme(rhythmai):
     """An API_URL without http:// is answered with how to write it."""
-    _, _, err = await call("submit", "https://example.com/a.mp4", cwd=tmp_path, API_URL="127.0.0.1:8000")
-    assert "127.0.0.1:8000 is not the address of an API (API_URL): write it like http://" in err
+    said = rhythmai("submit", "https://example.com/a.mp4", API_URL="127.0.0.1:8000")
+    assert "127.0.0.1:8000 is not the address of an API (API_URL): write it like http://" in said.err
 
 
-async def test_an_address_nobody_fetches_from(tmp_path):
+def test_an_address_nobody_fetches_from(rhythmai):
     """What looks like an address and is none is named as it was written."""
-    _, _, err = await call("submit", "ftp://host/a.mp4", cwd=tmp_path, API_URL="http://127.0.0.1:1")
-    assert err.startswith("rhythmai: ftp://host/a.mp4 is no address to fetch from")
+    said = rhythmai("submit", "ftp://host/a.mp4", API_URL="http://127.0.0.1:1")
+    assert said.err.startswith("rhythmai: ftp://host/a.mp4 is no address to fetch from")
 
 
 async def test_an_interrupted_merge_says_that_it_goes_on(tmp_path):
@@ -147,11 +124,11 @@ async def test_help_tells_users_from_operators(tmp_path):
     ]
 
 
-async def test_a_dotenv_is_read(tmp_path):
+def test_a_dotenv_is_read(rhythmai, monkeypatch):
     """`.env` of the working directory counts like the environment."""
-    (tmp_path / ".env").write_text("API_URL=http://127.0.0.1:2\n")
-    _, _, err = await call("submit", "https://example.com/a.mp4", cwd=tmp_path)
-    assert "http://127.0.0.1:2" in err
+    monkeypatch.delenv("API_URL", raising=False)
+    Path(".env").write_text("API_URL=http://127.0.0.1:2\n")
+    assert "http://127.0.0.1:2" in rhythmai("submit", "https://example.com/a.mp4").err
 
 
 async def test_help_is_light(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from tests.cli.conftest import FILM
 from tests.cli.stack_process import call
 
-pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.slow
 
 
 async def test_a_demo_in_a_terminal_stays_to_be_heard(stack):

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -18,9 +17,10 @@ from mcp import Client, StdioServerParameters
 from tests.cli.conftest import FILM
 from tests.cli.stack_process import clean_environment
 from tests.docs.blocks import DOCS, blocks
+from tests.docs.shell import Shell
 from tests.warm.start import warm
 
-pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.slow
 
 
 @asynccontextmanager
@@ -161,31 +161,14 @@ async def test_nothing_outside_of_the_folder_is_read(stack, root):
     (root / "deep" / "in.mp4").symlink_to("../film.mp4")
     os.mkfifo(root / "pipe.mp4")
     leads_out = (
-        "../secret.mp4",
-        str(outside / "secret.mp4"),
-        "out.mp4",
-        "up/secret.mp4",
-        "deep/../../secret.mp4",
-        "..",
-        ".",
-        "",
-        "/etc/passwd",
-    )
+        "../secret.mp4", str(outside / "secret.mp4"), "out.mp4", "up/secret.mp4", "deep/../../secret.mp4", "..", ".", "", "/etc/passwd",
+    )  # fmt: skip
+    no_file = ("pipe.mp4", "deep", "/dev/stdin", "loop", "a\0b", "no.mp4", "~/secret.mp4", "x" * 5000, "film.mp4/x")
     async with assistant(stack, root) as client:
         for path in leads_out:
             said = await refused(client, "score_video", video=path, wait=False)
             assert f"leads out of {root}, and nothing else is read or written" in said
-        for path in (
-            "pipe.mp4",
-            "deep",
-            "/dev/stdin",
-            "loop",
-            "a\0b",
-            "no.mp4",
-            "~/secret.mp4",
-            "x" * 5000,
-            "film.mp4/x",
-        ):
+        for path in no_file:
             assert str(root) in await refused(client, "score_video", video=path, wait=False)
         for path in ("deep/in.mp4", str(root / "film.mp4"), "deep/../film.mp4"):
             await use(client, "score_video", video=path, tracks=1, wait=False)
@@ -221,7 +204,7 @@ async def test_the_page_tells_how_a_host_starts_it(stack, root):
     server = json.loads(block.text)["mcpServers"]["rhythmai"]
     arguments = [str(root) if one.startswith("/") else one for one in server["args"]]
     assert server["env"].keys() == {"API_URL"}
-    environment = clean_environment(**stack.alone, PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    environment = Shell(root, stack.alone).environment
     async with Client(StdioServerParameters(command=server["command"], args=arguments, env=environment)) as client:
         waiting = await stack.waiting()
         assert (await use(client, "job", job_id=waiting))["status"] == "pending"

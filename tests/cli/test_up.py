@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shlex
 import signal
 import socket
+import sys
 import tempfile
 from pathlib import Path
 
@@ -20,11 +22,11 @@ from rhythmai.local.home import Home
 from rhythmai.local.postgres import free_port
 from rhythmai.local.settings import LocalSettings
 from rhythmai.local.stack import local_stack
-from tests.cli.stack_process import RHYTHMAI, Up, call, clean_environment
+from tests.cli.stack_process import RHYTHMAI, TOO_LONG_S, Up, call, clean_environment
 from tests.cli.terminal import Terminal
-from tests.warm.start import warm
+from tests.warm.start import warm, warm_python
 
-SIGNS = {"edge_api": "Listening on", "supabase_standin": r"gateway\.ready", "worker": r"worker\.ready"}
+SIGNS = {"api": "Listening on", "gateway": r"gateway\.ready", "worker": r"worker\.ready"}
 """Each child and what it says when it is there."""
 JOB = "insert into public.jobs (video_url) values ('https://example.com/a.mp4') returning id"
 
@@ -67,8 +69,8 @@ def gone(family) -> bool:
 
 @pytest.mark.slow
 async def test_a_stack_lives_and_dies_well(place):
-    """`env` points at it, a second one is refused, a killed child comes back, SIGTERM leaves no process, data are kept; after
-    kill -9 the next `up` ends what was left behind, Postgres too, and starts on the same ports."""
+    """`env` points at it, a second one is refused; after kill -9 the next `up` ends what was left behind, Postgres too, and starts
+    on the same ports, with the data that were kept; SIGTERM leaves no process."""
     data, port, db_port = place
     script = data.parent / "extra.sql"
     script.write_text("create table if not exists public.extra (id int)")
@@ -88,31 +90,23 @@ async def test_a_stack_lives_and_dies_well(place):
         assert err.count("\n") == 1
         assert f"pid {up.process.pid} on port {port} (Postgres on {db_port})" in err
 
-        for name, sign_of_life in SIGNS.items():
-            next(p for p in psutil.Process(up.process.pid).children() if p.cmdline()[-1] == name).kill()
-            await up.line("ended with code -9; it starts again")
-            await up.line(sign_of_life)
-        assert await is_up(variables["API_URL"])
-
         family = up.family()
         assert len(family) >= 4
-        assert await up.stop(signal.SIGTERM) == 0
-        assert gone(family)
-        assert (data / "logs" / "worker.log").exists()
-        code, _, err = await call("env", "--data", data, cwd=data.parent)
-        assert (code, err.count("\n")) == (1, 1)
-
+        await up.stop(signal.SIGKILL)
         up = await Up.start(data, port, db_port, program=RHYTHMAI)
+        assert gone(family)
         again = await environment(data)
         assert again["SUPABASE_KEY"] == variables["SUPABASE_KEY"]
         assert again["JWT_SECRET"] != variables["JWT_SECRET"]
         assert await ask(again["DATABASE_URL"], f"select count(*) from public.jobs where id = '{job}'") == 1
 
-        family = up.family()
-        await up.stop(signal.SIGKILL)
-        up = await Up.start(data, port, db_port, program=RHYTHMAI)
-        assert gone(family)
         assert await is_up(f"http://127.0.0.1:{port}")
+        family = up.family()
+        assert await up.stop(signal.SIGTERM) == 0
+        assert gone(family)
+        assert (data / "logs" / "worker.log").exists()
+        code, _, err = await call("env", "--data", data, cwd=data.parent)
+        assert (code, err.count("\n")) == (1, 1)
     finally:
         await up.stop(signal.SIGINT)
     events = [json.loads(line) for line in "".join(up.said).splitlines()]
@@ -145,17 +139,29 @@ async def test_people_are_told_in_sentences(place):
 
 
 @pytest.mark.slow
-async def test_a_stack_that_ends_is_none_any_more(place):
-    """While its children still say their last words, a stack is not there for others."""
+async def test_a_stack_that_ends_is_none_any_more(place, monkeypatch):
+    """A killed child comes back; while a stack's children still say their last words, it is not there for others."""
+    monkeypatch.setattr(sys, "executable", str(warm_python()))
     data, port, db_port = place
-    home, ending, seen = Home(data), False, []
+    home, ending, seen, said = Home(data), False, [], asyncio.Queue()
 
     def echo(child: str, line: str) -> None:
+        said.put_nowait((child, line))
         if ending:
             seen.append(home.running())
 
-    async with local_stack(data, port=port, db_port=db_port, settings=LocalSettings(), echo=echo):
+    async def says(child: str, pattern: str) -> None:
+        async with asyncio.timeout(TOO_LONG_S):
+            while not ((told := await said.get())[0] == child and re.search(pattern, told[1])):
+                pass
+
+    async with local_stack(data, port=port, db_port=db_port, settings=LocalSettings(), echo=echo) as running:
         assert home.running() is not None
+        for child, sign_of_life in SIGNS.items():
+            psutil.Process(running.children[child][0]).kill()
+            await says(child, "ended with code -9; it starts again")
+            await says(child, sign_of_life)
+        assert await is_up(running.url)
         ending = True
     assert seen
     assert not any(seen)

@@ -31,14 +31,14 @@ class Shell:
         rhythmai.chmod(0o755)
         rhythmai.with_name("python").symlink_to(warm_python())
         path = f"{rhythmai.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-        self._environment = clean({"PATH": path, "HOME": str(folder), "XDG_DATA_HOME": str(folder), **environment})
+        self.environment = clean({"PATH": path, "HOME": str(folder), "XDG_DATA_HOME": str(folder), **environment})
         self._started: list[tuple[subprocess.Popen, threading.Thread]] = []
 
     def run(self, block: Block) -> str:
         """What it says on stdout; fails with what it says on stderr."""
         keep = f"\nexport -p > {shlex.quote(str(self._state))}"
         done = subprocess.run(
-            self._bash(block.text + keep), cwd=self.folder, env=self._environment, capture_output=True, text=True, check=False
+            self._bash(block.text + keep), cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
         )  # fmt: skip
         assert done.returncode == 0, f"line {block.line}: {block.text}\n{done.stdout}\n{done.stderr}"
         return done.stdout
@@ -46,7 +46,7 @@ class Shell:
     def start(self, block: Block) -> None:
         """Goes on once it says that it is ready."""
         process = subprocess.Popen(
-            self._bash(block.text), cwd=self.folder, env=self._environment | {"PYTHONUNBUFFERED": "1"},
+            self._bash(block.text), cwd=self.folder, env=self.environment | {"PYTHONUNBUFFERED": "1"},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
         )  # fmt: skip
         ready = next(word for module, word in READY.items() if module in block.text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from typer.main import get_command
 
 from rhythmai.cli import main
 from tests.conftest import MIGRATIONS, copied
@@ -17,6 +19,9 @@ from tests.hosted.gateway import running_gateway
 from tests.hosted.pooler import Pooler
 from tests.hosted.supabase_cli import SupabaseCLI
 from tests.hosted.tls import make_certificates
+
+COMMAND = functools.cache(get_command)
+"""Read from the signatures once, and not at each call."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ def rhythmai(monkeypatch, capsys, tmp_path):
     """Calls the console script, in an empty folder, with this environment."""
     (tmp_path / "empty").mkdir(exist_ok=True)
     monkeypatch.chdir(tmp_path / "empty")
+    monkeypatch.setattr("typer.main.get_command", COMMAND)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
 
     def call(*arguments: str, **environment: str) -> Said:

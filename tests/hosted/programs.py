@@ -19,10 +19,12 @@ def clean(environment: dict[str, str]) -> dict[str, str]:
 
 
 class Program:
-    """A context in which `python -m <module>` runs; entered once it said `ready`."""
+    """A context in which `python -m <module>` runs with arguments; entered once it said `ready`."""
 
-    def __init__(self, module: str, ready: str, environment: dict[str, str], cwd: object = None) -> None:
-        self._command = warm(module)
+    def __init__(
+        self, module: str, ready: str, environment: dict[str, str], cwd: object = None, *arguments: str
+    ) -> None:
+        self._command = (*warm(module), *arguments)
         self._ready = ready
         self._environment = clean(environment)
         self._cwd = cwd

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import ssl
 import subprocess
-import sys
 
 import httpx
 import jwt
@@ -75,8 +74,7 @@ def test_from_nothing_to_music_by_environment_alone(project, tmp_path, certifica
 def test_one_line_a_variable(module, tmp_path):
     """What is missing or malformed is told in one line each, and the exit code is 2."""
     done = subprocess.run(
-        [sys.executable, "-P", "-m", module], cwd=tmp_path, capture_output=True, text=True, check=False,
-        env=clean({"DATABASE_URL": "nonsense"}),
+        warm(module), cwd=tmp_path, env=clean({"DATABASE_URL": "nonsense"}), capture_output=True, text=True, check=False
     )  # fmt: skip
     assert done.returncode == 2
     lines = done.stderr.splitlines()
@@ -91,7 +89,7 @@ def test_a_base_install_says_what_the_engine_needs(tmp_path):
         "DATABASE_URL": "postgresql://u:p@127.0.0.1:9/d",
     }
     done = subprocess.run(
-        [sys.executable, "-P", "-c", "import sys; sys.modules['torch'] = None; from worker.__main__ import main; main()"],
+        [*warm("-c"), "import sys; sys.modules['torch'] = None; from worker.__main__ import main; main()"],
         cwd=tmp_path, capture_output=True, text=True, check=False, env=clean(here),
     )  # fmt: skip
     assert done.returncode == 2
@@ -106,7 +104,7 @@ def test_dot_env_and_aliases(tmp_path):
         "LEASE_S=1\n"
     )
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "worker"], cwd=tmp_path, capture_output=True, text=True, check=False, env=clean({}),
+        warm("worker"), cwd=tmp_path, env=clean({}), capture_output=True, text=True, check=False
     )  # fmt: skip
     assert done.returncode == 2
     assert [line.split()[0] for line in done.stderr.splitlines()] == ["LEASE_S"]

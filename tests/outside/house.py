@@ -65,17 +65,10 @@ async def running_house(database_url, queue, gateway, folder, tracer=untraced) -
         house.api_metrics = await listening(stack, web.AppRunner(api_metrics.app(database.gauges)))
         port = stack.enter_context(house.metrics.served("127.0.0.1", 0))
         house.worker_metrics = f"http://127.0.0.1:{port}"
-        house.box = await stack.enter_async_context(
-            running_worker(
-                database_url,
-                queue,
-                gateway,
-                folder / "work",
-                observe=house.metrics.ended,
-                tracer=tracer,
-                engine="sketch 1",
-            )
+        worker = running_worker(
+            database_url, queue, gateway, folder / "work", observe=house.metrics.ended, tracer=tracer, engine="sketch 1"
         )
+        house.box = await stack.enter_async_context(worker)
         house.metrics.ready(lambda: house.box.listener.running)
         webhooks = Webhooks(outbox=queue, policy=lambda address: None, tracer=tracer)
         sending = asyncio.create_task(webhooks.run())

@@ -26,6 +26,7 @@ from rhythmai.project.telemetry import MISSING, traced, tracer_of
 from rhythmai.project.trace import SHAPE, untraced
 from tests.api.conftest import listening
 from tests.outside.house import running_house
+from tests.warm.start import warm_python
 from worker.errors import Rejected
 
 CALLER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -178,6 +179,7 @@ async def test_spans_go_to_the_endpoint(collector, monkeypatch, name):
 async def test_the_programs_send_their_spans(collector, monkeypatch):
     """`python -m edge_api` and `python -m worker` with the variable set: spans of one trace from two services, the failed job's code among them."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+    monkeypatch.setattr(sys, "executable", str(warm_python()))
     with tempfile.TemporaryDirectory(prefix="rhythmai-spans-") as place:
         Path(place).chmod(0o755)  # Postgres is another user when we are root
         async with (

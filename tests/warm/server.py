@@ -1,16 +1,18 @@
 """A process that waits with our programs imported, and forks for each call: `python server.py SOCKET [MODULE...]`, until its standard input ends.
 
-A caller (caller.py) sends a module, arguments, folder and environment, and its three standard files.
+A caller (caller.py) sends a module, arguments, folder and environment, and the files that it has open.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import gc
 import importlib
 import io
 import marshal
+import multiprocessing.spawn
 import os
 import pkgutil
 import runpy
@@ -27,12 +29,15 @@ import rhythmai
 
 LARGEST = 2**20
 """Bytes of a call."""
+MOST = 64
+"""Its files, at most."""
 BESIDE = (
     "edge_api.app",
     "supabase_standin.gateway",
     "worker.assembly",
     "worker.engines.sketch.engine",
     "worker.pipeline.finish.fit_files",
+    "worker.pipeline.finish.mend",
     "worker.pipeline.look.reading",
 )
 """What servers and workers import when they run, and commands that look at files."""
@@ -49,7 +54,10 @@ def warm_up(*names: str) -> None:
 
 def become(call: dict, files: list[int]) -> str:
     """This process is from now on the program that was called: the module to run."""
-    for number, file in enumerate(files):
+    aside = [fcntl.fcntl(file, fcntl.F_DUPFD, MOST) for file in files]
+    for file in files:
+        os.close(file)
+    for file, number in zip(aside, call["files"], strict=True):
         os.dup2(file, number)
         os.close(file)
     os.chdir(call["cwd"])
@@ -60,6 +68,7 @@ def become(call: dict, files: list[int]) -> str:
     if trusted and trusted != known:  # aiohttp made its context when it was imported
         aiohttp.connector._SSL_CONTEXT_VERIFIED.load_verify_locations(trusted)
     sys.executable = str(Path(DOOR).with_name("python"))  # for the programs that this one starts
+    multiprocessing.spawn.set_executable(sys.executable)
     sys.argv = [call["module"], *call["arguments"]]
     sys.stdin = open(0, closefd=False)  # noqa: SIM115
     sys.stdout = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), write_through=True)
@@ -69,7 +78,7 @@ def become(call: dict, files: list[int]) -> str:
 
 def attend(caller: socket.socket) -> str | None:
     """Fork, wait and tell the exit code; the number of a signal that comes meanwhile goes to the program. In that, what it is to run."""
-    message, files, *_ = socket.recv_fds(caller, LARGEST, 3)
+    message, files, *_ = socket.recv_fds(caller, LARGEST, MOST)
     program = os.fork()
     if program == 0:
         caller.close()
@@ -107,19 +116,20 @@ def serve(listener: socket.socket) -> str | None:
             calls -= 1
 
 
-def run(module: str) -> None:
-    """Runs it and ends as Python does, but takes nothing apart of what was imported: that is most of a short program's time."""
-    code = 0
+def end_of(module: str) -> int:
+    """Run it to its exit code. It goes as an interpreter does, but for taking apart what is imported: most of what a short call costs."""
     try:
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        if module == "-c":
+            exec(sys.argv.pop(1), {"__name__": "__main__"})
+        else:
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+        code = None
     except SystemExit as end:
-        if isinstance(end.code, str):
+        if isinstance(code := end.code, str):
             raise
-        code = end.code or 0
     threading._shutdown()
     atexit._run_exitfuncs()
-    sys.stdout.flush()
-    os._exit(code)
+    return int(code or 0)
 
 
 if __name__ == "__main__":
@@ -132,4 +142,4 @@ if __name__ == "__main__":
         print("ready", flush=True)
         module = serve(door)
     if module:
-        run(module)
+        os._exit(end_of(module))

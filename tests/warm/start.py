@@ -15,6 +15,8 @@ PYTHON = """#!/bin/sh
 case "$1 $2 $3" in
   "-P -m worker" | "-P -m edge_api" | "-P -m supabase_standin") shift 2;;
   "-m worker "* | "-m edge_api "* | "-m supabase_standin "*) shift;;
+  "-c from multiprocessing.forkserver "*) ;;
+  "-B -c from multiprocessing.forkserver "*) shift;;
   *) exec '{python}' "$@";;
 esac
 exec '{python}' -IS '{caller}' '{door}' "$@"
