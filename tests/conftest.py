@@ -18,6 +18,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from rhythmai.local.postgres import Postgres, embedded_bin
 from supabase_standin import BASELINE
+from tests.warm.start import share
 
 # Three workers share the processor: small networks gain nothing from threads, and lose much where cores are shared.
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -39,6 +40,11 @@ language sql stable set search_path = '' as $$ select timestamptz '-infinity' $$
 
 def pytest_addoption(parser):
     parser.addoption("--oldest", action="store_true", help="Run tests/database on the oldest Postgres, too.")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if getattr(config.option, "numprocesses", None):  # it will start workers
+        share()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -134,12 +134,12 @@ def end_of(module: str) -> int:
 
 if __name__ == "__main__":
     DOOR, *beside = sys.argv[1:]
-    warm_up(*beside)
     sys.path[0] = str(Path(__file__).parents[2])
     with socket.socket(socket.AF_UNIX) as door:
         door.bind(DOOR)
         door.listen(100)
-        print("ready", flush=True)
+        print("open", flush=True)  # who calls from now on is answered when all is imported
+        warm_up(*beside)
         module = serve(door)
     if module:
         os._exit(end_of(module))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import os
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 CALLER = HERE / "caller.py"
+SHARED = "RHYTHMAI_TESTS_WARM"
 PYTHON = """#!/bin/sh
 case "$1 $2 $3" in
   "-P -m worker" | "-P -m edge_api" | "-P -m supabase_standin") shift 2;;
@@ -37,9 +39,16 @@ def warm_python() -> Path:
     return _door().with_name("python")
 
 
+def share() -> None:
+    """One server for all processes that this one starts."""
+    os.environ[SHARED] = str(_door())
+
+
 @functools.cache
 def _door(*beside: str) -> Path:
-    """Where a server listens; it ends with this process."""
+    """Where a server listens; it ends with the process that started it."""
+    if not beside and (shared := os.environ.get(SHARED)):
+        return Path(shared)
     folder = tempfile.TemporaryDirectory(prefix="rhythmai-warm-")
     Path(folder.name).chmod(0o755)
     atexit.register(folder.cleanup)
@@ -53,5 +62,5 @@ def _door(*beside: str) -> Path:
     atexit.register(server.stdin.close)  # before that: what is registered last runs first
     assert server.stdout is not None
     with server.stdout as said:
-        assert said.readline() == b"ready\n"
+        assert said.readline() == b"open\n"
     return door
