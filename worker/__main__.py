@@ -15,7 +15,7 @@ def main() -> None:
     from rhythmai.project.extras import what_to_install
     from worker.errors import Misconfigured
     from worker.pipeline.look.confinement import hide
-    from worker.scratch import scratch
+    from worker.scratch import keep_in, scratch
     from worker.settings import SECRETS, read_settings
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the worker has its own way to end
@@ -31,6 +31,7 @@ def main() -> None:
         for name in SECRETS:  # they have been read; processes that master would inherit them
             os.environ.pop(name, None)
         with scratch(settings.work_dir) as folder:
+            keep_in(folder)
             code = asyncio.run(work(settings.model_copy(update={"work_dir": folder})))
     except Misconfigured as error:
         code = error.tell()

@@ -18,6 +18,8 @@ from worker.errors import Misconfigured
 
 log = structlog.get_logger()
 PREFIX = "rhythmai-worker-"
+_LONGEST = 70
+"""Characters of a folder in which sockets of multiprocessing have room: their paths may have 103 on some systems."""
 
 
 @contextmanager
@@ -38,6 +40,12 @@ def scratch(parent: Path | None = None) -> Iterator[Path]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
+
+
+def keep_in(folder: Path) -> None:
+    """From here on temporary files of this process and of those it starts lie there: they go with it, however it ends."""
+    if len(str(folder)) <= _LONGEST:
+        tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
 
 
 def _make(place: Path) -> tuple[Path, int]:

@@ -1,8 +1,11 @@
 """The folder of a worker's files, through real deaths."""
 
+import os
 import signal
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -10,26 +13,39 @@ from worker.errors import Misconfigured
 from worker.scratch import scratch
 
 WORKER = """
-import sys, time
+import os, sys
 from pathlib import Path
-from worker.scratch import scratch
+from worker.mastering_pool import MasteringPool
+from worker.scratch import keep_in, scratch
 with scratch(Path(sys.argv[1])) as folder:
+    keep_in(folder)
+    pool = MasteringPool(1)
+    pool.submit(os.getpid).result()
     (folder / "rhythmai-job-1").mkdir()
     (folder / "rhythmai-job-1" / "video.mp4").write_bytes(b"large")
     print(folder.name, flush=True)
     sys.stdin.read()
+    pool.shutdown()
 """
 
 
 @pytest.fixture
-def worker(tmp_path):
-    """Call it for one more process that holds a folder with a file: `(process, name of its folder)`."""
+def place():
+    """Where workers have their folders, and the system its temporary files; its name is short enough for sockets."""
+    with tempfile.TemporaryDirectory(prefix="rhythmai-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def worker(place):
+    """Call it for one more process that holds a folder with a file, and one that masters: `(process, name of its folder)`."""
     started = []
 
     def start():
         process = subprocess.Popen(
-            [sys.executable, "-c", WORKER, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+            [sys.executable, "-c", WORKER, place], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env=os.environ | {"TMPDIR": str(place)},
+        )  # fmt: skip
         started.append(process)
         return process, process.stdout.readline().strip()
 
@@ -43,23 +59,23 @@ def names(folder):
     return {entry.name for entry in folder.iterdir()}
 
 
-def test_what_a_killed_worker_left_is_cleared_by_the_next(worker, tmp_path):
-    """A kill -9 leaves the files of its jobs; the next worker on the box removes them, and leaves a living one's alone."""
+def test_what_a_killed_worker_left_is_cleared_by_the_next(worker, place):
+    """A kill -9 leaves the files of its jobs, and nothing elsewhere; the next worker on the box removes them, and leaves a living one's alone."""
     (killed, left), (_, held) = worker(), worker()
     killed.send_signal(signal.SIGKILL)
     killed.wait()
-    assert names(tmp_path) == {left, held}
-    with scratch(tmp_path) as own:
-        assert names(tmp_path) == {held, own.name}
-    assert names(tmp_path) == {held}
+    assert names(place) == {left, held}
+    with scratch(place) as own:
+        assert names(place) == {held, own.name}
+    assert names(place) == {held}
 
 
-def test_a_worker_takes_its_files_along(worker, tmp_path):
+def test_a_worker_takes_its_files_along(worker, place):
     """A worker that ends by itself leaves nothing."""
     process, _ = worker()
     process.communicate("")
     assert process.returncode == 0
-    assert names(tmp_path) == set()
+    assert names(place) == set()
 
 
 def test_what_is_not_ours_stays(tmp_path):
