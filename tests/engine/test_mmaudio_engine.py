@@ -48,7 +48,7 @@ def test_a_film_becomes_tracks(engine: MMAudioEngine, film: Path, clip_of, varia
     """Every variant becomes a track of its own that lasts as long as the film, in the order asked for."""
     show(engine, clip_of(film, 3.0))
     variants = [variant_of(i, 100 + i, f"music number {i}") for i in (2, 0, 1)]
-    tracks = list(engine.compose(clip_of(film, 3.0), variants, Options(), never))
+    tracks = list(engine.compose(clip_of(film, 3.0), variants, FAST, never))
     assert [track.index for track in tracks] == [2, 0, 1]
     for track in tracks:
         assert track.sample_rate == 44100
