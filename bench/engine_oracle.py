@@ -20,10 +20,9 @@ from torch import Tensor, nn
 
 from tests.engine import generated
 from worker.engines.mmaudio import checkpoints, weights
-from worker.engines.mmaudio.bigvgan import VocoderShape
 from worker.engines.mmaudio.layers import fuse
 from worker.engines.mmaudio.models import VAE_44K, VOCODER_44K
-from worker.engines.mmaudio.vae import VAEShape
+from worker.engines.mmaudio.shapes import VAEShape, VocoderShape
 
 State = Mapping[str, Tensor]
 

@@ -73,9 +73,11 @@ class ByModule(LoadScopeScheduling):
         "tests/engine/test_acestep_",
         "tests/engine/test_licences",
         "tests/engine/test_mmaudio_levers",
+        "tests/engine/test_mmaudio_parity",
         "tests/engine/test_mmaudio_second_oracle",
         "tests/engine/test_mmaudio_weights",
         "tests/engine/test_start",
+        "tests/unit/test_prompts",
         "tests/worker/test_whole_engines",
     )  # what imports that, or open_clip, or a hub's client
     STACK = tuple(f"tests/cli/test_{name}" for name in ("client_page", "job", "mcp"))

@@ -75,7 +75,13 @@ def one_hub() -> Iterator[Hub]:
 
 
 @pytest.fixture
-def hub(one_hub: Hub) -> Hub:
-    """A hub and a release in one, on loopback, that has nothing yet."""
+def hub(one_hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    """A hub and a release in one, on loopback, that has nothing yet; the hub's client asks it."""
+    from huggingface_hub import constants  # it read HF_ENDPOINT when it was imported
+
     one_hub.forget()
+    monkeypatch.setattr(constants, "ENDPOINT", one_hub.url)
+    template = "/{repo_id}/resolve/{revision}/{filename}"
+    assert constants.HUGGINGFACE_CO_URL_TEMPLATE.endswith(template)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", one_hub.url + template)
     return one_hub

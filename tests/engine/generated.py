@@ -17,15 +17,16 @@ from torch import Tensor, nn
 
 from tests.engine.mel_scale import mel_scale
 from worker.engines.mmaudio import checkpoints
-from worker.engines.mmaudio.bigvgan import BigVGAN, VocoderShape
+from worker.engines.mmaudio.bigvgan import BigVGAN
 from worker.engines.mmaudio.checkpoints import IMAGE_PREFIX, SYNC_PREFIX
-from worker.engines.mmaudio.clip_towers import ImageShape, ImageTower, TextShape, TextTower
-from worker.engines.mmaudio.flow import Flow, FlowShape
+from worker.engines.mmaudio.clip_towers import ImageTower, TextTower
+from worker.engines.mmaudio.flow import Flow
 from worker.engines.mmaudio.models import Model
 from worker.engines.mmaudio.runtime import Parts
-from worker.engines.mmaudio.synchformer import Synchformer, SynchformerShape
+from worker.engines.mmaudio.shapes import FlowShape, ImageShape, SynchformerShape, TextShape, VAEShape, VocoderShape
+from worker.engines.mmaudio.synchformer import Synchformer
 from worker.engines.mmaudio.tokens import CONTEXT
-from worker.engines.mmaudio.vae import VAE, VAEShape
+from worker.engines.mmaudio.vae import VAE
 
 Floats = npt.NDArray[np.float32]
 

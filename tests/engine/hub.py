@@ -1,22 +1,13 @@
-"""A hub of weights on loopback, and a process that asks it."""
+"""A hub of weights on loopback."""
 
 from __future__ import annotations
 
 import hashlib
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-
-import pytest
-
-from tests.warm.start import warm
-
-BESIDE = ("worker.engines.mmaudio.download", "huggingface_hub.hf_api", "huggingface_hub.file_download")
 
 
 @dataclass
@@ -29,21 +20,10 @@ class Hub:
     cut_after: int | None = None
     commit: str = "a" * 40
     url: str = ""
-    address: str = ""
-    """Where it is, whatever `url` says."""
 
     def forget(self) -> None:
         """As it was at first."""
-        self.__init__(url=self.address, address=self.address)
-
-    def asked_by(self, module: str, *words: str, home: Path) -> subprocess.CompletedProcess[str]:
-        """Run a module in a process of its own: the hub's client reads HF_ENDPOINT when it is imported, as it is in a warm one."""
-        environment = {"HF_ENDPOINT": self.url, "HF_HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1"}
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in environment.items():
-                patch.setenv(name, value)
-            command = warm(module, *BESIDE) if self.url == self.address else (sys.executable, "-P", "-m", module)
-            return subprocess.run([*command, *words], capture_output=True, text=True, check=False)
+        self.__init__(url=self.url)
 
 
 @contextmanager
@@ -87,7 +67,7 @@ def served() -> Iterator[Hub]:
                 self.close_connection = True
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    hub.url = hub.address = f"http://127.0.0.1:{server.server_port}"
+    hub.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:

@@ -13,11 +13,12 @@ from tests.engine import generated
 from tests.engine.parity_case import Answers, Case, NotRun
 from worker.engines.mmaudio.batching import Batching
 from worker.engines.mmaudio.evaluation import Evaluation
-from worker.engines.mmaudio.flow import TEXT_TOKENS, Conditions, FlowShape, TimeEmbedding
+from worker.engines.mmaudio.flow import TEXT_TOKENS, Conditions, TimeEmbedding
 from worker.engines.mmaudio.layers import fuse, rotations
 from worker.engines.mmaudio.lengths import nearest_exact
 from worker.engines.mmaudio.pointwise import EPSILON_F32, Stream, rotate
 from worker.engines.mmaudio.sampling import EulerSolver, Prepared, Sampler
+from worker.engines.mmaudio.shapes import FlowShape
 from worker.engines.mmaudio.windows import Windows
 
 

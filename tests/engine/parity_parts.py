@@ -15,13 +15,12 @@ from tests.engine.parity_flow import flow_shape
 from worker.engines.mmaudio import tokens
 from worker.engines.mmaudio.batching import Batching
 from worker.engines.mmaudio.bigvgan import BigVGAN
-from worker.engines.mmaudio.clip_towers import ImageShape, TextShape
 from worker.engines.mmaudio.features import VIEWS, clip_pixels, sync_pixels
 from worker.engines.mmaudio.layers import fuse
 from worker.engines.mmaudio.lengths import covered_s
 from worker.engines.mmaudio.models import MODELS, VAE_16K, VAE_44K, VOCODER_16K, VOCODER_44K, Model
 from worker.engines.mmaudio.sampling import EulerSolver, Prepared, Sampler
-from worker.engines.mmaudio.synchformer import SynchformerShape
+from worker.engines.mmaudio.shapes import ImageShape, SynchformerShape, TextShape
 from worker.engines.mmaudio.vae import VAE
 from worker.engines.mmaudio.windows import Windows
 from worker.errors import Misconfigured

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from rhythmai.cli import main
 from tests.engine.hub import Hub
 from worker.engines.acestep.checkpoints import LOCK, Lock, checked, missing, model_named
 from worker.errors import Misconfigured
@@ -36,16 +38,23 @@ def shelve(hub: Hub, name: str) -> dict[str, list[bytes]]:
     return {path: hub.bodies[f"/{row.repository}/resolve/{hub.commit}/{path}"] for path in files}
 
 
-def pulled(hub: Hub, models_dir: Path, name: str = "acestep-xl-turbo") -> tuple[int, str]:
+@pytest.fixture
+def pulled(hub: Hub, tmp_path: Path, monkeypatch, capsys) -> Callable[..., tuple[int, str]]:
     """`rhythmai models pull`."""
-    done = hub.asked_by("rhythmai", "models", "pull", name, "--dir", str(models_dir), home=models_dir / "home")
-    return done.returncode, done.stdout + done.stderr
+
+    def call(name: str = "acestep-xl-turbo") -> tuple[int, str]:
+        monkeypatch.setattr("sys.argv", ["rhythmai", "models", "pull", name, "--dir", str(tmp_path)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return end.value.code or 0, "".join(capsys.readouterr())
+
+    return call
 
 
-def test_a_pull_locks_what_it_finds(hub: Hub, tmp_path: Path):
+def test_a_pull_locks_what_it_finds(hub: Hub, tmp_path: Path, pulled):
     """The revision is resolved at the first pull, files of weights and settings come with their sums, and later pulls keep to them."""
     shelve(hub, "xl-turbo")
-    code, said = pulled(hub, tmp_path)
+    code, said = pulled()
     assert code == 0, said
     folder = model_named("xl-turbo").folder(tmp_path)
     lock = Lock.read(folder)
@@ -59,28 +68,28 @@ def test_a_pull_locks_what_it_finds(hub: Hub, tmp_path: Path):
     )
     assert checked(model_named("xl-turbo"), tmp_path) == folder
     hub.asked.clear()
-    assert pulled(hub, tmp_path)[0] == 0
+    assert pulled()[0] == 0
     assert hub.asked == [("GET", f"/api/models/{lock.repository}/revision/{COMMIT}", None)]
 
 
-def test_a_pinned_revision_is_asked_for(hub: Hub, tmp_path: Path):
+def test_a_pinned_revision_is_asked_for(hub: Hub, pulled):
     """The third party's conversion is the one we know."""
     shelve(hub, "turbo")
-    code, said = pulled(hub, tmp_path, "acestep-turbo")
+    code, said = pulled("acestep-turbo")
     assert code == 0, said
     assert all(str(model_named("turbo").revision) in path for _, path, _ in hub.asked)
 
 
 @pytest.mark.parametrize("name", ["vae/model.safetensors", "model_index.json"])
-def test_a_corrupt_file_is_fetched_again_once(hub: Hub, tmp_path: Path, name: str):
+def test_a_corrupt_file_is_fetched_again_once(hub: Hub, tmp_path: Path, pulled, name: str):
     """Large files are held against the sha256, small ones against git's blob id that the hub states."""
     bodies = shelve(hub, "xl-turbo")[name]
     bodies.insert(0, b"broken" * 9)
-    code, said = pulled(hub, tmp_path)
+    code, said = pulled()
     assert code == 0, said
     bodies[:] = [b"1" * 20, b"2" * 20, bodies[-1]]
     (model_named("xl-turbo").folder(tmp_path) / name).unlink()
-    code, said = pulled(hub, tmp_path)
+    code, said = pulled()
     assert code != 0
     assert "was fetched twice and is corrupt" in said
 
@@ -88,16 +97,16 @@ def test_a_corrupt_file_is_fetched_again_once(hub: Hub, tmp_path: Path, name: st
 @pytest.mark.parametrize(
     ("name", "words"), [("acestep-huge", "choose one of xl-turbo"), ("acestep-tiny-random", "is not pulled")]
 )
-def test_what_cannot_be_pulled_is_told(hub: Hub, tmp_path: Path, name: str, words: str):
+def test_what_cannot_be_pulled_is_told(hub: Hub, pulled, name: str, words: str):
     """One line, without asking the hub."""
-    code, said = pulled(hub, tmp_path, name)
+    code, said = pulled(name)
     assert (code, words in said, hub.asked) == (1, True, []), said
 
 
-def test_a_hub_that_is_away_is_told(hub: Hub, tmp_path: Path):
+def test_a_hub_that_is_away_is_told(pulled, monkeypatch):
     """One line, and no traceback."""
-    hub.url = "http://127.0.0.1:1"
-    code, said = pulled(hub, tmp_path)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:1")
+    code, said = pulled()
     assert code != 0
     assert "the hub does not say what" in said
     assert "Traceback" not in said

@@ -13,12 +13,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from tests.engine import formula, generated
 from worker.engines.mmaudio.batching import Batching
 from worker.engines.mmaudio.blocks import FusedBlock
-from worker.engines.mmaudio.clip_towers import ImageShape
 from worker.engines.mmaudio.evaluation import Evaluation, distinct_rows
-from worker.engines.mmaudio.flow import Conditions, Flow, FlowShape
+from worker.engines.mmaudio.flow import Conditions, Flow
 from worker.engines.mmaudio.layers import TokenConv, fuse
 from worker.engines.mmaudio.pointwise import Modulation
 from worker.engines.mmaudio.sampling import EulerSolver, Prepared, Sampler, noise
+from worker.engines.mmaudio.shapes import FlowShape, ImageShape
 from worker.engines.mmaudio.windows import Windows
 
 LATENTS, CLIP, SYNC = 24, 16, 48

@@ -8,10 +8,9 @@ import torch
 from tests.engine import generated
 from tests.engine.mel_scale import mel_scale
 from worker.engines.mmaudio import rendering
-from worker.engines.mmaudio.bigvgan import VocoderShape
 from worker.engines.mmaudio.layers import fuse
 from worker.engines.mmaudio.models import KERNELS_16K, KERNELS_44K, RATES_16K, RATES_44K
-from worker.engines.mmaudio.vae import VAEShape
+from worker.engines.mmaudio.shapes import VAEShape, VocoderShape
 
 SHAPES = {
     "16k": (VocoderShape(mels=80, rates=RATES_16K, kernels=KERNELS_16K, channels=64, clamps=False), 256, 39),

@@ -41,6 +41,17 @@ def faults():
     torch.ones(2**24)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 print(*track.samples.shape, min(faults() for _ in range(8)), "torch._dynamo" in sys.modules)
+class Unfit:
+    def find_spec(self, name, path, target=None):
+        if name == "torchvision":
+            raise RuntimeError("operator torchvision::nms does not exist")
+sys.meta_path.insert(0, Unfit())
+for name in ("torchvision", "open_clip", "huggingface_hub"):
+    del sys.modules[name]
+try:
+    worker.engines.mmaudio.tokens.tokenize(["rain"])
+except worker.errors.Misconfigured as error:
+    print(error)
 """
 
 
@@ -60,3 +71,10 @@ def test_a_bare_gpu_image_is_enough(bare: list[str]):
 def test_memory_of_large_tensors_is_kept_on_a_cpu(bare: list[str]):
     """64 MiB come again without new pages, which are 16,384 faults each time otherwise; a small allocation may lie in the way once."""
     assert int(bare[2]) < 1000
+
+
+def test_an_unfit_torchvision_is_said_in_words(bare: list[str]):
+    """Where torchvision was built for another torch, the remedy is named."""
+    said = " ".join(bare[4:])
+    assert "torchvision::nms does not exist" in said
+    assert "the torchvision that goes with torch" in said

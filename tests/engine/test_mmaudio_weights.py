@@ -16,19 +16,21 @@ from worker.engines.mmaudio import weights
 from worker.engines.mmaudio.download import fetch, pull
 from worker.engines.mmaudio.models import MODELS
 from worker.engines.mmaudio.weights import HUB, File
-from worker.errors import Misconfigured, Unavailable
+from worker.errors import Misconfigured, Unavailable, WorkerError
 
 CONTENT = bytes(range(256)) * 20_000
 MD5 = hashlib.md5(CONTENT).hexdigest()
 FILE = File(repository=HUB, path="ext_weights/v1-44.pth", size_mb=5, licence="test", md5=MD5, release=True)
 
 
-def pulled(hub: Hub, models_dir: Path, kind: str = "vae") -> str:
-    done = hub.asked_by(
-        "tests.engine.pulling", kind, str(models_dir), f"{hub.url}/release", MD5, home=models_dir / "home"
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+def pulled(hub: Hub, models_dir: Path, file: File = FILE) -> str:
+    """Where a file is and the last that was told of it, or what went wrong."""
+    told = []
+    try:
+        path = fetch(file, models_dir, lambda *progress: told.append(progress), f"{hub.url}/release")
+    except WorkerError as error:
+        return f"{type(error).__name__} {error}"
+    return f"{path.relative_to(models_dir)} {told[-1]}"
 
 
 def test_a_file_comes_from_the_hub(hub: Hub, tmp_path: Path):
@@ -59,7 +61,7 @@ def test_a_file_that_stays_corrupt_is_refused(hub: Hub, tmp_path: Path):
 def test_the_hubs_sha256_serves_where_nothing_else_is_listed(hub: Hub, tmp_path: Path):
     """CLIP is checked against what the hub says, in whichever of its two forms it is there."""
     hub.bodies["/apple/DFN5B-CLIP-ViT-H-14-384/resolve/main/open_clip_model.safetensors"] = [CONTENT]
-    said = pulled(hub, tmp_path, "clip")
+    said = pulled(hub, tmp_path, weights.CLIP)
     assert said.startswith("DFN5B-CLIP-ViT-H-14-384/open_clip_model.safetensors")
 
 
@@ -118,6 +120,12 @@ def test_the_list_says_what_is_here(tmp_path: Path):
     assert sum(line.file == "ext_weights/v1-44.pth" for line in listed) == 4
 
 
+def test_files_are_listed_and_fetched_without_torch():
+    """It takes seconds to import, of which `rhythmai models` needs none."""
+    known = "import sys, worker.engines.mmaudio.download; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", known], check=True)
+
+
 def test_only_models_are_pulled(tmp_path: Path):
     """Another name is refused."""
     with pytest.raises(Misconfigured, match="is not a model"):
@@ -143,30 +151,6 @@ def test_state_dicts_are_read_from_either_format(tmp_path: Path):
     other = replace(FILE, path="ext_weights/other.safetensors")
     save_file(state, other.under(tmp_path))
     assert torch.equal(weights.read(other, tmp_path)["weight"], state["weight"])
-
-
-UNFIT = """
-import sys
-class Unfit:
-    def find_spec(self, name, path, target=None):
-        if name == "torchvision":
-            raise RuntimeError("operator torchvision::nms does not exist")
-sys.meta_path.insert(0, Unfit())
-from worker.errors import Misconfigured
-from worker.engines.mmaudio import tokens
-try:
-    tokens.tokenize(["rain"])
-except Misconfigured as error:
-    print(error)
-"""
-
-
-def test_an_unfit_torchvision_is_said_in_words():
-    """Where torchvision was built for another torch, the remedy is named."""
-    done = subprocess.run([sys.executable, "-c", UNFIT], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "torchvision::nms does not exist" in done.stdout
-    assert "the torchvision that goes with torch" in done.stdout
 
 
 def test_an_unreachable_release_keeps_what_has_come(tmp_path: Path):

@@ -14,15 +14,13 @@ import torch
 
 from tests.engine import generated
 from worker.engines.mmaudio import loading, weights
-from worker.engines.mmaudio.bigvgan import VocoderShape
 from worker.engines.mmaudio.checkpoints import SYNC_PREFIX
-from worker.engines.mmaudio.clip_towers import ImageShape, TextShape
-from worker.engines.mmaudio.flow import Flow, FlowShape
+from worker.engines.mmaudio.flow import Flow
 from worker.engines.mmaudio.lengths import RATE_44K
 from worker.engines.mmaudio.models import Model
 from worker.engines.mmaudio.runtime import Runtime
-from worker.engines.mmaudio.synchformer import Synchformer, SynchformerShape
-from worker.engines.mmaudio.vae import VAEShape
+from worker.engines.mmaudio.shapes import FlowShape, ImageShape, SynchformerShape, TextShape, VAEShape, VocoderShape
+from worker.engines.mmaudio.synchformer import Synchformer
 
 TINY = Model(
     name="tiny-random",

@@ -17,7 +17,6 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from torchcodec.decoders import VideoDecoder
 
 from tests.unit.media import BLUE, CONTAINERS, RED, write_video
 from worker.domain import Clip, Frames, View
@@ -113,6 +112,8 @@ async def test_a_portrait_film_is_cropped_in_the_middle(tmp_path) -> None:
 @pytest.mark.parametrize("suffix", [suffix for suffix in CONTAINERS if suffix != "flv"])
 def test_torchcodec_gives_the_same_frames(tmp_path, suffix: str) -> None:
     """Pixel for pixel, in MP4, MOV, MKV, WebM, AVI and TS; and at the same times, but in AVI, which has none: its frames are counted."""
+    from torchcodec.decoders import VideoDecoder  # a second, which every xdist worker would take to collect
+
     path = source = write_video(tmp_path / f"a.{'mp4' if suffix == 'ts' else suffix}", [(RED, 0.8), (BLUE, 1.2)])
     if (
         suffix == "ts"

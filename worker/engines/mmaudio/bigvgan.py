@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from worker.engines.mmaudio.activation import SnakeActivation, fastest
+from worker.engines.mmaudio.shapes import VocoderShape
 
 KERNELS = (3, 7, 11)
 DILATIONS = (1, 3, 5)
@@ -17,18 +17,6 @@ ACTIVATION_REACH = 5
 """Samples an activation hears to each side: three by the filter up, two more by the filter down."""
 END_REACH = 3
 """The same for the first and the last convolution."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VocoderShape:
-    """Dimensions of a vocoder: each stage halves the channels and lengthens by its rate."""
-
-    mels: int
-    rates: tuple[int, ...]
-    kernels: tuple[int, ...]
-    channels: int = 1536
-    clamps: bool
-    """v2 ends in a clamp and without a bias, the older 16 kHz one in tanh and with a bias."""
 
 
 def _along(x: Tensor) -> Tensor:

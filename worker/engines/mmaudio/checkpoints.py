@@ -8,11 +8,12 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from worker.engines.mmaudio.bigvgan import BigVGAN, VocoderShape
-from worker.engines.mmaudio.clip_towers import ImageShape, ImageTower, TextShape, TextTower
-from worker.engines.mmaudio.flow import Flow, FlowShape
-from worker.engines.mmaudio.synchformer import Synchformer, SynchformerShape
-from worker.engines.mmaudio.vae import VAE, VAEShape
+from worker.engines.mmaudio.bigvgan import BigVGAN
+from worker.engines.mmaudio.clip_towers import ImageTower, TextTower
+from worker.engines.mmaudio.flow import Flow
+from worker.engines.mmaudio.shapes import FlowShape, ImageShape, SynchformerShape, TextShape, VAEShape, VocoderShape
+from worker.engines.mmaudio.synchformer import Synchformer
+from worker.engines.mmaudio.vae import VAE
 from worker.errors import Misconfigured
 
 State = Mapping[str, Tensor]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 
 import torch
@@ -11,32 +10,10 @@ from torch import Tensor, nn
 
 from worker.engines.mmaudio.layers import Linear, attend
 from worker.engines.mmaudio.pointwise import PLAIN, Stream, pointwise
+from worker.engines.mmaudio.shapes import ImageShape, TextShape
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 DEVIATION = (0.26862954, 0.26130258, 0.27577711)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageShape:
-    """Dimensions of the image tower; frames may be a few pixels larger than `image`, the rest is not looked at."""
-
-    width: int = 1280
-    layers: int = 32
-    heads: int = 16
-    image: int = 378
-    patch: int = 14
-    embed: int = 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextShape:
-    """Dimensions of the text tower."""
-
-    width: int = 1024
-    layers: int = 24
-    heads: int = 16
-    context: int = 77
-    vocabulary: int = 49408
 
 
 class SelfAttention(nn.Module):

@@ -26,6 +26,8 @@ def pull(model: str, models_dir: Path, progress: Progress) -> None:
 
     Raises Misconfigured (unknown model; a file that stays corrupt), Unavailable (no way to a file).
     """
+    import huggingface_hub  # noqa: F401 - where it is not installed, that is not the hub's fault
+
     for file in files_of(model_named(model)):
         fetch(file, models_dir, progress, RELEASE)
 

@@ -10,23 +10,9 @@ from torch import Tensor, nn
 from worker.engines.mmaudio.blocks import Block, FinalLayer, FusedBlock, JointBlock, Tables, make_room
 from worker.engines.mmaudio.copies import on_device
 from worker.engines.mmaudio.layers import GatedMLP, Linear, TokenConv, rotations
+from worker.engines.mmaudio.shapes import FlowShape
 
 TEXT_TOKENS = 77
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FlowShape:
-    """Dimensions of a flow network; `v2` names the one later checkpoint with other activations and time embedding."""
-
-    latent: int
-    width: int
-    heads: int
-    depth: int
-    fused: int
-    v2: bool = False
-    clip: int = 1024
-    sync: int = 768
-    text: int = 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CLIP_FPS = 8
 SYNC_FPS = 25
@@ -59,6 +60,8 @@ def nearest_exact(source: int, target: int) -> Tensor:
     The ratio and the product are rounded to float32 on purpose: the exact ratio picks other rows for one duration in
     twelve, and the checkpoints were trained with these.
     """
+    import torch  # whoever asks for models alone does without
+
     ratio = torch.tensor(float(source), dtype=torch.float32) / torch.tensor(float(target), dtype=torch.float32)
     middles = torch.arange(target, dtype=torch.float32) + 0.5
     return (middles * ratio).floor().to(torch.int64).clamp_(max=source - 1)

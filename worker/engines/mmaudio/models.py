@@ -5,13 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from worker.domain import Licence
-from worker.engines.mmaudio.bigvgan import VocoderShape
-from worker.engines.mmaudio.clip_towers import ImageShape, TextShape
-from worker.engines.mmaudio.flow import FlowShape
 from worker.engines.mmaudio.lengths import RATE_16K, RATE_44K, AudioRate
 from worker.engines.mmaudio.licence import CC_BY_NC
-from worker.engines.mmaudio.synchformer import SynchformerShape
-from worker.engines.mmaudio.vae import VAEShape
+from worker.engines.mmaudio.shapes import FlowShape, ImageShape, SynchformerShape, TextShape, VAEShape, VocoderShape
 
 RATES_16K, KERNELS_16K = (4, 4, 2, 2, 2, 2), (8, 8, 4, 4, 4, 4)
 RATES_44K, KERNELS_44K = (8, 4, 2, 2, 2, 2), (16, 8, 4, 4, 4, 4)

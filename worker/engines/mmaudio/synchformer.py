@@ -6,7 +6,6 @@ Keys of the checkpoint under `vfeat_extractor.`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 
 import torch
@@ -18,20 +17,12 @@ from worker.engines.mmaudio.clip_towers import SelfAttention
 from worker.engines.mmaudio.layers import Linear, attend
 from worker.engines.mmaudio.lengths import SEGMENT_FRAMES, SEGMENT_STRIDE
 from worker.engines.mmaudio.pointwise import PLAIN, Stream, pointwise
+from worker.engines.mmaudio.shapes import SynchformerShape
 
 TUBELET = (2, 16, 16)
 TIMES = SEGMENT_FRAMES // TUBELET[0]
 PATCHES = (224 // 16) ** 2
 EPS = 1e-6
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SynchformerShape:
-    """Dimensions of the encoder; frames are 224 x 224."""
-
-    width: int = 768
-    depth: int = 12
-    heads: int = 12
 
 
 @cache

@@ -6,25 +6,16 @@ Keys of the checkpoint under `decoder.`, and `data_mean`, `data_std`. Tokens are
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from worker.engines.mmaudio.layers import TokenConv
+from worker.engines.mmaudio.shapes import VAEShape
 
 LIMIT = 256.0
 """Activations are held within this in the levels."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VAEShape:
-    """Dimensions of a decoder: mel bands, latent channels, width of the lowest level (times 1, 2, 4)."""
-
-    mels: int
-    latent: int
-    width: int
 
 
 def _active(x: Tensor) -> Tensor:

@@ -10,15 +10,15 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from worker.engines.hub import Listed
 from worker.engines.mmaudio.licence import CC_BY_NC
 from worker.engines.mmaudio.models import MODELS, Model
 from worker.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 HUB = "hkchengrex/MMAudio"
 WRAPPINGS = ("generator", "state_dict")
@@ -130,6 +130,8 @@ def read(file: File, models_dir: Path) -> Mapping[str, Tensor]:
 
     Raises Misconfigured when it cannot be read.
     """
+    import torch  # whoever lists or fetches files does without
+
     path = file.found(models_dir) or file.under(models_dir)
     try:
         if path.suffix == ".safetensors":
@@ -142,4 +144,4 @@ def read(file: File, models_dir: Path) -> Mapping[str, Tensor]:
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         raise Misconfigured(f"{path} cannot be read ({error}): delete it and run `rhythmai models pull`") from error
     inner = next((state[name] for name in WRAPPINGS if name in state), state)
-    return {key: value for key, value in inner.items() if isinstance(value, Tensor)}
+    return {key: value for key, value in inner.items() if isinstance(value, torch.Tensor)}
