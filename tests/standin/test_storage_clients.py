@@ -12,6 +12,8 @@ from supabase import create_client
 
 from tests.standin.conftest import mint
 
+SHARED_GATEWAY = True
+
 TEXT = {"content-type": "text/plain"}
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+SHARED_GATEWAY = True
+
 TEXT = {"Content-Type": "text/plain"}
 
 

@@ -11,6 +11,8 @@ import pytest
 
 from tests.standin.conftest import PUBLISHABLE_KEY, SECRET_KEY
 
+SHARED_GATEWAY = True
+
 TEXT = {"Content-Type": "text/plain"}
 DEEP = "[" * 100_000
 
