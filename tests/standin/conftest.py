@@ -34,6 +34,7 @@ __all__ = ["asked", "cache", "deliver", "film", "session", "tickets"]
 JWT_SECRET = "super-secret-jwt-token-with-at-least-32-characters-long"
 SECRET_KEY = "sb_secret_0123456789abcdef"
 PUBLISHABLE_KEY = "sb_publishable_0123456789abcdef"
+SOCKETLESS = ("test_delivery", "test_resumable", "test_storage_", "test_tus_js")
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +87,8 @@ def shared_gateway(settings: GatewaySettings) -> Iterator[Gateway]:
 async def gateway(
     settings: GatewaySettings, limits: Limits, request: pytest.FixtureRequest
 ) -> AsyncIterator[SimpleNamespace]:
-    """`.url`, `.anon`, `.secret`: what a client needs. A module that has no socket says `SHARED_GATEWAY`: with one start for all its tests, each finds an empty folder."""
-    shared = getattr(request.module, "SHARED_GATEWAY", False)
+    """`.url`, `.anon`, `.secret`: what a client needs. Modules without sockets start one, and each of their tests finds an empty folder."""
+    shared = request.path.name.startswith(SOCKETLESS)
     made = nullcontext(request.getfixturevalue("shared_gateway")) if shared else Gateway(settings, limits)
     async with made as running:
         yield SimpleNamespace(

@@ -11,8 +11,6 @@ from rhythmai.errors import BadInput, Refused, Unreachable
 from tests.standin.delivering import FILM, MIB, stored
 from tests.standin.tunnel import tunnel
 
-SHARED_GATEWAY = True
-
 
 async def test_a_large_file_goes_in_pieces_of_six_mib(deliver, asked, storage, cache):
     """Every piece but the last has exactly the size that the API names; progress is told byte by byte; nothing is left to remember."""

@@ -25,8 +25,6 @@ import asyncio, os, sys
 from pathlib import Path
 from rhythmai import Client
 
-SHARED_GATEWAY = True
-
 async def main():
     async with Client(sys.argv[1]) as client:
         await client.upload(Path(sys.argv[2]), lambda sent, size: os._exit(9) if sent >= 0.6 * size else None)

@@ -12,8 +12,6 @@ import pytest
 
 from tests.standin.conftest import mint
 
-SHARED_GATEWAY = True
-
 BYTES = {"Content-Type": "application/offset+octet-stream"}
 FILM = bytes(range(256)) * 40
 

@@ -12,8 +12,6 @@ from supabase import create_client
 
 from tests.standin.conftest import mint
 
-SHARED_GATEWAY = True
-
 TEXT = {"content-type": "text/plain"}
 
 

@@ -13,8 +13,6 @@ import pytest
 
 from supabase_standin.storage.failures import disk_failure
 
-SHARED_GATEWAY = True
-
 SIZE = 60_000_000
 
 

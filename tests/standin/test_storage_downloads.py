@@ -5,8 +5,6 @@ from __future__ import annotations
 import aiohttp
 import pytest
 
-SHARED_GATEWAY = True
-
 BODY = bytes(range(200))
 BINARY = {"Content-Type": "application/octet-stream"}
 

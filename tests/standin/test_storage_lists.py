@@ -6,8 +6,6 @@ import re
 
 import pytest
 
-SHARED_GATEWAY = True
-
 NAMES = ["a/1", "a/2", "b", "c", "d/1", "e"]
 
 

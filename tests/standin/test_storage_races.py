@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-SHARED_GATEWAY = True
-
 TEXT = {"Content-Type": "text/plain"}
 
 

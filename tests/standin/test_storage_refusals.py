@@ -11,8 +11,6 @@ import pytest
 
 from tests.standin.conftest import PUBLISHABLE_KEY, SECRET_KEY
 
-SHARED_GATEWAY = True
-
 TEXT = {"Content-Type": "text/plain"}
 DEEP = "[" * 100_000
 

@@ -11,8 +11,6 @@ from deno import find_deno_bin
 
 from tests.standin.delivering import FILM, MIB
 
-SHARED_GATEWAY = True
-
 SCRIPT = Path(__file__).with_name("tus_js.ts")
 
 
