@@ -23,8 +23,6 @@ from worker.wake import Wake
 
 log = structlog.get_logger()
 CHANNEL = "jobs"
-SECOND_LOOK = timedelta(seconds=3)
-"""A subscription is announced one to three seconds before it is live: look again then."""
 
 
 def private(*, hears_itself: bool) -> RealtimeChannelOptions:
@@ -113,6 +111,8 @@ class RealtimeWakeUps:
     """What the gateway before Realtime wants, where it is not the key."""
     ping_every: timedelta = timedelta(seconds=25)
     patience: timedelta = timedelta(seconds=10)
+    second_look: timedelta = timedelta(seconds=3)
+    """A subscription is announced one to three seconds before it is live: look again then."""
 
     async def run(self, wake: Callable[[Wake], None]) -> None:
         await for_ever(lambda: self._session(wake), name="realtime")
@@ -138,7 +138,7 @@ class RealtimeWakeUps:
             echo = client.channel(f"echo:{random.getrandbits(64):x}", private(hears_itself=True))
             await echo.on_broadcast("ping", lambda _: pong.set()).subscribe(on_state)
             with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(trouble), SECOND_LOOK.total_seconds())
+                await asyncio.wait_for(asyncio.shield(trouble), self.second_look.total_seconds())
             if not trouble.done():
                 wake(Wake())
             while not trouble.done():

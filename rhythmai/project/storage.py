@@ -30,8 +30,10 @@ class StorageClient:
 
         async with self._making:
             if self._client is None:
-                # Reading the system's certificates takes a while: not on the event loop.
-                self.http = self.http or await asyncio.to_thread(httpx.AsyncClient, timeout=self._timeout_s)
+                # Reading the system's certificates takes a while: not on the event loop, and not where there is no TLS.
+                self.http = self.http or await asyncio.to_thread(
+                    httpx.AsyncClient, timeout=self._timeout_s, verify=self.url.startswith("https:")
+                )
                 headers = {"Authorization": f"Bearer {self._key}"}
                 options = AsyncClientOptions(httpx_client=self.http, headers=headers)
                 self._client = await create_async_client(self.url, self._apikey, options)

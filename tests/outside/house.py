@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import aiohttp
 from aiohttp import web
@@ -70,7 +71,9 @@ async def running_house(database_url, queue, gateway, folder, tracer=untraced) -
         )
         house.box = await stack.enter_async_context(worker)
         house.metrics.ready(lambda: house.box.listener.running)
-        webhooks = Webhooks(outbox=queue, policy=lambda address: None, tracer=tracer)
+        webhooks = Webhooks(
+            outbox=queue, policy=lambda address: None, tracer=tracer, poll_every=timedelta(milliseconds=100)
+        )
         sending = asyncio.create_task(webhooks.run())
         try:
             yield house

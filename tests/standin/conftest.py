@@ -9,6 +9,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,12 +17,14 @@ import aiohttp
 import asyncpg
 import jwt
 import pytest
+from anyio.from_thread import start_blocking_portal
 from realtime import AsyncRealtimeClient
 from yarl import URL
 
 from rhythmai.local.postgres import Postgres
 from supabase_standin.gateway import Gateway, GatewaySettings
 from supabase_standin.realtime.limits import Limits
+from supabase_standin.storage.files import Files
 from tests.conftest import copied
 from tests.standin.delivering import asked, cache, deliver, film, session, tickets
 from tests.standin.wire import Wire
@@ -31,6 +34,7 @@ __all__ = ["asked", "cache", "deliver", "film", "session", "tickets"]
 JWT_SECRET = "super-secret-jwt-token-with-at-least-32-characters-long"
 SECRET_KEY = "sb_secret_0123456789abcdef"
 PUBLISHABLE_KEY = "sb_publishable_0123456789abcdef"
+SOCKETLESS = ("test_delivery", "test_resumable", "test_storage_", "test_tus_js")
 
 
 @pytest.fixture(scope="module")
@@ -56,29 +60,45 @@ def limits() -> Limits:
     return Limits()
 
 
-@pytest.fixture
-def settings(database_url: str, tmp_path: Path) -> GatewaySettings:
+@pytest.fixture(scope="module")
+def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> GatewaySettings:
     return GatewaySettings(
         port=0,
         database_url=database_url,
         jwt_secret=JWT_SECRET,
         secret_key=SECRET_KEY,
         publishable_key=PUBLISHABLE_KEY,
-        storage_dir=tmp_path / "storage",
+        storage_dir=tmp_path_factory.mktemp("gateway") / "storage",
         api_upstream="http://127.0.0.1:9",
     )
 
 
+@pytest.fixture(scope="module")
+def shared_gateway(settings: GatewaySettings) -> Iterator[Gateway]:
+    """On a thread of its own, for all tests of a module."""
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(portal.call(Gateway, settings)) as running,
+    ):
+        yield running
+
+
 @pytest.fixture
-async def gateway(settings: GatewaySettings, limits: Limits) -> AsyncIterator[SimpleNamespace]:
-    """`.url`, `.anon`, `.secret`: what a client needs."""
-    async with Gateway(settings, limits) as running:
+async def gateway(
+    settings: GatewaySettings, limits: Limits, request: pytest.FixtureRequest
+) -> AsyncIterator[SimpleNamespace]:
+    """`.url`, `.anon`, `.secret`: what a client needs. Modules without sockets start one, and each of their tests finds an empty folder."""
+    shared = request.path.name.startswith(SOCKETLESS)
+    made = nullcontext(request.getfixturevalue("shared_gateway")) if shared else Gateway(settings, limits)
+    async with made as running:
         yield SimpleNamespace(
             url=f"http://127.0.0.1:{running.port}",
             anon=PUBLISHABLE_KEY,
             secret=SECRET_KEY,
             storage_dir=settings.storage_dir,
         )
+    shutil.rmtree(settings.storage_dir, ignore_errors=True)
+    Files(settings.storage_dir).open()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import fcntl
+import functools
 import gc
 import importlib
 import io
@@ -24,18 +25,23 @@ import threading
 from pathlib import Path
 
 import aiohttp.connector
+import typer.main
 
-import rhythmai
+import rhythmai.cli
 
 LARGEST = 2**20
 """Bytes of a call."""
 MOST = 64
 """Its files, at most."""
 BESIDE = (
+    "anyio._backends._asyncio",
     "edge_api.app",
+    "httpcore",
+    "supabase",
     "supabase_standin.gateway",
     "worker.assembly",
     "worker.engines.sketch.engine",
+    "worker.mastering_process",
     "worker.pipeline.finish.fit_files",
     "worker.pipeline.finish.mend",
     "worker.pipeline.look.reading",
@@ -48,6 +54,8 @@ def warm_up(*names: str) -> None:
     for name in (*ours, *BESIDE, *names):
         if not name.endswith("__main__"):
             importlib.import_module(name)
+    typer.main.get_command = functools.cache(typer.main.get_command)
+    typer.main.get_command(rhythmai.cli.app)  # reading all signatures is half of what a command costs
     gc.collect()
     gc.freeze()  # no program goes through all of it
 

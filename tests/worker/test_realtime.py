@@ -11,11 +11,13 @@ from worker.errors import Misconfigured, Rejected, ServiceAway, Unavailable
 from worker.storage import SupabaseStorage
 from worker.wakeups import RealtimeWakeUps
 
+SOON = timedelta(milliseconds=100)
+
 
 @pytest.fixture
 async def wakes(gateway):
     woken = asyncio.Event()
-    task = asyncio.create_task(RealtimeWakeUps(gateway.url, gateway.key).run(lambda _: woken.set()))
+    task = asyncio.create_task(RealtimeWakeUps(gateway.url, gateway.key, second_look=SOON).run(lambda _: woken.set()))
     async with asyncio.timeout(120):
         await woken.wait()  # subscribed
         woken.clear()
@@ -52,7 +54,7 @@ async def test_a_subscription_is_looked_behind_once_more(gateway):
         if len(looks) == enough:
             woken.set()
 
-    task = asyncio.create_task(RealtimeWakeUps(gateway.url, gateway.key).run(wake))
+    task = asyncio.create_task(RealtimeWakeUps(gateway.url, gateway.key, second_look=SOON).run(wake))
     async with asyncio.timeout(120):
         await woken.wait()
     task.cancel()
@@ -70,7 +72,7 @@ async def test_a_socket_that_only_looks_alive_is_given_up(gateway):
 
     async with Line(gateway.url) as line:
         realtime = RealtimeWakeUps(
-            line.url, gateway.key, ping_every=timedelta(milliseconds=100), patience=timedelta(seconds=1)
+            line.url, gateway.key, ping_every=SOON, patience=timedelta(seconds=1), second_look=SOON
         )
         task = asyncio.create_task(realtime.run(wake))
         async with asyncio.timeout(120):
