@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import TYPE_CHECKING, Final
 
 import httpx
@@ -30,10 +31,11 @@ class StorageClient:
 
         async with self._making:
             if self._client is None:
-                # Reading the system's certificates takes a while: not on the event loop, and not where there is no TLS.
-                self.http = self.http or await asyncio.to_thread(
-                    httpx.AsyncClient, timeout=self._timeout_s, verify=self.url.startswith("https:")
-                )
+                if self.http is None:
+                    # Reading the system's certificates takes a while: not on the event loop, and not where there is no TLS.
+                    trusts_nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+                    verify = True if self.url.startswith("https:") else trusts_nobody
+                    self.http = await asyncio.to_thread(httpx.AsyncClient, timeout=self._timeout_s, verify=verify)
                 headers = {"Authorization": f"Bearer {self._key}"}
                 options = AsyncClientOptions(httpx_client=self.http, headers=headers)
                 self._client = await create_async_client(self.url, self._apikey, options)

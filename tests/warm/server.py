@@ -41,7 +41,7 @@ BESIDE = (
     "supabase_standin.gateway",
     "worker.assembly",
     "worker.engines.sketch.engine",
-    "worker.mastering_process",
+    "worker.pipeline.finish.fit",
     "worker.pipeline.finish.fit_files",
     "worker.pipeline.finish.mend",
     "worker.pipeline.look.reading",
