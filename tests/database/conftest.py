@@ -12,11 +12,20 @@ from typing import Any
 
 import asyncpg
 import pytest
+import pytest_asyncio
 
-from tests.database.desk import EMPTY, Queue, connect
+from tests.database.desk import EMPTY, Queue, connect, fixture
 from tests.database.fleets import Clock
 
+HERE = Path(__file__).parent
 OLDEST = "15" if Path("/usr/lib/postgresql/15/bin").exists() else "16"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of a module share a loop, and with it a connection."""
+    for item in items:
+        if item.path.parent == HERE and pytest_asyncio.is_async_test(item):
+            item.add_marker(pytest.mark.asyncio(loop_scope="module"), append=False)
 
 
 def pytest_generate_tests(metafunc):
@@ -26,16 +35,23 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("postgres", versions.values(), ids=versions, indirect=True, scope="session")
 
 
-@pytest.fixture
-async def db(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """A superuser's connection to an empty queue; jsonb comes and goes as Python values."""
+@fixture(scope="module")
+async def kept(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A superuser's connection, in which functions are compiled once a module."""
     connection = await connect(database_url)
-    await connection.execute(EMPTY)
     yield connection
     await connection.close()
 
 
-@pytest.fixture
+@fixture
+async def db(kept: asyncpg.Connection) -> asyncpg.Connection:
+    """That connection, to an empty queue; jsonb comes and goes as Python values."""
+    await kept.reset()
+    await kept.execute(EMPTY)
+    return kept
+
+
+@fixture
 async def clock(db: asyncpg.Connection) -> AsyncIterator[Clock]:
     clock = Clock(db)
     await clock.stop()
@@ -48,7 +64,7 @@ def queue(db: asyncpg.Connection) -> Queue:
     return Queue(db)
 
 
-@pytest.fixture
+@fixture
 async def dial(database_url: str) -> AsyncIterator[Any]:
     """Call it for one more connection; all are closed at the end."""
     opened: list[asyncpg.Connection] = []

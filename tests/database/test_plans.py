@@ -9,7 +9,7 @@ from bench.queue_plans import STATEMENTS, explain
 from rhythmai.commands.operators import JOBS, Status
 from rhythmai.commands.top import LAST
 from tests.conftest import copied
-from tests.database.desk import Queue, connect
+from tests.database.desk import Queue, connect, fixture
 
 INDEXES = {
     "walk, priority above 0": "jobs_ready",
@@ -50,7 +50,7 @@ def filled(request, postgres, template):
         yield url
 
 
-@pytest.fixture
+@fixture
 async def history(filled):
     """A connection to it; what a test does there is undone."""
     db = await connect(filled)

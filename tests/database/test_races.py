@@ -8,9 +8,8 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-import pytest
 
-from tests.database.desk import Queue, Worker
+from tests.database.desk import Queue, Worker, fixture
 
 NEWEST_ONLY = True
 
@@ -32,7 +31,7 @@ class Racer:
         await self.transaction.commit()
 
 
-@pytest.fixture
+@fixture
 async def race(dial):
     """Two connections: one opens a transaction and acts, the other acts meanwhile."""
     return Racer(await dial()), Racer(await dial())

@@ -4,10 +4,10 @@ from collections import Counter
 
 import pytest
 
-from tests.database.desk import connect
+from tests.database.desk import connect, fixture
 
 
-@pytest.fixture
+@fixture
 async def settled(db):
     """No claim looks into the batch lane first, so that orders are certain."""
     await db.execute("update private.settings set batch_first_share = 0")
