@@ -16,7 +16,7 @@ import pytest
 from aiohttp import web
 from deno import find_deno_bin
 
-from tests.conftest import FUZZ
+from tests.conftest import FUZZ, fixture
 from tests.contract.conftest import PUBLISHABLE_KEY
 from tests.contract.hand import Hand
 from tests.contract.hosts import HOSTS, ROOT
@@ -137,7 +137,7 @@ def ann() -> UUID:
     return uuid4()
 
 
-@pytest.fixture
+@fixture
 async def auth(ann):
     """Supabase Auth as far as signing in with a password asks for it."""
 

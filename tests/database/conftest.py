@@ -1,4 +1,5 @@
 """Which Postgres these tests run on, and an empty queue for each.
+from tests.conftest import fixture
 
 Modules run on the newest Postgres, and with --oldest also on the oldest there is: the system's 15, else the embedded 16.
 A module with `NEWEST_ONLY = True` runs on the newest only.
@@ -12,20 +13,12 @@ from typing import Any
 
 import asyncpg
 import pytest
-import pytest_asyncio
 
-from tests.database.desk import EMPTY, Queue, connect, fixture
+from tests.conftest import fixture
+from tests.database.desk import EMPTY, Queue, connect
 from tests.database.fleets import Clock
 
-HERE = Path(__file__).parent
 OLDEST = "15" if Path("/usr/lib/postgresql/15/bin").exists() else "16"
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of a module share a loop, and with it a connection."""
-    for item in items:
-        if item.path.parent == HERE and pytest_asyncio.is_async_test(item):
-            item.add_marker(pytest.mark.asyncio(loop_scope="module"), append=False)
 
 
 def pytest_generate_tests(metafunc):

@@ -5,15 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from typing import Any
 from uuid import UUID
 
 import asyncpg
-import pytest_asyncio
 
-fixture = partial(pytest_asyncio.fixture, loop_scope="module")
-"""For what awaits something, on the loop that a module's tests share."""
 HALF_AN_HOUR = timedelta(minutes=30)
 LEASE = timedelta(hours=1)
 """Long: whoever is to be dead in a test is made so by `crash`."""

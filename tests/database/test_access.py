@@ -3,7 +3,7 @@
 import asyncpg
 import pytest
 
-from tests.database.desk import fixture
+from tests.conftest import fixture
 from tests.database.roles import ALICE, ALICES, BOB, BOBS, SERVICE, VISITOR, WORKER, may_join
 
 DENIED = asyncpg.InsufficientPrivilegeError

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from supabase_standin.database import FUNCTIONS
-from tests.conftest import FUZZ
-from tests.database.desk import fixture
+from tests.conftest import FUZZ, fixture
 from tests.database.matrix import matrix
 
 COMMITTED = Path(__file__).with_name("access_matrix.txt")

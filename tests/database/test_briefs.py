@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.database.desk import fixture
+from tests.conftest import fixture
 
 BRIEF = {
     "duration": 12.0,

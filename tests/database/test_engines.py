@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from bench.queue_plans import STATEMENTS, explain
-from tests.database.desk import fixture
+from tests.conftest import fixture
 from tests.database.test_turns import backfill
 
 FOREIGN = "insert into public.jobs (video_url, tenant, engine) select 'https://v', 't' || i % 100, 'acestep' from generate_series(1, $1::int) i"

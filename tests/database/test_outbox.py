@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.database.desk import fixture
+from tests.conftest import fixture
 
 HOOK = "https://hooks.example.com/done?key=1"
 LICENCE = {"name": "CC-BY-NC-4.0", "commercial": False, "url": "https://creativecommons.org/licenses/by-nc/4.0/"}

@@ -8,8 +8,8 @@ import pytest
 from bench.queue_plans import STATEMENTS, explain
 from rhythmai.commands.operators import JOBS, Status
 from rhythmai.commands.top import LAST
-from tests.conftest import copied
-from tests.database.desk import Queue, connect, fixture
+from tests.conftest import copied, fixture
+from tests.database.desk import Queue, connect
 
 INDEXES = {
     "walk, priority above 0": "jobs_ready",

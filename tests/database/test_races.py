@@ -9,7 +9,8 @@ from uuid import UUID
 
 import asyncpg
 
-from tests.database.desk import Queue, Worker, fixture
+from tests.conftest import fixture
+from tests.database.desk import Queue, Worker
 
 NEWEST_ONLY = True
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.database.desk import fixture
+from tests.conftest import fixture
 
 STORE = "https://ref.supabase.co/storage/v1/object/public"
 

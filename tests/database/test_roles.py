@@ -14,8 +14,8 @@ import pytest
 
 from rhythmai.local.postgres import Postgres
 from supabase_standin import BASELINE
-from tests.conftest import MIGRATIONS, ROOT, execute, programs
-from tests.database.desk import Queue, connect, fixture
+from tests.conftest import MIGRATIONS, ROOT, execute, fixture, programs
+from tests.database.desk import Queue, connect
 from tests.database.roles import ALICE
 
 DENIED = asyncpg.InsufficientPrivilegeError

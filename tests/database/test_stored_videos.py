@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from edge_api.models import STORED_PATTERN
-from tests.database.desk import fixture
+from tests.conftest import fixture
 from tests.database.matrix import buckets, may
 from tests.database.roles import ALICE, ALICES, SERVICE, VISITOR, WORKER
 from worker.errors import Rejected

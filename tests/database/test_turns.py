@@ -4,7 +4,8 @@ from collections import Counter
 
 import pytest
 
-from tests.database.desk import connect, fixture
+from tests.conftest import fixture
+from tests.database.desk import connect
 
 
 @fixture

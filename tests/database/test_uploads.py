@@ -5,7 +5,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from tests.database.desk import fixture
+from tests.conftest import fixture
 from tests.database.roles import ALICE, ALICES
 
 NEWEST_ONLY = True
