@@ -9,10 +9,12 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import asyncpg
 import pytest
+import pytest_asyncio
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -30,6 +32,10 @@ ROOT = Path(__file__).parent.parent
 MIGRATIONS = ROOT / "supabase" / "migrations"
 FUZZ = int(os.environ.get("FUZZ", "1"))
 """How many times longer tests with random input last; 25 in `make test-all`."""
+SHARE_A_LOOP = ("tests/contract/", "tests/database/")
+"""Where the tests of a module have one loop, and so may have one connection."""
+fixture = partial(pytest_asyncio.fixture, loop_scope="module")
+"""For what awaits something there."""
 TEMPLATE = "migrated"
 LONG_UP = """
 create or replace function private.database_since() returns timestamptz
@@ -53,6 +59,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         long = [item for item in items if item.get_closest_marker("long")]
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in long]
+    for item in items:
+        if item.nodeid.startswith(SHARE_A_LOOP) and pytest_asyncio.is_async_test(item):
+            item.add_marker(pytest.mark.asyncio(loop_scope="module"), append=False)
     if "PYTEST_XDIST_WORKER" in os.environ:
         slow = {item.path for item in items if item.get_closest_marker("slow")}
         items.sort(key=lambda item: item.path not in slow)

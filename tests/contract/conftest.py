@@ -12,6 +12,7 @@ import pytest
 
 from supabase_standin.gateway import Gateway, GatewaySettings
 from supabase_standin.realtime.limits import Limits
+from tests.conftest import fixture
 from tests.contract.hand import Hand
 from tests.contract.hosts import HOSTS, Host
 from tests.contract.keys import API_KEY, SECRET, SERVICE_KEY, USED, spoken
@@ -86,20 +87,27 @@ def start(name, settings, tmp_path) -> Iterator[Callable[..., Host]]:
         silent(host)
 
 
-@pytest.fixture
+@fixture
 async def api(host) -> AsyncIterator[aiohttp.ClientSession]:
     """A client of the shared host."""
     async with host.session() as session:
         yield session
 
 
-@pytest.fixture
-async def db(database_url) -> AsyncIterator[asyncpg.Connection]:
-    """The database as its superuser; flood limits are out of the way."""
+@fixture(scope="module")
+async def kept(database_url) -> AsyncIterator[asyncpg.Connection]:
+    """The database as its superuser."""
     connection = await asyncpg.connect(database_url)
-    await connection.execute("update private.settings set pending_per_client = 100000, pending_per_owner = 100000")
     yield connection
     await connection.close()
+
+
+@fixture
+async def db(kept) -> asyncpg.Connection:
+    """That connection; flood limits are out of the way."""
+    await kept.reset()
+    await kept.execute("update private.settings set pending_per_client = 100000, pending_per_owner = 100000")
+    return kept
 
 
 @pytest.fixture
@@ -126,7 +134,7 @@ def gen(api) -> Callable[..., Awaitable[str]]:
     return gen
 
 
-@pytest.fixture
+@fixture
 async def stack(name, settings, tmp_path):
     """The local gateway in front of one host, which signs uploads for that gateway's Storage."""
     gateway = Gateway(

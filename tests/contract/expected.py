@@ -1,12 +1,30 @@
-"""What a job must look like after everything that was done to it: the fuzz's own, much smaller idea of the queue."""
+"""What a job must look like after everything that was done to it, the fuzz's own, much smaller idea of the queue, and what a stream tells of it."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
+
 ENDED = {"completed", "failed", "cancelled"}
 MEDIA = {"generate": "audio_url", "merge": "video_url", "pack": "pack_url", "brief": ""}
+
+
+def events(answer: httpx.Response) -> Iterator[tuple[str, dict]]:
+    """The events of a stream, up to the first state: what comes before that was there already."""
+    lines = answer.iter_lines()
+    for line in lines:
+        if line.startswith("event: "):
+            event, data = line.removeprefix("event: "), json.loads(next(lines).removeprefix("data: "))
+            yield event, data
+            if event == "job":
+                ended = next(lines) == "id: end"
+                assert ended == (data["status"] in ENDED)
+                assert not ended or list(lines) == [""]  # that was all
+                return
 
 
 @dataclass

@@ -14,10 +14,10 @@ from uuid import UUID, uuid4
 import pytest
 
 from edge_api.contract import contract
-from tests.contract.conftest import NO_JOB, VIDEO, silent
+from tests.contract.conftest import NO_JOB, VIDEO, ask, silent
 from tests.contract.hosts import HOSTS, Host
 from tests.contract.keys import SECRET, bearer, make_token
-from tests.contract.test_contract_abuse import said
+from tests.contract.test_contract_abuse import HEAD, connection, said
 
 DAY_S = 86_400
 """Tokens are made when the tests are collected; a run may take long."""
@@ -204,3 +204,36 @@ async def test_a_key_is_known_to_both_hosts(both, db, wish):
             assert answer.status == 200, await answer.text()
             jobs.add(UUID((await answer.json())["job_id"]))
     assert len(jobs) == 1
+
+
+async def dawdle(host: Host) -> str:
+    """The answer to a body that never ends."""
+    async with connection(host) as (reader, writer):
+        writer.write(HEAD + b'Content-Length: 1000\r\n\r\n{"video_url": ')
+        return (await reader.readuntil(b"}")).decode()
+
+
+async def dawdle_in_the_headers(host: Host, through: asyncio.Event) -> None:
+    async with connection(host) as (_, writer):
+        writer.write(b"GET /api/v1/ping HTTP/1.1\r\nHost: a\r\nX-Slow: ")
+        await through.wait()
+
+
+@pytest.mark.slow
+async def test_slow_clients_get_a_408_and_stop_nobody(both):
+    """Two hundred bodies that never end are each told 408 and hung up on; all the while others are served."""
+    through = asyncio.Event()
+    async with asyncio.timeout(120), asyncio.TaskGroup() as group, both[0].session() as one, both[1].session() as other:
+        for host in both * 100:
+            group.create_task(dawdle_in_the_headers(host, through))
+        slow = [group.create_task(dawdle(host)) for host in both * 200]
+        while not all(task.done() for task in slow):
+            for api in (one, other):
+                assert (await ask(api, "get", "/healthz"))[0] == 200
+            await asyncio.wait(slow, timeout=1)
+        through.set()
+    for task in slow:
+        answer = task.result()
+        assert answer.startswith("HTTP/1.1 408 ")
+        assert "connection: close" in answer.lower()
+        assert json.loads(answer.partition("\r\n\r\n")[2])["code"] == "request_timeout"

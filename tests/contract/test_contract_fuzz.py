@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.conftest import FUZZ
+from tests.contract.cast import LIMIT
 from tests.contract.hand import Hand
-from tests.contract.world import LIMIT, World
+from tests.contract.world import World
 
 STEPS = 200 if FUZZ == 1 else 400 * FUZZ
 STEPS_A_RUN = 50

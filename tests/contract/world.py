@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
@@ -12,49 +11,10 @@ import httpx
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, precondition, rule
 
+from tests.contract.cast import AFRESH, ANN, CALLERS, LIMIT, MERGE, WAITING_MERGE, WRONG, callers, keys
 from tests.contract.conftest import VIDEO
-from tests.contract.expected import ENDED, MEDIA, Expected
-from tests.contract.keys import bearer, make_token
-
-LIMIT = 12
-"""So few pending jobs a client that the flood guard is met often."""
-AFRESH = """
-    truncate public.jobs restart identity cascade;
-    delete from private.uploads;
-    select setval('private.served_generate_interactive', 0, false), setval('private.served_merge_interactive', 0, false),
-           setval('private.served_brief_interactive', 0, false), setval('private.served_pack_interactive', 0, false);
-"""
-"""Every run begins alike, so that one that failed can be played again."""
-MERGE = {"video_url": VIDEO, "audio_url": VIDEO}
-ANN, BEN = str(uuid4()), str(uuid4())
-CALLERS = {"ann": (ANN, bearer(ANN)), "ben": (BEN, bearer(BEN)), "visitor": (None, {})}
-WRONG = [
-    ("/api/v1/gen", {"video_url": "ftp://example.com/a"}, "invalid_request"),
-    ("/api/v1/gen", {"video_url": VIDEO, "variants": 9}, "invalid_request"),
-    ("/api/v1/gen", {"video_url": VIDEO, "colour": 1}, "unknown_field"),
-    ("/api/v1/merge", {"video_url": VIDEO}, "invalid_request"),
-    ("/api/v1/upload", {"filename": "a", "content_type": "text/html", "size": 1}, "invalid_request"),
-    ("/api/v1/gen", [], "invalid_request"),
-]
-
-WAITING_MERGE = "select id::text from public.jobs where kind = 'merge' and status = 'pending'"
-
-callers = st.sampled_from(sorted(CALLERS))
-keys = st.none() | st.sampled_from([f"idempotency-key-{number}" for number in range(4)])
-
-
-def events(answer: httpx.Response) -> Iterator[tuple[str, dict]]:
-    """The events of a stream, up to the first state: what comes before that was there already."""
-    lines = answer.iter_lines()
-    for line in lines:
-        if line.startswith("event: "):
-            event, data = line.removeprefix("event: "), json.loads(next(lines).removeprefix("data: "))
-            yield event, data
-            if event == "job":
-                ended = next(lines) == "id: end"
-                assert ended == (data["status"] in ENDED)
-                assert not ended or list(lines) == [""]  # that was all
-                return
+from tests.contract.expected import MEDIA, Expected, events
+from tests.contract.keys import make_token
 
 
 class World(RuleBasedStateMachine):

@@ -1,4 +1,5 @@
 """Which Postgres these tests run on, and an empty queue for each.
+from tests.conftest import fixture
 
 Modules run on the newest Postgres, and with --oldest also on the oldest there is: the system's 15, else the embedded 16.
 A module with `NEWEST_ONLY = True` runs on the newest only.
@@ -13,6 +14,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from tests.conftest import fixture
 from tests.database.desk import EMPTY, Queue, connect
 from tests.database.fleets import Clock
 
@@ -26,16 +28,23 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("postgres", versions.values(), ids=versions, indirect=True, scope="session")
 
 
-@pytest.fixture
-async def db(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """A superuser's connection to an empty queue; jsonb comes and goes as Python values."""
+@fixture(scope="module")
+async def kept(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A superuser's connection, in which functions are compiled once a module."""
     connection = await connect(database_url)
-    await connection.execute(EMPTY)
     yield connection
     await connection.close()
 
 
-@pytest.fixture
+@fixture
+async def db(kept: asyncpg.Connection) -> asyncpg.Connection:
+    """That connection, to an empty queue; jsonb comes and goes as Python values."""
+    await kept.reset()
+    await kept.execute(EMPTY)
+    return kept
+
+
+@fixture
 async def clock(db: asyncpg.Connection) -> AsyncIterator[Clock]:
     clock = Clock(db)
     await clock.stop()
@@ -48,7 +57,7 @@ def queue(db: asyncpg.Connection) -> Queue:
     return Queue(db)
 
 
-@pytest.fixture
+@fixture
 async def dial(database_url: str) -> AsyncIterator[Any]:
     """Call it for one more connection; all are closed at the end."""
     opened: list[asyncpg.Connection] = []

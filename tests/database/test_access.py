@@ -3,6 +3,7 @@
 import asyncpg
 import pytest
 
+from tests.conftest import fixture
 from tests.database.roles import ALICE, ALICES, BOB, BOBS, SERVICE, VISITOR, WORKER, may_join
 
 DENIED = asyncpg.InsufficientPrivilegeError
@@ -22,7 +23,7 @@ async def denied(db, who, statement):
     pytest.fail(f"{who.name} may {statement}")
 
 
-@pytest.fixture
+@fixture
 async def jobs(queue):
     """A job of each owner with one result, by name."""
     made = {}

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from supabase_standin.database import FUNCTIONS
-from tests.conftest import FUZZ
+from tests.conftest import FUZZ, fixture
 from tests.database.matrix import matrix
 
 COMMITTED = Path(__file__).with_name("access_matrix.txt")
 
 
-@pytest.fixture
+@fixture
 async def project(db):
     """The database as it is behind a running gateway, which lays functions of its own; its roles as the migrations make them: other
     tests of this server have let them in."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.conftest import fixture
+
 BRIEF = {
     "duration": 12.0,
     "scenes": [],
@@ -21,7 +23,7 @@ PLAN = {
 PACKS = {"packs": {}, "audio_url": "https://a"}
 
 
-@pytest.fixture
+@fixture
 async def held(queue):
     """A worker without any engine, and the brief that it holds."""
     await queue.submit("brief", p_options={"variants": 2})

@@ -11,12 +11,13 @@ import asyncpg
 import pytest
 
 from bench.queue_plans import STATEMENTS, explain
+from tests.conftest import fixture
 from tests.database.test_turns import backfill
 
 FOREIGN = "insert into public.jobs (video_url, tenant, engine) select 'https://v', 't' || i % 100, 'acestep' from generate_series(1, $1::int) i"
 
 
-@pytest.fixture
+@fixture
 async def settled(db):
     """No claim looks elsewhere than whose turn it is, so that orders are certain."""
     await db.execute("update private.settings set batch_first_share = 0")

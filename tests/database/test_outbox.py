@@ -6,11 +6,13 @@ from uuid import UUID
 
 import pytest
 
+from tests.conftest import fixture
+
 HOOK = "https://hooks.example.com/done?key=1"
 LICENCE = {"name": "CC-BY-NC-4.0", "commercial": False, "url": "https://creativecommons.org/licenses/by-nc/4.0/"}
 
 
-@pytest.fixture
+@fixture
 async def ended(queue):
     """Ends a job with a callback_url and returns its id."""
 

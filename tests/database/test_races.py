@@ -8,8 +8,8 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-import pytest
 
+from tests.conftest import fixture
 from tests.database.desk import Queue, Worker
 
 NEWEST_ONLY = True
@@ -32,7 +32,7 @@ class Racer:
         await self.transaction.commit()
 
 
-@pytest.fixture
+@fixture
 async def race(dial):
     """Two connections: one opens a transaction and acts, the other acts meanwhile."""
     return Racer(await dial()), Racer(await dial())

@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.conftest import fixture
+
 STORE = "https://ref.supabase.co/storage/v1/object/public"
 
 
@@ -18,7 +20,7 @@ async def deleted(db) -> list[tuple[str, str]]:
     return sorted((row["bucket"], row["path"].partition("/")[2] or row["path"]) for row in rows)
 
 
-@pytest.fixture
+@fixture
 async def put(db):
     """Puts objects into Storage's table, each three days old; they are gone afterwards."""
 

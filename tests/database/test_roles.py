@@ -14,7 +14,7 @@ import pytest
 
 from rhythmai.local.postgres import Postgres
 from supabase_standin import BASELINE
-from tests.conftest import MIGRATIONS, ROOT, execute, programs
+from tests.conftest import MIGRATIONS, ROOT, execute, fixture, programs
 from tests.database.desk import Queue, connect
 from tests.database.roles import ALICE
 
@@ -31,7 +31,7 @@ select p.proname from pg_proc p
 """
 
 
-@pytest.fixture
+@fixture
 async def login(db, database_url):
     """Call it with a role for a connection of its own, as its program has one; a role that logs in is a matter of the whole server."""
     opened = []

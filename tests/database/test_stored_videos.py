@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from edge_api.models import STORED_PATTERN
+from tests.conftest import fixture
 from tests.database.matrix import buckets, may
 from tests.database.roles import ALICE, ALICES, SERVICE, VISITOR, WORKER
 from worker.errors import Rejected
@@ -35,7 +36,7 @@ ELSEWHERE = (
 )
 
 
-@pytest.fixture
+@fixture
 async def films(db):
     """INPUT_BUCKETS=films, as `rhythmai migrate` sets it; the bucket and others are private."""
     for name in ("films", "other"):

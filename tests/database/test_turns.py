@@ -4,10 +4,11 @@ from collections import Counter
 
 import pytest
 
+from tests.conftest import fixture
 from tests.database.desk import connect
 
 
-@pytest.fixture
+@fixture
 async def settled(db):
     """No claim looks into the batch lane first, so that orders are certain."""
     await db.execute("update private.settings set batch_first_share = 0")

@@ -5,6 +5,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from tests.conftest import fixture
 from tests.database.roles import ALICE, ALICES
 
 NEWEST_ONLY = True
@@ -13,7 +14,7 @@ MB = 2**20
 AT = "https://ref.supabase.co/storage/v1/object/public/uploads/"
 
 
-@pytest.fixture
+@fixture
 async def take(db):
     """Takes a ticket; answers with its path."""
     await db.execute("delete from private.uploads")
@@ -26,7 +27,7 @@ async def take(db):
     return take
 
 
-@pytest.fixture
+@fixture
 async def put(db):
     """An upload arrives, as Storage would note it."""
 
