@@ -16,7 +16,7 @@ import pytest
 from aiohttp import web
 from deno import find_deno_bin
 
-from tests.conftest import FUZZ, fixture
+from tests.conftest import fixture
 from tests.contract.conftest import PUBLISHABLE_KEY
 from tests.contract.hand import Hand
 from tests.contract.hosts import HOSTS, ROOT
@@ -24,8 +24,6 @@ from tests.contract.keys import make_token, spoken
 from tests.contract.test_contract_parts import BRIEF
 
 GUIDE = ROOT / "docs" / "frontend.md"
-GUIDED = pytest.mark.parametrize("name", ["function"] if FUZZ == 1 else HOSTS, indirect=True, scope="module")
-"""The guide is of the function, which answers as the other host does."""
 SHARED = ROOT / "supabase" / "functions" / "_shared"
 # The local stack has no Auth: sign-in is answered by the test. Nothing of a session is kept on disk. tus-js-client has its build for
 # Node here, which does not know a browser's File; a page that is cut off in the middle of an upload is one whose requests fail.
@@ -232,7 +230,6 @@ async def deno(place: Path, *arguments: str, **environment: str) -> asyncio.subp
     )  # fmt: skip
 
 
-@GUIDED
 @pytest.mark.slow
 async def test_every_snippet_of_the_guide_runs(name, stack, ann, auth, hand, db, place):
     """A visitor uploads, submits, watches, merges, follows, looks first and packs; a user signs in, sees her rows change, cancels; all types fit."""
@@ -265,7 +262,6 @@ async def test_every_snippet_of_the_guide_runs(name, stack, ann, auth, hand, db,
     assert merged.endswith(".mkv")
 
 
-@GUIDED
 @pytest.mark.slow
 async def test_a_lost_end_and_a_503_keep_nobody_waiting(stack, hand, db, place):
     """The end is found by asking, what may pass is asked again, and a job that is not there ends the waiting."""
