@@ -19,7 +19,7 @@ from deno import find_deno_bin
 from tests.conftest import fixture
 from tests.contract.conftest import PUBLISHABLE_KEY
 from tests.contract.hand import Hand
-from tests.contract.hosts import HOSTS, ROOT
+from tests.contract.hosts import ROOT
 from tests.contract.keys import make_token, spoken
 from tests.contract.test_contract_parts import BRIEF
 
