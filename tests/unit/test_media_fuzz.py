@@ -74,7 +74,17 @@ async def decode_all(task: str, paths: list[Path]) -> list[str]:
     return codes
 
 
-KNOWN = {"", "broken_video", "not_a_video", "no_video_stream", "too_many_pixels", "too_long", "empty_file", KILLED}
+KNOWN = {
+    "",
+    "too_demanding",
+    "broken_video",
+    "not_a_video",
+    "no_video_stream",
+    "too_many_pixels",
+    "too_long",
+    "empty_file",
+    KILLED,
+}
 
 
 @pytest.mark.slow
