@@ -75,16 +75,8 @@ async def decode_all(task: str, paths: list[Path]) -> list[str]:
 
 
 KNOWN = {
-    "",
-    "too_demanding",
-    "broken_video",
-    "not_a_video",
-    "no_video_stream",
-    "too_many_pixels",
-    "too_long",
-    "empty_file",
-    KILLED,
-}
+    "", "too_demanding", "broken_video", "not_a_video", "no_video_stream", "too_many_pixels", "too_long", "empty_file", KILLED,
+}  # fmt: skip
 
 
 @pytest.mark.slow
