@@ -19,6 +19,7 @@ from pathlib import Path
 import av
 import numpy as np
 import numpy.typing as npt
+from scipy.fft import rfft
 
 Wave = npt.NDArray[np.float64]
 MELS, HOP_S, FRAME_S = 128, 0.010, 0.046
@@ -67,7 +68,7 @@ def _power(wave: Wave, rate: int) -> tuple[Wave, int]:
     """Power spectra (frames, bins) every HOP_S, and the hop in samples."""
     hop, size = round(HOP_S * rate), round(FRAME_S * rate)
     frames = np.lib.stride_tricks.sliding_window_view(np.pad(wave, size // 2), size)[::hop]
-    return np.abs(np.fft.rfft(frames * np.hanning(size), axis=-1)) ** 2, hop
+    return np.abs(rfft(frames * np.hanning(size), axis=-1)) ** 2, hop
 
 
 def listen(wave: Wave, rate: int, seams_s: Sequence[float], seed: int = 0) -> Seams:

@@ -90,6 +90,7 @@ class ByModule(LoadScopeScheduling):
         "tests/worker/test_whole_engines",
     )  # what imports that, or open_clip, or a hub's client
     STACK = tuple(f"tests/cli/test_{name}" for name in ("client_page", "job", "mcp"))
+    GENRES = tuple(f"tests/unit/test_{name}" for name in ("merge_speech", "sketch.py", "speech"))
     LIVE = tuple(f"tests/browser/test_{name}" for name in ("in_step", "live", "mix", "restarts"))
 
     def _split_scope(self, nodeid: str) -> str:
@@ -99,6 +100,8 @@ class ByModule(LoadScopeScheduling):
             return "browser, live" if nodeid.startswith(self.LIVE) else "browser"
         if nodeid.startswith(self.STACK):
             return "stack"
+        if nodeid.startswith(self.GENRES):
+            return "genres"
         if nodeid.startswith(self.DIFFUSERS):
             return "diffusers"
         return "oldest" if "[oldest" in nodeid else nodeid.partition("::")[0]

@@ -1,9 +1,12 @@
-"""Clips and directions for tests: plain values, no files."""
+"""Clips, directions and a track of each genre for tests: plain values, no files."""
 
 import itertools
+from functools import cache
 from pathlib import Path
 
-from worker.domain import Clip, Direction, Scene, Still
+from worker.domain import TONICS, Clip, Direction, Options, Scene, Still, Variant
+from worker.engines.sketch import SketchEngine
+from worker.pipeline.direct.vocabulary import GENRES
 
 MOTIONS = (0.3, 0.8, 0.45, 0.95)
 
@@ -54,3 +57,14 @@ def direction(
         key=key,
         mood=mood,
     )
+
+
+@cache
+def track_of(genre):
+    """Twelve seconds by the sketch engine, each genre in a key of its own."""
+    number, tempo_bpm = list(GENRES).index(genre), sum(GENRES[genre].tempo_bpm) / 2
+    wanted = direction(genre, tempo_bpm=tempo_bpm, key=f"{TONICS[5 * number % 12]} {('major', 'minor')[number % 2]}")
+    (made,) = SketchEngine().compose(
+        clip(12.0, (5.5,)), [Variant(index=0, seed=1, direction=wanted)], Options(), lambda: False
+    )
+    return made

@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+from scipy.fft import rfft
 
 RATE = 44100
 _HOP = 512
@@ -18,7 +19,7 @@ def spectrogram(wave, size=4096, hop=_HOP):
     """Magnitudes, (frames, size // 2 + 1)."""
     mono = wave.mean(axis=0)
     frames = np.lib.stride_tricks.sliding_window_view(mono, size)[::hop]
-    return np.abs(np.fft.rfft(frames * np.hanning(size).astype(np.float32), axis=1))
+    return np.abs(rfft(frames * np.hanning(size).astype(np.float32), axis=1))
 
 
 def chroma(wave):

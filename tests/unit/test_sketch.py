@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from tests.unit.clips import clip, direction
+from tests.unit.clips import clip, direction, track_of
 from tests.unit.hearing import RATE, key_ranking, level_db, onsets, portrait, pulse
 from worker.domain import TONICS, Options, Variant
 from worker.engines.sketch import SketchEngine
@@ -21,24 +21,10 @@ def track(wanted, film=None, seed=1, **options):
     return made
 
 
-@pytest.fixture(scope="module")
-def by_genre():
-    """One track of twelve seconds for each genre, each in a key of its own."""
-    return {
-        name: track(
-            direction(
-                name, tempo_bpm=sum(genre.tempo_bpm) / 2, key=f"{TONICS[(5 * n) % 12]} {('major', 'minor')[n % 2]}"
-            ),
-            clip(12.0, (5.5,)),
-        )
-        for n, (name, genre) in enumerate(GENRES.items())
-    }
-
-
 @pytest.mark.parametrize("genre", GENRES)
-def test_every_genre_sounds_whole(by_genre, genre):
+def test_every_genre_sounds_whole(genre):
     """A track is stereo, finite, exactly as long as the clip, never clipped, never silent before its end, and without offset."""
-    wave = by_genre[genre].samples
+    wave = track_of(genre).samples
     assert wave.shape == (2, 12 * RATE)
     assert wave.dtype == np.float32
     assert np.isfinite(wave).all()
@@ -51,26 +37,26 @@ def test_every_genre_sounds_whole(by_genre, genre):
 
 
 @pytest.mark.parametrize("genre", GENRES)
-def test_every_genre_is_in_the_key_it_names(by_genre, genre):
+def test_every_genre_is_in_the_key_it_names(genre):
     """Of the 24 keys, the asked one is among the three that fit best what is heard: its neighbours share all notes but one."""
-    made = by_genre[genre]
+    made = track_of(genre)
     tonic, mode = made.key.split()
     assert (TONICS.index(tonic), mode) in key_ranking(made.samples)[:3]
 
 
 @pytest.mark.parametrize("genre", [name for name, genre in GENRES.items() if genre.rhythm])
-def test_the_pulse_is_the_tempo_asked_for(by_genre, genre):
+def test_the_pulse_is_the_tempo_asked_for(genre):
     """Onsets repeat with the beat, and with no other tempo, and the tempo bends by four percent at most."""
-    made = by_genre[genre]
+    made = track_of(genre)
     assert abs(made.bpm / (sum(GENRES[genre].tempo_bpm) / 2) - 1) <= 0.04
     beat, elsewhere = pulse(made.samples, made.bpm)
     assert beat > 0
     assert beat > 1.2 * elsewhere
 
 
-def test_genres_do_not_sound_alike(by_genre):
+def test_genres_do_not_sound_alike():
     """Any two genres differ by a decibel and more in the level or in the movement of some octave."""
-    looks = {name: portrait(made.samples) for name, made in by_genre.items()}
+    looks = {name: portrait(track_of(name).samples) for name in GENRES}
     for (one, first), (other, second) in itertools.combinations(looks.items(), 2):
         assert np.abs(first - second).max() > 1.0, (one, other)
 

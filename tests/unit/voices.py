@@ -52,12 +52,10 @@ def write_wave(file: Path, wave: np.ndarray, layout: str = "mono") -> Path:
 
 def film_of(file: Path, wave: np.ndarray, *more: str, layout: str = "mono") -> Path:
     """A test card for as long as the wave, which is its sound."""
-    sound = write_wave(file.with_suffix(".wav"), wave, layout)
-    seconds = np.atleast_2d(wave).shape[1] / RATE
-    ffmpeg(
-        f"-f lavfi -i testsrc2=s=96x64:r=25:d={seconds} -i {sound}",
-        *H264.split(),
-        *(more or ("-c:a", "aac")),
-        str(file),
-    )
+    wave = np.atleast_2d(wave).astype("<f4")
+    raw = file.with_suffix(".f32")
+    wave.T.tofile(raw)
+    picture, sound = f"testsrc2=s=96x64:r=10:d={wave.shape[1] / RATE}", f"-f f32le -ar {RATE} -ch_layout {layout}"
+    ffmpeg(f"-f lavfi -i {picture} {sound} -i {raw} {H264}", *(more or ("-c:a", "aac")), str(file))
+    raw.unlink()
     return file

@@ -23,6 +23,8 @@ _PULSE = 0.16
 """A pulse's least autocorrelation, times the root of the piece's seconds: that of noise reaches 0.1."""
 _PITCHED, _CLASSES = 0.2, 2.5
 """A key's least share of power that stands out of its surroundings, and how many equally strong pitch classes it needs."""
+_BESIDE = 15
+"""Bins on either side of one that are its surroundings."""
 _PROFILES = {
     "major": (6.6, 2.0, 3.5, 2.3, 4.6, 4.0, 2.5, 5.2, 2.4, 3.7, 2.3, 3.4),
     "minor": (6.5, 2.7, 3.5, 5.4, 2.6, 3.5, 2.5, 5.2, 4.0, 2.7, 4.3, 3.2),
@@ -99,7 +101,10 @@ def key(mono: Curve, rate: int) -> str | None:
     frames = np.lib.stride_tricks.sliding_window_view(mono, size)[:: size // 2] * np.hanning(size).astype(np.float32)
     bins = np.arange(60 * size // rate, 4000 * size // rate)
     power = median_filter(np.abs(rfft(frames, axis=1)[:, bins]), (5, 1)) ** 2  # (frames, bins)
-    pitched = np.maximum(power - 3 * median_filter(power, (1, 31)), 0)
+    # All frames in one row: a median over one dimension takes a tenth of the time.
+    around = np.pad(power, ((0, 0), (_BESIDE, _BESIDE)), "symmetric")
+    usual = median_filter(around.ravel(), 2 * _BESIDE + 1).reshape(around.shape)[:, _BESIDE:-_BESIDE]
+    pitched = np.maximum(power - 3 * usual, 0)
     if pitched.sum() <= _PITCHED * power.sum():
         return None
     classes = np.round(12 * np.log2(bins * rate / size / 440) + 69).astype(int) % 12
