@@ -21,8 +21,9 @@ class Messages:
         self._database = database
         self._topics = topics
         self._snapshot = ""
-        self._sent: set[str] = set()
-        """The ids since the snapshot: what a new slot and a look into the table may both give."""
+        self._sent: tuple[set[str], set[str]] = set(), set()
+        """The ids before and since the snapshot: what a new slot and a look into the table may both give. A slot reads what is flushed;
+        with synchronous_commit off a table shows more, which the slot then gives one round later."""
 
     async def open(self) -> None:
         """What is committed from now on is sent. Raises the database's errors."""
@@ -37,7 +38,7 @@ class Messages:
     def caught_up(self, snapshot: str) -> None:
         """Whatever this snapshot of the database sees has been sent."""
         self._snapshot = snapshot
-        self._sent.clear()
+        self._sent = self._sent[1], set()
 
     async def resume(self) -> None:
         """Send what was committed while there was no slot. Raises the database's errors."""
@@ -47,9 +48,14 @@ class Messages:
 
     def _send(self, row: Mapping[str, str | None]) -> None:
         message, name, payload, binary = row["id"], row["topic"], row.get("payload"), row.get("binary_payload")
-        if row["extension"] != "broadcast" or name is None or message is None or message in self._sent:
+        if (
+            row["extension"] != "broadcast"
+            or name is None
+            or message is None
+            or any(message in sent for sent in self._sent)
+        ):
             return
-        self._sent.add(message)
+        self._sent[1].add(message)
         topic = Topic(name, row["private"] == "t")
         if payload is not None:
             encoding, data = JSON, payload.encode()

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import aiohttp
+import asyncpg
 import pytest
 from aiohttp import web
 
@@ -14,10 +15,10 @@ from edge_api.database import Database
 from edge_api.metrics import Metrics
 from edge_api.settings import Settings
 from tests.api.jwks import Jwks
-from tests.contract.conftest import db, gen
+from tests.contract.conftest import gen
 from tests.contract.keys import SECRET, SERVICE_KEY
 
-__all__ = ["db", "gen"]
+__all__ = ["gen"]
 
 StartApi = Callable[..., Awaitable[aiohttp.ClientSession]]
 
@@ -34,6 +35,15 @@ async def listening(stack: AsyncExitStack, runner: web.AppRunner) -> str:
 async def stack() -> AsyncIterator[AsyncExitStack]:
     async with AsyncExitStack() as stack:
         yield stack
+
+
+@pytest.fixture
+async def db(database_url) -> AsyncIterator[asyncpg.Connection]:
+    """The database as its superuser; flood limits are out of the way."""
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("update private.settings set pending_per_client = 100000, pending_per_owner = 100000")
+    yield connection
+    await connection.close()
 
 
 @pytest.fixture

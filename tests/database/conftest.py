@@ -1,5 +1,4 @@
 """Which Postgres these tests run on, and an empty queue for each.
-from tests.conftest import fixture
 
 Modules run on the newest Postgres, and with --oldest also on the oldest there is: the system's 15, else the embedded 16.
 A module with `NEWEST_ONLY = True` runs on the newest only.
