@@ -38,9 +38,7 @@ DESKTOP = {"width": 1280, "height": 800}
 LONG_S = 20
 PHONE = {"width": 360, "height": 740}
 TABLET = {"width": 768, "height": 1024}
-on_a_desktop = pytest.param(DESKTOP, id="desktop", marks=pytest.mark.long)
-on_a_phone = pytest.mark.parametrize("viewport", [pytest.param(PHONE, id="phone"), on_a_desktop])
-"""And in `make test-all` on a desktop, which is audited on each walk."""
+on_both = pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
 
 
 @pytest.fixture(scope="session")

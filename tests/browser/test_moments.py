@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Page
 
-from tests.browser.conftest import DESKTOP, World, on_a_phone
+from tests.browser.conftest import World, on_both
 from tests.browser.test_states import sound
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -24,7 +24,7 @@ async def all_is_deleted(world: World, page: Page) -> None:
     assert await world.db.fetchval("select count(*) from public.jobs") == 0
 
 
-@on_a_phone
+@on_both
 async def test_what_is_marked_in_the_film_is_asked_for(world: World, files, axe, viewport):
     """A moment stands in the list and in the film's line, goes there when it is pressed, and is asked for; so are loudness and loop."""
     page = await world.open(viewport=viewport)
@@ -44,7 +44,7 @@ async def test_what_is_marked_in_the_film_is_asked_for(world: World, files, axe,
     assert await page.locator(".line .hit").count() == 2
     await page.get_by_label("Loudness").select_option("Podcasts, -16 LUFS")
     await page.get_by_label("Make it a loop").check()
-    await sound(world, page, axe, "marked", DESKTOP)
+    await sound(world, page, axe, "marked")
     async with page.expect_request("**/api/v1/gen") as asked:
         await page.get_by_role("button", name="Make music").click()
     wish = (await asked.value).post_data_json
@@ -54,7 +54,7 @@ async def test_what_is_marked_in_the_film_is_asked_for(world: World, files, axe,
     await page.get_by_role("heading", name="Tracks").wait_for()
 
 
-@on_a_phone
+@on_both
 async def test_a_plan_is_changed_before_there_is_music(world: World, files, axe, viewport):
     """What a brief found is told, its link brings it back, and gen gets the directions as they were changed, with its hits and seed."""
     page = await world.open(viewport=viewport)
@@ -74,7 +74,7 @@ async def test_a_plan_is_changed_before_there_is_music(world: World, files, axe,
     await page.get_by_label("What track 1 is to be").fill("Dawn, loud brass")
     await page.get_by_role("button", name="Leave Dusk out").click()
     assert await page.get_by_label("What happens at 0:02.0").input_value() == "drop"
-    await sound(world, page, axe, "planned", DESKTOP)
+    await sound(world, page, axe, "planned")
     async with page.expect_request("**/api/v1/gen") as asked:
         await page.get_by_role("button", name="Make music").click()
     wish = (await asked.value).post_data_json

@@ -11,13 +11,11 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from tests.conftest import FUZZ
 from tests.contract.conftest import VIDEO, ask
 from tests.contract.keys import bearer, spoken
 
 GEN = "/api/v1/gen"
 HEAD = b"POST /api/v1/gen HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
-CROWD = 300 if FUZZ == 1 else 1000
 TRACES = ("Traceback", "file://", ".py", ".ts:", "node_modules", "site-packages", "postgres://", "asyncpg", "hyper")
 
 
@@ -136,8 +134,8 @@ async def test_header_games_change_nothing(api, headers):
             assert "evil" not in str(answer.headers)
 
 
-async def test_hundreds_of_posts_at_once_all_get_an_answer(host, db):
-    """A crowd waits its turn, each on a connection of its own; every post is a job, but who waits too long is told when to come back."""
+async def test_a_thousand_posts_at_once_all_get_an_answer(host, db):
+    """A crowd on a thousand connections waits its turn; every post is a job, but who waits too long is told when to come back."""
     before = await db.fetchval("select count(*) from public.jobs")
 
     async def post(crowd: aiohttp.ClientSession) -> str | None:
@@ -146,7 +144,7 @@ async def test_hundreds_of_posts_at_once_all_get_an_answer(host, db):
             return (await answer.json(content_type=None)).get("job_id")
 
     async with host.session(connector=aiohttp.TCPConnector(limit=0), headers=bearer()) as crowd:
-        jobs = [job for job in await asyncio.gather(*(post(crowd) for _ in range(CROWD))) if job]
+        jobs = [job for job in await asyncio.gather(*(post(crowd) for _ in range(1000))) if job]
     assert len(set(jobs)) == await db.fetchval("select count(*) from public.jobs") - before > 0
 
 

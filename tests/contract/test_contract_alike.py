@@ -221,12 +221,12 @@ async def dawdle_in_the_headers(host: Host, through: asyncio.Event) -> None:
 
 @pytest.mark.slow
 async def test_slow_clients_get_a_408_and_stop_nobody(both):
-    """Two hundred bodies that never end are each told 408 and hung up on; all the while others are served."""
+    """Three hundred bodies that never end are each told 408 and hung up on; all the while others are served."""
     through = asyncio.Event()
     async with asyncio.timeout(120), asyncio.TaskGroup() as group, both[0].session() as one, both[1].session() as other:
-        for host in both * 100:
+        for host in both * 200:
             group.create_task(dawdle_in_the_headers(host, through))
-        slow = [group.create_task(dawdle(host)) for host in both * 200]
+        slow = [group.create_task(dawdle(host)) for host in both * 300]
         while not all(task.done() for task in slow):
             for api in (one, other):
                 assert (await ask(api, "get", "/healthz"))[0] == 200

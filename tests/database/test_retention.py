@@ -205,12 +205,12 @@ async def test_one_worker_at_a_time_tidies_up(db, old_job):
 
 MANY = """
 insert into storage.objects (bucket_id, name, created_at)
-select b, gen_random_uuid() || '/' || i || '.flac', now() from unnest(array['audios', 'videos', 'uploads']) b, generate_series(1, 5000) i
+select b, gen_random_uuid() || '/' || i || '.flac', now() from unnest(array['audios', 'videos', 'uploads']) b, generate_series(1, 20000) i
 """
 
 
 async def test_retention_walks_indexes(db, old_job, put):
-    """Among 15,000 objects a purge and a walk through uploads read no table from end to end."""
+    """Among 60,000 objects a purge and a walk through uploads read no table from end to end."""
     await put()
     for _ in range(20):
         await old_job()

@@ -89,7 +89,7 @@ def test_the_loudness_is_that_of_pyloudnorm(rate, seconds):
     wave = music(seconds, rate) * np.linspace(0.01, 1, int(seconds * rate), dtype=np.float32)
     wave = np.pad(wave, ((0, 0), (0, 1)))  # pyloudnorm wants one sample more than a block
     expected = pyloudnorm.Meter(rate).integrated_loudness(wave.T.astype(np.float64))
-    assert integrated_lufs(wave, rate) == pytest.approx(expected, abs=1e-6)
+    assert integrated_lufs(wave, rate) == pytest.approx(expected, abs=1e-9)
 
 
 def test_peaks_between_samples_are_seen():

@@ -180,11 +180,11 @@ async def test_a_long_film_is_heard_with_progress(tmp_path):
 
 @pytest.mark.slow
 async def test_sound_is_heard_in_little_memory(tmp_path):
-    """Forty seconds of six channels at 192 kHz, 184 MB when decoded, in 160 MB."""
-    tone = "-f lavfi -i sine=frequency=220:duration=40:sample_rate=192000"
+    """A minute of six channels at 192 kHz, 275 MB when decoded, in 160 MB."""
+    tone = "-f lavfi -i sine=frequency=220:duration=60:sample_rate=192000"
     film = tmp_path / "a.mkv"
     ffmpeg(
-        f"-f lavfi -i testsrc2=s=96x64:r=1:d=40 {tone} {H264} -af pan=5.1|c0=c0|c1=c0|c2=c0 -c:a flac -compression_level 0 {film}"
+        f"-f lavfi -i testsrc2=s=96x64:r=1:d=60 {tone} {H264} -af pan=5.1|c0=c0|c1=c0|c2=c0 -c:a flac -compression_level 0 {film}"
     )
     told = await hear(film, Limits(memory_bytes=160 * 2**20))
     assert told[-1].whole

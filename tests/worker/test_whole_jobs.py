@@ -93,7 +93,7 @@ async def test_a_job_says_where_somebody_speaks_and_its_merge_goes_by_that(worke
 
 
 async def test_a_brief_makes_the_same_music_every_time(worker, insert, db, tmp_path):
-    """A film in which somebody speaks is briefed; a job with its plan, moments and seed has the same samples as one that asks the director."""
+    """A film in which somebody speaks is briefed; jobs with its plan, moments and seed have the same samples as one that asks the director."""
     words = voice()
     url = await worker.upload(film_of(tmp_path / "talk.mp4", said(4, (1, words))).read_bytes())
     asked = {"duration": 2, "seed": 7, "variants": 2}
@@ -105,12 +105,12 @@ async def test_a_brief_makes_the_same_music_every_time(worker, insert, db, tmp_p
 
     plan = {"duration": 2, "plan": told["directions"], "hits": told["hits"], "seed": told["seed"]}
     music = []
-    for options in (plan, asked):
+    for options in (plan, plan, asked):
         job = await worker.until_ended(await insert(video_url=url, options=json.dumps(options)))
         assert (job["status"], job["hits"]) == ("completed", told["hits"])
         files = [await fetch(result["audio_url"]) for result in job["results"]]
         music.append([(result["prompt"], flac[26:42]) for result, flac in zip(job["results"], files, strict=True)])
-    assert music[0] == music[1]
+    assert music[0] == music[1] == music[2]
     assert len(set(music[0])) == 2
 
 

@@ -46,13 +46,13 @@ def weighted_power(samples: Samples, rate: int) -> PerMoment:
     length = moment(rate)
     power = np.zeros(-(-samples.shape[1] // length))
     for channel in samples:
-        heard = np.pad(np.square(convolved(channel, _k_filter(rate))), (0, -len(channel) % length))
+        heard = np.pad(np.square(convolved(channel.astype(np.float64), _k_filter(rate))), (0, -len(channel) % length))
         power += heard.reshape(-1, length).mean(axis=1)
     return power
 
 
 @lru_cache(maxsize=4)
-def _k_filter(rate: int) -> npt.NDArray[np.float32]:
+def _k_filter(rate: int) -> npt.NDArray[np.float64]:
     """The response of BS.1770's two filters to a click, until nothing of it is left: a shelf of +4 dB from 1500 Hz for the head,
     a high pass at 38 Hz for the ear (the biquads of the Audio EQ Cookbook, as pyloudnorm has them for any rate).
     """
@@ -74,7 +74,7 @@ def _k_filter(rate: int) -> npt.NDArray[np.float32]:
     high_pass = (
         (1 + np.cos(ear)) / 2 * (1 - z) ** 2 / np.polyval([1 - np.sin(ear), -2 * np.cos(ear), 1 + np.sin(ear)], z)
     )
-    return np.fft.irfft(shelf * high_pass, size)[: round(0.08 * rate)].astype(np.float32)
+    return np.fft.irfft(shelf * high_pass, size)[: round(0.12 * rate)]
 
 
 def lufs(power: PerMoment, rate: int) -> float:
